@@ -1,0 +1,67 @@
+# Everything runs in .venv, which the first target to need it makes. Only Python 3.10+ and make must be there.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+RIGHTTIME_DATA ?= ../shared/data
+export RIGHTTIME_DATA
+
+.PHONY: help demo test test-slow check bench docs clean
+
+help:
+	@echo "make demo       arrange the built-in data set and show which tasks came first, and why"
+	@echo "make test       the tests that need nothing but this folder"
+	@echo "make test-slow  the slow suites as well"
+	@echo "make check      lint, types, doctests, and the tests on the real data in RIGHTTIME_DATA ($(RIGHTTIME_DATA))"
+	@echo "make bench      the benchmarks; results go to benchmarks/results"
+	@echo "make docs       the documentation as a site in site/"
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "righttime needs Python 3.10 or newer, this is " + sys.version.split()[0])'
+	@echo "== setting up .venv (once; a few minutes, PyTorch is the largest part)"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+demo: $(READY)
+	@echo "== the built-in data set: small tasks in families, some families held out as the target"
+	$(BIN)/righttime builtin --out demo/data
+	@echo
+	@echo "== arrange the pool around the held-out families"
+	$(BIN)/righttime arrange demo/data/pool.jsonl --target demo/data/target.jsonl --out demo/arranged --overwrite
+	@echo
+	@echo "== what came first, and why"
+	$(BIN)/righttime show demo/arranged --first 5
+	@echo
+	@echo "== and is it whole?"
+	$(BIN)/righttime check demo/arranged --pool demo/data/pool.jsonl --target demo/data/target.jsonl
+
+test: $(READY)
+	@echo "== unit tests"
+	$(BIN)/python -m pytest -q -m "not slow and not real"
+
+test-slow: $(READY)
+	@echo "== all tests, the slow ones too"
+	RIGHTTIME_REQUIRE_DATA=1 $(BIN)/python -m pytest -q
+
+check: $(READY)
+	@echo "== lint and format"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@echo "== types"
+	$(BIN)/mypy
+	@echo "== doctests"
+	$(BIN)/python -m pytest -q --doctest-modules src
+	@echo "== tests on the real data in $(RIGHTTIME_DATA)"
+	RIGHTTIME_REQUIRE_DATA=1 $(BIN)/python -m pytest -q -m "real and not slow"
+
+bench: $(READY)
+	@echo "== benchmarks"
+	$(BIN)/python benchmarks/arrange.py
+
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet -c constraints.txt mkdocs-material
+	$(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf .venv demo site

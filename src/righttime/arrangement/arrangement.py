@@ -1,0 +1,244 @@
+"""The Arrangement: which pool row stands at which place, in which round, picked by which target row, how similar."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.errors import SettingsError, ShapeError, StoreError
+from righttime.examples import Example
+
+if TYPE_CHECKING:
+    import datasets
+    import pyarrow as pa
+
+__all__ = ["Arrangement", "Labels"]
+
+Row = TypeVar("Row")
+_METADATA = b"righttime"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Names of the arranged rows, place by place, where they are known.
+
+    Attributes:
+        id: The rows' ids.
+        task: Their tasks, None where a row has none.
+        source: The pools they came from.
+        picked_by: The ids of the target rows that picked them, None where none did.
+    """
+
+    id: tuple[str, ...]
+    task: tuple[str | None, ...]
+    source: tuple[str, ...]
+    picked_by: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Arrangement:
+    """An order of pool rows, and for every place why the row is there.
+
+    All arrays have shape (n,), one entry for each place of the order.
+
+    Attributes:
+        order: int64, distinct pool rows.
+        round: int32, the round of TMA that chose the row, from 0; None for other methods.
+        picked_by: int64, the target row that picked it (of several, the most similar; for distance methods the
+            most similar target row); None for methods that do not look at the target.
+        similarity: float32, the cosine similarity of that pair, or None.
+        distance: float64, the value ranked by, smaller is nearer, or None.
+        n_pool: Rows of the pool.
+        n_target: Rows of the target.
+        settings: Everything that decided the order, resolved: method, seed, budget, weights, warnings, ...
+        labels: Ids, tasks and sources, where known.
+        examples: The arranged rows themselves, where known.
+    """
+
+    order: NDArray[np.int64]
+    round: NDArray[np.int32] | None
+    picked_by: NDArray[np.int64] | None
+    similarity: NDArray[np.float32] | None
+    distance: NDArray[np.float64] | None
+    n_pool: int
+    n_target: int
+    settings: Mapping[str, Any]
+    labels: Labels | None = None
+    examples: tuple[Example, ...] | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    @property
+    def n_rounds(self) -> int:
+        """How many rounds of TMA the arrangement holds rows of; 0 for other methods."""
+        return 0 if self.round is None else len(np.unique(self.round))
+
+    def replay(self, rows: Sequence[Row]) -> Iterator[Row]:
+        """Yield `rows` (the same pool, in its own order) in the arranged order.
+
+        Args:
+            rows: Any sequence with one entry for each pool row; dicts with an ``id`` are checked against ours.
+
+        Raises:
+            ShapeError: If `rows` has not as many entries as the pool had.
+            SettingsError: If a row carries another id than the arranged one.
+
+        Example:
+            >>> arrangement = Arrangement(np.array([2, 0]), None, None, None, None, 3, 1, {})
+            >>> list(arrangement.replay(["a", "b", "c"]))
+            ['c', 'a']
+        """
+        if len(rows) != self.n_pool:
+            raise ShapeError(f"rows must be the pool's {self.n_pool}, got {len(rows)}. Hint: pass the whole pool.")
+        return self._replay(rows)
+
+    def _replay(self, rows: Sequence[Row]) -> Iterator[Row]:
+        for place, number in enumerate(self.order.tolist()):
+            row = rows[number]
+            got = row.get("id") if isinstance(row, Mapping) else None
+            wanted = self.labels.id[place] if self.labels and got is not None else str(got)
+            # Ids that clash between two pools carry their pool's name in front.
+            if wanted != str(got) and not wanted.endswith(f":{got}"):
+                raise SettingsError(
+                    f"pool row {number} must have the id {wanted!r}, got {got!r}. "
+                    "Hint: this is another pool, or another order of it."
+                )
+            yield row
+
+    def to_dataset(self, pool: datasets.Dataset | None = None) -> datasets.Dataset:
+        """The arranged rows as a Hugging Face data set, map-style, in order.
+
+        Args:
+            pool: The pool as a data set; its own columns are kept. Without it the rows read by `righttime.arrange`
+                are used: columns ``id``, ``messages``, and ``tools`` where any row has them.
+
+        Raises:
+            ShapeError: If `pool` has not as many rows as the arranged pool.
+            SettingsError: If there is neither a `pool` nor rows of our own.
+        """
+        if pool is not None:
+            if len(pool) != self.n_pool:
+                raise ShapeError(f"pool must have {self.n_pool} rows, got {len(pool)}.")
+            return pool.select(self.order)
+        if self.examples is None:
+            raise SettingsError(
+                "to_dataset needs the pool here: this arrangement holds numbers only. Hint: to_dataset(pool)."
+            )
+        import datasets
+
+        rows = [_for_arrow(example.as_dict()) for example in self.examples]
+        columns = ["id", "messages"] + (["tools"] if any("tools" in row for row in rows) else [])
+        return datasets.Dataset.from_dict({name: [row.get(name) for row in rows] for name in columns})
+
+    def to_table(self) -> pa.Table:
+        """The arrangement as an Arrow table: the columns of ``arrangement.parquet``."""
+        import pyarrow as pa
+
+        n = len(self)
+        labels = self.labels
+        picked_names: Sequence[str | None] | None = labels.picked_by if labels else None
+        if picked_names is None and self.picked_by is not None:
+            picked_names = [str(row) for row in self.picked_by.tolist()]
+        columns = {
+            "position": pa.array(np.arange(n, dtype=np.int64)),
+            "row": pa.array(self.order),
+            "id": pa.array(labels.id if labels else [None] * n, pa.string()),
+            "task": pa.array(labels.task if labels else [None] * n, pa.string()),
+            "source": pa.array(labels.source if labels else [None] * n, pa.string()),
+            "round": _column(self.round, n, pa.int32()),
+            "picked_by": pa.array(picked_names if picked_names is not None else [None] * n, pa.string()),
+            "picked_by_row": _column(self.picked_by, n, pa.int64()),
+            "similarity": _column(self.similarity, n, pa.float32()),
+            "distance": _column(self.distance, n, pa.float64()),
+        }
+        about = {"n_pool": self.n_pool, "n_target": self.n_target, "settings": dict(self.settings)}
+        return pa.table(columns).replace_schema_metadata({_METADATA: json.dumps(about, sort_keys=True).encode()})
+
+    def save(self, path: str | Path) -> None:
+        """Write the arrangement to one Parquet file, atomically.
+
+        Raises:
+            StoreError: If it cannot be written.
+        """
+        from righttime.store import write_parquet
+
+        write_parquet(Path(path), self.to_table())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Arrangement:
+        """Read an arrangement from its Parquet file, or from the folder that `righttime arrange` wrote.
+
+        Raises:
+            StoreError: If there is none, or it is not ours.
+        """
+        import pyarrow.parquet as pq
+
+        file = Path(path)
+        if file.is_dir():
+            file = file / "arrangement.parquet"
+        try:
+            table = pq.read_table(file)
+            about = json.loads(table.schema.metadata[_METADATA])
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise StoreError(f"{file} must be an arrangement saved by righttime: {error}") from error
+        picked_by = _array(table, "picked_by_row")
+        labels = None
+        if not table["id"].null_count:
+            names = ("id", "task", "source", "picked_by")
+            labels = Labels(*(tuple(table[name].to_pylist()) for name in names))
+        return cls(
+            order=table["row"].to_numpy(),
+            round=_array(table, "round"),
+            picked_by=picked_by,
+            similarity=_array(table, "similarity"),
+            distance=_array(table, "distance"),
+            n_pool=about["n_pool"],
+            n_target=about["n_target"],
+            settings=about["settings"],
+            labels=labels,
+        )
+
+    def with_rows(self, pool: Sequence[Example], target: Sequence[Example]) -> Arrangement:
+        """The same arrangement, carrying the rows it arranges and their names.
+
+        Args:
+            pool: The pool's rows, by pool row.
+            target: The target's rows, by target row.
+        """
+        rows = tuple(pool[number] for number in self.order.tolist())
+        pickers: tuple[str | None, ...] = (None,) * len(rows)
+        if self.picked_by is not None:
+            pickers = tuple(target[number].id for number in self.picked_by.tolist())
+        labels = Labels(
+            tuple(row.id for row in rows), tuple(row.task for row in rows), tuple(row.source for row in rows), pickers
+        )
+        return dataclasses.replace(self, labels=labels, examples=rows)
+
+
+def _column(values: NDArray[Any] | None, n: int, kind: Any) -> Any:
+    import pyarrow as pa
+
+    return pa.nulls(n, kind) if values is None else pa.array(values, kind)
+
+
+def _array(table: pa.Table, name: str) -> Any:
+    column = table[name]
+    return None if column.null_count == len(column) and len(column) else column.to_numpy()
+
+
+def _for_arrow(row: dict[str, Any]) -> dict[str, Any]:
+    """Calls and tool lists differ from row to row, which Arrow's columns cannot hold: as JSON text they fit."""
+    for message in row["messages"]:
+        if "tool_calls" in message:
+            message["tool_calls"] = json.dumps(message["tool_calls"], ensure_ascii=False)
+    if row.get("tools") is not None and not isinstance(row["tools"], str):
+        row["tools"] = json.dumps(row["tools"], ensure_ascii=False)
+    return row

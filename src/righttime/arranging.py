@@ -1,0 +1,339 @@
+"""From data to an arrangement: read both sides, embed what stands for each row, order the pool."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from righttime.arrangement import Arrangement, Question, arrange_unit_vectors, check_settings, method_named
+from righttime.embedding import DEFAULT_MODEL, Embedder, default_cache, embed_texts, given_vectors, load_embedder
+from righttime.embedding.given import PREFIX
+from righttime.errors import SettingsError, unknown_name
+from righttime.examples import TEXTS, Example, LeftOut, content_id, text_of
+from righttime.formats import Reading, from_records, read_rows
+from righttime.guard import same_prompts
+from righttime.similarity import unit_rows
+from righttime.tokens import token_counts
+
+__all__ = ["Request", "Result", "arrange", "arrange_rows"]
+
+Data = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Iterable[Mapping[str, Any]] | Reading
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything that decides a result besides the data; recorded in the manifest. See `arrange` for each."""
+
+    method: str = "tma"
+    distance: str = "wsd"
+    budget: int | None = None
+    rounds: tuple[int, int | None] | None = None
+    within_round: str = "similarity"
+    seed: int = 0
+    text: str = "prompt+response"
+    embedder: str | Embedder = DEFAULT_MODEL
+    target_embedder: str | None = None
+    max_length: int | None = None
+    prefix: str = ""
+    device: str | None = None
+    duplicates: Literal["keep", "drop"] = "keep"
+    bad_rows: Literal["stop", "skip"] = "stop"
+    format: str | None = None
+    target_format: str | None = None
+    positive_examples: int = 0
+    task_field: str | None = None
+    tokenizer: str | None = None
+    max_tokens: int | None = None
+
+    def question(self, pool: NDArray[np.float32], target: NDArray[np.float32]) -> Question:
+        """The part of the request that a method looks at, with the vectors."""
+        return Question(
+            pool=pool,
+            target=target,
+            budget=self.budget,
+            rounds=self.rounds,
+            within_round=self.within_round,
+            distance=self.distance,
+            seed=self.seed,
+        )
+
+    def check(self) -> None:
+        """Refuse what can be refused before anything is read."""
+        nothing = np.empty((0, 1), dtype=np.float32)
+        check_settings(self.method, self.question(nothing, nothing))
+        if self.text not in TEXTS:
+            raise unknown_name("text", self.text, TEXTS)
+        if self.duplicates not in ("keep", "drop"):
+            raise unknown_name("choice for duplicates", self.duplicates, ("keep", "drop"))
+        if (self.tokenizer is None) != (self.max_tokens is None):
+            raise SettingsError("--tokenizer and --max-tokens go together, got only one of them.")
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise SettingsError(f"--max-tokens must be at least 1, got {self.max_tokens}.")
+
+
+@dataclass(frozen=True)
+class Result:
+    """An arrangement and everything that a person should know of how it came about.
+
+    Attributes:
+        arrangement: The order, with its rows.
+        request: What was asked for.
+        pool: The pool as it was read.
+        target: The target as it was read.
+        left_out: Every row of the pool that is not in the arrangement.
+        text: Which text stood for each row.
+        embedding: Model, counts, truncation and the vectors' fingerprints; empty if no vectors were needed.
+        duplicates: How many pool rows repeat an earlier row's content.
+        leaks: Target rows whose prompt the pool contains word for word: target row to pool row.
+        notes: Sentences that a person should read.
+        kept: The pool rows that took part, ascending.
+        vectors: Unit vectors of those rows and of the target, float32, shapes (n_kept, d) and (n_target, d).
+    """
+
+    arrangement: Arrangement
+    request: Request
+    pool: Reading
+    target: Reading
+    left_out: tuple[LeftOut, ...]
+    text: str
+    embedding: Mapping[str, Any]
+    duplicates: int
+    leaks: Mapping[int, int]
+    notes: tuple[str, ...]
+    kept: Sequence[int]
+    vectors: tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+def arrange(
+    pool: Data,
+    target: Data,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+    **settings: Any,
+) -> Arrangement:
+    """Arrange a pool of instruction data around a target.
+
+    Args:
+        pool: File or folder names, ``hf:owner/name``, a `datasets.Dataset`, or dicts in any known format.
+        target: The same; rows without a response will do here.
+        out: A folder to write the result to, as ``righttime arrange --out`` does.
+        overwrite: Replace a finished result there.
+        cache: The folder of cached vectors; None takes the user's.
+        progress: Show progress bars on stderr.
+        **settings: The fields of `righttime.arranging.Request`: method ("tma"), distance ("wsd"), budget (all),
+            rounds, within_round ("similarity"), seed (0), text ("prompt+response"), embedder (a model name, a
+            folder, ``vectors:FILE``, or any object with the methods of `righttime.embedding.Embedder`),
+            target_embedder, max_length, prefix, device, duplicates ("keep"), bad_rows ("stop"), format,
+            target_format, positive_examples (0), task_field, tokenizer, max_tokens.
+
+    Returns:
+        The arrangement, carrying the rows it arranges.
+
+    Raises:
+        RighttimeError: A kind of it, for anything wrong with data, settings, model or disk; one clear sentence.
+
+    Example:
+        >>> import righttime
+        >>> pool = righttime.builtin_rows("pool", rows_per_family=2)
+        >>> target = righttime.builtin_rows("target", rows_per_family=1)
+        >>> len(righttime.arrange(pool, target, method="random", budget=10))
+        10
+    """
+    known = {entry.name for entry in dataclasses.fields(Request)}
+    for name in settings:
+        if name not in known:
+            raise unknown_name("setting", name, known | {"out", "overwrite", "cache", "progress"})
+    request = Request(**settings)
+    if out is None:
+        return arrange_rows(pool, target, request, cache=cache, progress=progress).arrangement
+    from righttime.results import prepare_result, write_result
+
+    request.check()
+    prepare_result(Path(out), overwrite)
+    result = arrange_rows(pool, target, request, cache=cache, progress=progress)
+    write_result(result, Path(out))
+    return result.arrangement
+
+
+def read_side(data: Data, role: Literal["pool", "target"], request: Request, keep_original: bool = False) -> Reading:
+    """Read a pool or a target from wherever it is."""
+    if isinstance(data, Reading):
+        return data
+    settings: dict[str, Any] = {
+        "role": role,
+        "format": request.format if role == "pool" else request.target_format,
+        "bad_rows": request.bad_rows,
+        "positive_examples": request.positive_examples,
+        "task_field": request.task_field,
+        "keep_original": keep_original,
+    }
+    if isinstance(data, str | os.PathLike):
+        return read_rows([data], **settings)
+    rows = list(data)
+    if rows and all(isinstance(row, str | os.PathLike) for row in rows):
+        return read_rows(rows, **settings)
+    return from_records(rows, source=role, **settings)
+
+
+def arrange_rows(
+    pool: Data,
+    target: Data,
+    request: Request,
+    *,
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+    keep_original: bool = False,
+) -> Result:
+    """Arrange and tell everything about it; see `arrange`."""
+    request.check()
+    read_pool = read_side(pool, "pool", request, keep_original)
+    read_target = read_side(target, "target", request)
+    kept, dropped, duplicates = _keep(read_pool.examples, request)
+    rows = [read_pool.examples[number] for number in kept]
+    # The budget is checked before hours of embedding, not after.
+    check_settings(request.method, request.question(*_no_vectors(rows, read_target.examples)), len(rows))
+    text, notes = _resolve_text(request, read_target.examples)
+    if "vectors" in method_named(request.method).needs:
+        vectors = _vectors(kept, read_pool.examples, read_target.examples, text, request, cache, progress)
+    else:
+        vectors = (*_no_vectors(rows, read_target.examples), {})
+    with tqdm(desc="searching", unit=" rows", disable=not progress, leave=False) as bar, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # told in the notes instead
+        question = dataclasses.replace(
+            request.question(vectors[0], vectors[1]), tasks=[row.task for row in rows], progress=bar.update
+        )
+        found = arrange_unit_vectors(request.method, question)
+    if "warning" in found.settings:
+        notes.append(found.settings["warning"])
+    arrangement = dataclasses.replace(
+        found, order=np.asarray(kept, dtype=np.int64)[found.order], n_pool=len(read_pool.examples)
+    ).with_rows(read_pool.examples, read_target.examples)
+    return Result(
+        arrangement=arrangement,
+        request=request,
+        pool=read_pool,
+        target=read_target,
+        left_out=(*read_pool.left_out, *dropped, *_not_chosen(kept, read_pool.examples, arrangement, request)),
+        text=text,
+        embedding=vectors[2],
+        duplicates=duplicates,
+        leaks=same_prompts(read_pool.examples, read_target.examples),
+        notes=tuple(notes),
+        kept=kept,
+        vectors=(vectors[0], vectors[1]),
+    )
+
+
+def _no_vectors(pool: Sequence[Example], target: Sequence[Example]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    return np.empty((len(pool), 0), dtype=np.float32), np.empty((len(target), 0), dtype=np.float32)
+
+
+def _keep(rows: Sequence[Example], request: Request) -> tuple[list[int], list[LeftOut], int]:
+    """The rows that take part, those that do not and why, and how many repeat an earlier row."""
+    first: dict[str, int] = {}
+    again = {}
+    for number, row in enumerate(rows):
+        earlier = first.setdefault(content_id(row.messages, row.tools), number)
+        if earlier != number:
+            again[number] = earlier
+    counts = token_counts(rows, request.tokenizer) if request.tokenizer else None
+    kept, dropped = [], []
+    for number, row in enumerate(rows):
+        if request.duplicates == "drop" and number in again:
+            twin = rows[again[number]]
+            dropped.append(_out(row, number, "duplicate", f"the same content as {twin.id} ({twin.file}:{twin.line})"))
+        elif counts is not None and request.max_tokens is not None and counts[number] > request.max_tokens:
+            dropped.append(_out(row, number, "too-long", f"{counts[number]} tokens, more than {request.max_tokens}"))
+        else:
+            kept.append(number)
+    return kept, dropped, len(again)
+
+
+def _out(row: Example, number: int, reason: str, detail: str) -> LeftOut:
+    return LeftOut(row.file, row.line, number, row.id, reason, detail)
+
+
+def _not_chosen(
+    kept: Sequence[int], rows: Sequence[Example], arrangement: Arrangement, request: Request
+) -> list[LeftOut]:
+    chosen = set(arrangement.order.tolist())
+    limits = [f"budget {request.budget}"] if request.budget is not None else []
+    if request.rounds is not None:
+        start, stop = request.rounds
+        limits.insert(0, f"rounds {start}:{'' if stop is None else stop}")
+    detail = f"not among the rows that {' and '.join(limits)} took"
+    return [_out(rows[number], number, "not-chosen", detail) for number in kept if number not in chosen]
+
+
+def _resolve_text(request: Request, target: Sequence[Example]) -> tuple[str, list[str]]:
+    """The text that stands for a row: the prompt alone on both sides where a target row has no response."""
+    lacking = [row for row in target if row.response is None]
+    if request.text == "prompt" or not lacking:
+        return request.text, []
+    return "prompt", [
+        f"{len(lacking):,} of {len(target):,} target rows have no response (first: {lacking[0].id}), "
+        "so both sides are embedded by their prompts alone."
+    ]
+
+
+def _vectors(
+    kept: Sequence[int],
+    pool: Sequence[Example],
+    target: Sequence[Example],
+    text: str,
+    request: Request,
+    cache: str | os.PathLike[str] | None,
+    progress: bool,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], dict[str, Any]]:
+    """Unit vectors of both sides, and what the manifest says of them."""
+    if isinstance(request.embedder, str) and request.embedder.startswith(PREFIX):
+        spec = request.embedder
+        given = (
+            given_vectors(spec, "pool", len(pool)),
+            given_vectors(request.target_embedder or spec, "target", len(target)),
+        )
+        sides = (
+            unit_rows(given[0][kept] if len(kept) < len(pool) else given[0], "pool vectors"),
+            unit_rows(given[1], "target vectors"),
+        )
+        about: dict[str, Any] = {"model": spec, "target_vectors": request.target_embedder or spec}
+        return *sides, {**about, **_fingerprints(*sides)}
+    if request.target_embedder is not None:
+        raise SettingsError("--target-embedder is only for given vectors: one model must embed both sides.")
+    embedder = request.embedder
+    if isinstance(embedder, str):
+        embedder = load_embedder(embedder, max_length=request.max_length, prefix=request.prefix, device=request.device)
+    texts = [text_of(pool[number], text) for number in kept] + [text_of(row, text) for row in target]
+    done = embed_texts(texts, embedder, Path(cache) if cache else default_cache(), progress=progress)
+    n = len(kept)
+    sides = unit_rows(done.vectors[:n], "pool vectors"), unit_rows(done.vectors[n:], "target vectors")
+    truncated = done.lengths > done.max_length
+    return *sides, {
+        **embedder.identity,
+        "found_in": getattr(getattr(embedder, "found", None), "found_in", None),
+        "embedded_now": done.n_embedded,
+        "from_cache": done.n_cached,
+        "pool_truncated": int(truncated[:n].sum()),
+        "target_truncated": int(truncated[n:].sum()),
+        **_fingerprints(*sides),
+    }
+
+
+def _fingerprints(pool: NDArray[np.float32], target: NDArray[np.float32]) -> dict[str, str]:
+    return {
+        "pool_vectors_sha256": hashlib.sha256(pool.astype("<f4", copy=False).tobytes()).hexdigest(),
+        "target_vectors_sha256": hashlib.sha256(target.astype("<f4", copy=False).tobytes()).hexdigest(),
+    }

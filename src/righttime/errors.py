@@ -1,0 +1,98 @@
+"""The tree of errors.
+
+    RighttimeError(ValueError)
+    ├── DataError              what was read cannot be used
+    │   ├── FormatError        unknown format, or one that cannot be arranged (preference data, images, trees)
+    │   ├── RowError           one row is bad: names file:line and field
+    │   ├── DuplicateIdError   one given id stands twice in one file: names both lines
+    │   └── EmptyDataError     no usable row at all
+    ├── ShapeError             an array has the wrong shape
+    ├── NonFiniteError         an array holds NaN, infinity or a zero vector: names the rows
+    ├── SettingsError          an argument is out of range or names something unknown
+    ├── EmbeddingError         a model is missing, changed or cannot embed
+    └── StoreError             writing or reading a result failed
+
+Every message says what must hold, what was got, where, and a hint. All of them are `ValueError`s.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "DataError",
+    "DuplicateIdError",
+    "EmbeddingError",
+    "EmptyDataError",
+    "FormatError",
+    "NonFiniteError",
+    "RighttimeError",
+    "RowError",
+    "SettingsError",
+    "ShapeError",
+    "StoreError",
+    "unknown_name",
+]
+
+
+class RighttimeError(ValueError):
+    """Base of all errors that righttime raises on purpose."""
+
+
+class DataError(RighttimeError):
+    """What was read cannot be used."""
+
+
+class FormatError(DataError):
+    """A file's format is unknown, or known and not usable for instruction tuning."""
+
+
+class RowError(DataError):
+    """One row is bad; the message names file, line and field."""
+
+
+class DuplicateIdError(DataError):
+    """One given id stands twice in one file; the message names both lines."""
+
+
+class EmptyDataError(DataError):
+    """No usable row is left."""
+
+
+class ShapeError(RighttimeError):
+    """An array has the wrong number of dimensions, rows or columns."""
+
+
+class NonFiniteError(RighttimeError):
+    """An array holds NaN, infinity or a zero vector; the message names the rows."""
+
+
+class SettingsError(RighttimeError):
+    """An argument is out of range, contradicts another, or names something unknown."""
+
+
+class EmbeddingError(RighttimeError):
+    """A model is missing, is not what it should be, or cannot embed."""
+
+
+class StoreError(RighttimeError):
+    """Writing, reading or verifying a result on disk failed."""
+
+
+def unknown_name(kind: str, got: str, known: Iterable[str]) -> SettingsError:
+    """An error for a name that is not in a table, listing the near ones first.
+
+    Args:
+        kind: What the name should have named, e.g. ``"method"``.
+        got: The unknown name.
+        known: Every name that would have been right.
+
+    Example:
+        >>> print(unknown_name("method", "nearst", ["tma", "nearest"]))
+        unknown method 'nearst': did you mean 'nearest'? Known: nearest, tma.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(got, names, n=2)
+    hint = f"did you mean {' or '.join(repr(name) for name in near)}? " if near else ""
+    return SettingsError(f"unknown {kind} {got!r}: {hint}Known: {', '.join(names)}.")

@@ -1,0 +1,189 @@
+"""A result on disk: the ordered rows, why each is where it is, what was left out, and the manifest, written last."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from righttime import __version__
+from righttime.embedding import Embedder
+from righttime.errors import SettingsError
+from righttime.store import (
+    MANIFEST,
+    begin_writing,
+    file_sha256,
+    ids_sha256,
+    prepare_folder,
+    write_json,
+    write_lines,
+    write_parquet,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from righttime.arranging import Result
+    from righttime.examples import LeftOut
+    from righttime.formats import InputFile, Reading
+    from righttime.splits import Split
+
+__all__ = ["FILES", "left_out_table", "prepare_result", "prepare_split", "write_result", "write_split"]
+
+FILES = ("train.jsonl", "arrangement.parquet", "left_out.parquet")
+SPLIT_FILES = ("pool.jsonl", "target.jsonl", "left_out.parquet")
+_LIBRARIES = ("numpy", "pyarrow", "torch", "transformers", "sentence-transformers", "datasets")
+
+
+def prepare_result(out: Path, overwrite: bool = False) -> None:
+    """Make sure, before any work, that a result can be written to `out`; see `righttime.store.prepare_folder`."""
+    prepare_folder(out, FILES, overwrite)
+
+
+def write_result(result: Result, out: Path, as_: Literal["messages", "original"] = "messages") -> dict[str, Any]:
+    """Write a result into a folder that `prepare_result` has made ready.
+
+    Args:
+        result: What `arrange_rows` returned.
+        out: The folder.
+        as_: ``messages`` writes ``id``, ``messages`` and ``tools``; ``original`` each row's own JSON.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        StoreError: If a file cannot be written; what was there before is not damaged.
+        SettingsError: If the rows' own JSON was not kept.
+    """
+    begin_writing(out)
+    write_lines(out / "train.jsonl", _lines(result, as_))
+    write_parquet(out / "arrangement.parquet", result.arrangement.to_table())
+    write_parquet(out / "left_out.parquet", left_out_table(result.left_out))
+    manifest = _manifest(result, as_)
+    manifest["files"] = {name: file_sha256(out / name) for name in FILES}
+    write_json(out / MANIFEST, manifest)
+    return manifest
+
+
+def _lines(result: Result, as_: str) -> Iterator[str]:
+    for row in result.arrangement.examples or ():
+        if as_ == "messages":
+            yield json.dumps(row.as_dict(), ensure_ascii=False)
+        elif row.original is not None:
+            yield row.original
+        else:
+            raise SettingsError(f"--as original needs each row's own JSON, but row {row.id} came without it.")
+
+
+def left_out_table(rows: tuple[LeftOut, ...]) -> pa.Table:
+    """The rows that are not in the result, as an Arrow table: the columns of ``left_out.parquet``."""
+    import pyarrow as pa
+
+    # Named types, since a column may be null for every row.
+    kinds = {"file": pa.string(), "line": pa.int64(), "row": pa.int64(), "id": pa.string()}
+    kinds |= {"reason": pa.string(), "detail": pa.string()}
+    return pa.table({name: pa.array([getattr(row, name) for row in rows], kind) for name, kind in kinds.items()})
+
+
+def _manifest(result: Result, as_: str) -> dict[str, Any]:
+    arrangement = result.arrangement
+    reasons: dict[str, int] = {}
+    for row in result.left_out:
+        reasons[row.reason] = reasons.get(row.reason, 0) + 1
+    counts = {
+        "pool_read": result.pool.total,
+        "pool_rows": len(result.pool.examples),
+        "target_rows": len(result.target.examples),
+        "target_bad_rows": len(result.target.left_out),
+        "arranged": len(arrangement),
+        "rounds": arrangement.n_rounds,
+        "left_out": len(result.left_out),
+        "left_out_by_reason": dict(sorted(reasons.items())),
+        "duplicates": result.duplicates,
+        "target_prompts_in_pool": len(result.leaks),
+    }
+    ids = arrangement.labels.id if arrangement.labels else ()
+    return {
+        **_circumstances(),
+        "inputs": {"pool": _inputs(result.pool.inputs), "target": _inputs(result.target.inputs)},
+        "settings": _settings(result, as_),
+        "embedding": dict(result.embedding),
+        "counts": counts,
+        "notes": list(result.notes),
+        "ids_sha256": ids_sha256(ids),
+    }
+
+
+def prepare_split(out: Path, overwrite: bool = False) -> None:
+    """Make sure, before any work, that a split can be written to `out`; see `righttime.store.prepare_folder`."""
+    prepare_folder(out, SPLIT_FILES, overwrite)
+
+
+def write_split(split: Split, read: Reading, out: Path, settings: Mapping[str, Any]) -> None:
+    """Write both sides of a hold-out, what is on neither side, and the manifest, last.
+
+    Raises:
+        StoreError: If a file cannot be written.
+    """
+    begin_writing(out)
+    for name, rows in (("pool", split.pool), ("target", split.target)):
+        lines = ({**row.as_dict(), "task": row.task} for row in rows)
+        write_lines(out / f"{name}.jsonl", (json.dumps(line, ensure_ascii=False) for line in lines))
+    write_parquet(out / "left_out.parquet", left_out_table((*read.left_out, *split.left_out)))
+    manifest = {
+        **_circumstances(),
+        "inputs": {"pool": _inputs(read.inputs)},
+        "settings": dict(settings),
+        "held_out": list(split.held_out),
+        "relatives": list(split.relatives),
+        "counts": {"read": read.total, "pool": len(split.pool), "target": len(split.target)},
+        "files": {name: file_sha256(out / name) for name in SPLIT_FILES},
+    }
+    write_json(out / MANIFEST, manifest)
+
+
+def _circumstances() -> dict[str, Any]:
+    """When, from what and with which versions a result was made."""
+    return {
+        "righttime": __version__,
+        "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "git_commit": _git_commit(),
+        "versions": {"python": platform.python_version(), **_versions()},
+    }
+
+
+def _inputs(files: tuple[InputFile, ...]) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(file) for file in files]
+
+
+def _settings(result: Result, as_: str) -> dict[str, Any]:
+    """What was asked for and what it resolved to."""
+    asked = {entry.name: getattr(result.request, entry.name) for entry in dataclasses.fields(result.request)}
+    if isinstance(asked["embedder"], Embedder):
+        asked["embedder"] = dict(asked["embedder"].identity)
+    return {**asked, **result.arrangement.settings, "text": result.text, "text_asked": asked["text"], "as": as_}
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _git_commit() -> str | None:
+    """The commit of the working directory's repository, if it is in one: it dates the user's own scripts."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

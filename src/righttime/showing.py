@@ -1,0 +1,188 @@
+"""What was arranged, for a person: counts, rounds, which tasks came first and which target rows brought them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from righttime.arrangement import Arrangement
+from righttime.errors import RighttimeError, StoreError
+from righttime.examples import Example
+from righttime.store import read_manifest
+
+__all__ = ["printable", "show", "table"]
+
+
+def show(out: Path, first: int = 10, tasks: int = 20) -> str:
+    """Describe a result in a few dozen lines.
+
+    Args:
+        out: A folder that ``righttime arrange`` wrote.
+        first: How many places of the order to show.
+        tasks: How many tasks to show.
+
+    Raises:
+        StoreError: If the folder is not a finished result.
+    """
+    manifest = read_manifest(out)
+    arrangement = Arrangement.load(out)
+    targets = _targets(manifest)
+    parts = [_counts(manifest), _rounds(arrangement), _tasks(arrangement, targets, tasks)]
+    parts.append(_first_rows(out, arrangement, targets, first))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _targets(manifest: Mapping[str, Any]) -> dict[str, Example]:
+    """The target's rows by id, where its files are still there and unchanged; else nothing."""
+    from righttime.formats import read_rows
+
+    files, settings = manifest["inputs"]["target"], manifest["settings"]
+    if not files or not all(Path(file["path"]).exists() for file in files):
+        return {}
+    try:
+        read = read_rows(
+            [file["path"] for file in files],
+            role="target",
+            format=settings["target_format"],
+            bad_rows=settings["bad_rows"],
+            positive_examples=settings["positive_examples"],
+            task_field=settings["task_field"],
+        )
+    except RighttimeError:
+        return {}
+    same = [file["sha256"] for file in files] == [file.sha256 for file in read.inputs]
+    return {row.id: row for row in read.examples} if same else {}
+
+
+def _counts(manifest: Mapping[str, Any]) -> str:
+    counts, settings = manifest["counts"], manifest["settings"]
+    method = settings["method"] + (
+        f" by {settings['distance']}" if settings["method"] in ("nearest", "farthest") else ""
+    )
+    lines = [
+        f"{counts['arranged']:,} of {counts['pool_read']:,} pool rows, arranged by {method} "
+        f"around {counts['target_rows']:,} target rows"
+    ]
+    for side in ("pool", "target"):
+        lines += [
+            f"  {side:<7} {file['path']}  {file['format']}, {file['rows']:,} rows" for file in manifest["inputs"][side]
+        ]
+    if counts["left_out"]:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts["left_out_by_reason"].items())
+        lines.append(f"  left out {counts['left_out']:,}: {reasons}")
+    lines += [f"  note: {note}" for note in manifest["notes"]]
+    if counts["target_prompts_in_pool"]:
+        lines.append(f"  warning: the pool contains {counts['target_prompts_in_pool']:,} target prompts word for word")
+    return printable("\n".join(lines))
+
+
+def _rounds(arrangement: Arrangement) -> str:
+    if arrangement.round is None or arrangement.similarity is None:
+        return ""
+    rows = []
+    numbers = np.unique(arrangement.round)
+    shown = numbers if len(numbers) <= 8 else np.concatenate([numbers[:6], numbers[-1:]])
+    for number in shown:
+        inside = arrangement.similarity[arrangement.round == number]
+        rows.append(
+            [str(number), f"{len(inside):,}", f"{inside.mean():.3f}", f"{inside.max():.3f}", f"{inside.min():.3f}"]
+        )
+        if len(numbers) > 8 and number == numbers[5]:
+            rows.append(["…", "", "", "", ""])
+    return f"{len(numbers):,} rounds\n" + table(["round", "rows", "mean similarity", "highest", "lowest"], rows)
+
+
+def _tasks(arrangement: Arrangement, targets: Mapping[str, Example], most: int) -> str:
+    """Tasks in the order in which the arrangement meets most of them, with the target tasks that picked their rows."""
+    labels = arrangement.labels
+    if labels is None or not any(labels.task):
+        return ""
+    places: dict[str, list[int]] = {}
+    pickers: dict[str, Counter[str]] = {}
+    for place, (task, picked_by) in enumerate(zip(labels.task, labels.picked_by, strict=True)):
+        places.setdefault(task or "(none)", []).append(place)
+        picker = targets.get(picked_by or "")
+        if picker is not None and picker.task:
+            pickers.setdefault(task or "(none)", Counter())[picker.task] += 1
+    ranked = sorted(places, key=lambda task: (float(np.mean(places[task])), task))
+    rows = []
+    for task in ranked[:most]:
+        common = pickers.get(task, Counter()).most_common(1)
+        why = f"{common[0][0]} ({common[0][1]:,})" if common else ""
+        first, middle = places[task][0], float(np.median(places[task]))
+        rows.append([task, f"{len(places[task]):,}", f"{first:,}", f"{middle:,.0f}", why])
+    title = f"{len(ranked):,} tasks, earliest first" + (f" (the first {most})" if len(ranked) > most else "")
+    return title + "\n" + table(["task", "rows", "first place", "median place", "picked most by"], rows)
+
+
+def _first_rows(out: Path, arrangement: Arrangement, targets: Mapping[str, Example], first: int) -> str:
+    labels = arrangement.labels
+    if labels is None:
+        return ""
+    width = max(40, shutil.get_terminal_size((120, 24)).columns - 12)
+    lines = [f"the first {min(first, len(arrangement)):,} rows"]
+    for place, text in enumerate(_texts(out, first)):
+        why = ""
+        if labels.picked_by[place] is not None and arrangement.similarity is not None:
+            number = f"round {arrangement.round[place]}, " if arrangement.round is not None else ""
+            why = f"  {number}similarity {arrangement.similarity[place]:.3f}"
+        task = f"  {labels.task[place]}" if labels.task[place] else ""
+        lines.append(printable(f"{place:>6}  {labels.id[place]}{task}{why}"))
+        lines.append(f"        {_short(text, width)}")
+        picker = labels.picked_by[place]
+        if picker is not None:
+            said = f": {_short(targets[picker].prompt, width - len(picker) - 14)}" if picker in targets else ""
+            lines.append(f"        picked by {printable(picker)}{said}")
+    return "\n".join(lines)
+
+
+def _texts(out: Path, first: int) -> Iterable[str]:
+    """What the first rows say, whatever their form."""
+    try:
+        with (out / "train.jsonl").open(encoding="utf-8") as file:
+            rows = [json.loads(line) for line in islice(file, first)]
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{out / 'train.jsonl'} must be readable JSONL, got: {error}.") from error
+    for row in rows:
+        messages = row.get("messages") if isinstance(row, dict) else None
+        if isinstance(messages, list):
+            yield " ".join(str(message.get("content", "")) for message in messages if message.get("role") == "user")
+        else:
+            yield json.dumps(row, ensure_ascii=False)
+
+
+def _short(text: str, width: int) -> str:
+    """One line of text; of a long one its beginning and its end, since instructions share their beginnings."""
+    line = printable(" ".join(text.split()))
+    if len(line) <= width:
+        return line
+    tail = width * 2 // 5
+    return f"{line[: width - tail - 3]} … {line[-tail:]}"
+
+
+def printable(text: str) -> str:
+    """Text without control characters, so that data cannot steer the terminal."""
+    return "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A plain table: first column to the left, numbers to the right."""
+    rows = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    numeric = [all(not row[column] or row[column][0] in "0123456789-" for row in rows) for column in range(len(head))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(cells, widths, numeric, strict=True)
+        )
+        return ("  " + "  ".join(padded)).rstrip()
+
+    return "\n".join([line(head), *(line(row) for row in rows)])

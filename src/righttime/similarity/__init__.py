@@ -1,0 +1,23 @@
+"""Similarity of one pool row to one target row, and distances of pool rows to the whole target."""
+
+from righttime.similarity.distances import (
+    Distance,
+    average_distance,
+    distance_names,
+    minimum_distance,
+    target_distance,
+    weighted_distance,
+)
+from righttime.similarity.pairs import pair_similarity, rounding_margin, unit_rows
+
+__all__ = [
+    "Distance",
+    "average_distance",
+    "distance_names",
+    "minimum_distance",
+    "pair_similarity",
+    "rounding_margin",
+    "target_distance",
+    "unit_rows",
+    "weighted_distance",
+]

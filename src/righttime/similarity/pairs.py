@@ -1,0 +1,139 @@
+"""The one definition of similarity, pair by pair, that every engine must agree with to the last bit.
+
+A blocked matrix product rounds differently with the shape of its blocks, the number of threads and the
+machine. So products only *nominate* pairs; what counts is `pair_similarity`: products of the float32 unit
+vectors (exact in float64), summed in float64 in one fixed order, rounded once to float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.errors import NonFiniteError, ShapeError
+
+__all__ = ["as_vectors", "fold_sum", "pair_similarity", "rounding_margin", "unit_rows"]
+
+_CHUNK_ELEMENTS = 1 << 20  # 8 MiB of float64: stays in cache, bounds memory
+
+
+def fold_sum(terms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum each row in one fixed order: fold the right half onto the left until one column is left.
+
+    The order depends on the number of columns alone, never on memory layout, block shape or SIMD width.
+
+    Args:
+        terms: float64, shape (n, d); overwritten.
+
+    Returns:
+        float64, shape (n,).
+
+    Example:
+        >>> fold_sum(np.array([[1.0, 2.0, 3.0]])).tolist()
+        [6.0]
+    """
+    width = terms.shape[1]
+    while width > 1:
+        half = (width + 1) // 2
+        terms[:, : width - half] += terms[:, half:width]
+        width = half
+    return terms[:, 0]
+
+
+def pair_similarity(x: NDArray[np.float32], t: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Cosine similarity of unit vectors, pair by pair: row i of `x` with row i of `t`.
+
+    Args:
+        x: float32 unit vectors, shape (n, d).
+        t: float32 unit vectors, shape (n, d) or (1, d).
+
+    Returns:
+        float32, shape (n,). The same bits for the same pair, whatever stands beside it;
+        ``pair_similarity(x, -t) == -pair_similarity(x, t)``.
+
+    Example:
+        >>> pair_similarity(np.float32([[1, 0]]), np.float32([[0.6, 0.8]])).tolist()
+        [0.6000000238418579]
+    """
+    out = np.empty(len(x), dtype=np.float32)
+    step = max(1, _CHUNK_ELEMENTS // max(1, x.shape[1]))
+    for start in range(0, len(x), step):
+        stop = start + step
+        other = t if len(t) == 1 else t[start:stop]
+        out[start:stop] = fold_sum(np.multiply(x[start:stop], other, dtype=np.float64))
+    out += np.float32(0.0)  # -0.0 becomes 0.0, so that equal values have equal bytes
+    return out
+
+
+def rounding_margin(dimension: int) -> float:
+    """How far a float32 product of unit vectors, summed in any order, may lie from `pair_similarity`.
+
+    The classical bound for a dot product of length d in precision u is d·u/(1 - d·u)·|x|·|t|
+    (Higham, Accuracy and Stability of Numerical Algorithms, §3.1); u = 2⁻²⁴, plus room for the unit
+    vectors' own rounding and the last rounding to float32.
+
+    Example:
+        >>> 2.3e-5 < rounding_margin(384) < 2.4e-5
+        True
+    """
+    u = 2.0**-24
+    return (dimension + 8) * u / (1 - (dimension + 8) * u)
+
+
+def as_vectors(vectors: Any, name: str) -> NDArray[Any]:
+    """Check that `vectors` is a matrix of numbers with at least one column.
+
+    Raises:
+        ShapeError: If it is not; names what was got.
+    """
+    array = np.asarray(vectors)
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise ShapeError(f"{name} must have shape (rows, dimensions), got shape {array.shape}.")
+    if array.dtype.kind not in "fiu":
+        raise ShapeError(f"{name} must hold numbers, got dtype {array.dtype}. Hint: convert to float32.")
+    return array
+
+
+def unit_rows(vectors: Any, name: str = "vectors") -> NDArray[np.float32]:
+    """Widen to float32 and scale every row to length 1, row by row.
+
+    Args:
+        vectors: Any real dtype, shape (n, d).
+        name: What to call them in an error.
+
+    Returns:
+        float32, shape (n, d), a copy. Each row depends on that row alone.
+
+    Raises:
+        ShapeError: If `vectors` is not a matrix of numbers.
+        NonFiniteError: If a row holds NaN or infinity, or is all zero; names the first such rows.
+
+    Example:
+        >>> unit_rows([[3.0, 4.0]]).round(3).tolist()
+        [[0.6000000238418579, 0.800000011920929]]
+    """
+    array = as_vectors(vectors, name)
+    out = np.empty(array.shape, dtype=np.float32)
+    step = max(1, _CHUNK_ELEMENTS // array.shape[1])
+    for start in range(0, len(array), step):
+        rows = np.asarray(array[start : start + step], dtype=np.float64)
+        # Scaling by the largest entry first keeps squares of huge and tiny entries finite and non-zero.
+        largest = np.abs(rows).max(axis=1)
+        bad = np.flatnonzero(~(np.isfinite(largest) & (largest > 0)))
+        if len(bad):
+            raise NonFiniteError(_bad_rows_sentence(rows, bad, start, name))
+        rows /= largest[:, None]
+        out[start : start + step] = rows / np.sqrt(fold_sum(rows * rows))[:, None]
+    return out
+
+
+def _bad_rows_sentence(rows: NDArray[np.float64], bad: NDArray[np.intp], start: int, name: str) -> str:
+    kinds = ["all zeros" if np.isfinite(rows[row]).all() else "NaN or infinity" for row in bad[:3]]
+    named = ", ".join(f"row {start + row} ({kind})" for row, kind in zip(bad[:3], kinds, strict=True))
+    more = f" and {len(bad) - 3} more nearby" if len(bad) > 3 else ""
+    return (
+        f"{name} must be finite and not zero, got {named}{more}. "
+        "Hint: such a row has no direction, so no cosine; embed its text again or leave it out."
+    )

@@ -1,0 +1,194 @@
+"""What lies on disk: every file written beside its place and moved there whole, the manifest last."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from righttime.errors import StoreError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "begin_writing",
+    "file_sha256",
+    "ids_sha256",
+    "make_folder",
+    "prepare_folder",
+    "read_manifest",
+    "write_json",
+    "write_lines",
+    "write_parquet",
+]
+
+MANIFEST = "manifest.json"
+
+
+@contextlib.contextmanager
+def _atomically(path: Path) -> Iterator[IO[bytes]]:
+    """A file that appears at `path` whole or not at all."""
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise StoreError(
+            f"{path} must be writable, got {error.strerror or error}. "
+            "Hint: check free space and permissions of that folder, or choose another --out."
+        ) from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write text lines as UTF-8, each ended by a newline, atomically.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    with _atomically(path) as file:
+        for line in lines:
+            file.write(line.encode("utf-8") + b"\n")
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON object, indented, atomically.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    write_lines(path, [json.dumps(value, ensure_ascii=False, indent=2)])
+
+
+def write_parquet(path: Path, table: pa.Table) -> None:
+    """Write an Arrow table, atomically and with the same bytes every time.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    import pyarrow.parquet as pq
+
+    with _atomically(path) as file:
+        pq.write_table(table, file, compression="zstd")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and try that files can be written there.
+
+    Raises:
+        StoreError: If it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StoreError(
+            f"{folder} must be a folder that can be written, got {error.strerror or error}. Hint: choose another --out."
+        ) from error
+
+
+def prepare_folder(folder: Path, ours: Iterable[str], overwrite: bool = False) -> None:
+    """Make sure that a result can be written into `folder` before any work is done.
+
+    An unfinished result (our files, no manifest) is written over; a finished one only if asked for.
+
+    Args:
+        folder: Where the result will lie; made if missing.
+        ours: The names of the files that the result consists of.
+        overwrite: Whether a finished result may be replaced.
+
+    Raises:
+        StoreError: If the folder holds a finished result or somebody else's files, or cannot be written.
+    """
+    make_folder(folder)
+    names = {entry.name for entry in folder.iterdir() if not entry.name.endswith(".partial")}
+    strangers = sorted(names - {*ours, MANIFEST})
+    if strangers:
+        raise StoreError(
+            f"{folder} must be empty or hold a result of righttime, but it holds {strangers[0]!r}"
+            f"{f' and {len(strangers) - 1} more' if len(strangers) > 1 else ''}. Hint: choose another --out."
+        )
+    if MANIFEST in names and not overwrite:
+        raise StoreError(f"{folder} holds a finished result already. Hint: choose another --out, or --overwrite.")
+
+
+def begin_writing(folder: Path) -> None:
+    """Take the manifest of an earlier result away: from here on the folder is no result until the new one is whole.
+
+    Raises:
+        StoreError: If it cannot be taken away.
+    """
+    try:
+        (folder / MANIFEST).unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"{folder / MANIFEST} must be replaceable, got {error.strerror or error}.") from error
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a finished result.
+
+    Raises:
+        StoreError: If the folder is missing, holds no manifest, or the manifest is broken.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"{folder} must hold {MANIFEST}, but there is none: it is not a result of righttime, or not a finished one."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} must be readable JSON, got: {error}.") from error
+    if not isinstance(manifest, dict):
+        raise StoreError(f"{path} must hold a JSON object, got {type(manifest).__name__}.")
+    return manifest
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file's bytes, in hex.
+
+    Raises:
+        StoreError: If it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+    except OSError as error:
+        raise StoreError(f"{path} must be readable, got {error.strerror or error}.") from error
+    return digest.hexdigest()
+
+
+def ids_sha256(ids: Iterable[str]) -> str:
+    """The sha256 of ids in their order, each ended by a newline: the fingerprint of an order.
+
+    Example:
+        >>> ids_sha256(["a", "b"])[:16]
+        '911169ddaaf146af'
+    """
+    digest = hashlib.sha256()
+    for name in ids:
+        digest.update(name.encode("utf-8") + b"\n")
+    return digest.hexdigest()

@@ -1,0 +1,73 @@
+"""What `righttime arrange` says at its end: what was read, how it was embedded, what to know, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from righttime.showing import printable
+from righttime.trainers import keep_order_advice
+
+if TYPE_CHECKING:
+    from righttime.arranging import Result
+
+__all__ = ["summary"]
+
+
+def summary(result: Result, out: Path) -> str:
+    """A dozen lines for a person.
+
+    Args:
+        result: What `arrange_rows` returned.
+        out: The folder that it was written to.
+    """
+    lines = [*_read(result), *_embedded(result), *_warned(result), *_written(result, out)]
+    lines += ["", "To keep this order, switch off what shuffles in your trainer:", keep_order_advice()]
+    lines += ["", f"Look at it: righttime show {out}"]
+    return printable("\n".join(lines))
+
+
+def _read(result: Result) -> Iterator[str]:
+    for side, reading in (("pool", result.pool), ("target", result.target)):
+        for file in reading.inputs:
+            bad = f", {file.left_out:,} bad rows skipped" if file.left_out else ""
+            yield f"{side:<8} {file.path}: {file.format} ({file.container}), {file.rows:,} rows{bad}"
+
+
+def _embedded(result: Result) -> Iterator[str]:
+    about = result.embedding
+    if "max_length" in about:
+        yield f"embedder {about['model']} ({about['found_in'] or 'given'}), text: {result.text}"
+        yield f"         {about['embedded_now']:,} texts embedded now, {about['from_cache']:,} taken from the cache"
+        yield (
+            f"         truncated at {about['max_length']} tokens: {about['pool_truncated']:,} pool rows, "
+            f"{about['target_truncated']:,} target rows"
+        )
+    elif about:
+        yield f"vectors  {about['model'].removeprefix('vectors:')}"
+
+
+def _warned(result: Result) -> Iterator[str]:
+    if result.duplicates:
+        did = "kept; --duplicates drop leaves them out" if result.request.duplicates == "keep" else "left out"
+        yield f"note: {result.duplicates:,} pool rows repeat an earlier row ({did})"
+    for note in result.notes:
+        yield f"note: {note}"
+    if result.leaks:
+        row, place = next(iter(result.leaks.items()))
+        first = f"target {result.target.examples[row].id}, pool {result.pool.examples[place].id}"
+        yield (
+            f"warning: the pool contains {len(result.leaks):,} of {len(result.target.examples):,} target prompts word "
+            f"for word (first: {first}); nearest-first puts such rows in front"
+        )
+    else:
+        yield "no target prompt stands word for word in the pool"
+
+
+def _written(result: Result, out: Path) -> Iterator[str]:
+    arrangement = result.arrangement
+    rounds = f" in {arrangement.n_rounds:,} rounds" if arrangement.round is not None else ""
+    yield f"wrote    {len(arrangement):,} rows{rounds} to {out / 'train.jsonl'}"
+    if result.left_out:
+        yield f"         {len(result.left_out):,} rows left out, each with its reason in {out / 'left_out.parquet'}"

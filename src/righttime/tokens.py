@@ -1,0 +1,49 @@
+"""How many tokens a row has for the model that will be trained on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from righttime.errors import EmbeddingError
+from righttime.examples import Example, said
+
+__all__ = ["token_counts"]
+
+
+def token_counts(rows: Sequence[Example], tokenizer: str) -> list[int]:
+    """Tokens of each row's whole conversation, through the tokenizer's chat template if it has one.
+
+    Without a chat template the turns' texts are joined by newlines.
+
+    Args:
+        rows: The rows.
+        tokenizer: A folder or a hub name.
+
+    Raises:
+        EmbeddingError: If there is no such tokenizer.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        loaded = AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
+    except Exception as error:  # hub, file and configuration errors of several libraries
+        raise EmbeddingError(
+            f"the tokenizer {tokenizer!r} must be a folder, or in the local hub cache, or on a hub that can be "
+            f"reached; loading it failed: {type(error).__name__}. Hint: check the name."
+        ) from error
+    counts: list[int] = []
+    for start in range(0, len(rows), 1000):
+        texts = [_text(row, loaded) for row in rows[start : start + 1000]]
+        # A template writes the special tokens itself.
+        encoded = loaded(
+            texts, add_special_tokens=not loaded.chat_template, truncation=False, padding=False, verbose=False
+        )
+        counts += [len(ids) for ids in encoded["input_ids"]]
+    return counts
+
+
+def _text(row: Example, tokenizer: Any) -> str:
+    if not tokenizer.chat_template:
+        return "\n".join(said(message) for message in row.messages)
+    return str(tokenizer.apply_chat_template([message.as_dict() for message in row.messages], tokenize=False))

