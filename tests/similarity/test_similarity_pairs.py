@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from righttime.errors import NonFiniteError, ShapeError
+from righttime.similarity import average_distance, pair_similarity, rounding_margin, unit_rows
+from twin import similarity
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 400), st.integers(1, 40))
+def test_pair_similarity_is_the_definition_to_the_bit(seed: int, d: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, t = unit_rows(rng.normal(size=(n, d))), unit_rows(rng.normal(size=(n, d)))
+    got = pair_similarity(x, t)
+    assert got.tolist() == [float(similarity(a, b)) for a, b in zip(x, t, strict=True)]
+    assert pair_similarity(x, -t).tolist() == (0.0 - got).tolist(), "farthest is nearest to the opposite"
+    assert pair_similarity(x[::-1], t[::-1]).tolist() == got[::-1].tolist(), "no pair knows its neighbours"
+    assert pair_similarity(x, t[:1]).tolist() == pair_similarity(x, np.repeat(t[:1], n, axis=0)).tolist()
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 7, 384, 1024]))
+def test_products_stay_within_the_margin(seed: int, d: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, t = unit_rows(rng.normal(size=(50, d))), unit_rows(rng.normal(size=(20, d)))
+    exact = np.array([pair_similarity(x, t[j : j + 1]) for j in range(20)])
+    assert np.abs(t @ x.T - exact).max() <= rounding_margin(d)
+    worst = np.zeros((20, 50), dtype=np.float32)  # the least careful order: one product after another
+    for place in range(d):
+        worst += t[:, place, None] * x[:, place]
+    assert np.abs(worst - exact).max() <= rounding_margin(d)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([np.float16, np.float32, np.float64, np.int8]))
+def test_unit_rows_are_of_unit_length_and_each_by_itself(seed: int, dtype: type) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = (rng.normal(size=(30, 9)) * 50).astype(dtype)
+    vectors[:, 0] = 1
+    unit = unit_rows(vectors)
+    assert unit.dtype == np.float32
+    assert np.abs(np.linalg.norm(unit.astype(np.float64), axis=1) - 1).max() < 1e-6
+    assert np.array_equal(unit_rows(vectors[7:9]), unit[7:9])
+
+
+def test_huge_and_tiny_vectors_have_a_direction_too() -> None:
+    unit = unit_rows(np.array([[3e300, 4e300], [3e-300, 4e-300]]))
+    assert np.allclose(unit, [[0.6, 0.8], [0.6, 0.8]])
+
+
+def test_rows_without_a_direction_are_named() -> None:
+    vectors = np.ones((9000, 384), dtype=np.float32)
+    vectors[5000] = 0
+    vectors[5001, 3] = np.inf
+    with pytest.raises(
+        NonFiniteError, match=r"pool must be .* got row 5000 \(all zeros\), row 5001 \(NaN or infinity\)"
+    ):
+        unit_rows(vectors, "pool")
+
+
+@pytest.mark.parametrize("vectors", [np.ones(3), np.ones((2, 0)), np.ones((1, 1, 1)), np.array([["x"]]), 3.0])
+def test_what_is_no_matrix_of_numbers_is_refused(vectors: object) -> None:
+    with pytest.raises(ShapeError, match="must h"):
+        unit_rows(vectors)
+
+
+def test_average_distance_is_the_mean_over_the_target() -> None:
+    rng = np.random.default_rng(0)
+    pool, target = unit_rows(rng.normal(size=(5000, 12))), unit_rows(rng.normal(size=(70, 12)))
+    want = -(pool.astype(np.float64) @ target.astype(np.float64).T).mean(axis=1)
+    assert np.abs(average_distance(pool, target) - want).max() < 1e-12
