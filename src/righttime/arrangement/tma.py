@@ -121,13 +121,11 @@ class _CandidateLists:
         """The nearest living row of every target row, and its similarity."""
         behind = np.arange(len(self.target))
         while len(behind):
-            inside = behind[self.place[behind] < self.length[behind]]
-            stale = inside[self.taken[self.rows[inside, self.place[inside]]]]
-            if not len(stale) and len(inside) < len(behind):
+            if (self.place[behind] >= self.length[behind]).any():
                 # A pass over the living rows costs about the same for few target rows as for many.
                 self._fill(np.flatnonzero(self.length - self.place <= self.length // 4))
-            self.place[stale] += 1
-            behind = np.concatenate([stale, np.setdiff1d(behind, inside)])
+            behind = behind[self.taken[self.rows[behind, self.place[behind]]]]
+            self.place[behind] += 1
         everyone = np.arange(len(self.target))
         return self.rows[everyone, self.place], self.similarity[everyone, self.place]
 
