@@ -210,7 +210,10 @@ def arrange_rows(
         vectors = _vectors(kept, read_pool.examples, read_target.examples, text, request, cache, progress)
     else:
         vectors = (*_no_vectors(rows, read_target.examples), {})
-    with tqdm(desc="searching", unit=" rows", disable=not progress, leave=False) as bar, warnings.catch_warnings():
+    with (
+        tqdm(desc="searching", unit=" rows", disable=not progress, leave=False, delay=2) as bar,
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore", UserWarning)  # told in the notes instead
         question = dataclasses.replace(
             request.question(vectors[0], vectors[1]), tasks=[row.task for row in rows], progress=bar.update

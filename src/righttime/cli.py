@@ -310,12 +310,13 @@ def builtin(
     seed: Seed = 0,
 ) -> None:
     """Write the built-in data set: OUT/pool.jsonl and OUT/target.jsonl, small tasks in families, to try things on."""
-    from righttime.builtin import builtin_rows
+    from righttime.builtin import Split, builtin_rows
     from righttime.store import make_folder, write_lines
 
     make_folder(out)
-    for name, count in (("pool", rows), ("target", target_rows)):
-        made = builtin_rows(name, rows_per_family=count, seed=seed)  # type: ignore[arg-type]  # the two names it takes
+    sides: tuple[tuple[Split, int], ...] = (("pool", rows), ("target", target_rows))
+    for name, count in sides:
+        made = builtin_rows(name, rows_per_family=count, seed=seed)
         write_lines(out / f"{name}.jsonl", (json.dumps(row, ensure_ascii=False) for row in made))
         typer.echo(f"wrote {len(made):,} rows of {len({row['task'] for row in made})} families to {out / name}.jsonl")
 

@@ -100,7 +100,7 @@ def _rounds(arrangement: Arrangement) -> str:
 
 
 def _tasks(arrangement: Arrangement, targets: Mapping[str, Example], most: int) -> str:
-    """Tasks in the order in which the arrangement meets most of them, with the target tasks that picked their rows."""
+    """Tasks by the place of their middle row, with the target tasks that picked their rows."""
     labels = arrangement.labels
     if labels is None or not any(labels.task):
         return ""
@@ -111,7 +111,7 @@ def _tasks(arrangement: Arrangement, targets: Mapping[str, Example], most: int) 
         picker = targets.get(picked_by or "")
         if picker is not None and picker.task:
             pickers.setdefault(task or "(none)", Counter())[picker.task] += 1
-    ranked = sorted(places, key=lambda task: (float(np.mean(places[task])), task))
+    ranked = sorted(places, key=lambda task: (float(np.median(places[task])), task))
     rows = []
     for task in ranked[:most]:
         common = pickers.get(task, Counter()).most_common(1)

@@ -70,3 +70,9 @@ def test_average_distance_is_the_mean_over_the_target() -> None:
     pool, target = unit_rows(rng.normal(size=(5000, 12))), unit_rows(rng.normal(size=(70, 12)))
     want = -(pool.astype(np.float64) @ target.astype(np.float64).T).mean(axis=1)
     assert np.abs(average_distance(pool, target) - want).max() < 1e-12
+
+
+def test_the_callers_vectors_are_not_touched() -> None:
+    vectors = np.array([[3.0, 4.0]])
+    unit_rows(vectors)
+    assert vectors.tolist() == [[3.0, 4.0]]

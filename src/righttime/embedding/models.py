@@ -142,7 +142,10 @@ class SentenceTransformerEmbedder:
     @cached_property
     def _model(self) -> Any:
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
 
+        loud = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()  # a bar for loading would stand before every run's own
         try:
             model = SentenceTransformer(
                 self.found.path,
@@ -156,6 +159,9 @@ class SentenceTransformerEmbedder:
                 f"cache or on a hub that can be reached; loading it failed: {_first_line(error)}. "
                 "Hint: check the name, or leave --embedder out for the built-in all-MiniLM-L6-v2."
             ) from error
+        finally:
+            if loud:
+                logging.enable_progress_bar()
         if self._max_length is not None:
             model.max_seq_length = self._max_length
         model.eval()

@@ -124,7 +124,7 @@ def unit_rows(vectors: Any, name: str = "vectors") -> NDArray[np.float32]:
         bad = np.flatnonzero(~(np.isfinite(largest) & (largest > 0)))
         if len(bad):
             raise NonFiniteError(_bad_rows_sentence(rows, bad, start, name))
-        rows /= largest[:, None]
+        rows = rows / largest[:, None]
         out[start : start + step] = rows / np.sqrt(fold_sum(rows * rows))[:, None]
     return out
 

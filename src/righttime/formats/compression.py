@@ -1,0 +1,92 @@
+"""Opening a file whether it is plain, gzip or Zstandard; told by its first bytes, not by its name."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+from righttime.errors import DataError
+
+__all__ = ["opened"]
+
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_BLOCK = 1 << 20
+
+
+@contextmanager
+def opened(path: str, file: str) -> Iterator[IO[bytes]]:
+    """The file's bytes as a stream, decompressed.
+
+    Args:
+        path: Where it lies.
+        file: What to call it in errors.
+
+    Raises:
+        DataError: If it cannot be opened, or if compressed data is damaged or ends early.
+    """
+    try:
+        with open(path, "rb") as plain:
+            magic = plain.read(4)
+            plain.seek(0)
+            yield _decompressed(plain, magic)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(
+            f"{file}: the compressed data is damaged or ends early ({error}); fetch the file again"
+        ) from error
+    except OSError as error:
+        raise DataError(f"{file}: the file must be readable, got: {error.strerror or error}") from error
+
+
+def _decompressed(plain: IO[bytes], magic: bytes) -> IO[bytes]:
+    if magic.startswith(_GZIP):
+        return gzip.open(plain)
+    if magic.startswith(_ZSTD):
+        return io.BufferedReader(_Zstandard(plain), _BLOCK)
+    return plain
+
+
+class _Zstandard(io.RawIOBase):
+    """Frames of Zstandard as one stream.
+
+    The library's own reader takes data that ends early for data that ends.
+    """
+
+    def __init__(self, plain: IO[bytes]) -> None:
+        self._plain = plain
+        self._frame: Any = None
+        self._ready = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            compressed = self._plain.read(_BLOCK)
+            if not compressed:
+                if self._frame is not None:
+                    raise EOFError("Zstandard frame without an end")
+                return 0
+            self._ready = self._more(compressed)
+        size = min(len(buffer), len(self._ready))
+        buffer[:size], self._ready = self._ready[:size], self._ready[size:]
+        return size
+
+    def _more(self, compressed: bytes) -> bytes:
+        import zstandard
+
+        out = []
+        while compressed:
+            if self._frame is None:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            try:
+                out.append(self._frame.decompress(compressed))
+            except zstandard.ZstdError as error:
+                raise EOFError(str(error)) from error
+            compressed = b""
+            if self._frame.eof:
+                compressed, self._frame = self._frame.unused_data, None
+        return b"".join(out)

@@ -1,0 +1,159 @@
+"""One file: which container it is, told by its name and its first lines, and its records."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from righttime.errors import DataError, EmptyDataError
+from righttime.formats import json_text, sheets
+from righttime.formats.compression import opened
+from righttime.formats.json_text import BOM, Record, whole
+
+__all__ = ["SUFFIXES", "Source", "file_source", "sha256_of", "stem_of"]
+
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+_COMPRESSED = (".gz", ".zst")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Something that rows are read from: a file, a folder that is one data set, a data set on the hub.
+
+    Attributes:
+        path: As the user named it.
+        container: What holds its records, such as ``jsonl``.
+        records: Reads them, anew at each call.
+        sha256: Of its content.
+        by_line: Whether a record's number is a line.
+        format: The format that the container implies, or None.
+        note: What a person should know about it, or None.
+    """
+
+    path: str
+    container: str
+    records: Callable[[], Iterator[Record]]
+    sha256: Callable[[], str]
+    by_line: bool = True
+    format: str | None = None
+    note: str | None = None
+
+
+def stem_of(path: str) -> str:
+    """A file's name without folders and data suffixes.
+
+    Example:
+        >>> stem_of("data/pool.v2.jsonl.gz")
+        'pool.v2'
+    """
+    name = os.path.basename(os.path.normpath(path))
+    for endings in (_COMPRESSED, SUFFIXES):
+        stem, dot, ending = name.rpartition(".")
+        if stem and dot + ending.lower() in endings:
+            name = stem
+    return name
+
+
+def sha256_of(path: str) -> str:
+    """The sha256 of a file's bytes, in hex."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def file_source(path: str, file: str | None = None) -> Source:
+    """Find out what a file is.
+
+    Args:
+        path: Where it lies.
+        file: What to call it in errors and results; the path if None.
+
+    Raises:
+        DataError: If it is empty, damaged or neither JSON nor a table.
+    """
+    file = file or path
+    container = _container(path, file)
+    implied = "flan-cot" if container == "tsv-without-header" else None
+    by_line = container != "parquet"
+    return Source(file, container, lambda: _records(path, file, container), lambda: sha256_of(path), by_line, implied)
+
+
+def _records(path: str, file: str, container: str) -> Iterator[Record]:
+    if container == "parquet":
+        yield from sheets.parquet(path, file)
+        return
+    with opened(path, file) as stream:
+        if container == "jsonl":
+            yield from json_text.lines(stream, file)
+        elif container == "json-array":
+            yield from json_text.array(_decoded(stream.read()), file)
+        elif container == "json-object":
+            yield from json_text.single(_decoded(stream.read()), file, stem_of(path))
+        else:
+            header = container != "tsv-without-header"
+            yield from sheets.separated(stream, file, tabs=container != "csv", header=header)
+
+
+def _decoded(data: bytes) -> str:
+    # Bytes that are not UTF-8 become lone surrogates, which the reading loop finds and lays to their row.
+    return data.decode("utf-8-sig", errors="surrogateescape")
+
+
+def _container(path: str, file: str) -> str:
+    name = _plain_name(path)
+    with opened(path, file) as stream:
+        first, second = _first_lines(stream)
+    if first.startswith(b"PAR1") or name.endswith(".parquet"):
+        return "parquet"
+    if first.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError(f"{file}: the file must be UTF-8, got UTF-16; save it as UTF-8")
+    if not first:
+        raise EmptyDataError(f"{file}: the file must hold rows, got an empty file")
+    if name.endswith(".csv"):
+        return "csv"
+    if name.endswith(".tsv"):
+        with opened(path, file) as stream:
+            return "tsv-without-header" if sheets.headerless(stream) else "tsv"
+    if first.startswith(b"["):
+        inside = first[1:].lstrip()[:1] or second[:1]
+        return "json-array" if name.endswith(".json") or inside in (b"{", b"]", b"") else "jsonl"
+    if first.startswith(b"{"):
+        return "jsonl" if _one_a_line(path, file, name, first, second) else "json-object"
+    if name.endswith((".jsonl", ".ndjson", ".json")):
+        return "jsonl"
+    known = ", ".join(SUFFIXES)
+    raise DataError(f"{file}: the file must be JSON or a table ({known}, each also .gz or .zst), got {first[:40]!r}")
+
+
+def _plain_name(path: str) -> str:
+    name = path.lower()
+    return next((name.removesuffix(ending) for ending in _COMPRESSED if name.endswith(ending)), name)
+
+
+def _first_lines(stream: Iterable[bytes]) -> tuple[bytes, bytes]:
+    """The first two lines that are not blank, stripped."""
+    found: list[bytes] = []
+    for number, line in enumerate(stream):
+        body = (line.removeprefix(BOM) if number == 0 else line).strip()
+        if body:
+            found.append(body)
+        if len(found) == 2:
+            break
+    first, second, *_ = [*found, b"", b""]
+    return first, second
+
+
+def _one_a_line(path: str, file: str, name: str, first: bytes, second: bytes) -> bool:
+    """Whether a file that opens with a brace has one object a line, broken ones included, or is one object."""
+    named = name.endswith((".jsonl", ".ndjson"))
+    objects = [isinstance(whole(_decoded(line)), dict) for line in (first, second)]
+    if objects[0] or (named and objects[1]):
+        return bool(second) or named
+    with opened(path, file) as stream:
+        if isinstance(whole(_decoded(stream.read())), dict):
+            return False
+    return named or objects[1]

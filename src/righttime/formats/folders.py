@@ -1,0 +1,128 @@
+"""From what a user names to the sources behind it: a file, a folder of one kind or another, `hf:` on the hub."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+
+from righttime.errors import DataError, EmptyDataError
+from righttime.formats import hub
+from righttime.formats.compression import opened
+from righttime.formats.files import SUFFIXES, Source, file_source, sha256_of, stem_of
+from righttime.formats.json_text import Record, single
+
+__all__ = ["find_sources", "labels"]
+
+_DATA = tuple(suffix + ending for suffix in SUFFIXES for ending in ("", ".gz", ".zst"))
+
+
+def find_sources(path: str, role: str) -> list[Source]:
+    """What there is to read at a path.
+
+    Args:
+        path: A file, a folder, or ``hf:owner/name[/config][:split]``.
+        role: ``pool`` or ``target``, which tells the split where there are several.
+
+    Raises:
+        DataError: If there is nothing at the path, or nothing to read.
+    """
+    if path.startswith(hub.PREFIX):
+        return [hub.hub_source(path, role)]
+    if not os.path.exists(path):
+        folder = os.path.dirname(path) or "."
+        near = (
+            difflib.get_close_matches(os.path.basename(path), os.listdir(folder), n=2) if os.path.isdir(folder) else []
+        )
+        hint = f"did you mean {' or '.join(near)}?" if near else "look for a slip in the path"
+        raise DataError(f"{path}: no such file or folder; {hint}")
+    if not os.path.isdir(path):
+        return [file_source(path)]
+    found = _in_folder(path, role)
+    if not found:
+        raise EmptyDataError(f"{path}: the folder must hold data files ({', '.join(SUFFIXES)}), got none")
+    return found
+
+
+def _in_folder(path: str, role: str) -> list[Source]:
+    if hub.is_saved(path):
+        return [hub.saved_source(path, role)]
+    tasks = os.path.join(path, "tasks")
+    if os.path.isdir(tasks) and any(name.endswith(".json") for name in os.listdir(tasks)):
+        return [_task_folder(path, role)]
+    found: list[Source] = []
+    for name in sorted(os.listdir(path)):
+        entry = os.path.join(path, name)
+        if name.startswith("."):
+            continue
+        if os.path.isdir(entry):
+            found += _in_folder(entry, role)
+        elif name.lower().endswith(_DATA):
+            found.append(file_source(entry))
+    return found
+
+
+def _task_folder(path: str, role: str) -> Source:
+    """A folder of Natural Instructions' task files; the split is the role's, or all tasks where there are no splits."""
+    split = os.path.join(path, "splits", "default", "train_tasks.txt" if role == "pool" else "test_tasks.txt")
+    there = {name.removesuffix(".json") for name in os.listdir(os.path.join(path, "tasks")) if name.endswith(".json")}
+    files, note = sorted(there), None
+    used = []
+    if os.path.exists(split):
+        with open(split, encoding="utf-8") as stream:
+            listed = list(dict.fromkeys(stream.read().split()))
+        used = [split]
+        files = [name for name in listed if name in there]
+        if not files:
+            raise DataError(f"{split}: {len(listed)} tasks are listed, and all of them are missing in {path}/tasks")
+        if len(files) < len(listed):
+            note = f"{len(listed) - len(files)} of the {len(listed)} tasks in {split} have no file in {path}/tasks"
+    used += [os.path.join(path, "tasks", f"{name}.json") for name in files]
+
+    def records() -> Iterator[Record]:
+        for file in used:
+            if file != split:
+                with opened(file, file) as stream:
+                    text = stream.read().decode("utf-8-sig", errors="surrogateescape")
+                yield from single(text, file, stem_of(file))
+
+    return Source(path, "task-folder", records, lambda: _sha256_of_all(path, used), note=note)
+
+
+def _sha256_of_all(folder: str, files: Sequence[str]) -> str:
+    """The sha256 of the sorted lines "path within the folder, sha256 of the file"."""
+    lines = sorted(f"{os.path.relpath(file, folder).replace(os.sep, '/')} {sha256_of(file)}\n" for file in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def labels(paths: Sequence[str]) -> list[str]:
+    """A short unique label for each path, such as ``pool`` for ``data/pool.jsonl.gz``.
+
+    Equal names take their folders' names before them, and where that does not tell them apart, a number after them.
+
+    Example:
+        >>> labels(["a/x.jsonl", "b/x.jsonl", "y.csv", "y.csv"])
+        ['a/x', 'b/x', 'y', 'y-2']
+    """
+    parts = {path: _parts(path) for path in paths}
+    short: dict[str, str] = {}
+    for path, names in parts.items():
+        same = [other for other in parts.values() if other[-1] == names[-1]]
+        depths = range(1, max(map(len, same)) + 1)
+        told = (depth for depth in depths if len({tuple(other[-depth:]) for other in same}) == len(same))
+        short[path] = "/".join(names[-next(told, 1) :])
+    found: list[str] = []
+    for path in paths:
+        label, number = short[path], 2
+        while label in found:
+            label, number = f"{short[path]}-{number}", number + 1
+        found.append(label)
+    return found
+
+
+def _parts(path: str) -> list[str]:
+    if path.startswith(hub.PREFIX):
+        return path.removeprefix(hub.PREFIX).partition(":")[0].split("/")
+    *folders, _ = os.path.normpath(path).split(os.sep)
+    return [*(folder for folder in folders if folder), stem_of(path)]

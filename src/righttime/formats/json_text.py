@@ -1,0 +1,187 @@
+"""JSON in its three forms, with the true line of every record: one object a line, an array, an object around a list.
+
+{"question": "2+2?", "answer": "4"}                                one a line (JSONL, NDJSON)
+[{"question": "2+2?", "answer": "4"}]                              an array
+{"canary": "...", "examples": [{"input": "1", "target": "2"}]}     an object around one list
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from righttime.errors import DataError
+from righttime.formats import natural_instructions
+from righttime.formats.table import match
+
+__all__ = ["BOM", "Record", "array", "lines", "single", "whole"]
+
+BOM = b"\xef\xbb\xbf"
+
+_DECODER = json.JSONDecoder()
+_SPACE = re.compile(r"[ \t\r\n]*")
+_WRAPPERS = ("examples", "data", "rows", "train")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as its container gives it.
+
+    Attributes:
+        file: The file it stands in, as the user named it.
+        line: Its first line, or its number where there are no lines, from 1.
+        value: What it holds, or None if it could not be read.
+        raw: Its own text on one line, where the container has it so.
+        problem: One sentence on why it could not be read, or None.
+    """
+
+    file: str
+    line: int
+    value: Any = None
+    raw: str | None = None
+    problem: str | None = None
+
+
+def lines(stream: Iterable[bytes], file: str) -> Iterator[Record]:
+    """Records of a JSONL file; blank lines are passed over, and a broken line is a record with a problem."""
+    for number, line in enumerate(stream, 1):
+        body = (line.removeprefix(BOM) if number == 1 else line).strip()
+        if body:
+            yield _line(body, file, number)
+
+
+def _line(body: bytes, file: str, number: int) -> Record:
+    try:
+        text = body.decode("utf-8")
+        return Record(file, number, json.loads(text), text)
+    except UnicodeDecodeError as error:
+        where = f"byte 0x{body[error.start]:02x} at byte {error.start + 1} of the line"
+        problem = f"the line must be UTF-8, got {where}; save the file as UTF-8"
+    except RecursionError:
+        problem = "the line's JSON is nested too deeply to be read"
+    except json.JSONDecodeError as error:
+        problem = f"the line must be one JSON object, but the JSON breaks at column {error.colno}: {error.msg}"
+    except ValueError as error:  # a whole number of thousands of digits
+        problem = f"the line must be one JSON object, but {error}"
+    return Record(file, number, problem=problem)
+
+
+def whole(text: str) -> Any:
+    """The value of a JSON text, or None if it is not JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def array(text: str, file: str) -> Iterator[Record]:
+    """Records of a JSON array.
+
+    Raises:
+        DataError: If the array is broken, since nothing after the break can be told apart.
+    """
+    try:
+        items, end = _list(text, _skip(text, 0))
+        _nothing_after(text, end)
+    except (ValueError, RecursionError) as error:
+        raise _broken("array", text, file, error) from error
+    for line, value in items:
+        yield Record(file, line, value)
+
+
+def single(text: str, file: str, stem: str) -> Iterator[Record]:
+    """Records of a JSON object: a task file of Natural Instructions, one list of objects with a wrapper, or one record.
+
+    Raises:
+        DataError: If the object is broken, or holds several lists to choose from.
+    """
+    start = _skip(text, 0)
+    try:
+        value, lines_of, end = _object(text, start)
+        _nothing_after(text, end)
+    except (ValueError, RecursionError) as error:
+        raise _broken("object", text, file, error) from error
+    if natural_instructions.is_task(value):
+        header = natural_instructions.task_header(value, stem)
+        for line, item in zip(lines_of["Instances"], value["Instances"], strict=True):
+            yield Record(file, line, {**header, **item} if isinstance(item, dict) else item)
+        return
+    lists = [key for key in lines_of if any(isinstance(item, dict) for item in value[key])]
+    if len(lists) == 1 and (lists[0] in _WRAPPERS or match(value) is None):
+        yield from (Record(file, line, item) for line, item in zip(lines_of[lists[0]], value[lists[0]], strict=True))
+    elif len(lists) > 1 and match(value) is None:
+        raise DataError(
+            f"{file}: a JSON object must hold one list of rows, got {', '.join(lists)}; save one on its own"
+        )
+    else:
+        yield Record(file, text.count("\n", 0, start) + 1, value)
+
+
+def _broken(what: str, text: str, file: str, error: Exception) -> DataError:
+    if isinstance(error, json.JSONDecodeError):
+        line, why = error.lineno, f"breaks here (column {error.colno}): {error.msg}"
+    else:
+        nested = isinstance(error, RecursionError)
+        line, why = 1, "is nested too deeply to be read" if nested else f"cannot be read: {error}"
+    return DataError(
+        f"{file}:{line}: the JSON {what} {why}; what follows cannot be told apart, so skipping bad rows does not help "
+        "(repair the file, or save one object a line)"
+    )
+
+
+def _skip(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return found.end() if found else at
+
+
+def _nothing_after(text: str, end: int) -> None:
+    if _skip(text, end) < len(text):
+        raise json.JSONDecodeError("nothing may follow the end", text, _skip(text, end))
+
+
+def _list(text: str, at: int) -> tuple[list[tuple[int, Any]], int]:
+    """The elements of the array that opens at `at`, each with its line, and where the array ends."""
+    items: list[tuple[int, Any]] = []
+    line, counted = text.count("\n", 0, at) + 1, at
+    at = _skip(text, at + 1)
+    if text[at : at + 1] == "]":
+        return items, at + 1
+    while True:
+        line, counted = line + text.count("\n", counted, at), at
+        value, end = _DECODER.raw_decode(text, at)
+        items.append((line, value))
+        at = _skip(text, end)
+        if text[at : at + 1] == "]":
+            return items, at + 1
+        if text[at : at + 1] != ",":
+            raise json.JSONDecodeError("a comma or the closing ] must follow", text, at)
+        at = _skip(text, at + 1)
+
+
+def _object(text: str, at: int) -> tuple[dict[str, Any], dict[str, list[int]], int]:
+    """The members of the object that opens at `at`, the lines of its lists' elements, and where it ends."""
+    value: dict[str, Any] = {}
+    lines_of: dict[str, list[int]] = {}
+    at = _skip(text, at + 1)
+    while text[at : at + 1] != "}":
+        if text[at : at + 1] != '"':
+            raise json.JSONDecodeError("a key or the closing } must follow", text, at)
+        key, at = _DECODER.raw_decode(text, at)
+        at = _skip(text, at)
+        if text[at : at + 1] != ":":
+            raise json.JSONDecodeError("a colon must follow the key", text, at)
+        at = _skip(text, at + 1)
+        if text[at : at + 1] == "[":
+            items, at = _list(text, at)
+            value[key], lines_of[key] = [item for _, item in items], [line for line, _ in items]
+        else:
+            value[key], at = _DECODER.raw_decode(text, at)
+        at = _skip(text, at)
+        if text[at : at + 1] == ",":
+            at = _skip(text, at + 1)
+        elif text[at : at + 1] != "}":
+            raise json.JSONDecodeError("a comma or the closing } must follow", text, at)
+    return value, lines_of, at + 1
