@@ -93,7 +93,8 @@ def test_a_target_without_responses_makes_both_sides_go_by_prompt() -> None:
     result = arrange_rows(POOL, target, Request(embedder=Letters()))
     assert result.text == "prompt"
     assert result.notes == (
-        f"1 of 12 target rows have no response (first: {TARGET[3]['id']}), so both sides are embedded by their prompts alone.",
+        f"1 of 12 target rows have no response (first: {TARGET[3]['id']}), "
+        "so both sides are embedded by their prompts alone.",
     )
     by_prompt = arranged(text="prompt")
     assert result.arrangement.order.tolist() == by_prompt.order.tolist()
@@ -116,7 +117,8 @@ def read_rows_of(records: list[dict[str, Any]]) -> tuple[righttime.Example, ...]
 
 
 def test_in_is_out_plus_left_out_with_reasons() -> None:
-    pool = [*POOL, POOL[0] | {"id": "again"}, {"prompt": "no answer", "response": " "}, {"prompt": 3, "response": "x"}]
+    bad: list[dict[str, Any]] = [{"prompt": "no answer", "response": " "}, {"prompt": 3, "response": "x"}]
+    pool = [*POOL, POOL[0] | {"id": "again"}, *bad]
     request = Request(embedder=Letters(), bad_rows="skip", duplicates="drop", budget=30)
     result = arrange_rows(pool, TARGET, request)
     reasons = [row.reason for row in result.left_out]
@@ -186,12 +188,9 @@ def test_what_is_wrong_is_said(settings: dict[str, Any], sentence: str) -> None:
 
 
 def test_settings_are_refused_before_anything_is_read() -> None:
-    def never() -> Any:
-        raise AssertionError("read for nothing")
-        yield
-
+    never = map(pytest.fail, ["read for nothing"])
     with pytest.raises(SettingsError, match="unknown method"):
-        righttime.arrange(never(), never(), method="tme")
+        righttime.arrange(never, never, method="tme")
 
 
 @pytest.mark.parametrize(("pool", "target"), [([], TARGET), (POOL, [])])

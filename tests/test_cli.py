@@ -112,7 +112,7 @@ def test_show_tells_what_was_arranged_and_why(arranged: Path, capsys: pytest.Cap
     assert "60 of 175 pool rows, arranged by tma around 18 target rows" in said
     assert "left out 115: 115 not-chosen" in said
     assert "mean similarity" in said
-    assert "tasks, earliest first" in said
+    assert "tasks, those with most rows first" in said
     assert "picked most by" in said
     table = pq.read_table(arranged / "arrangement.parquet").to_pylist()
     for row in table[:3]:

@@ -183,9 +183,10 @@ def read_side(data: Data, role: Literal["pool", "target"], request: Request, kee
     if isinstance(data, str | os.PathLike):
         return read_rows([data], **settings)
     rows = list(data)
-    if rows and all(isinstance(row, str | os.PathLike) for row in rows):
-        return read_rows(rows, **settings)
-    return from_records(rows, source=role, **settings)
+    paths = [row for row in rows if isinstance(row, str | os.PathLike)]
+    if paths and len(paths) == len(rows):
+        return read_rows(paths, **settings)
+    return from_records([row for row in rows if not isinstance(row, str | os.PathLike)], source=role, **settings)
 
 
 def arrange_rows(

@@ -100,7 +100,7 @@ def _rounds(arrangement: Arrangement) -> str:
 
 
 def _tasks(arrangement: Arrangement, targets: Mapping[str, Example], most: int) -> str:
-    """Tasks by the place of their middle row, with the target tasks that picked their rows."""
+    """Tasks by how many or how early their rows are, with the target tasks that picked their rows."""
     labels = arrangement.labels
     if labels is None or not any(labels.task):
         return ""
@@ -111,14 +111,17 @@ def _tasks(arrangement: Arrangement, targets: Mapping[str, Example], most: int) 
         picker = targets.get(picked_by or "")
         if picker is not None and picker.task:
             pickers.setdefault(task or "(none)", Counter())[picker.task] += 1
-    ranked = sorted(places, key=lambda task: (float(np.median(places[task])), task))
+    if len(arrangement) < arrangement.n_pool:  # a task with one row in front did not "come first"
+        ranked, how = sorted(places, key=lambda task: (-len(places[task]), task)), "those with most rows first"
+    else:
+        ranked, how = sorted(places, key=lambda task: (float(np.median(places[task])), task)), "earliest first"
     rows = []
     for task in ranked[:most]:
         common = pickers.get(task, Counter()).most_common(1)
         why = f"{common[0][0]} ({common[0][1]:,})" if common else ""
         first, middle = places[task][0], float(np.median(places[task]))
         rows.append([task, f"{len(places[task]):,}", f"{first:,}", f"{middle:,.0f}", why])
-    title = f"{len(ranked):,} tasks, earliest first" + (f" (the first {most})" if len(ranked) > most else "")
+    title = f"{len(ranked):,} tasks, {how}" + (f" ({most} of them)" if len(ranked) > most else "")
     return title + "\n" + table(["task", "rows", "first place", "median place", "picked most by"], rows)
 
 

@@ -91,7 +91,9 @@ def split_rows(
     if len(held) + len(relatives) == len(names):
         raise SettingsError(f"at least one task must stay in the pool, but all {len(names)} would leave it.")
     sampled = _sampled(rows, held, max_per_pool_task, max_per_target_task, seed)
-    pool, target, left_out = [], [], []
+    pool: list[Example] = []
+    target: list[Example] = []
+    left_out: list[LeftOut] = []
     for number, row in enumerate(rows):
         assert row.task is not None
         if row.task in relatives:

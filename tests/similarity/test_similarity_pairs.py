@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -36,7 +38,7 @@ def test_products_stay_within_the_margin(seed: int, d: int) -> None:
 @given(st.integers(0, 2**32 - 1), st.sampled_from([np.float16, np.float32, np.float64, np.int8]))
 def test_unit_rows_are_of_unit_length_and_each_by_itself(seed: int, dtype: type) -> None:
     rng = np.random.default_rng(seed)
-    vectors = (rng.normal(size=(30, 9)) * 50).astype(dtype)
+    vectors: Any = (rng.normal(size=(30, 9)) * 50).astype(dtype)
     vectors[:, 0] = 1
     unit = unit_rows(vectors)
     assert unit.dtype == np.float32

@@ -7,7 +7,7 @@ import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from righttime.errors import DataError
 
@@ -43,7 +43,7 @@ def opened(path: str, file: str) -> Iterator[IO[bytes]]:
 
 def _decompressed(plain: IO[bytes], magic: bytes) -> IO[bytes]:
     if magic.startswith(_GZIP):
-        return gzip.open(plain)
+        return cast(IO[bytes], gzip.open(plain))
     if magic.startswith(_ZSTD):
         return io.BufferedReader(_Zstandard(plain), _BLOCK)
     return plain

@@ -7,11 +7,11 @@ OpenAI, content as text, null beside tool calls, or a list of parts; righttime's
 
 ShareGPT, also with function calls:
 
-    {"id": "identity_0", "conversations": [{"from": "human", "value": "Who are you?"}, {"from": "gpt", "value": "Vicuna."}]}
+    {"id": "identity_0", "conversations": [{"from": "human", "value": "Who?"}, {"from": "gpt", "value": "Vicuna."}]}
 
 Flan-mini, a ShareGPT row whose `source` is the task:
 
-    {"id": "1", "source": "cot_gsm8k", "conversations": [{"from": "human", "value": "2+2?"}, {"from": "gpt", "value": "4"}]}
+    {"id": "1", "source": "cot_gsm8k", "conversations": [{"from": "human", "value": "2+2?"}, ...]}
 
 UltraChat, user and assistant by turns:
 

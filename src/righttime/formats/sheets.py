@@ -41,8 +41,12 @@ def separated(stream: IO[bytes], file: str, *, tabs: bool, header: bool) -> Iter
         DataError: If quotes do not close or two columns have one name.
     """
     csv.field_size_limit(_LONGEST)
-    quoting = csv.QUOTE_MINIMAL if header else csv.QUOTE_NONE
-    rows = csv.reader(_text(stream), delimiter="\t" if tabs else ",", quoting=quoting, strict=True)
+    rows = csv.reader(
+        _text(stream),
+        delimiter="\t" if tabs else ",",
+        quoting=csv.QUOTE_MINIMAL if header else csv.QUOTE_NONE,
+        strict=True,
+    )
     names: list[str] = [] if header else list(_FLAN)
     line = 1
     try:

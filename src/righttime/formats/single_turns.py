@@ -1,8 +1,8 @@
-"""Two formats of their own kind: FLAN's chain-of-thought TSV and MT-bench's questions.
+r"""Two formats of their own kind: FLAN's chain-of-thought TSV and MT-bench's questions.
 
-FLAN CoT, no header, literal ``\\n`` for newlines (question TAB answer TAB explanation):
+FLAN CoT, no header, literal ``\n`` for newlines (question TAB answer TAB explanation):
 
-    What might a person see?\\nOptions:\\n- bloody mess\\n- cake	bloody mess	Bloody mess is covered with blood.
+    What might a person see?\nOptions:\n- bloody mess\n- cake TAB bloody mess TAB Bloody mess is covered with blood.
 
 MT-bench, prompts without responses, the first turn counts:
 

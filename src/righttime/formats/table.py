@@ -140,7 +140,7 @@ def parse(record: Mapping[str, Any], name: str, role: str, task_field: str | Non
         raise BadRowError("no user turn says anything, but a row must have a prompt")
     if role == "pool" and not (response or "").strip():
         where = f" (looked under {' and '.join(f'`{key}`' for key in form.answers)})" if form.answers else ""
-        raise SilentRowError(f"the row has no response{where}, and a pool is what a model learns to say")
+        raise SilentRowError(f"a pool's row must have a response, got none{where}; it may serve as `--target`")
     return Parsed(turns, _id(record, form), _task(record, form, task_field, stem), _tools(record))
 
 
