@@ -268,6 +268,22 @@ def test_as_original_writes_each_row_unchanged(data: Path, tmp_path: Path) -> No
     assert main(["show", str(tmp_path / "out")]) == 0
 
 
+def test_skipped_rows_of_both_sides_are_listed(data: Path, tmp_path: Path) -> None:
+    for side in ("pool", "target"):
+        good = (data / f"{side}.jsonl").read_text().splitlines(keepends=True)
+        (tmp_path / f"{side}.jsonl").write_text("".join([*good[:4], "{broken\n", *good[4:]]))
+    assert arrange(tmp_path, tmp_path / "out") == 1
+    assert arrange(tmp_path, tmp_path / "out", "--bad-rows", "skip", "--budget", "10") == 0
+    left_out = pq.read_table(tmp_path / "out" / "left_out.parquet").to_pylist()
+    assert [(Path(row["file"]).name, row["line"], row["row"]) for row in left_out if row["reason"] == "bad-row"] == [
+        ("pool.jsonl", 5, None)
+    ]
+    bad = [row for row in left_out if row["reason"] == "bad-target-row"]
+    assert [(Path(row["file"]).name, row["line"]) for row in bad] == [("target.jsonl", 5)]
+    sides = ["--pool", str(tmp_path / "pool.jsonl"), "--target", str(tmp_path / "target.jsonl")]
+    assert main(["check", str(tmp_path / "out"), *sides]) == 0
+
+
 def test_a_finished_result_is_not_written_over(data: Path, arranged: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (arranged / "manifest.json").read_bytes()
     assert arrange(data, arranged) == 1

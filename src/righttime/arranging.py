@@ -27,6 +27,9 @@ from righttime.tokens import token_counts
 
 __all__ = ["Request", "Result", "arrange", "arrange_rows"]
 
+BAD_TARGET = "bad-target-row"
+"""The reason of rows that the target lacks; they do not count among the pool's."""
+
 Data = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Iterable[Mapping[str, Any]] | Reading
 
 
@@ -91,6 +94,7 @@ class Result:
         pool: The pool as it was read.
         target: The target as it was read.
         left_out: Every row of the pool that is not in the arrangement.
+        left_out_of_target: Every row of the target that could not be used.
         text: Which text stood for each row.
         embedding: Model, counts, truncation and the vectors' fingerprints; empty if no vectors were needed.
         duplicates: How many pool rows repeat an earlier row's content.
@@ -105,6 +109,7 @@ class Result:
     pool: Reading
     target: Reading
     left_out: tuple[LeftOut, ...]
+    left_out_of_target: tuple[LeftOut, ...]
     text: str
     embedding: Mapping[str, Any]
     duplicates: int
@@ -231,6 +236,7 @@ def arrange_rows(
         pool=read_pool,
         target=read_target,
         left_out=(*read_pool.left_out, *dropped, *_not_chosen(kept, read_pool.examples, arrangement, request)),
+        left_out_of_target=tuple(dataclasses.replace(row, reason=BAD_TARGET) for row in read_target.left_out),
         text=text,
         embedding=vectors[2],
         duplicates=duplicates,

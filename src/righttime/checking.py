@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from righttime.arrangement import Arrangement
-from righttime.arranging import Data, Request, Result, arrange_rows
+from righttime.arranging import BAD_TARGET, Data, Request, Result, arrange_rows
 from righttime.errors import SettingsError, StoreError
 from righttime.results import FILES
 from righttime.similarity import pair_similarity
@@ -101,10 +101,12 @@ def _numbers(folder: Path, manifest: Mapping[str, Any], arrangement: Arrangement
     yield Finding("every place names a row of the pool", all(0 <= row < counts["pool_rows"] for row in rows))
     outside = {row for row in left_out["row"].to_pylist() if row is not None}
     yield _equal("a row is either in or left out", len(outside & set(rows)), 0)
-    yield _equal("in = out + left out", len(rows) + len(left_out), counts["pool_read"])
+    reasons = Counter(left_out["reason"].to_pylist())
+    n_target = reasons.pop(BAD_TARGET, 0)
+    yield _equal("in = out + left out", len(rows) + reasons.total(), counts["pool_read"])
+    yield _equal("skipped target rows as counted", n_target, counts["target_bad_rows"])
     yield _equal("arranged rows as counted", len(rows), counts["arranged"])
-    reasons = dict(sorted(Counter(left_out["reason"].to_pylist()).items()))
-    yield _equal("left-out rows as counted", reasons, counts["left_out_by_reason"])
+    yield _equal("left-out rows as counted", dict(sorted(reasons.items())), counts["left_out_by_reason"])
     ids = labels.id if labels else ()
     yield _equal("ids as fingerprinted", ids_sha256(ids), manifest["ids_sha256"])
     yield Finding("ids are unique", len(set(ids)) == len(ids))

@@ -64,7 +64,7 @@ def write_result(result: Result, out: Path, as_: Literal["messages", "original"]
     begin_writing(out)
     write_lines(out / "train.jsonl", _lines(result, as_))
     write_parquet(out / "arrangement.parquet", result.arrangement.to_table())
-    write_parquet(out / "left_out.parquet", left_out_table(result.left_out))
+    write_parquet(out / "left_out.parquet", left_out_table((*result.left_out, *result.left_out_of_target)))
     manifest = _manifest(result, as_)
     manifest["files"] = {name: file_sha256(out / name) for name in FILES}
     write_json(out / MANIFEST, manifest)

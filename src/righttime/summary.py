@@ -32,7 +32,8 @@ def _read(result: Result) -> Iterator[str]:
     for side, reading in (("pool", result.pool), ("target", result.target)):
         for file in reading.inputs:
             bad = f", {file.left_out:,} bad rows skipped" if file.left_out else ""
-            yield f"{side:<8} {file.path}: {file.format} ({file.container}), {file.rows:,} rows{bad}"
+            note = f"; {file.note}" if file.note else ""
+            yield f"{side:<8} {file.path}: {file.format} ({file.container}), {file.rows:,} rows{bad}{note}"
 
 
 def _embedded(result: Result) -> Iterator[str]:

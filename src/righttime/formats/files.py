@@ -40,6 +40,10 @@ class Source:
     format: str | None = None
     note: str | None = None
 
+    def place(self, file: str, line: int) -> str:
+        """Where a record stands, for a person: ``file:line``, or ``file: row N`` where there are no lines."""
+        return f"{file}:{line}" if self.by_line else f"{file}: row {line}"
+
 
 def stem_of(path: str) -> str:
     """A file's name without folders and data suffixes.
@@ -152,7 +156,7 @@ def _one_a_line(path: str, file: str, name: str, first: bytes, second: bytes) ->
     named = name.endswith((".jsonl", ".ndjson"))
     objects = [isinstance(whole(_decoded(line)), dict) for line in (first, second)]
     if objects[0] or (named and objects[1]):
-        return bool(second) or named
+        return bool(second)
     with opened(path, file) as stream:
         if isinstance(whole(_decoded(stream.read())), dict):
             return False

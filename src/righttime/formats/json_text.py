@@ -117,7 +117,8 @@ def single(text: str, file: str, stem: str) -> Iterator[Record]:
             f"{file}: a JSON object must hold one list of rows, got {', '.join(lists)}; save one on its own"
         )
     else:
-        yield Record(file, text.count("\n", 0, start) + 1, value)
+        raw = text.strip()
+        yield Record(file, text.count("\n", 0, start) + 1, value, None if "\n" in raw else raw)
 
 
 def _broken(what: str, text: str, file: str, error: Exception) -> DataError:

@@ -1,4 +1,4 @@
-"""A prompt and a response under two keys: seven formats that differ in the keys alone.
+"""A prompt and a response under two keys: formats that differ in the keys alone, two of them without a response.
 
 {"prompt": "Wall St. Bears ...", "completion": "Business<|endoftext|>"}       prompt-completion, also with `response`
 {"prompt": [{"role": "user", ...}], "completion": [{"role": "assistant", ...}]}      the same, as TRL has it

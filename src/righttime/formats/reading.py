@@ -175,13 +175,7 @@ def _read(sources: Sequence[Source], settings: Settings) -> Reading:
     found = [read_source(source, settings) for source in sources]
     left_out = tuple(one for result in found for one in result.left_out)
     if not any(result.rows for result in found):
-        first = (
-            f"the first: {left_out[0].file}:{left_out[0].line}: {left_out[0].detail}" if left_out else "no row at all"
-        )
-        where = ", ".join(source.path for source in sources)
-        raise EmptyDataError(
-            f"{where}: the {settings.role} must hold a usable row, got {len(left_out)} bad ones; {first}"
-        )
+        raise _nothing_usable(sources, found, settings)
     rows = [(name, row) for name, result in zip(names, found, strict=True) for row in result.rows]
     ids = settle([Named(name, row.parsed.id, row.content) for name, row in rows])
     examples = tuple(_example(name, row, one) for (name, row), one in zip(rows, ids, strict=True))
@@ -190,6 +184,16 @@ def _read(sources: Sequence[Source], settings: Settings) -> Reading:
         _input_file(source, name, result, seen) for source, name, result in zip(sources, names, found, strict=True)
     )
     return Reading(examples, left_out, inputs)
+
+
+def _nothing_usable(sources: Sequence[Source], found: Sequence[Found], settings: Settings) -> EmptyDataError:
+    bad = [(source, one) for source, result in zip(sources, found, strict=True) for one in result.left_out]
+    source, one = bad[0]
+    where = ", ".join(source.path for source in sources)
+    return EmptyDataError(
+        f"{where}: the {settings.role} must hold a usable row, got {len(bad):,} bad ones; "
+        f"the first: {source.place(one.file, one.line)}: {one.detail}"
+    )
 
 
 def _example(source: str, row: Row, name: str) -> Example:

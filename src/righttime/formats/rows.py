@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,7 +88,7 @@ def _detect(head: Sequence[Record], source: Source, settings: Settings) -> str:
         return name
     if not objects:
         problem = head[0].problem or f"a record must be a JSON object, got {kind_of(head[0].value)}"
-        message = f"{_place(head[0], source)}: {problem}"
+        message = f"{source.place(head[0].file, head[0].line)}: {problem}"
         if not settings.skip:
             raise RowError(f"{message} {_SKIP}")
         raise EmptyDataError(f"{message}; not one of the first {len(head):,} records can be read")
@@ -96,10 +96,10 @@ def _detect(head: Sequence[Record], source: Source, settings: Settings) -> str:
     try:
         refuse(first.value)
     except RefusedError as error:
-        raise FormatError(f"{_place(first, source)}: {error}") from None
+        raise FormatError(f"{source.place(first.file, first.line)}: {error}") from None
     keys = ", ".join(map(str, list(first.value)[:20])) or "none"
     raise FormatError(
-        f"{_place(first, source)}: the keys must be those of a known format, got {keys}; known formats: "
+        f"{source.place(first.file, first.line)}: the keys must be those of a known format, got {keys}; known formats: "
         f"{', '.join(format_names())} (if the rows are of one of them, name it with `--format`)"
     )
 
@@ -155,7 +155,7 @@ def _not_text(value: Any, path: str = "") -> str | None:
 
 
 def _note_bad(error: BadRowError, record: Record, found: Found, source: Source, settings: Settings) -> None:
-    message = f"{_place(record, source)}: {error}"
+    message = f"{source.place(record.file, record.line)}: {error}"
     found.left_out.append(LeftOut(record.file, record.line, None, None, "bad-row", str(error)))
     if isinstance(error, SilentRowError):
         # A file whose every row is so deserves another sentence, so the first such row waits for the end.
@@ -174,9 +174,11 @@ def _check_new(row: Row, given: dict[str, Record], source: Source) -> None:
     if name is None:
         return
     if name in given:
+        here = source.place(row.record.file, row.record.line)
+        there = source.place(given[name].file, given[name].line)
         raise DuplicateIdError(
-            f"{_place(row.record, source)}: an id must stand once in a file, got {name!r} here and in "
-            f"{_place(given[name], source)}; make the ids differ, or take them out to have them made"
+            f"{here}: an id must stand once in a file, got {name!r} here and in {there}; "
+            "make the ids differ, or take them out to have them made"
         )
     given[name] = row.record
 
@@ -191,7 +193,3 @@ def _check_found(found: Found, source: Source, settings: Settings) -> None:
         )
     if found.silent and not settings.skip:
         raise RowError(found.silent[0])
-
-
-def _place(record: Record, source: Source) -> str:
-    return f"{record.file}:{record.line}" if source.by_line else f"{record.file}: row {record.line}"

@@ -13,6 +13,21 @@ from righttime.formats.fields import BadRowError, RefusedError, SilentRowError, 
 __all__ = ["FORMATS", "Format", "format_names", "match", "parse", "refuse"]
 
 
+_DPO = (
+    "`chosen` and `rejected` make this preference data (DPO), which is not instruction tuning; "
+    "keep one answer, for example the chosen one, and save the rows as `messages`"
+)
+_KTO = (
+    "a true or false `label` makes this preference data (KTO), which is not instruction tuning; "
+    "keep the rows with label true and save them without `label`"
+)
+_IMAGES = "and only text can be arranged; take the rows with images out"
+_TREES = (
+    "`message_tree_id` makes this Open-Assistant message trees, with several answers to a prompt; "
+    "save the threads you want as `messages`"
+)
+
+
 def _whole(record: Mapping[str, Any], _shots: int) -> Iterator[Mapping[str, Any]]:
     yield record
 
@@ -93,27 +108,15 @@ def refuse(record: Mapping[str, Any]) -> None:
         RefusedError: If it is preference data, comes with images, or is an Open-Assistant tree.
     """
     if record.get("chosen") is not None and record.get("rejected") is not None:
-        raise RefusedError(
-            "`chosen` and `rejected` make this preference data (DPO), which is not instruction tuning;" + _DPO
-        )
+        raise RefusedError(_DPO)
     turns = "messages" in record or "conversations" in record or ("prompt" in record and "completion" in record)
     if turns and isinstance(record.get("label"), bool):
-        raise RefusedError(
-            "a true or false `label` makes this preference data (KTO), which is not instruction tuning;" + _KTO
-        )
+        raise RefusedError(_KTO)
     for key in ("images", "image"):
         if record.get(key):
-            raise RefusedError(f"`{key}` says that the row comes with images, and only text can be arranged;" + _IMAGES)
+            raise RefusedError(f"`{key}` says that the row comes with images, {_IMAGES}")
     if "message_tree_id" in record and ("prompt" in record or "parent_id" in record):
-        raise RefusedError(
-            "`message_tree_id` makes this Open-Assistant message trees, with several answers each;" + _TREES
-        )
-
-
-_DPO = " keep one answer, for example the chosen one, and save the rows as `messages`"
-_KTO = " keep the rows with label true and save them without `label`"
-_IMAGES = " take the rows with images out"
-_TREES = " save the threads you want as `messages`"
+        raise RefusedError(_TREES)
 
 
 def parse(record: Mapping[str, Any], name: str, role: str, task_field: str | None, stem: str) -> Parsed:

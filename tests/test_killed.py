@@ -1,0 +1,50 @@
+"""A whole command killed with SIGKILL while it embeds, and run again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from righttime.cli import main
+
+pytestmark = pytest.mark.slow
+
+
+def embedded(cache: Path) -> int:
+    try:
+        with sqlite3.connect(next(cache.glob("*.sqlite"))) as db:
+            return int(db.execute("SELECT count(*) FROM vectors").fetchone()[0])
+    except (StopIteration, sqlite3.Error):
+        return 0
+
+
+@pytest.mark.parametrize("rows", [1, 300, 700])
+def test_killed_and_undisturbed_runs_end_with_the_same_bytes(
+    tmp_path: Path, rows: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["builtin", "--out", str(tmp_path), "--rows", "40"]) == 0
+    words = ["arrange", str(tmp_path / "pool.jsonl"), "--target", str(tmp_path / "target.jsonl"), "--out"]
+    assert main([*words, str(tmp_path / "undisturbed"), "--cache", str(tmp_path / "one")]) == 0
+    out, cache = str(tmp_path / "killed"), tmp_path / "two"
+    command = [sys.executable, "-m", "righttime.cli", *words, out, "--cache", str(cache)]
+    process = subprocess.Popen(command)
+    deadline = time.monotonic() + 120
+    while embedded(cache) < rows and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    finished = embedded(cache)
+    assert rows <= finished < 1460, "killed in the middle"
+    assert not (tmp_path / "killed" / "manifest.json").exists(), "not a result"
+    capfd.readouterr()
+    assert main([*words, out, "--cache", str(cache)]) == 0
+    assert f"{1460 - finished:,} texts embedded now, {finished:,} taken from the cache" in capfd.readouterr().out
+    for name in ("train.jsonl", "arrangement.parquet", "left_out.parquet"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
