@@ -292,6 +292,28 @@ def test_a_finished_result_is_not_written_over(data: Path, arranged: Path, capsy
     assert (arranged / "manifest.json").read_bytes() == before, "a run that fails leaves the old result whole"
 
 
+def test_a_write_that_fails_while_overwriting_leaves_no_false_result(
+    data: Path, arranged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half of the new files beside the old manifest would be a lie: without a manifest it is no result."""
+    import errno
+    import os
+
+    out = tmp_path / "out"
+    shutil.copytree(arranged, out)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(pq, "write_table", full)
+    assert arrange(data, out, "--overwrite") == 1
+    assert "arrangement.parquet must be writable, got No space left on device" in capsys.readouterr().err
+    assert main(["check", str(out)]) == 1
+    assert "must hold manifest.json, but there is none" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert arrange(data, out) == 0, "an unfinished result is written over"
+
+
 def test_split_then_arrange(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "split"
     words = ["split", str(data / "pool.jsonl"), "--count", "3", "--seed", "1", "--out", str(out)]

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from righttime.embedding import embed_texts
@@ -78,7 +80,7 @@ class Dying(Counting):
     """Dies, as by SIGKILL between two batches, after some batches."""
 
     def __init__(self, batches: int) -> None:
-        super().__init__()
+        super().__init__(max_length=200)
         self.batches = batches
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -88,14 +90,14 @@ class Dying(Counting):
         return super().embed(texts)
 
 
-@pytest.mark.parametrize("batches", [0, 1, 2, 3])
-def test_a_stopped_run_goes_on_in_its_own_plan(tmp_path: Path, batches: int) -> None:
-    texts = [f"{text} {number}" for number, text in enumerate(TEXTS * 5)]
-    want = embed_texts(texts, Counting(), tmp_path / "undisturbed")
+@pytest.mark.parametrize("batches", [0, 1, 2, 5])
+def test_a_stopped_run_goes_on_with_the_same_batches(tmp_path: Path, batches: int) -> None:
+    texts = [f"{number} " + "w " * (number * 37 % 97) for number in range(400)]
+    want = embed_texts(texts, Counting(max_length=200), tmp_path / "undisturbed")
     dying = Dying(batches)
     with pytest.raises(KeyboardInterrupt):
         embed_texts(texts, dying, tmp_path / "killed")
-    embedder = Counting()
+    embedder = Counting(max_length=200)
     got = embed_texts(texts, embedder, tmp_path / "killed")
     assert np.array_equal(got.vectors, want.vectors), "the same company, so the same bytes"
     assert not set(dying.seen) & set(embedder.seen), "finished work is not done again"
@@ -153,6 +155,15 @@ def test_a_cache_that_cannot_be_written_gets_its_sentence(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match=r"cache of vectors .* must be writable.*--cache"):
         embed_texts(["hello"], Counting(), tmp_path / "file" / "cache")
+
+
+@given(st.lists(st.integers(0, 700), max_size=300), st.randoms(use_true_random=False))
+def test_taking_whole_batches_away_leaves_the_others_as_they_were(lengths: list[int], random: Any) -> None:
+    batches = plan_batches(lengths)
+    done = [batch for batch in batches if random.random() < 0.5]
+    left = sorted(set(range(len(lengths))) - {place for batch in done for place in batch})
+    again = [[left[place] for place in batch] for batch in plan_batches([lengths[place] for place in left])]
+    assert sorted(again) == sorted(batch for batch in batches if batch not in done)
 
 
 def test_batches_hold_every_text_once_and_few_tokens() -> None:

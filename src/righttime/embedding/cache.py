@@ -11,7 +11,6 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from righttime.errors import StoreError
 
-__all__ = ["Batch", "VectorCache", "default_cache"]
+__all__ = ["VectorCache", "default_cache"]
 
 _AT_A_TIME = 500  # below SQLite's least limit on variables in one statement
 
@@ -31,19 +30,6 @@ def default_cache() -> Path:
     if own:
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "righttime"
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Texts that are embedded together.
-
-    Attributes:
-        keys: The sha256 of each text.
-        lengths: The tokens of each text before truncation.
-    """
-
-    keys: tuple[bytes, ...]
-    lengths: tuple[int, ...]
 
 
 class VectorCache:
@@ -66,8 +52,6 @@ class VectorCache:
                 """
                 CREATE TABLE IF NOT EXISTS about (identity TEXT PRIMARY KEY);
                 CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, length INTEGER, vector BLOB) WITHOUT ROWID;
-                CREATE TABLE IF NOT EXISTS plans (job BLOB, batch INTEGER, keys BLOB, lengths TEXT,
-                                                  PRIMARY KEY (job, batch)) WITHOUT ROWID;
                 """
             )
             self._db.execute("INSERT OR IGNORE INTO about VALUES (?)", (about,))
@@ -130,29 +114,9 @@ class VectorCache:
             lengths[places[key]] = length
         return (np.empty((0, 0), dtype=np.float32) if vectors is None else vectors), lengths
 
-    def add(self, batch: Batch, vectors: NDArray[np.float32], places: Sequence[int]) -> None:
-        """Keep the vectors of some places of a batch, all or none."""
-        rows = [(batch.keys[place], batch.lengths[place], vectors[place].astype("<f4").tobytes()) for place in places]
+    def add(self, keys: Sequence[bytes], lengths: Sequence[int], vectors: NDArray[np.float32]) -> None:
+        """Keep the vectors and token counts of a batch, all or none."""
+        blobs = [vector.tobytes() for vector in vectors.astype("<f4", copy=False)]
+        rows = list(zip(keys, lengths, blobs, strict=True))
         with self._transaction():
             self._db.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", rows)
-
-    def plan(self, job: bytes) -> list[Batch]:
-        """The batches of a job that was begun and not finished; empty if there is none."""
-        with self._told():
-            found = self._db.execute("SELECT keys, lengths FROM plans WHERE job = ? ORDER BY batch", (job,)).fetchall()
-        return [
-            Batch(tuple(keys[at : at + 32] for at in range(0, len(keys), 32)), tuple(json.loads(lengths)))
-            for keys, lengths in found
-        ]
-
-    def keep_plan(self, job: bytes, batches: list[Batch]) -> list[Batch]:
-        """Keep a job's batches until `drop_plan`, all or none; return those kept, should another process be first."""
-        rows = [(job, at, b"".join(batch.keys), json.dumps(batch.lengths)) for at, batch in enumerate(batches)]
-        with self._transaction():
-            self._db.executemany("INSERT OR IGNORE INTO plans VALUES (?, ?, ?, ?)", rows)
-        return self.plan(job)
-
-    def drop_plan(self, job: bytes) -> None:
-        """Forget a job's batches: it is done."""
-        with self._transaction():
-            self._db.execute("DELETE FROM plans WHERE job = ?", (job,))

@@ -1,4 +1,4 @@
-"""Embed texts through the cache: plan the batches once, do what is missing, lose nothing when killed."""
+"""Embed texts through the cache: do what is missing, in batches of like length, and lose nothing when killed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from righttime.embedding.cache import Batch, VectorCache
+from righttime.embedding.cache import VectorCache
 from righttime.errors import EmbeddingError
 
 __all__ = ["Embedded", "Embedder", "embed_texts", "plan_batches"]
@@ -64,9 +64,9 @@ def embed_texts(
 ) -> Embedded:
     """Embed texts, taking from the cache what it has and adding what it lacks.
 
-    Which texts share a batch decides the last bits of their vectors. So the batches are planned over all texts
-    still missing before the first is embedded, the plan is kept until it is done, and a run that follows a
-    killed one follows its plan: both end with the same bytes.
+    Which texts share a batch decides the last bits of their vectors. A batch is kept whole or not at all, and taking
+    whole batches away leaves the other batches of `plan_batches` as they were. So a run that follows a killed one
+    embeds the batches that are left in the company they would have had: both end with the same bytes.
 
     Args:
         texts: Any number of texts; equal ones are embedded once.
@@ -84,26 +84,29 @@ def embed_texts(
     by_key = dict(zip(keys, texts, strict=True))
     with VectorCache(cache, identity) as store:
         missing = store.missing(list(by_key))
-        job = hashlib.sha256(b"".join(keys)).digest()
-        batches = store.plan(job) or store.keep_plan(job, _plan(missing, by_key, embedder))
-        _embed_missing(batches, set(missing), by_key, embedder, store, label if progress else None)
-        store.drop_plan(job)
+        _embed_missing(missing, by_key, embedder, store, label if progress else None)
         vectors, lengths = store.get(keys)
     return Embedded(vectors, len(missing), len(by_key) - len(missing), lengths, int(identity["max_length"]))
 
 
-def _plan(missing: list[bytes], by_key: Mapping[bytes, str], embedder: Embedder) -> list[Batch]:
-    """Batches of the missing texts, with every text's length."""
+def _embed_missing(
+    missing: Sequence[bytes], by_key: Mapping[bytes, str], embedder: Embedder, store: VectorCache, label: str | None
+) -> None:
     lengths = embedder.lengths([by_key[key] for key in missing])
     read = [min(length, int(embedder.identity["max_length"])) for length in lengths]
-    return [
-        Batch(tuple(missing[place] for place in places), tuple(lengths[place] for place in places))
-        for places in plan_batches(read)
-    ]
+    with tqdm(total=len(missing), desc=label, unit=" rows", disable=not label or not missing, smoothing=0.05) as bar:
+        for batch in plan_batches(read):
+            keys = [missing[place] for place in batch]
+            texts = [by_key[key] for key in keys]
+            store.add(keys, [lengths[place] for place in batch], _checked(embedder.embed(texts), texts))
+            bar.update(len(batch))
 
 
 def plan_batches(lengths: Sequence[int]) -> list[list[int]]:
     """Group texts of like length into batches of a bounded number of tokens, padding counted.
+
+    A batch is full by its longest text and its number of texts alone, and texts are taken from the longest down. So a
+    batch does not depend on the others: of the texts left when whole batches are done, the same batches are made.
 
     The longest batch comes first, so that too little memory shows at once; the rest follow in a shuffled order
     (fixed seed), so that the time left is a fair guess.
@@ -131,33 +134,15 @@ def plan_batches(lengths: Sequence[int]) -> list[list[int]]:
     return batches[:1] + rest
 
 
-def _embed_missing(
-    batches: Sequence[Batch],
-    missing: set[bytes],
-    by_key: Mapping[bytes, str],
-    embedder: Embedder,
-    store: VectorCache,
-    label: str | None,
-) -> None:
-    with tqdm(total=len(missing), desc=label, unit=" rows", disable=not label or not missing, smoothing=0.05) as bar:
-        for batch in batches:
-            lacking = [place for place, key in enumerate(batch.keys) if key in missing]
-            if not lacking:
-                continue
-            # The whole batch, as planned, even if another run has added some of it: same company, same bytes.
-            vectors = np.asarray(embedder.embed([by_key[key] for key in batch.keys]), dtype=np.float32)
-            _check(vectors, batch, by_key)
-            store.add(batch, vectors, lacking)
-            bar.update(len(lacking))
-
-
-def _check(vectors: NDArray[np.float32], batch: Batch, by_key: Mapping[bytes, str]) -> None:
-    if vectors.ndim != 2 or len(vectors) != len(batch.keys):
-        raise EmbeddingError(f"the model must return {len(batch.keys)} vectors, got an array of shape {vectors.shape}.")
+def _checked(vectors: NDArray[np.float32], texts: Sequence[str]) -> NDArray[np.float32]:
+    """What the model gave, if it is one finite vector for each text."""
+    vectors = np.asarray(vectors, dtype=np.float32)
+    if vectors.ndim != 2 or len(vectors) != len(texts):
+        raise EmbeddingError(f"the model must return {len(texts)} vectors, got an array of shape {vectors.shape}.")
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(bad):
-        text = by_key[batch.keys[bad[0]]]
         raise EmbeddingError(
-            f"the model must return finite vectors, got NaN or infinity for the text {text[:80]!r}. "
+            f"the model must return finite vectors, got NaN or infinity for the text {texts[bad[0]][:80]!r}. "
             "Hint: try float32, or another --embedder."
         )
+    return vectors
