@@ -7,7 +7,7 @@ import hashlib
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,6 +42,7 @@ class Request:
     budget: int | None = None
     rounds: tuple[int, int | None] | None = None
     within_round: str = "similarity"
+    params: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     text: str = "prompt+response"
     embedder: str | Embedder = DEFAULT_MODEL
@@ -68,6 +69,7 @@ class Request:
             within_round=self.within_round,
             distance=self.distance,
             seed=self.seed,
+            params=self.params,
         )
 
     def check(self) -> None:
@@ -138,11 +140,11 @@ def arrange(
         overwrite: Replace a finished result there.
         cache: The folder of cached vectors; None takes the user's.
         progress: Show progress bars on stderr.
-        **settings: The fields of `righttime.arranging.Request`: method ("tma"), distance ("wsd"), budget (all),
-            rounds, within_round ("similarity"), seed (0), text ("prompt+response"), embedder (a model name, a
-            folder, ``vectors:FILE``, or any object with the methods of `righttime.embedding.Embedder`),
-            target_embedder, max_length, prefix, device, duplicates ("keep"), bad_rows ("stop"), format,
-            target_format, positive_examples (0), task_field, tokenizer, max_tokens.
+        **settings: The fields of `righttime.arranging.Request`: method ("tma"), distance ("wsd"), budget (all), rounds,
+            within_round ("similarity"), params (a dict of the method's own), seed (0), text ("prompt+response"),
+            embedder (a model name, a folder, ``vectors:FILE``, or any object with the methods of
+            `righttime.embedding.Embedder`), target_embedder, max_length, prefix, device, duplicates ("keep"),
+            bad_rows ("stop"), format, target_format, positive_examples (0), task_field, tokenizer, max_tokens.
 
     Returns:
         The arrangement, carrying the rows it arranges.
@@ -222,7 +224,12 @@ def arrange_rows(
     ):
         warnings.simplefilter("ignore", UserWarning)  # told in the notes instead
         question = dataclasses.replace(
-            request.question(vectors[0], vectors[1]), tasks=[row.task for row in rows], progress=bar.update
+            request.question(vectors[0], vectors[1]),
+            tasks=[row.task for row in rows],
+            target_tasks=[row.task for row in read_target.examples],
+            texts=[text_of(row, text) for row in rows],
+            target_texts=[text_of(row, text) for row in read_target.examples],
+            progress=bar.update,
         )
         found = arrange_unit_vectors(request.method, question)
     if "warning" in found.settings:

@@ -103,6 +103,10 @@ def arrange(
     within_round: Annotated[
         str, typer.Option(help="Order inside a round: similarity, index (as the paper's code) or random.")
     ] = "similarity",
+    param: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A parameter of the method's own; may be repeated."),
+    ] = None,
     seed: Seed = 0,
     text: Annotated[
         str, typer.Option(help="What stands for a row: prompt+response of the first exchange, prompt, or all turns.")
@@ -150,6 +154,7 @@ def arrange(
         budget=budget,
         rounds=_window(rounds),
         within_round=within_round,
+        params=_params(param),
         seed=seed,
         text=text,
         embedder=embedder or DEFAULT_MODEL,
@@ -171,6 +176,15 @@ def arrange(
     result = arrange_rows(pool, target, request, cache=cache, progress=True, keep_original=as_ is Form.original)
     write_result(result, out, as_.value)
     typer.echo(summary(result, out))
+
+
+def _params(given: list[str] | None) -> dict[str, str]:
+    """`NAME=VALUE` as a mapping; the method reads the values."""
+    pairs = [entry.partition("=") for entry in given or []]
+    for name, equals, _ in pairs:
+        if not equals or not name:
+            raise SettingsError(f"--param must be NAME=VALUE, got {name!r}.")
+    return {name: value for name, _, value in pairs}
 
 
 def _window(rounds: str | None) -> tuple[int, int | None] | None:

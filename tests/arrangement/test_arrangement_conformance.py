@@ -145,7 +145,7 @@ BAD: list[tuple[dict[str, Any], type[RighttimeError], str]] = [
     ({"rounds": (0, 1), "budget": 40}, SettingsError, "of the chosen rounds, got 40"),
     ({"rounds": (0, 1), "method": "nearest"}, SettingsError, "only of methods that have them"),
     ({"seed": -1}, SettingsError, "seed must be 0 or more, got -1"),
-    ({"tasks": ["a"]}, ShapeError, "one task for each of the 50 pool rows, got 1"),
+    ({"tasks": ["a"]}, ShapeError, "tasks must have one entry for each of the 50 rows, got 1"),
     ({"tasks": None, "method": "cluster"}, SettingsError, "needs the task of every pool row, got none"),
     ({"tasks": ["a"] * 49 + [None], "method": "round-robin"}, SettingsError, "pool row 49 has none"),
     ({"pool_vectors": np.zeros((0, 5))}, EmptyDataError, "the pool must hold at least one row"),

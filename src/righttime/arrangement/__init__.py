@@ -1,8 +1,10 @@
 """Orders of a pool around a target: TMA, nearest and farthest first, and the paper's baselines."""
 
 from righttime.arrangement.arrangement import Arrangement, Labels
+from righttime.arrangement.by_round import WITHIN_ROUND
 from righttime.arrangement.embeddings import arrange_embeddings, arrange_unit_vectors, check_settings
-from righttime.arrangement.methods import METHODS, WITHIN_ROUND, Question, method_named
+from righttime.arrangement.methods import METHODS, method_named
+from righttime.arrangement.question import Method, Param, Picked, Question
 from righttime.arrangement.tma import Round, tma_rounds
 
 __all__ = [
@@ -10,6 +12,9 @@ __all__ = [
     "WITHIN_ROUND",
     "Arrangement",
     "Labels",
+    "Method",
+    "Param",
+    "Picked",
     "Question",
     "Round",
     "arrange_embeddings",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import operator
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement.arrangement import Arrangement
-from righttime.arrangement.methods import METHODS, WITHIN_ROUND, Picked, Question, method_named
+from righttime.arrangement.by_round import WITHIN_ROUND
+from righttime.arrangement.methods import METHODS, method_named, resolved_params
+from righttime.arrangement.question import Picked, Question
 from righttime.errors import EmptyDataError, SettingsError, ShapeError, unknown_name
 from righttime.neighbours.blocks import Progress
 from righttime.similarity import distance_names, unit_rows
@@ -25,10 +28,14 @@ def arrange_embeddings(
     method: str = "tma",
     budget: int | None = None,
     tasks: Sequence[str | None] | None = None,
+    target_tasks: Sequence[str | None] | None = None,
+    texts: Sequence[str] | None = None,
+    target_texts: Sequence[str] | None = None,
     seed: int = 0,
     distance: str = "wsd",
     rounds: tuple[int, int | None] | None = None,
     within_round: str = "similarity",
+    params: Mapping[str, Any] | None = None,
     block_rows: int | None = None,
     progress: Progress | None = None,
 ) -> Arrangement:
@@ -40,13 +47,17 @@ def arrange_embeddings(
     Args:
         pool_vectors: Any real dtype, shape (n_pool, d). Widened to float32 and normalised row by row.
         target_vectors: Any real dtype, shape (n_target, d).
-        method: ``tma``, ``tma-farthest``, ``nearest``, ``farthest``, ``random``, ``cluster`` or ``round-robin``.
+        method: A name of `righttime.arrangement.METHODS`.
         budget: The exact number of rows; None takes all.
-        tasks: The task of each pool row; needed by ``cluster`` and ``round-robin``.
+        tasks: The task of each pool row; needed by ``cluster`` and ``round-robin``, for example.
+        target_tasks: The task of each target row, where the method looks at it.
+        texts: The text of each pool row, where the method looks at it.
+        target_texts: The text of each target row, where the method looks at it.
         seed: For ``random``, and for rounds ordered at random.
         distance: What ``nearest`` and ``farthest`` rank by: ``wsd``, ``ad`` or ``md``.
         rounds: Keep only the rounds start <= r < stop of TMA (stop None: to the end), before the budget cuts.
         within_round: The order inside a round: ``similarity``, ``index`` (the paper's code) or ``random``.
+        params: The method's own parameters; see its entry in `righttime.arrangement.METHODS`.
         block_rows: Pool rows per matrix product; None chooses. Memory and speed only.
         progress: Called with the number of pool rows searched since the last call.
 
@@ -70,11 +81,15 @@ def arrange_embeddings(
         pool=pool,
         target=target,
         tasks=tasks,
+        target_tasks=target_tasks,
+        texts=texts,
+        target_texts=target_texts,
         budget=budget,
         rounds=rounds,
         within_round=within_round,
         distance=distance,
         seed=seed,
+        params=params or {},
         block_rows=block_rows,
         progress=progress,
     )
@@ -92,14 +107,16 @@ def arrange_unit_vectors(method: str, question: Question) -> Arrangement:
             f"pool and target vectors must have the same dimension, got {question.pool.shape[1]} and "
             f"{question.target.shape[1]}. Hint: embed both with the same model."
         )
-    if question.tasks is not None and len(question.tasks) != n_pool:
-        raise ShapeError(f"tasks must name one task for each of the {n_pool} pool rows, got {len(question.tasks)}.")
-    check_settings(method, question, n_pool)
-    found = method_named(method).order(question)
-    return _cut(found, method, question)
+    sides = {"tasks": n_pool, "texts": n_pool, "target_tasks": n_target, "target_texts": n_target}
+    for name, count in sides.items():
+        given = getattr(question, name)
+        if given is not None and len(given) != count:
+            raise ShapeError(f"{name} must have one entry for each of the {count} rows, got {len(given)}.")
+    question = check_settings(method, question, n_pool)
+    return _cut(method_named(method).order(question), method, question)
 
 
-def check_settings(method: str, question: Question, n_pool: int | None = None) -> None:
+def check_settings(method: str, question: Question, n_pool: int | None = None) -> Question:
     """Refuse unknown names and numbers out of range before any work is done.
 
     Args:
@@ -107,29 +124,54 @@ def check_settings(method: str, question: Question, n_pool: int | None = None) -
         question: The settings to check; its vectors are not looked at.
         n_pool: The pool's size, where it is known already.
 
+    Returns:
+        The question with plain integers, and with all parameters of the method resolved.
+
     Raises:
         SettingsError: If anything is wrong; says what must hold and what was got.
     """
-    needs = method_named(method).needs
+    params = resolved_params(method, question.params)
     if question.within_round not in WITHIN_ROUND:
         raise unknown_name("order within a round", question.within_round, WITHIN_ROUND)
     if question.distance not in distance_names():
         raise unknown_name("distance", question.distance, distance_names())
-    if question.seed < 0:
-        raise SettingsError(f"seed must be 0 or more, got {question.seed}.")
-    if question.budget is not None and question.budget < 1:
-        raise SettingsError(f"budget must be at least 1 row, got {question.budget}. Hint: leave it out to take all.")
-    if n_pool is not None and question.budget is not None and question.budget > n_pool:
+    seed, block_rows = _whole("seed", question.seed), _whole_or_none("block_rows", question.block_rows)
+    if seed < 0:
+        raise SettingsError(f"seed must be 0 or more, got {seed}.")
+    if block_rows is not None and block_rows < 1:
+        raise SettingsError(f"block_rows must be at least 1, got {block_rows}.")
+    budget = _whole_or_none("budget", question.budget)
+    if budget is not None and budget < 1:
+        raise SettingsError(f"budget must be at least 1 row, got {budget}. Hint: leave it out to take all.")
+    if n_pool is not None and budget is not None and budget > n_pool:
         raise SettingsError(
-            f"budget must be at most the pool's {n_pool} rows, got {question.budget}. Hint: leave it out to take all."
+            f"budget must be at most the pool's {n_pool} rows, got {budget}. Hint: leave it out to take all."
         )
-    if question.rounds is not None:
-        start, stop = question.rounds
-        if "rounds" not in needs:
-            having = ", ".join(name for name, entry in METHODS.items() if "rounds" in entry.needs)
-            raise SettingsError(f"rounds can be chosen only of methods that have them ({having}), got {method!r}.")
-        if start < 0 or (stop is not None and stop <= start):
-            raise SettingsError(f"rounds must be start:stop with 0 <= start < stop, got {start}:{stop}.")
+    rounds = None if question.rounds is None else _window(method, question.rounds)
+    return dataclasses.replace(question, budget=budget, seed=seed, block_rows=block_rows, rounds=rounds, params=params)
+
+
+def _whole(name: str, value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise SettingsError(f"{name} must be a whole number, got {value!r}.") from None
+
+
+def _whole_or_none(name: str, value: Any) -> int | None:
+    return None if value is None else _whole(name, value)
+
+
+def _window(method: str, rounds: Any) -> tuple[int, int | None]:
+    if "rounds" not in method_named(method).needs:
+        having = ", ".join(name for name, entry in METHODS.items() if "rounds" in entry.needs)
+        raise SettingsError(f"rounds can be chosen only of methods that have them ({having}), got {method!r}.")
+    if not isinstance(rounds, tuple | list) or len(rounds) != 2:
+        raise SettingsError(f"rounds must be a pair (start, stop), got {rounds!r}.")
+    start, stop = _whole("rounds", rounds[0]), _whole_or_none("rounds", rounds[1])
+    if start < 0 or (stop is not None and stop <= start):
+        raise SettingsError(f"rounds must be start:stop with 0 <= start < stop, got {start}:{stop}.")
+    return start, stop
 
 
 def _cut(found: Picked, method: str, question: Question) -> Arrangement:
@@ -147,6 +189,8 @@ def _cut(found: Picked, method: str, question: Question) -> Arrangement:
         settings["rounds"] = list(question.rounds) if question.rounds else None
     if "distance" in needs:
         settings["distance"] = question.distance
+    if question.params:
+        settings["params"] = dict(question.params)
     columns: dict[str, NDArray[Any] | None] = {
         entry.name: None if (column := getattr(found, entry.name)) is None else np.ascontiguousarray(column[:n])
         for entry in dataclasses.fields(found)
