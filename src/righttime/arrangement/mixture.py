@@ -32,9 +32,11 @@ def read_shares(text: str | None, tasks: list[str]) -> list[Fraction]:
         return [Fraction(1, len(tasks))] * len(tasks)
     shares: dict[str, Fraction] = {}
     for entry in text.split(","):
-        name, _, number = (part.strip() for part in entry.rpartition("="))
+        name, equals, number = (part.strip() for part in entry.rpartition("="))
+        if not equals:
+            raise SettingsError(f"shares must be TASK=NUMBER,TASK=NUMBER, got {entry!r}.")
         if name not in tasks:
-            raise unknown_name("target task in shares", name or entry.strip(), tasks)
+            raise unknown_name("target task in shares", name, tasks)
         if name in shares:
             raise SettingsError(f"shares must name each target task once, got {name!r} twice.")
         try:

@@ -127,7 +127,8 @@ class CandidateLists:
                 self._fill(np.flatnonzero(self.length - self.place <= self.length // 4))
             behind = behind[self.taken[self.rows[behind, self.place[behind]]]]
             self.place[behind] += 1
-        return self.rows[everyone, self.place], self.similarity[everyone, self.place]
+        place = self.place[everyone]
+        return self.rows[everyone, place], self.similarity[everyone, place]
 
     def take(self, rows: NDArray[np.int64]) -> None:
         """Take rows, each of them living and named once, out of the pool."""
