@@ -64,7 +64,7 @@ def turns(shares: list[Fraction]) -> Iterator[int]:
     Example:
         >>> from itertools import islice
         >>> list(islice(turns([Fraction(1, 4), Fraction(3, 4)]), 8))
-        [1, 1, 1, 0, 1, 1, 1, 0]
+        [1, 1, 0, 1, 1, 1, 0, 1]
     """
     whole = int(np.lcm.reduce([share.denominator for share in shares], dtype=object))
     weight = [int(share * whole) for share in shares]
