@@ -170,6 +170,19 @@ def test_k_means_finds_what_is_there() -> None:
     assert found[:20] != sorted(found[:20]), "inside a group rows are shuffled"
 
 
+def test_threads_change_no_cluster_and_no_transport() -> None:
+    import threadpoolctl
+
+    rng = np.random.default_rng(0)
+    both = unit_rows(rng.normal(size=(3000, 64))), unit_rows(rng.normal(size=(40, 64)))
+    for asked in ({"method": "granular", "params": {"groups": 30}}, {"method": "nearest", "distance": "ot-entropic"}):
+        rows = []
+        for threads in (1, 2):
+            with threadpoolctl.threadpool_limits(threads):
+                rows.append(order(both, **asked))
+        assert rows[0] == rows[1]
+
+
 @settings(max_examples=100)
 @given(vectors(max_pool=16), st.data())
 def test_mixture_equals_the_twin(given_vectors: Vectors, data: st.DataObject) -> None:

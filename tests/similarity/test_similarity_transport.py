@@ -55,6 +55,19 @@ def test_entropic_is_the_plan_of_sinkhorn() -> None:
         assert exact <= found.about["cost"] <= exact + transport.REG * np.log(40 * 7)
 
 
+@pytest.mark.filterwarnings("ignore:ot-entropic")
+@settings(max_examples=100, deadline=None)
+@given(vectors(max_pool=12, max_target=6))
+def test_entropic_holds_where_rows_tie_repeat_and_oppose(given_vectors: Any) -> None:
+    pool, target = given_vectors
+    found = entropic_distance(pool, target)
+    assert np.isfinite(found.values).all()
+    assert found.values.min() >= 0
+    if found.warning is None:
+        exact = transport_cost(cost(pool, target))
+        assert exact - 1e-5 <= found.about["cost"] <= exact + transport.REG * np.log(len(pool) * len(target)) + 1e-5
+
+
 def test_entropic_without_kept_kernels_gives_the_same_values(monkeypatch: pytest.MonkeyPatch) -> None:
     pool, target = some(300, 9)
     want = entropic_distance(pool, target).values

@@ -20,8 +20,9 @@ __all__ = ["Transport", "entropic_distance", "transport_distance"]
 
 MOST_PAIRS = 20_000_000
 """Above so many pairs there is no exact transport: its matrices would not fit."""
-REG = 0.05
-"""The entropic weight. Costs of unit vectors lie in [0, 2], so exp(-C/REG) >= 4e-18 never underflows."""
+REG = 0.01
+"""The entropic weight. Costs of unit vectors lie in [0, 2], so exp(-C/REG) >= 1e-87, and the scalings, at most the
+square of its inverse, stay within float64."""
 _MOST_STEPS = 2000
 _CLOSE = 1e-6  # of the target's marginal, in L1
 _BLOCK_PAIRS = 1 << 22
