@@ -5,13 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from righttime.arrangement import by_distance, by_round, by_task
+from righttime.arrangement import (
+    balanced,
+    by_distance,
+    by_round,
+    by_task,
+    diversity,
+    importance,
+    influence,
+    round_robin,
+    transport,
+)
 from righttime.arrangement.question import Method
 from righttime.errors import SettingsError, unknown_name
 
 __all__ = ["METHODS", "method_named", "resolved_params"]
 
-METHODS: Mapping[str, Method] = {**by_round.METHODS, **by_distance.METHODS, **by_task.METHODS}
+METHODS: Mapping[str, Method] = {
+    **by_round.METHODS,
+    **by_distance.METHODS,
+    **by_task.METHODS,
+    **balanced.METHODS,
+    **round_robin.METHODS,
+    **importance.METHODS,
+    **transport.METHODS,
+    **diversity.METHODS,
+    **influence.METHODS,
+}
 
 
 def method_named(name: str) -> Method:

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from righttime.neighbours import top_k
 from righttime.neighbours.blocks import Progress
 
-__all__ = ["Round", "tma_rounds"]
+__all__ = ["CandidateLists", "Round", "tma_rounds"]
 
 _LIST_ENTRIES = 1 << 22  # 48 MiB of candidate lists
 _SHORTEST_LIST = 64
+_STRETCH = 256  # entries of one list looked at together
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def tma_rounds(
         >>> [r.rows.tolist() for r in tma_rounds(pool, target)]
         [[0, 1], [2]]
     """
-    lists = _CandidateLists(pool, target, expected_rows or len(pool), block_rows, progress)
+    lists = CandidateLists(pool, target, expected_rows or len(pool), block_rows, progress)
     while lists.n_alive:
         choice, similarity = lists.choose()
         played = _as_round(choice, similarity)
@@ -79,7 +80,7 @@ def _as_round(choice: NDArray[np.int64], similarity: NDArray[np.float32]) -> Rou
     return Round(rows, picker.astype(np.int64), similarity[picker])
 
 
-class _CandidateLists:
+class CandidateLists:
     """Every target row's nearest pool rows, and how far down its list each has come."""
 
     def __init__(
@@ -129,6 +130,20 @@ class _CandidateLists:
         everyone = np.arange(len(self.target))
         return self.rows[everyone, self.place], self.similarity[everyone, self.place]
 
+    def choose_one(self, who: int) -> tuple[int, np.float32]:
+        """The nearest living row of one target row, and its similarity; there must be a living row."""
+        while True:
+            if self.place[who] >= self.length[who]:
+                self._fill(np.flatnonzero(self.length - self.place <= self.length // 4))
+            start = self.place[who]
+            stretch = self.rows[who, start : min(start + _STRETCH, self.length[who])]
+            living = np.flatnonzero(~self.taken[stretch])
+            if len(living):
+                self.place[who] = start + living[0]
+                return int(stretch[living[0]]), self.similarity[who, start + living[0]]
+            self.place[who] = start + len(stretch)
+
     def take(self, rows: NDArray[np.int64]) -> None:
+        """These distinct living rows are gone."""
         self.taken[rows] = True
         self.n_alive -= len(rows)
