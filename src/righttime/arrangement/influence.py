@@ -17,7 +17,7 @@ __all__ = ["METHODS"]
 
 
 def _less(question: Question) -> Picked:
-    """Score_i = max over target tasks of the mean cosine to the task's target rows; equal tasks: the first to appear."""
+    """Score_i = max over target tasks of the mean cosine to the task's rows; of equal tasks the first to appear."""
     groups: dict[str | None, list[int]] = {}
     for number, task in enumerate(question.target_tasks or [None] * len(question.target)):
         groups.setdefault(task, []).append(number)

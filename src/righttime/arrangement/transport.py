@@ -64,7 +64,7 @@ def level(distance: NDArray[np.float64], weight: NDArray[np.float64], alpha: flo
     Minimises α/C·Σ γ_ij·d_ij + (1 − α)·M·u over γ and u with 0 ≤ γ_ij ≤ u·weight_j and Σ_j γ_ij = 1/M; s = 1/(M·u).
     For a given u each target row fills its nearest rows first. As u falls by ε, target row i moves
     cost_i·ε = (d_{i,k+1}·Σ_{l≤k} w_l − Σ_{l≤k} w_l·d_l)·ε more, k the last row it fills; so the best u is where
-    α/C·Σ cost_i first reaches (1 − α)·M.
+    α/C·Σ cost_i first reaches (1 − α)·M, or where a list of nearest rows is full.
 
     Args:
         distance: float64, shape (n_target, k), of each target row to its nearest pool rows, ascending.
@@ -73,18 +73,19 @@ def level(distance: NDArray[np.float64], weight: NDArray[np.float64], alpha: flo
         c: The scale that makes distances comparable with the regulariser.
     """
     filled, paid = np.cumsum(weight, axis=1), np.cumsum(weight * distance, axis=1)
-    if distance.shape[1] == 1:
-        return float(filled.max())
     cost = distance[:, 1:] * filled[:, :-1] - paid[:, :-1]
-    grows = np.diff(cost, axis=1, prepend=0.0).ravel()
-    at = filled[:, :-1].ravel()
-    order = np.argsort(at, kind="stable")
-    reached = np.flatnonzero(alpha / c * np.cumsum(grows[order]) >= (1.0 - alpha) * len(distance))
-    return float(at[order[reached[0] if len(reached) else -1]])
+    grows = np.zeros_like(filled)
+    grows[:, :-1] = np.diff(cost, axis=1, prepend=0.0)
+    ends = np.zeros(filled.shape, dtype=np.bool_)
+    ends[:, -1] = True  # a list that is full can take no more, so u cannot fall further
+    order = np.argsort(filled, axis=None, kind="stable")
+    moved = alpha / c * np.cumsum(grows.ravel()[order])
+    best = np.flatnonzero((moved >= (1.0 - alpha) * len(distance)) | ends.ravel()[order])[0]
+    return float(filled.ravel()[order[best]])
 
 
 def spread(weight: NDArray[np.float64], s: float) -> NDArray[np.float64]:
-    """Fill the nearest rows up to weight/s each; the last row takes what is left. Rows sum to 1.
+    """Fill the nearest rows up to weight/s each. Rows sum to 1: with `level`'s s nothing is left but roundings.
 
     Args:
         weight: float64, shape (n_target, k).
