@@ -44,7 +44,7 @@ np.save(folder + "/weights.npy", np.load(folder + "/cache/log_importance_weights
 def test_dsir_weights_equal_the_authors_package(tmp_path: Path) -> None:
     sides: dict[str, list[str]] = {}
     for name, rows in (("pool", builtin_rows("pool")), ("target", builtin_rows("target"))):
-        sides[name] = [" ".join(message["content"] for message in row["messages"]) for row in rows]
+        sides[name] = [f"{row['prompt']} {row['response']}" for row in rows]
         lines = [json.dumps({"text": text}) + "\n" for text in sides[name]]
         (tmp_path / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
     run_in_own_environment(tmp_path / "env", ["data-selection==1.0.3"], DSIR, str(tmp_path))
