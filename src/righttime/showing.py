@@ -15,7 +15,7 @@ import numpy as np
 from righttime.arrangement import Arrangement
 from righttime.errors import RighttimeError, StoreError
 from righttime.examples import Example
-from righttime.store import read_manifest
+from righttime.results import result_manifest
 
 __all__ = ["printable", "show", "table"]
 
@@ -31,7 +31,7 @@ def show(out: Path, first: int = 10, tasks: int = 20) -> str:
     Raises:
         StoreError: If the folder is not a finished result.
     """
-    manifest = read_manifest(out)
+    manifest = result_manifest(out)
     arrangement = Arrangement.load(out)
     targets = _targets(manifest)
     parts = [_counts(manifest), _rounds(arrangement), _tasks(arrangement, targets, tasks)]
@@ -142,14 +142,14 @@ def _first_rows(out: Path, arrangement: Arrangement, targets: Mapping[str, Examp
         picker = labels.picked_by[place]
         if picker is not None:
             said = f": {_short(targets[picker].prompt, width - len(picker) - 14)}" if picker in targets else ""
-            lines.append(f"        picked by {printable(picker)}{said}")
+            lines.append(f"        picked by {_short(picker, 80)}{said}")
     return "\n".join(lines)
 
 
 def _texts(out: Path, first: int) -> Iterable[str]:
     """What the first rows say, whatever their form."""
     try:
-        with (out / "train.jsonl").open(encoding="utf-8") as file:
+        with (out / "train.jsonl").open(encoding="utf-8", newline="\n") as file:
             rows = [json.loads(line) for line in islice(file, first)]
     except (OSError, ValueError) as error:
         raise StoreError(f"{out / 'train.jsonl'} must be readable JSONL, got: {error}.") from error
@@ -163,6 +163,7 @@ def _texts(out: Path, first: int) -> Iterable[str]:
 
 def _short(text: str, width: int) -> str:
     """One line of text; of a long one its beginning and its end, since instructions share their beginnings."""
+    width = max(width, 20)
     line = printable(" ".join(text.split()))
     if len(line) <= width:
         return line

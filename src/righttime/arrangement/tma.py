@@ -81,15 +81,15 @@ def _as_round(choice: NDArray[np.int64], similarity: NDArray[np.float32]) -> Rou
 
 
 class CandidateLists:
-    """Every target row's nearest pool rows, and how far down its list each has come."""
+    """Every target row's nearest pool rows, and how far down its list each has come; see `tma_rounds`."""
 
     def __init__(
         self,
         pool: NDArray[np.float32],
         target: NDArray[np.float32],
         expected_rows: int,
-        block_rows: int | None,
-        progress: Progress | None,
+        block_rows: int | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.pool, self.target = pool, target
         self.block_rows, self.progress = block_rows, progress
@@ -144,6 +144,6 @@ class CandidateLists:
             self.place[who] = start + len(stretch)
 
     def take(self, rows: NDArray[np.int64]) -> None:
-        """These distinct living rows are gone."""
+        """Take rows out of the pool."""
         self.taken[rows] = True
         self.n_alive -= len(rows)
