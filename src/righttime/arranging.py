@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from righttime.arrangement import Arrangement, Question, arrange_unit_vectors, check_settings, method_named
-from righttime.embedding import DEFAULT_MODEL, Embedder, default_cache, embed_texts, given_sides, load_embedder
+from righttime.embedding import DEFAULT_MODEL, Embedder, default_cache, embed_texts, embedder_named, given_sides
 from righttime.embedding.given import PREFIX
 from righttime.errors import EmptyDataError, SettingsError, unknown_name
 from righttime.examples import TEXTS, Example, LeftOut, content_id, text_of
@@ -262,7 +262,7 @@ def arrange_rows(
         target=read_target,
         left_out=(*read_pool.left_out, *dropped, *_not_chosen(kept, read_pool.examples, arrangement, request)),
         left_out_of_target=tuple(dataclasses.replace(row, reason=BAD_TARGET) for row in read_target.left_out),
-        text=text,
+        text=vectors[2].get("text", text),
         embedding=vectors[2],
         duplicates=duplicates,
         leaks=same_prompts(read_pool.examples, read_target.examples),
@@ -345,8 +345,11 @@ def _vectors(
         raise SettingsError("--target-embedder is only for given vectors: one model must embed both sides.")
     embedder = request.embedder
     if isinstance(embedder, str):
-        embedder = load_embedder(embedder, max_length=request.max_length, prefix=request.prefix, device=request.device)
-    texts = [text_of(pool[number], text) for number in kept] + [text_of(row, text) for row in target]
+        embedder = embedder_named(embedder, max_length=request.max_length, prefix=request.prefix, device=request.device)
+    # An embedder that reads rows in a way of its own (prompt and response apart) says so.
+    own_text = getattr(embedder, "text_of", None)
+    rows = [*(pool[number] for number in kept), *target]
+    texts = [own_text(row) if own_text else text_of(row, text) for row in rows]
     done = embed_texts(texts, embedder, Path(cache) if cache else default_cache(), progress=progress)
     n = len(kept)
     unit = unit_rows(done.vectors, "vectors")
@@ -354,6 +357,7 @@ def _vectors(
     truncated = done.lengths > done.max_length
     return *sides, {
         **embedder.identity,
+        **({"text": getattr(embedder, "text_name", "the embedder's own")} if own_text else {}),
         "found_in": getattr(getattr(embedder, "found", None), "found_in", None),
         "embedded_now": done.n_embedded,
         "from_cache": done.n_cached,

@@ -121,7 +121,8 @@ def arrange(
     embedder: Annotated[
         str | None,
         typer.Option(
-            help="A sentence-transformers model, a folder, or vectors:FILE[#NAME]; default: all-MiniLM-L6-v2."
+            help="A sentence-transformers model or folder, lm:MODEL, gradients:MODEL or vectors:FILE[#NAME]; "
+            "default: all-MiniLM-L6-v2."
         ),
     ] = None,
     target_embedder: Annotated[

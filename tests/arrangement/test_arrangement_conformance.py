@@ -65,7 +65,7 @@ def test_the_table_is_filled(method: str) -> None:
     assert entry.source
     assert entry.cost
     assert all(param.does for param in entry.params.values())
-    assert entry.needs <= {"vectors", "tasks", "target_tasks", "texts", "target_texts", "rounds", "distance"}
+    assert entry.needs <= {"vectors", "tasks", "target_tasks", "texts", "target_texts", "rounds", "distance", "seed"}
 
 
 @every_method

@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from righttime.arrangement import by_both_ends, by_distance, by_group, by_round, by_task, mixture, per_task
+from righttime.arrangement import (
+    balanced,
+    by_both_ends,
+    by_distance,
+    by_group,
+    by_round,
+    by_task,
+    diversity,
+    importance,
+    influence,
+    mixture,
+    per_task,
+    round_robin,
+    transport,
+)
 from righttime.arrangement.question import Method
 from righttime.errors import SettingsError, unknown_name
 
@@ -19,6 +33,12 @@ METHODS: Mapping[str, Method] = {
     **per_task.METHODS,
     **mixture.METHODS,
     **by_task.METHODS,
+    **balanced.METHODS,
+    **round_robin.METHODS,
+    **importance.METHODS,
+    **transport.METHODS,
+    **diversity.METHODS,
+    **influence.METHODS,
 }
 
 

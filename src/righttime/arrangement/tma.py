@@ -19,6 +19,7 @@ __all__ = ["CandidateLists", "Round", "tma_rounds"]
 
 _LIST_ENTRIES = 1 << 22  # 48 MiB of candidate lists
 _SHORTEST_LIST = 64
+_STRETCH = 256  # entries of one list looked at together
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,19 @@ class CandidateLists:
             self.place[behind] += 1
         place = self.place[everyone]
         return self.rows[everyone, place], self.similarity[everyone, place]
+
+    def choose_one(self, who: int) -> tuple[int, np.float32]:
+        """The nearest living row of one target row, and its similarity; there must be a living row."""
+        while True:
+            if self.place[who] >= self.length[who]:
+                self._fill(np.flatnonzero(self.length - self.place <= self.length // 4))
+            start = self.place[who]
+            stretch = self.rows[who, start : min(start + _STRETCH, self.length[who])]
+            living = np.flatnonzero(~self.taken[stretch])
+            if len(living):
+                self.place[who] = start + living[0]
+                return int(stretch[living[0]]), self.similarity[who, start + living[0]]
+            self.place[who] = start + len(stretch)
 
     def take(self, rows: NDArray[np.int64]) -> None:
         """Take rows, each of them living and named once, out of the pool."""

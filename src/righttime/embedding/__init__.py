@@ -3,15 +3,21 @@
 from righttime.embedding.cache import default_cache
 from righttime.embedding.embedder import Embedded, Embedder, embed_texts
 from righttime.embedding.given import given_sides, given_vectors
+from righttime.embedding.gradients import GradientEmbedder
+from righttime.embedding.hidden_states import HiddenStateEmbedder
 from righttime.embedding.models import DEFAULT_MODEL, SentenceTransformerEmbedder, load_embedder
+from righttime.embedding.named import embedder_named
 
 __all__ = [
     "DEFAULT_MODEL",
     "Embedded",
     "Embedder",
+    "GradientEmbedder",
+    "HiddenStateEmbedder",
     "SentenceTransformerEmbedder",
     "default_cache",
     "embed_texts",
+    "embedder_named",
     "given_sides",
     "given_vectors",
     "load_embedder",

@@ -24,7 +24,11 @@ _ROWS_PER_BATCH = 256
 
 @runtime_checkable
 class Embedder(Protocol):
-    """What turns texts into vectors. Anything with these two methods and this property will do."""
+    """What turns texts into vectors. Anything with these two methods and this property will do.
+
+    An embedder may also define ``text_of(example) -> str``, and ``text_name``, what to call it in the manifest: then
+    that text stands for a row, whatever text was asked for.
+    """
 
     @property
     def identity(self) -> Mapping[str, str | int]:

@@ -1,0 +1,131 @@
+"""Causal language models and their tokenizers, from a folder, the local hub cache or the hub: safetensors only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from righttime.embedding.models import FoundModel, find_model
+from righttime.errors import EmbeddingError
+
+__all__ = ["CausalModel", "find_causal"]
+
+_MAX_LENGTH = 2048  # of the papers that embed with causal models
+
+
+def find_causal(name: str) -> FoundModel:
+    """Find a causal model: a folder with safetensors weights, the local hub cache, else the hub.
+
+    Raises:
+        EmbeddingError: If the folder holds no safetensors weights.
+    """
+    if Path(name).is_dir():
+        return find_model(name)
+    from huggingface_hub import snapshot_download
+
+    try:
+        cached = Path(snapshot_download(name, local_files_only=True))
+    except Exception:  # an invalid name, or nothing cached: hub libraries raise many kinds
+        return FoundModel(name, name, "hub", "hub")
+    if not any(cached.glob("*.safetensors")):
+        return FoundModel(name, name, "hub", "hub")
+    return FoundModel(name, str(cached), cached.name, "hub cache")
+
+
+class CausalModel:
+    """A causal language model that is loaded when it is first needed, with frozen float32 weights."""
+
+    def __init__(self, name: str, *, heads: bool, max_length: int | None = None, device: str | None = None) -> None:
+        """Find a model.
+
+        Args:
+            name: A folder or a hub name.
+            heads: Load it with its language-model head; without, it ends in hidden states.
+            max_length: Tokens to read of each text; None takes 2,048, or what the model can read where that is less.
+            device: ``cpu``, ``cuda``, ...; None takes the best there is.
+        """
+        self.found = find_causal(name)
+        self._heads, self._max_length, self._device = heads, max_length, device
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """Its tokenizer."""
+        from transformers import AutoTokenizer
+
+        return self._loaded(AutoTokenizer.from_pretrained, trust_remote_code=False)
+
+    @cached_property
+    def model(self) -> Any:
+        """The model, in eval mode, its weights frozen."""
+        import torch
+        from transformers import AutoModel, AutoModelForCausalLM
+        from transformers.utils import logging
+
+        loud = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()
+        try:
+            kind = AutoModelForCausalLM if self._heads else AutoModel
+            model = self._loaded(
+                kind.from_pretrained, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+            )
+        finally:
+            if loud:
+                logging.enable_progress_bar()
+        return model.to(self._device or ("cuda" if torch.cuda.is_available() else "cpu")).eval().requires_grad_(False)
+
+    def _loaded(self, load: Any, **settings: Any) -> Any:
+        try:
+            return load(self.found.path, **settings)
+        except Exception as error:  # hub, file and configuration errors of several libraries
+            first = str(error).strip().splitlines()[0][:200] if str(error).strip() else "no message"
+            raise EmbeddingError(
+                f"the model {self.found.name!r} must be a folder, or a causal language model in the local hub cache or "
+                f"on a hub that can be reached, with safetensors weights; loading it failed: {type(error).__name__}: "
+                f"{first}. Hint: check the name after the colon."
+            ) from error
+
+    @property
+    def max_length(self) -> int:
+        """The tokens it reads of each text."""
+        most = int(getattr(self.model.config, "max_position_embeddings", None) or _MAX_LENGTH)
+        return min(most, self._max_length or _MAX_LENGTH)
+
+    @cached_property
+    def revision(self) -> str:
+        """What tells its weights from others."""
+        if self.found.revision == "hub":  # asked for by name: now it is in the hub cache, and has a commit
+            _ = self.model
+            return find_causal(self.found.name).revision
+        return self.found.revision
+
+    def identity(self, kind: str) -> Mapping[str, str | int]:
+        """What decides a vector besides its text, for an embedder of that kind."""
+        return {
+            "model": f"{kind}:{self.found.name}",
+            "revision": self.revision,
+            "max_length": self.max_length,
+            "dtype": "float32",
+        }
+
+    def tokens(self, texts: Sequence[str], *, special: bool) -> list[list[int]]:
+        """The token numbers of each text, not truncated; with the tokenizer's own special tokens or without."""
+        if not texts:
+            return []
+        plain = {"truncation": False, "padding": False, "verbose": False}
+        encoded = self.tokenizer(list(texts), add_special_tokens=special, **plain)
+        return [list(ids) for ids in encoded["input_ids"]]
+
+    def padded(self, ids: Sequence[Sequence[int]]) -> tuple[Any, Any]:
+        """Token numbers padded on the right, and the mask of what is not padding; both int64, shape (n, longest)."""
+        import torch
+
+        longest = max(len(row) for row in ids)
+        device = self.model.device
+        tokens = torch.zeros((len(ids), longest), dtype=torch.int64, device=device)
+        mask = torch.zeros_like(tokens)
+        for place, row in enumerate(ids):
+            tokens[place, : len(row)] = torch.tensor(row, dtype=torch.int64, device=device)
+            mask[place, : len(row)] = 1
+        return tokens, mask

@@ -1,0 +1,149 @@
+"""DSIR and TSDS: what is drawn from against its definition, and the drawing itself."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from righttime import arrange_embeddings
+from righttime.arrangement.importance import hashed_ngrams
+from righttime.arrangement.transport import kernel_density, level, spread
+from righttime.errors import SettingsError
+from righttime.similarity import unit_rows
+
+TEXTS = ["The cat sat.", "the cat ran!", "Numbers: 1, 2, 3", "", "cats don't sum", "Add 1 and 2.", "the the the"]
+GOALS = ["add 3 and 4", "sum 1, 2"]
+
+
+def dsir(texts: list[str], goals: list[str], **settings: Any) -> Any:
+    ones = np.ones((len(texts), 1)), np.ones((len(goals), 1))
+    return arrange_embeddings(*ones, method="dsir", texts=texts, target_texts=goals, **settings)
+
+
+def grams(text: str, n_max: int) -> list[str]:
+    words = re.findall(r"\w+|[^\w\s]+", text.lower())
+    return [" ".join(words[i : i + n]) for n in range(1, n_max + 1) for i in range(len(words) - n + 1)]
+
+
+def bucket(gram: str, n: int) -> int:
+    return int(hashlib.sha256(gram.encode()).hexdigest(), 16) % n
+
+
+@pytest.mark.parametrize(("buckets", "ngrams"), [(10_000, 2), (7, 2), (50, 1), (10_000, 3)])
+def test_dsir_weights_are_as_defined(buckets: int, ngrams: int) -> None:
+    def shares(texts: list[str]) -> list[float]:
+        counts = Counter(bucket(gram, buckets) for text in texts for gram in grams(text, ngrams))
+        return [counts[b] / sum(counts.values()) for b in range(buckets)]
+
+    p, q = shares(GOALS), shares(TEXTS)
+    want = [
+        sum(math.log(p[b] + 1e-8) - math.log(q[b] + 1e-8) for b in (bucket(g, buckets) for g in grams(text, ngrams)))
+        for text in TEXTS
+    ]
+    found = dsir(TEXTS, GOALS, params={"buckets": buckets, "ngrams": ngrams, "draw": "top"})
+    assert found.order.tolist() == sorted(range(len(TEXTS)), key=lambda i: (-round(want[i], 9), i))
+    assert np.allclose(-found.distance, [want[i] for i in found.order], atol=1e-9)
+
+
+def test_dsir_hashes_are_stable() -> None:
+    assert hashed_ngrams("Don't stop", 10_000, 2) == [bucket(g, 10_000) for g in grams("don't stop", 2)]
+
+
+def test_dsir_draws_in_proportion_without_replacement() -> None:
+    texts, goals = ["a"] * 2 + ["b"], ["a b b"]
+    # Weights: a (1/3)/(2/3) = 1/2 each, b (2/3)/(1/3) = 2; n-grams of one word.
+    firsts = Counter(int(dsir(texts, goals, seed=seed, params={"ngrams": 1}).order[0]) for seed in range(3000))
+    assert abs(firsts[2] / 3000 - 2 / 3) < 0.03
+    assert abs(firsts[0] / 3000 - 1 / 6) < 0.03
+
+
+def test_dsir_needs_texts_and_looks_at_no_vectors() -> None:
+    with pytest.raises(SettingsError, match="needs the text of every pool row"):
+        arrange_embeddings(np.ones((2, 1)), np.ones((1, 1)), method="dsir")
+    found = dsir(TEXTS, GOALS)
+    assert found.picked_by is None
+    assert found.similarity is None
+
+
+@given(st.integers(0, 10_000), st.sampled_from([0.0, 0.3, 0.6, 0.9, 1.0]), st.sampled_from([0.1, 1.0, 5.0]))
+@settings(max_examples=60)
+def test_tsds_is_the_linear_programs_optimum(seed: int, alpha: float, c: float) -> None:
+    """min α/C·Σ γ·d + (1−α)·M·u, γ_ij <= u·w_j, Σ_j γ_ij = 1/M, solved by a general solver."""
+    linprog = pytest.importorskip("scipy.optimize").linprog
+    rng = np.random.default_rng(seed)
+    m, n = int(rng.integers(1, 4)), int(rng.integers(2, 8))
+    d = rng.random((m, n)).round(1 if seed % 2 else 9)
+    w = 1.0 / (1.0 + 3 * rng.random(n))
+    order = np.argsort(d, axis=1, kind="stable")
+    near, weight = np.take_along_axis(d, order, axis=1), w[order]
+    s = level(near, weight, alpha, c)
+    share = spread(weight, s)
+    assert np.allclose(share.sum(axis=1), 1.0)
+    assert (share >= 0).all()
+    u = (share / weight).max() / m
+    got = alpha / c * (share * near).sum() / m + (1 - alpha) * m * u
+    cost = np.concatenate([alpha / c * d.ravel(), [(1 - alpha) * m]])
+    rows = np.kron(np.eye(m), np.ones(n))
+    caps = np.hstack([np.eye(m * n), -np.tile(w, m)[:, None]])
+    solved = linprog(
+        cost, A_ub=caps, b_ub=np.zeros(m * n), A_eq=np.hstack([rows, np.zeros((m, 1))]), b_eq=np.full(m, 1 / m)
+    )
+    assert got <= solved.fun + 1e-7
+    assert got >= solved.fun - 1e-7
+
+
+def test_tsds_density_is_the_kernel_sum() -> None:
+    x = unit_rows(np.random.default_rng(0).normal(size=(60, 3)))
+    gap = ((x[:, None].astype(np.float64) - x[None]) ** 2).sum(axis=2)
+    want = np.maximum(0.0, 1.0 - gap / 0.75**2).sum(axis=1)
+    assert np.allclose(kernel_density(x, 0.75), want, atol=1e-5)
+
+
+def test_tsds_extremes() -> None:
+    rng = np.random.default_rng(2)
+    both: dict[str, Any] = {"pool_vectors": rng.normal(size=(100, 5)), "target_vectors": rng.normal(size=(6, 5))}
+    nearest = arrange_embeddings(**both, method="tsds", params={"alpha": 1.0})
+    alone = {int(np.argmax(row)) for row in unit_rows(both["target_vectors"]) @ unit_rows(both["pool_vectors"]).T}
+    assert nearest.settings["rows_with_mass"] == len(alone)
+    assert set(nearest.order[: len(alone)].tolist()) == alone
+    wide = arrange_embeddings(**both, method="tsds-uniform", params={"alpha": 0.0, "max_k": 10})
+    assert 10 <= wide.settings["rows_with_mass"] <= 60
+
+
+def test_tsds_near_duplicates_share_what_one_row_would_get() -> None:
+    """Twenty copies of a row and nineteen lone rows, as near: with the kernel the copies together count as one row."""
+    angles = np.linspace(0.5, 5.8, 19)
+    lone = np.stack([np.full(19, 2.0), 2 * np.cos(angles), 2 * np.sin(angles)], axis=1)
+    pool = np.concatenate([np.tile([[2.0, 2.0, 0.0]], (20, 1)), lone])
+    share: dict[str, float] = {}
+    for method in ("tsds", "tsds-uniform"):
+        params = {"alpha": 0.1, "max_k": 39} | ({"sigma": 0.1} if method == "tsds" else {})
+        drawn = [
+            int(arrange_embeddings(pool, [[1.0, 0.0, 0.0]], method=method, params=params, seed=seed).order[0])
+            for seed in range(400)
+        ]
+        share[method] = sum(row < 20 for row in drawn) / 400
+    assert share["tsds"] < 0.15
+    assert share["tsds-uniform"] > 0.4
+
+
+def test_tsds_rows_without_mass_come_last_by_similarity() -> None:
+    rng = np.random.default_rng(2)
+    both: dict[str, Any] = {"pool_vectors": rng.normal(size=(100, 5)), "target_vectors": rng.normal(size=(6, 5))}
+    found = arrange_embeddings(**both, method="tsds")
+    n = found.settings["rows_with_mass"]
+    assert 0 < n < 100
+    assert found.distance is not None
+    assert found.similarity is not None
+    assert np.isfinite(found.distance[:n]).all()
+    assert (np.diff(found.distance[:n]) >= 0).all()
+    assert np.isposinf(found.distance[n:]).all()
+    assert (np.diff(found.similarity[n:]) <= 0).all()
