@@ -109,7 +109,7 @@ def main() -> None:
     path.write_text(json.dumps(result, indent=2) + "\n")
     print(f"pool {args.pool:,} x target {args.target:,} x 384: eight measures {min(ours):.3f} s, ", end="")
     print(f"one cosine pass {min(floor):.3f} s, ratio {result['ratio']:.2f}")
-    for entry in result["profile"]:  # type: ignore[attr-defined]
+    for entry in result["profile"]:
         print(f"  {entry['own_s']:>7.3f} s  {entry['function']}")
     for row in kl:
         print(f"KL over {row['n']:>7,} texts of 80 words: {row['s']:.2f} s")

@@ -18,7 +18,7 @@ def vector_measures(pool: NDArray[np.float32], target: NDArray[np.float32], n: i
     euclidean = np.array([[np.linalg.norm(a - b) for b in t] for a in x])
     mean_x, mean_t = x.mean(axis=0), t.mean(axis=0)
     norms = float(np.linalg.norm(mean_x) * np.linalg.norm(mean_t))
-    out = {}
+    out: dict[str, float] = {}
     for kind, d in (("cosine", cosine), ("euclidean", euclidean)):
         out |= {f"{kind}-avg": float(d.mean()), f"{kind}-min": float(d.min()), f"{kind}-max": float(d.max())}
     out["cosine-centroid"] = -float(mean_x @ mean_t) / norms if norms > 1e-12 else math.nan
@@ -46,7 +46,7 @@ def kl(prefix: Sequence[str], target: Sequence[str]) -> float:
 def kl_over_occurrences(
     prefix: Sequence[str], target: Sequence[str], pool: Sequence[str], all_targets: Sequence[str]
 ) -> float:
-    """The paper's code: a list of all bigrams where a set was meant, so that a bigram's term comes once an occurrence."""
+    """The paper's code: a list of all bigrams where a set was meant, so a bigram's term comes once an occurrence."""
     p, q = _shares(bigrams(prefix)), _shares(bigrams(target))
     everything = bigrams(pool) + bigrams(all_targets)
     return sum(_term(p.get(pair, 0.0), q.get(pair, 0.0)) for pair in everything) if p else math.nan

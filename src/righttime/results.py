@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from righttime.formats import InputFile, Reading
     from righttime.splits import Split
 
-__all__ = ["FILES", "left_out_table", "prepare_result", "prepare_split", "write_result", "write_split"]
+__all__ = ["FILES", "circumstances", "left_out_table", "prepare_result", "prepare_split", "write_result", "write_split"]
 
 FILES = ("train.jsonl", "arrangement.parquet", "left_out.parquet")
 SPLIT_FILES = ("pool.jsonl", "target.jsonl", "left_out.parquet")
@@ -110,7 +110,7 @@ def _manifest(result: Result, as_: str) -> dict[str, Any]:
     }
     ids = arrangement.labels.id if arrangement.labels else ()
     return {
-        **_circumstances(),
+        **circumstances(),
         "inputs": {"pool": _inputs(result.pool.inputs), "target": _inputs(result.target.inputs)},
         "settings": _settings(result, as_),
         "embedding": dict(result.embedding),
@@ -137,7 +137,7 @@ def write_split(split: Split, read: Reading, out: Path, settings: Mapping[str, A
         write_lines(out / f"{name}.jsonl", (json.dumps(line, ensure_ascii=False) for line in lines))
     write_parquet(out / "left_out.parquet", left_out_table((*read.left_out, *split.left_out)))
     manifest = {
-        **_circumstances(),
+        **circumstances(),
         "inputs": {"pool": _inputs(read.inputs)},
         "settings": dict(settings),
         "held_out": list(split.held_out),
@@ -148,7 +148,7 @@ def write_split(split: Split, read: Reading, out: Path, settings: Mapping[str, A
     write_json(out / MANIFEST, manifest)
 
 
-def _circumstances() -> dict[str, Any]:
+def circumstances() -> dict[str, Any]:
     """When, from what and with which versions a result was made."""
     return {
         "righttime": __version__,

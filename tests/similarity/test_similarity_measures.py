@@ -77,9 +77,7 @@ def test_block_size_changes_nothing(sides: tuple[Any, Any], every: int, block_ro
 
 
 @given(vectors(max_pool=60), st.integers(1, 70), st.integers(1, 70))
-def test_a_prefix_is_the_same_whatever_other_prefixes_are_asked(
-    sides: tuple[Any, Any], every: int, other: int
-) -> None:
+def test_a_prefix_is_the_same_whatever_other_prefixes_are_asked(sides: tuple[Any, Any], every: int, other: int) -> None:
     one, two = measure(*sides, every=every), measure(*sides, every=other)
     _, left, right = np.intersect1d(one.n, two.n, return_indices=True)
     for name in VECTOR_MEASURES:

@@ -96,19 +96,24 @@ def _unique(keys: Keys) -> tuple[Keys, Keys]:
 
 
 class _Counts:
-    """How often each bigram was seen."""
+    """How often each bigram was seen: a place for each, and the counts by place."""
 
     def __init__(self) -> None:
-        self._seen: dict[int, int] = {}
-
-    def get(self, keys: Keys) -> Keys:
-        return np.fromiter((self._seen.get(key, 0) for key in keys.tolist()), dtype=np.int64, count=len(keys))
+        self._places: defaultdict[int, int] = defaultdict(count().__next__)
+        self._counts = np.zeros(1024, dtype=np.int64)
 
     def add(self, keys: Keys, counts: Keys) -> Keys:
-        """Add to the counts; returns what they were before."""
-        before = self.get(keys)
-        self._seen.update(zip(keys.tolist(), (before + counts).tolist(), strict=True))
+        """Add to the counts of distinct bigrams; returns what they were before."""
+        places = np.fromiter(map(self._places.__getitem__, keys.tolist()), dtype=np.int64, count=len(keys))
+        if len(self._places) > len(self._counts):
+            self._counts = np.concatenate([self._counts, np.zeros(len(self._places), dtype=np.int64)])
+        before = self._counts[places]
+        self._counts[places] = before + counts
         return before
+
+    def get(self, keys: Keys) -> Keys:
+        """The counts of distinct bigrams that were all seen."""
+        return self.add(keys, np.zeros(len(keys), dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -155,8 +160,8 @@ class _Run:
     def values(self) -> NDArray[np.float64]:
         if not self._total:
             return np.full(len(self._t), np.nan)
-        return (self._s - self._t - self._weighted_total * np.log(self._total)) / self._total
+        return np.asarray((self._s - self._t - self._weighted_total * np.log(self._total)) / self._total)
 
 
 def _x_ln_x(counts: Keys) -> NDArray[np.float64]:
-    return counts * np.log(np.maximum(counts, 1))
+    return np.asarray(counts * np.log(np.maximum(counts, 1)))

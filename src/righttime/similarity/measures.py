@@ -105,8 +105,8 @@ def measure(
         progress: Called with the number of rows done since the last call; a row counts once, or twice with texts.
 
     Returns:
-        The curves, float64, within 1e-5 (relative) of a direct computation. ``cosine-centroid`` is NaN where a mean vector
-        is zero, ``kl`` where a prefix has no bigram.
+        The curves, float64, within 1e-5 (relative) of a direct computation. ``cosine-centroid`` is NaN where a mean
+        vector is zero, ``kl`` where a prefix has no bigram.
 
     Raises:
         ShapeError: If lengths do not agree or a side is empty.
@@ -124,9 +124,7 @@ def measure(
     _must_agree(x, t, texts, target_texts)
     ends = prefix_sizes(len(x), every)
     tasks, rows = _grouped(target_tasks, len(t)) if per_task else (None, [np.arange(len(t))])
-    columns = vector_curves(
-        x, [t[some] for some in rows], ends.tolist(), block_rows=block_rows, progress=progress
-    )
+    columns = vector_curves(x, [t[some] for some in rows], ends.tolist(), block_rows=block_rows, progress=progress)
     if texts is not None and target_texts is not None:
         sides = [[target_texts[row] for row in some] for some in rows]
         columns["kl"] = bigram_curves(

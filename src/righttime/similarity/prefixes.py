@@ -1,8 +1,9 @@
 """Eight measures between prefixes of an order and the target, every row looked at once, in blocks.
 
 Averages over pairs of cosines and both centroids need only running sums of vectors. Extremes are nominated by a
-float32 product and taken from a float64 one. Only the mean Euclidean distance needs every pair: ‖x - t‖ = √(2 - 2·cos)
-in float32 where that is accurate, in float64 for rows that come near a target row, by differences for near-identical pairs.
+float32 product and taken from a float64 one. Only the mean Euclidean distance needs every pair:
+‖x - t‖ = √(2 - 2·cos), in float32 where that is accurate, in float64 for rows that come near a target row, by
+differences for near-identical pairs.
 """
 
 from __future__ import annotations
@@ -112,10 +113,10 @@ class _Run:
         highest, lowest = np.maximum.reduceat(high, firsts, axis=1), np.minimum.reduceat(low, firsts, axis=1)
         for piece, first in enumerate(firsts):
             stop = firsts[piece + 1] if piece + 1 < len(firsts) else len(block)
-            for group in np.flatnonzero(highest[:, piece] >= self.high - self.margin):
+            for group in np.flatnonzero(highest[:, piece] >= self.high - self.margin).tolist():
                 floor = max(self.high[group] - self.margin, highest[group, piece] - 2 * self.margin)
                 self._nearest(group, block[first:stop][high[group, first:stop] >= floor])
-            for group in np.flatnonzero(lowest[:, piece] <= self.low + self.margin):
+            for group in np.flatnonzero(lowest[:, piece] <= self.low + self.margin).tolist():
                 ceiling = min(self.low[group] + self.margin, lowest[group, piece] + 2 * self.margin)
                 self._farthest(group, block[first:stop][low[group, first:stop] <= ceiling])
             if piece < len(ends):
@@ -127,9 +128,8 @@ class _Run:
         shape = (len(self.sizes), len(block))
         high, low = np.full(shape, -np.inf, dtype=np.float32), np.full(shape, np.inf, dtype=np.float32)
         lengths = np.zeros(shape)
-        columns = np.ascontiguousarray(block.T)
         for begin in range(0, len(self.target), _TARGET_ROWS):
-            product = self.target[begin : begin + _TARGET_ROWS] @ columns
+            product = self.target[begin : begin + _TARGET_ROWS] @ block.T
             for group, first, stop in self.tiles:
                 if begin <= first < begin + _TARGET_ROWS:
                     tile = product[first - begin : stop - begin]
