@@ -139,7 +139,8 @@ def measure_folders(
         target_texts = [text_of(row, settings["text"]) for row in read.examples]
         sides = _vectors(folder, read, texts, target_texts, settings, cache, progress)
         tasks = [row.task for row in read.examples]
-        with tqdm(desc=f"measuring {name}", unit=" rows", disable=not progress, leave=False, delay=2) as bar:
+        total = 2 * len(rows) * (1 + per_task)
+        with tqdm(desc=f"measuring {name}", total=total, disable=not progress, leave=False, delay=2) as bar:
             common: dict[str, Any] = {"texts": texts, "target_texts": target_texts, "every": every}
             common |= {"kl_over_occurrences": kl_over_occurrences, "progress": bar.update}
             whole[name] = measure(*sides, **common)
