@@ -132,6 +132,18 @@ def test_kl_of_many_pieces_and_of_texts_without_a_bigram() -> None:
     same_kl(got[1, 2:], [twin.kl(texts[:n], ["none"]) for n in ends[2:]])
 
 
+def test_kl_of_more_bigrams_than_the_table_first_holds() -> None:
+    rng = np.random.default_rng(4)
+    texts = [" ".join(f"w{word}" for word in rng.zipf(1.3, size=40) % 5000) for _ in range(1500)]
+    assert len(set(twin.bigrams(texts))) > 10_000
+    ends = [1, 100, 700, 1500]
+    same_kl(bigram_curves(texts, [texts[9:99]], ends)[0], [twin.kl(texts[:n], texts[9:99]) for n in ends])
+    bug = bigram_curves(texts, [texts[9:99]], ends, over_occurrences=True)[0]
+    np.testing.assert_allclose(
+        bug, [twin.kl_over_occurrences(texts[:n], texts[9:99], texts, texts[9:99]) for n in ends], rtol=1e-9
+    )
+
+
 def test_a_distribution_does_not_differ_from_itself() -> None:
     assert bigram_curves(["a b c a"] * 3, [["a b c a"]], [3]) == pytest.approx(0, abs=1e-9)
 

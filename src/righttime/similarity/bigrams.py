@@ -24,6 +24,9 @@ EPSILON = 1e-10
 
 _PIECE = 256  # texts counted at a time
 _WORD_BITS = 32
+_FREE = -1  # no bigram's number
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ over the golden ratio: Fibonacci hashing
+_BATCH = 1 << 16
 
 Keys = NDArray[np.int64]
 
@@ -96,24 +99,52 @@ def _unique(keys: Keys) -> tuple[Keys, Keys]:
 
 
 class _Counts:
-    """How often each bigram was seen: a place for each, and the counts by place."""
+    """How often each bigram was seen: a hash table with open addressing, asked a batch at a time.
+
+    A dictionary needs four scattered reads for each bigram, one after another, and slows down as it outgrows the
+    processor's cache; a batch needs two, which the processor overlaps.
+    """
 
     def __init__(self) -> None:
-        self._places: defaultdict[int, int] = defaultdict(count().__next__)
-        self._counts = np.zeros(1024, dtype=np.int64)
+        self._keys = np.full(1 << 12, _FREE, dtype=np.int64)
+        self._counts = np.zeros(1 << 12, dtype=np.int64)
+        self._used = 0
 
     def add(self, keys: Keys, counts: Keys) -> Keys:
         """Add to the counts of distinct bigrams; returns what they were before."""
-        places = np.fromiter(map(self._places.__getitem__, keys.tolist()), dtype=np.int64, count=len(keys))
-        if len(self._places) > len(self._counts):
-            self._counts = np.concatenate([self._counts, np.zeros(len(self._places), dtype=np.int64)])
-        before = self._counts[places]
-        self._counts[places] = before + counts
+        while 2 * (self._used + len(keys)) > len(self._keys):
+            self._grow()
+        slots = self._slots(keys)
+        before = self._counts[slots]
+        self._counts[slots] = before + counts
         return before
 
     def get(self, keys: Keys) -> Keys:
         """The counts of distinct bigrams that were all seen."""
-        return self.add(keys, np.zeros(len(keys), dtype=np.int64))
+        return self._counts[self._slots(keys)]
+
+    def _slots(self, keys: Keys) -> Keys:
+        """The slot of each of the distinct keys, new ones put where there is room."""
+        spread = keys.astype(np.uint64) * _GOLDEN >> np.uint64(65 - len(self._keys).bit_length())
+        slots, left = spread.astype(np.int64), np.arange(len(keys))
+        while len(left):
+            at, wanted = slots[left], keys[left]
+            free = self._keys[at] == _FREE
+            self._keys[at[free]] = wanted[free]  # where several want one slot the last one has it
+            found = self._keys[at] == wanted
+            self._used += int((free & found).sum())
+            left = left[~found]
+            slots[left] = (slots[left] + 1) & (len(self._keys) - 1)
+        return slots
+
+    def _grow(self) -> None:
+        there = self._keys != _FREE
+        keys, counts, size = self._keys[there], self._counts[there], 4 * len(self._keys)
+        self._keys, self._counts = np.full(size, _FREE, dtype=np.int64), np.zeros(size, dtype=np.int64)
+        self._used = 0
+        for start in range(0, len(keys), _BATCH):
+            some = slice(start, start + _BATCH)
+            self._counts[self._slots(keys[some])] = counts[some]
 
 
 @dataclass(frozen=True)
