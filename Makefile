@@ -58,6 +58,7 @@ check: $(READY)
 bench: $(READY)
 	@echo "== benchmarks"
 	$(BIN)/python benchmarks/arrange.py
+	$(BIN)/python benchmarks/measures.py
 
 docs: $(READY)
 	$(BIN)/python -m pip install --quiet -c constraints.txt mkdocs-material

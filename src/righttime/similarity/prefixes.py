@@ -9,7 +9,7 @@ differences for near-identical pairs.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ VECTOR_MEASURES = tuple(
 _BLOCK_ROWS = 2048
 _TARGET_ROWS = 512  # of one product: 4 MiB with _BLOCK_ROWS
 _SUM_ROWS = 64  # of one float32 sum, so that its rounding stays below 64·2⁻²⁴
+_EXACT_ELEMENTS = 1 << 19  # of one float64 product: 4 MiB
 _NEAR = 0.95  # above this similarity 2 - 2·cos loses too many digits in float32
 _TINY = 1e-6  # below this squared distance it does in float64
 
@@ -142,26 +143,29 @@ class _Run:
         for group in range(len(self.sizes)):
             near = np.flatnonzero(high[group] > _NEAR)
             if len(near):
-                lengths[group, near] = _near_lengths(block[near].astype(np.float64), self.exact[group])
+                t = self.exact[group]
+                lengths[group, near] = np.concatenate([_near_lengths(x, t) for x in _widened(block[near], t)])
         return high, low, lengths
 
     def _nearest(self, group: int, rows: Vectors) -> None:
         """Of rows that may hold the highest similarity: that, and the shortest distance."""
-        x, t = rows.astype(np.float64), self.exact[group]
-        similarity = x @ t.T
-        self.high[group] = max(self.high[group], similarity.max())
-        if self.short[group] > 0:
-            squared = _squared(x, t, similarity)
-            least = _least(x, t, *np.nonzero(squared <= squared.min() + 1e-14))
-            self.short[group] = min(self.short[group], least)
+        t = self.exact[group]
+        for x in _widened(rows, t):
+            similarity = x @ t.T
+            self.high[group] = max(self.high[group], similarity.max())
+            if self.short[group] > 0:
+                squared = _squared(x, t, similarity)
+                least = _least(x, t, *np.nonzero(squared <= squared.min() + 1e-14))
+                self.short[group] = min(self.short[group], least)
 
     def _farthest(self, group: int, rows: Vectors) -> None:
         """Of rows that may hold the lowest similarity: that, and the longest distance."""
-        x, t = rows.astype(np.float64), self.exact[group]
-        similarity = x @ t.T
-        self.low[group] = min(self.low[group], similarity.min())
-        who, which = np.unravel_index(np.argmax(_squared(x, t, similarity)), similarity.shape)
-        self.long[group] = max(self.long[group], np.linalg.norm(x[who] - t[which]))
+        t = self.exact[group]
+        for x in _widened(rows, t):
+            similarity = x @ t.T
+            self.low[group] = min(self.low[group], similarity.min())
+            who, which = np.unravel_index(np.argmax(_squared(x, t, similarity)), similarity.shape)
+            self.long[group] = max(self.long[group], np.linalg.norm(x[who] - t[which]))
 
     def _record(self, n: int, total: Numbers, lengths: Numbers) -> None:
         mean = total / n
@@ -191,6 +195,13 @@ def _tiles(sizes: Sequence[int]) -> list[tuple[int, int, int]]:
             tiles.append((group, start, stop))
             start = stop
     return tiles
+
+
+def _widened(rows: Vectors, t: Numbers) -> Iterator[Numbers]:
+    """The rows in float64, so many at a time that their products with `t` stay small."""
+    step = max(1, _EXACT_ELEMENTS // len(t))
+    for start in range(0, len(rows), step):
+        yield rows[start : start + step].astype(np.float64)
 
 
 def _squared(x: Numbers, t: Numbers, product: Numbers) -> Numbers:
