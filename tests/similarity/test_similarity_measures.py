@@ -55,6 +55,15 @@ def test_a_target_larger_than_one_product() -> None:
     against_twin(cloud(rng, 30, 6, 1.0), cloud(rng, 1100, 6, 1.0), 11)
 
 
+def test_more_prefixes_in_a_block_than_are_summed_one_by_one() -> None:
+    rng = np.random.default_rng(5)
+    pool, target = cloud(rng, 150, 4, 1.0), cloud(rng, 3, 4, 1.0)
+    many = against_twin(pool, target, 1)
+    few = measure(pool, target, every=50)
+    for name in VECTOR_MEASURES:
+        np.testing.assert_allclose(many.columns[name][few.n - 1], few.columns[name], rtol=1e-12)
+
+
 def test_extremes_are_found_wherever_they_stand() -> None:
     rng = np.random.default_rng(2)
     pool, target = cloud(rng, 90, 5, 0.3), cloud(rng, 9, 5, 0.3)

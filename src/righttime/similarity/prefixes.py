@@ -109,7 +109,7 @@ class _Run:
         _must_be_unit(block, start, "pool")
         high, low, lengths = self._rows(block)
         firsts = [0, *(end - start for end in ends if end - start < len(block))]
-        sums = self.sum + np.cumsum(np.add.reduceat(block, firsts, axis=0, dtype=np.float64), axis=0)
+        sums = self.sum + np.cumsum(_sums(block, firsts), axis=0)
         totals = self.lengths[:, None] + np.cumsum(np.add.reduceat(lengths, firsts, axis=1), axis=1)
         highest, lowest = np.maximum.reduceat(high, firsts, axis=1), np.minimum.reduceat(low, firsts, axis=1)
         for piece, first in enumerate(firsts):
@@ -195,6 +195,15 @@ def _tiles(sizes: Sequence[int]) -> list[tuple[int, int, int]]:
             tiles.append((group, start, stop))
             start = stop
     return tiles
+
+
+def _sums(block: Vectors, firsts: Sequence[int]) -> Numbers:
+    """The float64 sum of the rows from each of `firsts` to the next."""
+    if len(firsts) > 100:
+        return np.asarray(np.add.reduceat(block, firsts, axis=0, dtype=np.float64))
+    # Four times as fast where the pieces are long.
+    pieces = zip(firsts, [*firsts[1:], len(block)], strict=True)
+    return np.array([block[first:stop].sum(axis=0, dtype=np.float64) for first, stop in pieces])
 
 
 def _widened(rows: Vectors, t: Numbers) -> Iterator[Numbers]:
