@@ -25,7 +25,7 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	@echo "== the built-in data set: small tasks in families, some families held out as the target"
-	$(BIN)/righttime builtin --out demo/data
+	$(BIN)/righttime builtin --out demo/data --overwrite
 	@echo
 	@echo "== arrange the pool around the held-out families"
 	$(BIN)/righttime arrange demo/data/pool.jsonl --target demo/data/target.jsonl --out demo/arranged --overwrite
@@ -59,6 +59,7 @@ bench: $(READY)
 	@echo "== benchmarks"
 	$(BIN)/python benchmarks/arrange.py
 	$(BIN)/python benchmarks/measures.py
+	$(BIN)/python benchmarks/memory.py
 
 docs: $(READY)
 	$(BIN)/python -m pip install --quiet -c constraints.txt mkdocs-material

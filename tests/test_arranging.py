@@ -170,6 +170,59 @@ def test_given_vectors_go_by_pool_row_past_left_out_rows(tmp_path: Path) -> None
     assert got.order.tolist() == kept[want.order].tolist()
 
 
+def test_given_vectors_of_one_side_do_not_stand_for_both(tmp_path: Path) -> None:
+    np.save(tmp_path / "pool.npy", np.ones((len(POOL), 2)))
+    np.savez(tmp_path / "one.npz", pool=np.ones((len(POOL), 2)))
+    with pytest.raises(RighttimeError, match=r"holds the vectors of one side.*--target-embedder"):
+        arranged(POOL, POOL, embedder=f"vectors:{tmp_path / 'pool.npy'}")
+    with pytest.raises(RighttimeError, match="must hold a tensor 'target', got pool"):
+        arranged(POOL, POOL, embedder=f"vectors:{tmp_path / 'one.npz'}")
+
+
+def test_a_bad_vector_is_named_by_its_row_in_the_file(tmp_path: Path) -> None:
+    vectors = np.ones((len(POOL) + 1, 2))
+    vectors[5] = 0
+    np.savez(tmp_path / "v.npz", pool=vectors, target=np.ones((len(TARGET), 2)))
+    pool = [POOL[0], POOL[0] | {"id": "again"}, *POOL[1:]]
+    with pytest.raises(RighttimeError, match=r"pool vectors must be .* got row 5 \(all zeros\)"):
+        arranged(pool, duplicates="drop", embedder=f"vectors:{tmp_path / 'v.npz'}")
+
+
+def test_files_and_rows_in_one_list_are_refused(tmp_path: Path) -> None:
+    pool: Any = [write(tmp_path / "p.jsonl", POOL), POOL[0]]
+    with pytest.raises(SettingsError, match="must be files or rows, got 1 file names and 1 rows in one list"):
+        arranged(pool)
+
+
+@pytest.mark.parametrize("pool", [None, 3, {"train": POOL}])
+def test_what_is_no_data_is_refused(pool: Any) -> None:
+    with pytest.raises(SettingsError, match=r"the pool must be files, a data set or rows, got .*data\['train'\]"):
+        arranged(pool)
+
+
+def test_numpy_numbers_are_numbers_and_other_things_are_not(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    righttime.arrange(
+        POOL, TARGET, embedder=Letters(), budget=np.int64(5), seed=np.int32(1), rounds=(np.int64(0), None), out=out
+    )
+    assert json.loads((out / "manifest.json").read_text())["settings"]["budget"] == 5
+    bad: list[dict[str, Any]] = [{"budget": 2.0}, {"budget": "5"}, {"seed": None}, {"rounds": "0:5"}, {"rounds": (0,)}]
+    for settings in bad:
+        with pytest.raises(SettingsError, match="must be a"):
+            arranged(**settings)
+
+
+def test_an_embedder_that_is_none_is_refused() -> None:
+    with pytest.raises(SettingsError, match="the embedder must be a name, a folder, or an object with identity"):
+        arranged(embedder=3)
+
+
+def test_a_folder_as_a_path_is_an_embedder() -> None:
+    from righttime.embedding.models import find_model
+
+    assert len(arranged(POOL[:5], TARGET[:2], embedder=Path(find_model().path))) == 5
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
@@ -216,6 +269,8 @@ def test_over_long_rows_are_left_out(tmp_path: Path) -> None:
         assert row.row is not None
         text = POOL[row.row]["prompt"] + "\n" + POOL[row.row]["response"]
         assert row.detail.startswith(f"{len(loaded(text, truncation=False)['input_ids'])} tokens")
+    with pytest.raises(EmptyDataError, match=r"no pool row is left: all \d+ were left out, the first: \d+ tokens"):
+        arrange_rows(POOL, TARGET, Request(method="random", tokenizer=tokenizer, max_tokens=2))
     with pytest.raises(RighttimeError, match="the tokenizer '/nowhere' must be a folder"):
         arrange_rows(POOL, TARGET, Request(method="random", tokenizer="/nowhere", max_tokens=40))
 
@@ -232,3 +287,24 @@ def test_a_chat_template_counts_what_it_writes(tmp_path: Path) -> None:
     tokenizer.save_pretrained(tmp_path)
     with_template = token_counts(read_rows_of([POOL[0]]), str(tmp_path))
     assert with_template[0] == plain[0] - 2 + 6  # [CLS] and [SEP] are the template's business
+
+
+def test_tools_count_and_a_template_that_refuses_a_row_names_it(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from righttime.embedding.models import find_model
+    from righttime.tokens import token_counts
+
+    plain = {"messages": [{"role": "user", "content": "go"}, {"role": "assistant", "content": "gone"}]}
+    rows = read_rows_of([plain, plain | {"tools": json.dumps([{"name": "word " * 500}])}])
+    tokenizer = AutoTokenizer.from_pretrained(find_model().path)
+    for template in (None, "{% for t in tools or [] %}{{ t.name }}{% endfor %}{{ messages[0].content }}"):
+        tokenizer.chat_template = template
+        tokenizer.save_pretrained(tmp_path)
+        few, many = token_counts(rows, str(tmp_path))
+        assert few < 10
+        assert many > 500
+    tokenizer.chat_template = "{{ raise_exception('no system role') }}"
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(RighttimeError, match=r"memory:1: the tokenizer's chat template .* no system role"):
+        token_counts(rows, str(tmp_path))

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +19,7 @@ import pytest
 
 import righttime
 from righttime.cli import main
+from righttime.store import file_sha256, ids_sha256
 
 
 @pytest.fixture(scope="module")
@@ -164,8 +171,6 @@ def test_check_notices_a_changed_file(arranged: Path, tmp_path: Path, capsys: py
 
 
 def _resealed(out: Path, name: str) -> None:
-    from righttime.store import file_sha256
-
     manifest = json.loads((out / "manifest.json").read_text())
     manifest["files"][name] = file_sha256(out / name)
     (out / "manifest.json").write_text(json.dumps(manifest))
@@ -233,7 +238,130 @@ def test_check_compares_similarities_where_vectors_differ_in_their_last_bits(
     for scale, code in ((1e-8, 0), (1e-2, 1)):
         cache = str(tmp_path / str(scale))
         assert main(["check", str(arranged), *sides, "--cache", cache]) == code
-        assert "unsure the vectors are the same to the bit" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert "unsure the vectors are the same to the bit" in said
+        assert ("ok     every round holds within" in said) == (code == 0)
+    scale = 1e-8
+    for method in ("tma", "tma-farthest", "nearest", "farthest", "random"):
+        out = tmp_path / method
+        monkeypatch.undo()
+        assert arrange(data, out, "--method", method, "--budget", "60") == 0
+        monkeypatch.setattr(SentenceTransformerEmbedder, "embed", shaken)
+        monkeypatch.setenv("RIGHTTIME_CACHE", str(tmp_path / "cache"))
+        assert main(["check", str(out), *sides]) == 0, capsys.readouterr().out
+        _reversed(out)
+        assert main(["check", str(out), *sides]) == 1, "the last places first is another order, near ties or not"
+
+
+def _reversed(out: Path) -> None:
+    """Turn the order round, and seal everything again so that only the order itself can tell."""
+    table = pq.read_table(out / "arrangement.parquet")
+    turned = table.take(list(range(len(table)))[::-1])
+    for name in ("position", "round"):
+        turned = turned.set_column(turned.column_names.index(name), table.field(name), table[name])
+    pq.write_table(turned, out / "arrangement.parquet")
+    train = (out / "train.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (out / "train.jsonl").write_text("".join(train[::-1]), encoding="utf-8")
+    manifest = json.loads((out / "manifest.json").read_text())
+    manifest["ids_sha256"] = ids_sha256(turned["id"].to_pylist())
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    for name in ("arrangement.parquet", "train.jsonl"):
+        _resealed(out, name)
+
+
+def test_check_against_other_data_stops_at_the_first_difference(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert arrange(data, tmp_path / "out") == 0
+    rows = (data / "pool.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "pool.jsonl").write_text("".join(rows[:9]))
+    (tmp_path / "target.jsonl").write_text((data / "target.jsonl").read_text().splitlines(keepends=True)[0])
+    for sides in ((tmp_path, data), (data, tmp_path), (tmp_path, tmp_path)):
+        pool, target = str(sides[0] / "pool.jsonl"), str(sides[1] / "target.jsonl")
+        assert main(["check", str(tmp_path / "out"), "--pool", pool, "--target", target]) == 1
+        captured = capsys.readouterr()
+        assert "is the same data: its content has another sha256" in captured.out
+        assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize("entry", ["files", "settings", "counts", "ids_sha256", "inputs", "notes", "embedding"])
+def test_a_manifest_that_lacks_something_gets_a_sentence(
+    arranged: Path, tmp_path: Path, entry: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(arranged, changed)
+    manifest = json.loads((changed / "manifest.json").read_text())
+    for value in (None, 3):
+        manifest[entry] = value
+        (changed / "manifest.json").write_text(json.dumps(manifest))
+        for command in ("check", "show"):
+            assert main([command, str(changed)]) == 1
+            assert f"must hold '{entry}', which it does not" in capsys.readouterr().err
+
+
+def test_an_arrangement_that_lacks_a_column_gets_a_sentence(
+    arranged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(arranged, changed)
+    table = pq.read_table(changed / "arrangement.parquet").drop_columns(["similarity"])
+    pq.write_table(table, changed / "arrangement.parquet")
+    _resealed(changed, "arrangement.parquet")
+    assert main(["check", str(changed)]) == 1
+    assert "must be an arrangement saved by righttime" in capsys.readouterr().err
+
+
+def test_original_rows_with_a_bare_carriage_return_stay_one_line(data: Path, tmp_path: Path) -> None:
+    row = '{"id": "cr",\r"prompt": "a", "response": "b"}\n'
+    (tmp_path / "pool.jsonl").write_bytes(row.encode())
+    (tmp_path / "target.jsonl").write_bytes((data / "target.jsonl").read_bytes())
+    assert arrange(tmp_path, tmp_path / "out", "--as", "original") == 0
+    assert main(["check", str(tmp_path / "out")]) == 0
+    assert main(["show", str(tmp_path / "out")]) == 0
+
+
+def test_builtin_writes_over_nothing_unasked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "pool.jsonl").write_text("precious")
+    assert main(["builtin", "--out", str(tmp_path)]) == 1
+    assert "pool.jsonl is there already" in capsys.readouterr().err
+    assert (tmp_path / "pool.jsonl").read_text() == "precious"
+    assert main(["builtin", "--out", str(tmp_path), "--overwrite", "--rows", "1"]) == 0
+
+
+def test_show_and_check_of_a_split_say_so(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "split")
+    assert main(["split", str(data / "pool.jsonl"), "--count", "1", "--out", out]) == 0
+    for command in ("show", "check"):
+        assert main([command, out]) == 1
+        assert "holds a split, not an arrangement" in capsys.readouterr().err
+
+
+def test_a_terminal_that_lacks_letters_gets_question_marks(arranged: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "righttime.cli", "show", str(arranged)]
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_ctrl_c_says_how_to_go_on(data: Path, tmp_path: Path) -> None:
+    words = [
+        "arrange",
+        str(data / "pool.jsonl"),
+        "--target",
+        str(data / "target.jsonl"),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    command = [sys.executable, "-m", "righttime.cli", *words, "--cache", str(tmp_path / "cache")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "cache").glob("*.sqlite")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "righttime: stopped; run the same command again" in said
+    assert "Traceback" not in said
 
 
 def test_every_method_from_the_command(data: Path, tmp_path: Path) -> None:
@@ -246,6 +374,33 @@ def test_every_method_from_the_command(data: Path, tmp_path: Path) -> None:
         sides = ["--pool", str(data / "pool.jsonl"), "--target", str(data / "target.jsonl")]
         assert main(["check", str(out), *sides]) == 0
         assert main(["show", str(out)]) == 0
+
+
+def test_distances_weights_and_shares_from_the_command(data: Path, tmp_path: Path) -> None:
+    sides = ["--pool", str(data / "pool.jsonl"), "--target", str(data / "target.jsonl")]
+    task = lines(data / "target.jsonl")[0]["task"]
+    asked = {
+        "entropic": ["--method", "nearest", "--distance", "ot-entropic"],
+        "weights": ["--method", "nearest", "--param", "w_avg=2", "--param", "w_min=0.5"],
+        "shares": ["--method", "mixture", "--param", f"shares={task}=1"],
+        "clusters": ["--method", "granular", "--param", "groups=9"],
+    }
+    for name, words in asked.items():
+        assert arrange(data, tmp_path / name, *words) == 0
+        assert main(["check", str(tmp_path / name), *sides]) == 0
+        assert main(["show", str(tmp_path / name)]) == 0
+    about = {name: righttime.Arrangement.load(tmp_path / name).settings for name in asked}
+    assert about["weights"]["weights"] == {"w_avg": 2.0, "w_min": 0.5}
+    assert about["shares"]["shares"][task] == 1
+    assert about["entropic"]["transport"]["reg"] == 0.01
+    assert about["clusters"]["n_groups"] == 9
+
+
+def test_rows_that_a_method_does_not_choose_are_listed(data: Path, tmp_path: Path) -> None:
+    assert arrange(data, tmp_path / "out", "--method", "polar", "--param", "k=2") == 0
+    left_out = pq.read_table(tmp_path / "out" / "left_out.parquet")
+    assert set(left_out["detail"].to_pylist()) == {"not among the rows that method polar took"}
+    assert set(left_out["reason"].to_pylist()) == {"not-chosen"}
 
 
 def test_rounds_and_within_round(data: Path, tmp_path: Path) -> None:
@@ -292,13 +447,9 @@ def test_a_finished_result_is_not_written_over(data: Path, arranged: Path, capsy
     assert (arranged / "manifest.json").read_bytes() == before, "a run that fails leaves the old result whole"
 
 
-def test_a_write_that_fails_while_overwriting_leaves_no_false_result(
+def test_a_write_that_fails_while_overwriting_leaves_the_old_result_whole(
     data: Path, arranged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Half of the new files beside the old manifest would be a lie: without a manifest it is no result."""
-    import errno
-    import os
-
     out = tmp_path / "out"
     shutil.copytree(arranged, out)
 
@@ -308,10 +459,12 @@ def test_a_write_that_fails_while_overwriting_leaves_no_false_result(
     monkeypatch.setattr(pq, "write_table", full)
     assert arrange(data, out, "--overwrite") == 1
     assert "arrangement.parquet must be writable, got No space left on device" in capsys.readouterr().err
-    assert main(["check", str(out)]) == 1
-    assert "must hold manifest.json, but there is none" in capsys.readouterr().err
     monkeypatch.undo()
-    assert arrange(data, out) == 0, "an unfinished result is written over"
+    assert main(["check", str(out)]) == 0
+    assert len(lines(out / "train.jsonl")) == 60
+    assert not list(out.glob(".*")), "nothing half-written stays behind"
+    assert arrange(data, out, "--overwrite") == 0
+    assert len(lines(out / "train.jsonl")) == 175
 
 
 def test_split_then_arrange(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -388,9 +541,6 @@ def test_public_names_are_the_documented_ones() -> None:
 
 
 def test_importing_righttime_imports_nothing_heavy() -> None:
-    import subprocess
-    import sys
-
     code = (
         "import sys, righttime, righttime.cli; print([m for m in ('torch', 'datasets', 'pyarrow') if m in sys.modules])"
     )

@@ -112,6 +112,7 @@ def test_groups_from_names(name: str, group: str) -> None:
         ({"count": 3, "by": "group"}, "less than the 3 there are, got 3"),
         ({"share": 1.5}, "--share must be more than 0 and less than 1, got 1.5"),
         ({"count": 1, "max_per_pool_task": 0}, "--max-per-pool-task must be at least 1, got 0"),
+        ({"count": 1, "seed": -1}, "seed must be 0 or more, got -1"),
         ({"count": 1, "by": "stem"}, "unknown choice for --by 'stem'"),
     ],
 )

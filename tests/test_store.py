@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from righttime.errors import StoreError
-from righttime.store import ids_sha256, prepare_folder, read_manifest, write_json, write_lines, write_parquet
+from righttime.store import ids_sha256, prepare_folder, read_manifest, staged, write_json, write_lines, write_parquet
 
 
 def test_files_appear_whole_with_ordinary_permissions(tmp_path: Path) -> None:
@@ -98,3 +98,14 @@ def test_no_manifest_no_result(tmp_path: Path) -> None:
 
 def test_the_fingerprint_of_an_order_knows_order_and_boundaries() -> None:
     assert len({ids_sha256(ids) for ids in (["a", "b"], ["b", "a"], ["ab"], [], ["a", "b", ""])}) == 5
+
+
+def test_what_a_killed_run_left_behind_is_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / ".dead.partial").mkdir()
+    (tmp_path / ".dead.partial" / "train.jsonl").write_text("half")
+    (tmp_path / ".train.jsonl.x.partial").write_text("half")
+    prepare_folder(tmp_path, ["a"])
+    with staged(tmp_path) as staging:
+        write_lines(staging / "a", ["x"])
+        write_json(staging / "manifest.json", {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "manifest.json"]

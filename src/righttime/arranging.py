@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from righttime.arrangement import Arrangement, Question, arrange_unit_vectors, check_settings, method_named
-from righttime.embedding import DEFAULT_MODEL, Embedder, default_cache, embed_texts, given_vectors, load_embedder
+from righttime.embedding import DEFAULT_MODEL, Embedder, default_cache, embed_texts, given_sides, load_embedder
 from righttime.embedding.given import PREFIX
-from righttime.errors import SettingsError, unknown_name
+from righttime.errors import EmptyDataError, SettingsError, unknown_name
 from righttime.examples import TEXTS, Example, LeftOut, content_id, text_of
 from righttime.formats import Reading, from_records, read_rows
 from righttime.guard import same_prompts
@@ -76,6 +76,11 @@ class Request:
         """Refuse what can be refused before anything is read."""
         nothing = np.empty((0, 1), dtype=np.float32)
         check_settings(self.method, self.question(nothing, nothing))
+        if not isinstance(self.embedder, str | Embedder):
+            raise SettingsError(
+                "the embedder must be a name, a folder, or an object with identity, lengths and embed, "
+                f"got {type(self.embedder).__name__}."
+            )
         if self.text not in TEXTS:
             raise unknown_name("text", self.text, TEXTS)
         if self.duplicates not in ("keep", "drop"):
@@ -163,6 +168,8 @@ def arrange(
     for name in settings:
         if name not in known:
             raise unknown_name("setting", name, known | {"out", "overwrite", "cache", "progress"})
+    if isinstance(settings.get("embedder"), os.PathLike):
+        settings["embedder"] = os.fspath(settings["embedder"])
     request = Request(**settings)
     if out is None:
         return arrange_rows(pool, target, request, cache=cache, progress=progress).arrangement
@@ -189,11 +196,20 @@ def read_side(data: Data, role: Literal["pool", "target"], request: Request, kee
     }
     if isinstance(data, str | os.PathLike):
         return read_rows([data], **settings)
+    if isinstance(data, Mapping) or not isinstance(data, Iterable):
+        raise SettingsError(
+            f"the {role} must be files, a data set or rows, got {type(data).__name__}. "
+            "Hint: of a DatasetDict pass one split, such as data['train']."
+        )
     rows = list(data)
     paths = [row for row in rows if isinstance(row, str | os.PathLike)]
-    if paths and len(paths) == len(rows):
-        return read_rows(paths, **settings)
-    return from_records([row for row in rows if not isinstance(row, str | os.PathLike)], source=role, **settings)
+    records = [row for row in rows if not isinstance(row, str | os.PathLike)]
+    if paths and records:
+        raise SettingsError(
+            f"the {role} must be files or rows, got {len(paths)} file names and {len(records)} rows in one list. "
+            "Hint: read the files first, or save the rows."
+        )
+    return read_rows(paths, **settings) if paths else from_records(records, source=role, **settings)
 
 
 def arrange_rows(
@@ -210,6 +226,8 @@ def arrange_rows(
     read_pool = read_side(pool, "pool", request, keep_original)
     read_target = read_side(target, "target", request)
     kept, dropped, duplicates = _keep(read_pool.examples, request)
+    if not kept:
+        raise EmptyDataError(f"no pool row is left: all {len(dropped)} were left out, the first: {dropped[0].detail}.")
     rows = [read_pool.examples[number] for number in kept]
     # The budget is checked before hours of embedding, not after.
     check_settings(request.method, request.question(*_no_vectors(rows, read_target.examples)), len(rows))
@@ -291,6 +309,7 @@ def _not_chosen(
     if request.rounds is not None:
         start, stop = request.rounds
         limits.insert(0, f"rounds {start}:{'' if stop is None else stop}")
+    limits = limits or [f"method {request.method}"]
     detail = f"not among the rows that {' and '.join(limits)} took"
     return [_out(rows[number], number, "not-chosen", detail) for number in kept if number not in chosen]
 
@@ -317,16 +336,10 @@ def _vectors(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], dict[str, Any]]:
     """Unit vectors of both sides, and what the manifest says of them."""
     if isinstance(request.embedder, str) and request.embedder.startswith(PREFIX):
-        spec = request.embedder
-        given = (
-            given_vectors(spec, "pool", len(pool)),
-            given_vectors(request.target_embedder or spec, "target", len(target)),
-        )
-        sides = (
-            unit_rows(given[0][kept] if len(kept) < len(pool) else given[0], "pool vectors"),
-            unit_rows(given[1], "target vectors"),
-        )
-        about: dict[str, Any] = {"model": spec, "target_vectors": request.target_embedder or spec}
+        given = given_sides(request.embedder, request.target_embedder, len(pool), len(target))
+        # Normalised before rows are left out, so that an error names the row by its number in the file.
+        sides = unit_rows(given[0], "pool vectors")[kept], unit_rows(given[1], "target vectors")
+        about = {"model": request.embedder, "target_vectors": request.target_embedder or request.embedder}
         return *sides, {**about, **_fingerprints(*sides)}
     if request.target_embedder is not None:
         raise SettingsError("--target-embedder is only for given vectors: one model must embed both sides.")
@@ -336,7 +349,8 @@ def _vectors(
     texts = [text_of(pool[number], text) for number in kept] + [text_of(row, text) for row in target]
     done = embed_texts(texts, embedder, Path(cache) if cache else default_cache(), progress=progress)
     n = len(kept)
-    sides = unit_rows(done.vectors[:n], "pool vectors"), unit_rows(done.vectors[n:], "target vectors")
+    unit = unit_rows(done.vectors, "vectors")
+    sides = unit[:n], unit[n:]
     truncated = done.lengths > done.max_length
     return *sides, {
         **embedder.identity,
@@ -350,7 +364,8 @@ def _vectors(
 
 
 def _fingerprints(pool: NDArray[np.float32], target: NDArray[np.float32]) -> dict[str, str]:
-    return {
-        "pool_vectors_sha256": hashlib.sha256(pool.astype("<f4", copy=False).tobytes()).hexdigest(),
-        "target_vectors_sha256": hashlib.sha256(target.astype("<f4", copy=False).tobytes()).hexdigest(),
-    }
+    return {f"{side}_vectors_sha256": _sha256(vectors) for side, vectors in (("pool", pool), ("target", target))}
+
+
+def _sha256(vectors: NDArray[np.float32]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(vectors, dtype="<f4").data).hexdigest()

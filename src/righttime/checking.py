@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from righttime.arrangement import Arrangement
-from righttime.arranging import BAD_TARGET, Data, Request, Result, arrange_rows
+from righttime.arrangement.verify import distances_hold, rounds_hold
+from righttime.arranging import BAD_TARGET, Data, Request, Result, arrange_rows, read_side
 from righttime.errors import SettingsError, StoreError
-from righttime.results import FILES
+from righttime.formats import Reading
+from righttime.results import FILES, result_manifest
 from righttime.similarity import pair_similarity
-from righttime.store import file_sha256, ids_sha256, read_manifest
+from righttime.store import file_sha256, ids_sha256
 
 __all__ = ["Finding", "check"]
 
@@ -72,22 +75,27 @@ def check(
     if (pool is None) != (target is None):
         raise SettingsError("--pool and --target go together, got only one of them.")
     folder = Path(out)
-    manifest = read_manifest(folder)
+    manifest = result_manifest(folder)
     findings = list(_hashes(folder, manifest))
     if not all(finding.ok for finding in findings):
         return findings  # what follows would only repeat it
     arrangement = Arrangement.load(folder)
     findings += _numbers(folder, manifest, arrangement)
-    if pool is not None and target is not None:
-        result = arrange_rows(pool, target, _request(manifest), cache=cache, progress=progress)
+    if pool is None or target is None or not all(finding.ok for finding in findings):
+        return findings
+    request = _request(manifest)
+    sides = read_side(pool, "pool", request), read_side(target, "target", request)
+    findings += _same_data(manifest, *sides)
+    if all(finding.ok for finding in findings):
+        result = arrange_rows(*sides, request, cache=cache, progress=progress)
         findings += _again(manifest, arrangement, result)
     return findings
 
 
 def _hashes(folder: Path, manifest: Mapping[str, Any]) -> Iterator[Finding]:
     for name in FILES:
-        got, want = file_sha256(folder / name), manifest["files"][name]
-        detail = "" if got == want else f"sha256 {got[:16]}…, the manifest says {want[:16]}…"
+        got, want = file_sha256(folder / name), manifest["files"].get(name)
+        detail = "" if got == want else f"sha256 {got[:16]}…, the manifest says {str(want)[:16]}…"
         yield Finding(f"{name} is as it was written", got == want, detail)
 
 
@@ -111,18 +119,21 @@ def _numbers(folder: Path, manifest: Mapping[str, Any], arrangement: Arrangement
     yield _equal("ids as fingerprinted", ids_sha256(ids), manifest["ids_sha256"])
     yield Finding("ids are unique", len(set(ids)) == len(ids))
     yield from _train_lines(folder, manifest, ids)
-    if arrangement.round is not None:
+    if arrangement.picked_by is not None:
+        inside = (arrangement.picked_by >= 0) & (arrangement.picked_by < counts["target_rows"])
+        yield Finding("every row was picked by a row of the target", bool(inside.all()))
+    if arrangement.round is not None and manifest["settings"].get("method") in ("tma", "tma-farthest"):
         yield Finding("rounds never go back", bool((np.diff(arrangement.round) >= 0).all()))
 
 
 def _train_lines(folder: Path, manifest: Mapping[str, Any], ids: Sequence[str]) -> Iterator[Finding]:
     try:
-        with (folder / "train.jsonl").open(encoding="utf-8") as file:
+        with (folder / "train.jsonl").open(encoding="utf-8", newline="\n") as file:
             lines = [json.loads(line) for line in file]
     except (OSError, ValueError) as error:
         raise StoreError(f"{folder / 'train.jsonl'} must be readable JSONL, got: {error}.") from error
-    if manifest["settings"]["as"] == "messages":
-        wrong = [place for place, (line, name) in enumerate(zip(lines, ids, strict=False)) if line["id"] != name]
+    if manifest["settings"].get("as") == "messages":
+        wrong = [place for place, (line, name) in enumerate(zip(lines, ids, strict=False)) if line.get("id") != name]
         detail = f"place {wrong[0]} holds another row" if wrong else ""
         yield Finding("train.jsonl holds the arranged rows in order", not wrong and len(lines) == len(ids), detail)
     else:
@@ -136,50 +147,67 @@ def _equal(what: str, got: object, want: object) -> Finding:
 def _request(manifest: Mapping[str, Any]) -> Request:
     """The request that a manifest records."""
     settings = dict(manifest["settings"])
-    if not isinstance(settings["embedder"], str):
+    if not isinstance(settings.get("embedder"), str):
         raise SettingsError(
             "this result was made with an embedder of the user's own: check it without --pool and --target."
         )
-    settings["text"] = settings["text_asked"]
-    if settings["rounds"] is not None:
+    settings["text"] = settings.get("text_asked", "prompt+response")
+    if settings.get("rounds") is not None:
         settings["rounds"] = tuple(settings["rounds"])
     known = {entry.name for entry in dataclasses.fields(Request)}
     return Request(**{name: value for name, value in settings.items() if name in known})
 
 
+def _same_data(manifest: Mapping[str, Any], pool: Reading, target: Reading) -> Iterator[Finding]:
+    for side, reading in (("pool", pool), ("target", target)):
+        want = [file.get("sha256") for file in manifest["inputs"].get(side, [])]
+        same = [file.sha256 for file in reading.inputs] == want
+        yield Finding(f"the {side} is the same data", same, "" if same else "its content has another sha256")
+
+
 def _again(manifest: Mapping[str, Any], arrangement: Arrangement, result: Result) -> Iterator[Finding]:
-    for side, reading in (("pool", result.pool), ("target", result.target)):
-        want = [file["sha256"] for file in manifest["inputs"][side]]
-        yield _equal(f"the {side} is the same data", [file.sha256 for file in reading.inputs], want)
-    again = result.arrangement
-    keys = [key for key in ("pool_vectors_sha256", "target_vectors_sha256") if key in manifest["embedding"]]
-    same_vectors = all(manifest["embedding"][key] == result.embedding[key] for key in keys)
-    if same_vectors:
-        yield Finding("order, rounds, pickers and similarities come out again, to the bit", _same(arrangement, again))
+    keys = [key for key in ("pool_vectors_sha256", "target_vectors_sha256") if key in result.embedding]
+    if all(manifest["embedding"].get(key) == result.embedding[key] for key in keys):
+        same = _same(arrangement, result.arrangement)
+        yield Finding("order, rounds, pickers and similarities come out again, to the bit", same)
         return
-    yield Finding(
-        "the vectors are the same to the bit", None, "they were embedded anew; similarities are compared instead"
-    )
-    yield _similarities(arrangement, result)
-    differing = int((arrangement.order != again.order).sum()) if len(arrangement) == len(again) else len(arrangement)
-    detail = (
-        f"{differing:,} of {len(arrangement):,} places differ, as near ties do with new vectors" if differing else ""
-    )
-    yield Finding("order and rounds come out again", None if differing else True, detail)
+    yield Finding("the vectors are the same to the bit", None, "embedded anew; what follows allows for that")
+    place = {row: number for number, row in enumerate(result.kept)}
+    rows = [place.get(row, -1) for row in arrangement.order.tolist()]
+    if min(rows) < 0:
+        yield Finding("every arranged row takes part", False, f"row {arrangement.order[rows.index(-1)]} does not")
+        return
+    order = np.asarray(rows, dtype=np.int64)
+    yield _similarities(order, arrangement, result)
+    yield _order_holds(order, arrangement, result)
+
+
+def _order_holds(order: NDArray[np.int64], arrangement: Arrangement, result: Result) -> Finding:
+    """Rounds and distances by the new vectors, within what new vectors may differ by."""
+    method, settings = str(arrangement.settings.get("method")), arrangement.settings
+    pool, target = result.vectors
+    sign = -1.0 if method.endswith("farthest") else 1.0
+    if method in ("tma", "tma-farthest") and not (settings.get("rounds") and settings["rounds"][0]):
+        wrong = rounds_hold(order, arrangement, pool, target, sign, _CLOSE)
+        return Finding(f"every round holds within {_CLOSE}", not wrong, wrong)
+    if method in ("nearest", "farthest") and settings.get("distance") in ("wsd", "ad", "md"):
+        wrong = distances_hold(order, arrangement, pool, target, sign, _CLOSE)
+        return Finding(f"the order by distance holds within {_CLOSE}", not wrong, wrong)
+    differing = int((arrangement.order != result.arrangement.order).sum())
+    detail = f"{differing:,} of {len(order):,} places differ, perhaps only by near ties" if differing else ""
+    return Finding("the order comes out again", None if differing else True, detail)
 
 
 def _same(a: Arrangement, b: Arrangement) -> bool:
     return bool(a.to_table().replace_schema_metadata(None).equals(b.to_table().replace_schema_metadata(None)))
 
 
-def _similarities(arrangement: Arrangement, result: Result) -> Finding:
+def _similarities(order: NDArray[np.int64], arrangement: Arrangement, result: Result) -> Finding:
     """Each place's similarity against the pair's new vectors."""
     what = f"every similarity is that of its pair within {_CLOSE}"
     if arrangement.similarity is None or arrangement.picked_by is None:
         return Finding(what, True, "the method has none")
     pool, target = result.vectors
-    place = {row: number for number, row in enumerate(result.kept)}
-    rows = [place[row] for row in arrangement.order.tolist()]
-    now = pair_similarity(pool[rows], target[arrangement.picked_by])
+    now = pair_similarity(pool[order], target[arrangement.picked_by])
     worst = float(np.abs(now - arrangement.similarity).max())
     return Finding(what, worst <= _CLOSE, f"largest difference {worst:.1e}")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import enum
+import io
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -93,9 +97,12 @@ def arrange(
     target: Target,
     out: Out,
     method: Annotated[
-        str, typer.Option(help="tma, tma-farthest, nearest, farthest, random, cluster or round-robin.")
+        str,
+        typer.Option(help="How to choose and order, such as tma, nearest or random; `righttime methods` lists all."),
     ] = "tma",
-    distance: Annotated[str, typer.Option(help="What nearest and farthest rank by: wsd, ad or md.")] = "wsd",
+    distance: Annotated[
+        str, typer.Option(help="What methods of distance rank by: wsd, ad, md, ot or ot-entropic.")
+    ] = "wsd",
     budget: Annotated[int | None, typer.Option(help="The exact number of rows to take; default: all.")] = None,
     rounds: Annotated[
         str | None, typer.Option(metavar="I:J", help="Keep only TMA's rounds I up to, not with, J.")
@@ -281,6 +288,43 @@ def measure(
     typer.echo(measured_summary(measured, out))
 
 
+@app.command()
+def methods(
+    method: Annotated[str | None, typer.Option(help="Tell all about this one, with its parameters.")] = None,
+) -> None:
+    """List every method: what it does, what it needs, what it costs, where it comes from."""
+    from righttime.showing import methods as listed
+
+    typer.echo(listed(method))
+
+
+class Rank(str, enum.Enum):
+    """How orders are compared."""
+
+    spearman = "spearman"
+    kendall = "kendall"
+
+
+@app.command()
+def agreement(
+    arrangements: Annotated[
+        list[Path], typer.Argument(metavar="ARRANGEMENT...", help="Folders of `righttime arrange`, or .parquet files.")
+    ],
+    at: Annotated[
+        str | None,
+        typer.Option(
+            help="Compare the first rows: shares of the pool (0.01) or counts (500), with commas; default: all."
+        ),
+    ] = None,
+    rank: Annotated[Rank, typer.Option(help="The rank correlation of the rows in common.")] = Rank.spearman,
+) -> None:
+    """Say how far arrangements of one pool agree: which rows they share, and in which order."""
+    from righttime.agreeing import agreement as compare
+    from righttime.agreeing import agreement_table, read_at
+
+    typer.echo(agreement_table(compare(arrangements, at=read_at(at), rank=rank.value)))
+
+
 class By(str, enum.Enum):
     """What is held out whole."""
 
@@ -370,12 +414,16 @@ def builtin(
     rows: Annotated[int, typer.Option(min=1, help="Rows of each family in the pool.")] = 40,
     target_rows: Annotated[int, typer.Option(min=1, help="Rows of each held-out family in the target.")] = 10,
     seed: Seed = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pool.jsonl and target.jsonl in OUT.")] = False,
 ) -> None:
     """Write the built-in data set: OUT/pool.jsonl and OUT/target.jsonl, small tasks in families, to try things on."""
     from righttime.builtin import Split, builtin_rows
     from righttime.store import make_folder, write_lines
 
     make_folder(out)
+    there = [file for file in (out / "pool.jsonl", out / "target.jsonl") if file.exists()]
+    if there and not overwrite:
+        raise SettingsError(f"{there[0]} is there already. Hint: choose another --out, or --overwrite.")
     sides: tuple[tuple[Split, int], ...] = (("pool", rows), ("target", target_rows))
     for name, count in sides:
         made = builtin_rows(name, rows_per_family=count, seed=seed)
@@ -392,6 +440,14 @@ def _quiet() -> None:
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
 
 
+class _StoppedError(BaseException):
+    """Ctrl-C, by a name that nothing below takes for its own."""
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise _StoppedError
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
@@ -403,6 +459,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         words make no sense; 130 after Ctrl-C.
     """
     _quiet()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a letter shows a question mark
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _stop)
     try:
         app(args=None if argv is None else list(argv), prog_name="righttime")
     except SystemExit as stop:
@@ -410,7 +470,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RighttimeError as error:
         print(f"righttime: error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except (_StoppedError, KeyboardInterrupt):
         print("righttime: stopped; run the same command again to go on where embedding was.", file=sys.stderr)
         return 130
     return 0

@@ -107,7 +107,7 @@ class LeftOut:
         line: Its line or record number in that file, from 1.
         row: Its pool row, or None if it could not be read.
         id: Its id, or None if it could not be read.
-        reason: One of a few fixed words: ``bad-row``, ``duplicate``, ``too-long``, ``rounds``, ``budget``, ...
+        reason: One of a few fixed words: ``bad-row``, ``duplicate``, ``too-long``, ``not-chosen``, ...
         detail: One sentence for a person.
     """
 

@@ -28,10 +28,10 @@ from righttime.similarity import Curves, measure, unit_rows
 from righttime.similarity.measures import prefix_sizes
 from righttime.store import (
     MANIFEST,
-    begin_writing,
     file_sha256,
     prepare_folder,
     read_manifest,
+    staged,
     write_bytes,
     write_json,
     write_parquet,
@@ -277,14 +277,6 @@ def _must_be_the_same(folder: _Folder, target: Reading, pool: NDArray[Any], unit
 
 
 def _write(measured: Measured, folders: Sequence[_Folder], read: Reading, asked: Mapping[str, Any], out: Path) -> None:
-    begin_writing(out)
-    write_parquet(out / TABLE, measured.to_table())
-    picture = draw_curves(measured.whole)
-    if picture is None:
-        (out / PICTURE).unlink(missing_ok=True)  # of an earlier result
-    else:
-        write_bytes(out / PICTURE, picture)
-    names = [name for name in (TABLE, PICTURE) if (out / name).exists()]
     manifest = {
         **circumstances(),
         "arrangements": [
@@ -300,6 +292,13 @@ def _write(measured: Measured, folders: Sequence[_Folder], read: Reading, asked:
         "inputs": {"target": [dataclasses.asdict(file) for file in read.inputs]},
         "settings": dict(asked),
         "notes": list(measured.notes),
-        "files": {name: file_sha256(out / name) for name in names},
     }
-    write_json(out / MANIFEST, manifest)
+    picture = draw_curves(measured.whole)
+    with staged(out) as staging:
+        write_parquet(staging / TABLE, measured.to_table())
+        if picture is not None:
+            write_bytes(staging / PICTURE, picture)
+        manifest["files"] = {file.name: file_sha256(file) for file in sorted(staging.iterdir())}
+        write_json(staging / MANIFEST, manifest)
+    if picture is None:
+        (out / PICTURE).unlink(missing_ok=True)  # of an earlier result

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from righttime import __version__
 from righttime.embedding import Embedder
-from righttime.errors import SettingsError
+from righttime.errors import SettingsError, StoreError
 from righttime.store import (
     MANIFEST,
-    begin_writing,
     file_sha256,
     ids_sha256,
     prepare_folder,
+    read_manifest,
+    require,
+    staged,
     write_json,
     write_lines,
     write_parquet,
@@ -34,10 +36,29 @@ if TYPE_CHECKING:
     from righttime.formats import InputFile, Reading
     from righttime.splits import Split
 
-__all__ = ["FILES", "circumstances", "left_out_table", "prepare_result", "prepare_split", "write_result", "write_split"]
+__all__ = [
+    "FILES",
+    "circumstances",
+    "left_out_table",
+    "prepare_result",
+    "prepare_split",
+    "result_manifest",
+    "write_result",
+    "write_split",
+]
 
 FILES = ("train.jsonl", "arrangement.parquet", "left_out.parquet")
 SPLIT_FILES = ("pool.jsonl", "target.jsonl", "left_out.parquet")
+_ENTRIES: dict[str, type] = {
+    **dict.fromkeys(("inputs", "settings", "embedding", "counts", "files"), dict),
+    "notes": list,
+    "ids_sha256": str,
+}
+_COUNTS: dict[str, type] = {
+    **dict.fromkeys(("pool_read", "pool_rows", "target_rows", "target_bad_rows", "arranged", "left_out"), int),
+    "left_out_by_reason": dict,
+    "target_prompts_in_pool": int,
+}
 _LIBRARIES = ("numpy", "pyarrow", "torch", "transformers", "sentence-transformers", "datasets")
 
 
@@ -61,13 +82,27 @@ def write_result(result: Result, out: Path, as_: Literal["messages", "original"]
         StoreError: If a file cannot be written; what was there before is not damaged.
         SettingsError: If the rows' own JSON was not kept.
     """
-    begin_writing(out)
-    write_lines(out / "train.jsonl", _lines(result, as_))
-    write_parquet(out / "arrangement.parquet", result.arrangement.to_table())
-    write_parquet(out / "left_out.parquet", left_out_table((*result.left_out, *result.left_out_of_target)))
-    manifest = _manifest(result, as_)
-    manifest["files"] = {name: file_sha256(out / name) for name in FILES}
-    write_json(out / MANIFEST, manifest)
+    with staged(out) as staging:
+        write_lines(staging / "train.jsonl", _lines(result, as_))
+        write_parquet(staging / "arrangement.parquet", result.arrangement.to_table())
+        write_parquet(staging / "left_out.parquet", left_out_table((*result.left_out, *result.left_out_of_target)))
+        manifest = _manifest(result, as_)
+        manifest["files"] = {name: file_sha256(staging / name) for name in FILES}
+        write_json(staging / MANIFEST, manifest)
+    return manifest
+
+
+def result_manifest(out: Path) -> dict[str, Any]:
+    """The manifest of a finished result of ``righttime arrange``.
+
+    Raises:
+        StoreError: If the folder does not hold one.
+    """
+    manifest = read_manifest(out)
+    if "held_out" in manifest:
+        raise StoreError(f"{out} holds a split, not an arrangement. Hint: righttime arrange {out / 'pool.jsonl'} ...")
+    require(manifest, _ENTRIES, out)
+    require(manifest["counts"], _COUNTS, out)
     return manifest
 
 
@@ -131,11 +166,6 @@ def write_split(split: Split, read: Reading, out: Path, settings: Mapping[str, A
     Raises:
         StoreError: If a file cannot be written.
     """
-    begin_writing(out)
-    for name, rows in (("pool", split.pool), ("target", split.target)):
-        lines = ({**row.as_dict(), "task": row.task} for row in rows)
-        write_lines(out / f"{name}.jsonl", (json.dumps(line, ensure_ascii=False) for line in lines))
-    write_parquet(out / "left_out.parquet", left_out_table((*read.left_out, *split.left_out)))
     manifest = {
         **circumstances(),
         "inputs": {"pool": _inputs(read.inputs)},
@@ -143,9 +173,14 @@ def write_split(split: Split, read: Reading, out: Path, settings: Mapping[str, A
         "held_out": list(split.held_out),
         "relatives": list(split.relatives),
         "counts": {"read": read.total, "pool": len(split.pool), "target": len(split.target)},
-        "files": {name: file_sha256(out / name) for name in SPLIT_FILES},
     }
-    write_json(out / MANIFEST, manifest)
+    with staged(out) as staging:
+        for name, rows in (("pool", split.pool), ("target", split.target)):
+            lines = ({**row.as_dict(), "task": row.task} for row in rows)
+            write_lines(staging / f"{name}.jsonl", (json.dumps(line, ensure_ascii=False) for line in lines))
+        write_parquet(staging / "left_out.parquet", left_out_table((*read.left_out, *split.left_out)))
+        manifest["files"] = {name: file_sha256(staging / name) for name in SPLIT_FILES}
+        write_json(staging / MANIFEST, manifest)
 
 
 def circumstances() -> dict[str, Any]:

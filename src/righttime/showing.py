@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from righttime.arrangement import Arrangement
+from righttime.arrangement import METHODS, Arrangement, Method, method_named
 from righttime.errors import RighttimeError, StoreError
 from righttime.examples import Example
-from righttime.store import read_manifest
+from righttime.results import result_manifest
 
-__all__ = ["printable", "show", "table"]
+__all__ = ["methods", "printable", "show", "table"]
 
 
 def show(out: Path, first: int = 10, tasks: int = 20) -> str:
@@ -31,7 +31,7 @@ def show(out: Path, first: int = 10, tasks: int = 20) -> str:
     Raises:
         StoreError: If the folder is not a finished result.
     """
-    manifest = read_manifest(out)
+    manifest = result_manifest(out)
     arrangement = Arrangement.load(out)
     targets = _targets(manifest)
     parts = [_counts(manifest), _rounds(arrangement), _tasks(arrangement, targets, tasks)]
@@ -64,7 +64,7 @@ def _targets(manifest: Mapping[str, Any]) -> dict[str, Example]:
 def _counts(manifest: Mapping[str, Any]) -> str:
     counts, settings = manifest["counts"], manifest["settings"]
     method = settings["method"] + (
-        f" by {settings['distance']}" if settings["method"] in ("nearest", "farthest") else ""
+        f" by {settings['distance']}" if "distance" in method_named(settings["method"]).needs else ""
     )
     lines = [
         f"{counts['arranged']:,} of {counts['pool_read']:,} pool rows, arranged by {method} "
@@ -142,14 +142,14 @@ def _first_rows(out: Path, arrangement: Arrangement, targets: Mapping[str, Examp
         picker = labels.picked_by[place]
         if picker is not None:
             said = f": {_short(targets[picker].prompt, width - len(picker) - 14)}" if picker in targets else ""
-            lines.append(f"        picked by {printable(picker)}{said}")
+            lines.append(f"        picked by {_short(picker, 80)}{said}")
     return "\n".join(lines)
 
 
 def _texts(out: Path, first: int) -> Iterable[str]:
     """What the first rows say, whatever their form."""
     try:
-        with (out / "train.jsonl").open(encoding="utf-8") as file:
+        with (out / "train.jsonl").open(encoding="utf-8", newline="\n") as file:
             rows = [json.loads(line) for line in islice(file, first)]
     except (OSError, ValueError) as error:
         raise StoreError(f"{out / 'train.jsonl'} must be readable JSONL, got: {error}.") from error
@@ -163,11 +163,55 @@ def _texts(out: Path, first: int) -> Iterable[str]:
 
 def _short(text: str, width: int) -> str:
     """One line of text; of a long one its beginning and its end, since instructions share their beginnings."""
+    width = max(width, 20)
     line = printable(" ".join(text.split()))
     if len(line) <= width:
         return line
     tail = width * 2 // 5
     return f"{line[: width - tail - 3]} … {line[-tail:]}"
+
+
+def methods(name: str | None = None) -> str:
+    """The table of methods, or one method with its own parameters.
+
+    Args:
+        name: A name of `righttime.arrangement.METHODS`, or None for all.
+
+    Raises:
+        SettingsError: If there is no such method.
+    """
+    if name is not None:
+        return _method(name, method_named(name))
+    rows = [
+        [each, entry.does, _needs(entry), entry.cost or "?", ", ".join(entry.params) or "-", entry.source or "?"]
+        for each, entry in METHODS.items()
+    ]
+    note = "cost: n pool rows, m target rows, d dimensions, g groups. righttime methods --method NAME tells its params."
+    return table(["method", "what it does", "needs", "cost", "params", "source"], rows) + "\n\n" + note
+
+
+def _needs(method: Method) -> str:
+    """What the user must bring: rounds and distance are not brought, they are what can be set."""
+    return ", ".join(sorted(method.needs - {"rounds", "distance"})) or "nothing"
+
+
+def _method(name: str, method: Method) -> str:
+    lines = [f"{name}: {method.does}", f"  source: {method.source or '?'}", f"  needs:  {_needs(method)}"]
+    lines.append(f"  cost:   {method.cost or '?'}")
+    lines.append(f"  a smaller budget gives the first rows of a larger one: {'yes' if method.nested else 'no'}")
+    options = [f"--{option}" for option in ("distance", "rounds") if option in method.needs]
+    if "rounds" in method.needs:
+        options.append("--within-round")
+    if options:
+        lines.append(f"  options: {', '.join(options)}")
+    if not method.params:
+        return "\n".join([*lines, "  no parameters of its own"])
+    kinds = {int: "whole number", float: "number", str: "text"}
+    rows = [
+        [each, kinds[param.kind], "none" if param.default is None else str(param.default), param.does]
+        for each, param in method.params.items()
+    ]
+    return "\n".join([*lines, "", table(["--param", "kind", "default", "what it does"], rows)])
 
 
 def printable(text: str) -> str:

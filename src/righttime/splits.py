@@ -83,6 +83,8 @@ def split_rows(
         SettingsError: If a row has no task, a task is unknown, nothing or everything would be held out, or not
             exactly one of `tasks`, `count` and `share` is given.
     """
+    if seed < 0:
+        raise SettingsError(f"seed must be 0 or more, got {seed}.")
     names = _task_names(rows)
     if by not in ("task", "group"):
         raise unknown_name("choice for --by", by, ("task", "group"))

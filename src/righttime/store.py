@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
-    "begin_writing",
     "file_sha256",
     "ids_sha256",
     "make_folder",
     "prepare_folder",
     "read_manifest",
+    "require",
+    "staged",
     "write_bytes",
     "write_json",
     "write_lines",
@@ -37,18 +39,14 @@ def _atomically(path: Path) -> Iterator[IO[bytes]]:
     """A file that appears at `path` whole or not at all."""
     temporary: str | None = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise StoreError(
-            f"{path} must be writable, got {error.strerror or error}. "
-            "Hint: check free space and permissions of that folder, or choose another --out."
-        ) from error
+        with _told(path):
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
@@ -144,16 +142,46 @@ def prepare_folder(folder: Path, ours: Iterable[str], overwrite: bool = False) -
         raise StoreError(f"{folder} holds a finished result already. Hint: choose another --out, or --overwrite.")
 
 
-def begin_writing(folder: Path) -> None:
-    """Take the manifest of an earlier result away: from here on the folder is no result until the new one is whole.
+@contextlib.contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """A place to write a result to; when all of it is there, it takes the place of what is in `folder`.
+
+    Whatever fails before, the earlier result stays as it was. Files are moved in with the manifest last and the old
+    manifest taken away first, so that old and new files never pass for one result.
+
+    Args:
+        folder: A folder that `prepare_folder` has made ready.
+
+    Yields:
+        A folder inside it, gone afterwards.
 
     Raises:
-        StoreError: If it cannot be taken away.
+        StoreError: If files cannot be moved into place.
     """
+    with _told(folder):
+        for left_over in folder.glob(".*.partial"):  # of a run that was killed
+            shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
+        staging = Path(tempfile.mkdtemp(dir=folder, prefix=".", suffix=".partial"))
     try:
-        (folder / MANIFEST).unlink(missing_ok=True)
+        yield staging
+        with _told(folder):
+            (folder / MANIFEST).unlink(missing_ok=True)
+            for file in sorted(staging.iterdir(), key=lambda file: (file.name == MANIFEST, file.name)):
+                os.replace(file, folder / file.name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn what the file system says into one sentence."""
+    try:
+        yield
     except OSError as error:
-        raise StoreError(f"{folder / MANIFEST} must be replaceable, got {error.strerror or error}.") from error
+        raise StoreError(
+            f"{path} must be writable, got {error.strerror or error}. "
+            "Hint: check free space and permissions of that folder, or choose another --out."
+        ) from error
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -174,6 +202,20 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict):
         raise StoreError(f"{path} must hold a JSON object, got {type(manifest).__name__}.")
     return manifest
+
+
+def require(manifest: Mapping[str, Any], kinds: Mapping[str, type], path: Path) -> None:
+    """Check that a manifest has what is about to be read from it.
+
+    Raises:
+        StoreError: If an entry is missing or of another kind; names it.
+    """
+    for name, kind in kinds.items():
+        if not isinstance(manifest.get(name), kind):
+            raise StoreError(
+                f"{path / MANIFEST} must hold {name!r}, which it does not: it is not the manifest of "
+                "`righttime arrange`, or it was changed."
+            )
 
 
 def file_sha256(path: Path) -> str:

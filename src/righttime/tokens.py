@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
-from righttime.errors import EmbeddingError
+from righttime.errors import EmbeddingError, RowError
 from righttime.examples import Example, said
 
 __all__ = ["token_counts"]
@@ -14,7 +15,7 @@ __all__ = ["token_counts"]
 def token_counts(rows: Sequence[Example], tokenizer: str) -> list[int]:
     """Tokens of each row's whole conversation, through the tokenizer's chat template if it has one.
 
-    Without a chat template the turns' texts are joined by newlines.
+    Without a chat template the tools and the turns' texts are joined by newlines.
 
     Args:
         rows: The rows.
@@ -22,6 +23,7 @@ def token_counts(rows: Sequence[Example], tokenizer: str) -> list[int]:
 
     Raises:
         EmbeddingError: If there is no such tokenizer.
+        RowError: If its chat template refuses a row; names it.
     """
     from transformers import AutoTokenizer
 
@@ -44,6 +46,25 @@ def token_counts(rows: Sequence[Example], tokenizer: str) -> list[int]:
 
 
 def _text(row: Example, tokenizer: Any) -> str:
+    tools = _tools(row)
     if not tokenizer.chat_template:
-        return "\n".join(said(message) for message in row.messages)
-    return str(tokenizer.apply_chat_template([message.as_dict() for message in row.messages], tokenize=False))
+        described = [json.dumps(tools, ensure_ascii=False)] if tools else []
+        return "\n".join([*described, *(said(message) for message in row.messages)])
+    turns = [message.as_dict() for message in row.messages]
+    try:
+        return str(tokenizer.apply_chat_template(turns, tools=tools, tokenize=False))
+    except Exception as error:  # a template may refuse anything, in any way
+        raise RowError(
+            f"{row.file}:{row.line}: the tokenizer's chat template must take every row, but it refuses this one "
+            f"(id {row.id}): {error}. Hint: use another tokenizer, or leave --max-tokens out."
+        ) from error
+
+
+def _tools(row: Example) -> Any:
+    """The tools as templates take them: a list; text that is not JSON stays text."""
+    if not isinstance(row.tools, str):
+        return row.tools
+    try:
+        return json.loads(row.tools)
+    except ValueError:
+        return [row.tools]

@@ -7,7 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as torch_save
 
 from righttime.embedding import given_vectors
 from righttime.errors import EmbeddingError, RighttimeError, ShapeError
@@ -21,6 +23,9 @@ def folder(tmp_path: Path) -> Path:
     np.save(tmp_path / "pool.npy", POOL)
     np.savez(tmp_path / "both.npz", pool=POOL, target=TARGET)
     save_file({"pool": POOL, "target": TARGET}, tmp_path / "both.safetensors")
+    (tmp_path / "empty.npy").write_bytes(b"")
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "both.npz").read_bytes()[:100])
+    torch_save({"pool": torch.ones(4, 3, dtype=torch.bfloat16)}, tmp_path / "bf16.safetensors")
     save_file({"x": POOL}, tmp_path / "one.safetensors")
     lists = {
         "embedding": pa.array(POOL.astype(np.float32).tolist(), pa.list_(pa.float32())),
@@ -55,6 +60,9 @@ def test_vectors_are_read(folder: Path, name: str, role: str) -> None:
 
 BAD: list[tuple[str, type[RighttimeError], str]] = [
     ("none.npy", EmbeddingError, "No such file"),
+    ("empty.npy", EmbeddingError, "empty.npy must hold vectors, reading it failed"),
+    ("cut.npz", EmbeddingError, "cut.npz must hold vectors, reading it failed"),
+    ("bf16.safetensors", EmbeddingError, "bf16.safetensors must hold vectors, reading it failed"),
     ("pool.csv", EmbeddingError, r"must be a file ending in \.npy, \.npz, \.safetensors, \.parquet"),
     ("both.npz#other", EmbeddingError, "must hold a tensor 'other', got pool, target"),
     ("pool.parquet#vector", EmbeddingError, "must have a column 'vector', got the columns embedding"),

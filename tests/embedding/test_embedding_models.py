@@ -8,7 +8,7 @@ import pytest
 
 from righttime.embedding import DEFAULT_MODEL, embed_texts, load_embedder, models
 from righttime.embedding.models import DEFAULT_WEIGHTS, SentenceTransformerEmbedder, find_model
-from righttime.errors import EmbeddingError
+from righttime.errors import EmbeddingError, SettingsError
 
 
 @pytest.fixture(autouse=True)
@@ -87,3 +87,14 @@ def test_a_folder_without_weights_is_named(tmp_path: Path) -> None:
 
 def test_the_default_name_is_the_papers() -> None:
     assert DEFAULT_MODEL == "sentence-transformers/all-MiniLM-L6-v2"
+
+
+@pytest.mark.parametrize("length", [-3, 0, 513, 100_000])
+def test_a_length_that_the_model_does_not_have_is_refused(length: int) -> None:
+    with pytest.raises(SettingsError, match=rf"between 1 and the 512 positions of .*, got {length}"):
+        _ = load_embedder(max_length=length).identity
+
+
+def test_a_device_that_is_not_there_is_named() -> None:
+    with pytest.raises(SettingsError, match="--device 'abacus' must be a device that PyTorch finds here"):
+        _ = load_embedder(device="abacus").identity

@@ -59,6 +59,19 @@ def test_no_more_than_bounded_memory_when_all_rows_are_equal() -> None:
     assert peak < 150e6
 
 
+def test_memory_above_the_input_stays_small_with_long_lists() -> None:
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    pool = rng.normal(size=(20_000, 384)).astype(np.float32)
+    pool /= np.linalg.norm(pool, axis=1, keepdims=True)
+    tracemalloc.start()
+    top_k(pool, pool[:500], 1000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 250e6, "nominees are gathered a few at a time"
+
+
 def test_progress_counts_every_pool_row() -> None:
     pool = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
     told: list[int] = []

@@ -61,9 +61,11 @@ def test_rows_without_a_direction_are_named() -> None:
         unit_rows(vectors, "pool")
 
 
-@pytest.mark.parametrize("vectors", [np.ones(3), np.ones((2, 0)), np.ones((1, 1, 1)), np.array([["x"]]), 3.0])
+@pytest.mark.parametrize(
+    "vectors", [np.ones(3), np.ones((2, 0)), np.ones((1, 1, 1)), np.array([["x"]]), 3.0, [[1.0], [1.0, 2.0]]]
+)
 def test_what_is_no_matrix_of_numbers_is_refused(vectors: object) -> None:
-    with pytest.raises(ShapeError, match="must h"):
+    with pytest.raises(ShapeError, match="must (h|be a m)"):
         unit_rows(vectors)
 
 

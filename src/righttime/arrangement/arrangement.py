@@ -187,24 +187,23 @@ class Arrangement:
         try:
             table = pq.read_table(file)
             about = json.loads(table.schema.metadata[_METADATA])
+            labels = None
+            if not table["id"].null_count:
+                names = ("id", "task", "source", "picked_by")
+                labels = Labels(*(tuple(table[name].to_pylist()) for name in names))
+            return cls(
+                order=table["row"].to_numpy(),
+                round=_array(table, "round"),
+                picked_by=_array(table, "picked_by_row"),
+                similarity=_array(table, "similarity"),
+                distance=_array(table, "distance"),
+                n_pool=about["n_pool"],
+                n_target=about["n_target"],
+                settings=about["settings"],
+                labels=labels,
+            )
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise StoreError(f"{file} must be an arrangement saved by righttime: {error}") from error
-        picked_by = _array(table, "picked_by_row")
-        labels = None
-        if not table["id"].null_count:
-            names = ("id", "task", "source", "picked_by")
-            labels = Labels(*(tuple(table[name].to_pylist()) for name in names))
-        return cls(
-            order=table["row"].to_numpy(),
-            round=_array(table, "round"),
-            picked_by=picked_by,
-            similarity=_array(table, "similarity"),
-            distance=_array(table, "distance"),
-            n_pool=about["n_pool"],
-            n_target=about["n_target"],
-            settings=about["settings"],
-            labels=labels,
-        )
 
     def with_rows(self, pool: Sequence[Example], target: Sequence[Example]) -> Arrangement:
         """The same arrangement, carrying the rows it arranges and their names.

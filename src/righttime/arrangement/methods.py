@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from righttime.arrangement import by_distance, by_round, by_task
+from righttime.arrangement import by_both_ends, by_distance, by_group, by_round, by_task, mixture, per_task
 from righttime.arrangement.question import Method
 from righttime.errors import SettingsError, unknown_name
 
 __all__ = ["METHODS", "method_named", "resolved_params"]
 
-METHODS: Mapping[str, Method] = {**by_round.METHODS, **by_distance.METHODS, **by_task.METHODS}
+METHODS: Mapping[str, Method] = {
+    **by_round.METHODS,
+    **by_both_ends.METHODS,
+    **by_distance.METHODS,
+    **by_group.METHODS,
+    **per_task.METHODS,
+    **mixture.METHODS,
+    **by_task.METHODS,
+}
 
 
 def method_named(name: str) -> Method:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from righttime.neighbours import top_k
 from righttime.neighbours.blocks import Progress
 
-__all__ = ["Round", "tma_rounds"]
+__all__ = ["CandidateLists", "Round", "tma_rounds"]
 
 _LIST_ENTRIES = 1 << 22  # 48 MiB of candidate lists
 _SHORTEST_LIST = 64
@@ -64,7 +64,7 @@ def tma_rounds(
         >>> [r.rows.tolist() for r in tma_rounds(pool, target)]
         [[0, 1], [2]]
     """
-    lists = _CandidateLists(pool, target, expected_rows or len(pool), block_rows, progress)
+    lists = CandidateLists(pool, target, expected_rows or len(pool), block_rows, progress)
     while lists.n_alive:
         choice, similarity = lists.choose()
         played = _as_round(choice, similarity)
@@ -79,16 +79,16 @@ def _as_round(choice: NDArray[np.int64], similarity: NDArray[np.float32]) -> Rou
     return Round(rows, picker.astype(np.int64), similarity[picker])
 
 
-class _CandidateLists:
-    """Every target row's nearest pool rows, and how far down its list each has come."""
+class CandidateLists:
+    """Every target row's nearest pool rows, and how far down its list each has come; see `tma_rounds`."""
 
     def __init__(
         self,
         pool: NDArray[np.float32],
         target: NDArray[np.float32],
         expected_rows: int,
-        block_rows: int | None,
-        progress: Progress | None,
+        block_rows: int | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.pool, self.target = pool, target
         self.block_rows, self.progress = block_rows, progress
@@ -117,18 +117,20 @@ class _CandidateLists:
         self.rows[who, :k], self.similarity[who, :k] = found.rows, found.similarity
         self.length[who], self.place[who] = k, 0
 
-    def choose(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The nearest living row of every target row, and its similarity."""
-        behind = np.arange(len(self.target))
+    def choose(self, who: NDArray[np.intp] | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The nearest living row of every target row in `who`, or of all, and its similarity."""
+        everyone = np.arange(len(self.target)) if who is None else who
+        behind = everyone
         while len(behind):
             if (self.place[behind] >= self.length[behind]).any():
                 # A pass over the living rows costs about the same for few target rows as for many.
                 self._fill(np.flatnonzero(self.length - self.place <= self.length // 4))
             behind = behind[self.taken[self.rows[behind, self.place[behind]]]]
             self.place[behind] += 1
-        everyone = np.arange(len(self.target))
-        return self.rows[everyone, self.place], self.similarity[everyone, self.place]
+        place = self.place[everyone]
+        return self.rows[everyone, place], self.similarity[everyone, place]
 
     def take(self, rows: NDArray[np.int64]) -> None:
+        """Take rows, each of them living and named once, out of the pool."""
         self.taken[rows] = True
         self.n_alive -= len(rows)

@@ -2,7 +2,7 @@
 
 from righttime.embedding.cache import default_cache
 from righttime.embedding.embedder import Embedded, Embedder, embed_texts
-from righttime.embedding.given import given_vectors
+from righttime.embedding.given import given_sides, given_vectors
 from righttime.embedding.models import DEFAULT_MODEL, SentenceTransformerEmbedder, load_embedder
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "SentenceTransformerEmbedder",
     "default_cache",
     "embed_texts",
+    "given_sides",
     "given_vectors",
     "load_embedder",
 ]

@@ -71,8 +71,8 @@ class VectorCache:
             yield
         except (sqlite3.Error, OSError) as error:
             raise StoreError(
-                f"the cache of vectors {self.path} must be writable, got: {error}. "
-                "Hint: check free space and permissions, or choose another --cache."
+                f"the cache of vectors {self.path} must be readable and writable, got: {error}. "
+                "Hint: check free space and permissions, choose another --cache, or delete that file if it is damaged."
             ) from error
 
     @contextmanager

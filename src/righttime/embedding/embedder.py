@@ -92,7 +92,11 @@ def embed_texts(
 def _embed_missing(
     missing: Sequence[bytes], by_key: Mapping[bytes, str], embedder: Embedder, store: VectorCache, label: str | None
 ) -> None:
-    lengths = embedder.lengths([by_key[key] for key in missing])
+    lengths: list[int] = []
+    with tqdm(total=len(missing), desc="counting tokens", unit=" rows", disable=not label, leave=False, delay=2) as bar:
+        for start in range(0, len(missing), 1000):
+            lengths += embedder.lengths([by_key[key] for key in missing[start : start + 1000]])
+            bar.update(min(1000, len(missing) - start))
     read = [min(length, int(embedder.identity["max_length"])) for length in lengths]
     with tqdm(total=len(missing), desc=label, unit=" rows", disable=not label or not missing, smoothing=0.05) as bar:
         for batch in plan_batches(read):

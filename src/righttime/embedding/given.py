@@ -8,6 +8,7 @@ vectors:pool.parquet#embedding     a column of lists; `embedding` if no name is 
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from righttime.errors import EmbeddingError, RighttimeError, ShapeError
 from righttime.similarity.pairs import as_vectors
 
-__all__ = ["PREFIX", "given_vectors"]
+__all__ = ["PREFIX", "given_sides", "given_vectors"]
 
 PREFIX = "vectors:"
 
@@ -47,8 +48,10 @@ def given_vectors(spec: str, role: str, n_rows: int) -> NDArray[Any]:
         vectors = reader(file, name, role)
     except RighttimeError:
         raise
-    except (OSError, ValueError, KeyError) as error:
-        raise EmbeddingError(f"{path} must hold vectors, reading it failed: {error}.") from error
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise EmbeddingError(
+            f"{path} must hold vectors, reading it failed: {error or type(error).__name__}."
+        ) from error
     vectors = as_vectors(vectors, f"{path} ({role})")
     if len(vectors) != n_rows:
         raise ShapeError(
@@ -56,6 +59,30 @@ def given_vectors(spec: str, role: str, n_rows: int) -> NDArray[Any]:
             "Hint: vectors go by row, over the files in the order given, readable rows only."
         )
     return vectors
+
+
+def given_sides(spec: str, target_spec: str | None, n_pool: int, n_target: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The vectors of both sides: from one file that holds a `pool` and a `target` tensor, or from two.
+
+    Args:
+        spec: ``vectors:FILE`` or ``vectors:FILE#NAME`` of the pool, or of both.
+        target_spec: The same of the target; None where one file holds both.
+        n_pool: How many pool rows there are.
+        n_target: How many target rows there are.
+
+    Raises:
+        EmbeddingError: As `given_vectors`, or if there is no target's file and the pool's does not hold both.
+        ShapeError: As `given_vectors`.
+    """
+    if target_spec is None:
+        path, _, name = spec.removeprefix(PREFIX).partition("#")
+        if name or Path(path).suffix not in (".npz", ".safetensors"):
+            raise EmbeddingError(
+                f"{spec} holds the vectors of one side, and the target needs its own. Hint: --target-embedder "
+                "vectors:FILE, or one .npz or .safetensors file with tensors `pool` and `target`."
+            )
+        spec, target_spec = f"{spec}#pool", f"{spec}#target"
+    return given_vectors(spec, "pool", n_pool), given_vectors(target_spec, "target", n_target)
 
 
 def _npy(file: Path, name: str, role: str) -> Any:

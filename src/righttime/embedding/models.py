@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.errors import EmbeddingError
+from righttime.errors import EmbeddingError, SettingsError
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -141,6 +141,7 @@ class SentenceTransformerEmbedder:
 
     @cached_property
     def _model(self) -> Any:
+        self._check_device()
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
@@ -163,9 +164,29 @@ class SentenceTransformerEmbedder:
             if loud:
                 logging.enable_progress_bar()
         if self._max_length is not None:
-            model.max_seq_length = self._max_length
+            model.max_seq_length = self._checked_length(model)
         model.eval()
         return model
+
+    def _check_device(self) -> None:
+        import torch
+
+        try:
+            torch.empty(1, device=self._device)
+        except (RuntimeError, AssertionError) as error:
+            raise SettingsError(
+                f"--device {self._device!r} must be a device that PyTorch finds here: {_first_line(error)}."
+            ) from error
+
+    def _checked_length(self, model: Any) -> int:
+        """The maximum length asked for, if the model has that many positions."""
+        config = getattr(getattr(model[0], "auto_model", None), "config", None)
+        most = getattr(config, "max_position_embeddings", None) or 1 << 30
+        if self._max_length is None or not 1 <= self._max_length <= most:
+            raise SettingsError(
+                f"--max-length must be between 1 and the {most} positions of {self.found.name}, got {self._max_length}."
+            )
+        return self._max_length
 
     @cached_property
     def identity(self) -> Mapping[str, str | int]:

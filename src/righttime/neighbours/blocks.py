@@ -19,6 +19,7 @@ __all__ = ["Candidates", "nearest_target", "top_k"]
 
 _PRODUCT_ELEMENTS = 1 << 22  # 16 MiB of float32 products at a time
 _TARGET_ROWS = 4096
+_PIECE = 1 << 13  # nominees whose vectors are gathered at a time
 
 Progress = Callable[[int], object]
 
@@ -88,11 +89,11 @@ def _top_k(
             # Nothing is known yet: only what may be among this block's own k best can enter.
             within = np.partition(product, len(rows) - k, axis=1)[:, len(rows) - k]
             threshold = np.maximum(threshold, within - 2 * margin)
-        for piece in _pieces(product, threshold):
-            who, where = piece
+        for who, where in _pieces(product, threshold):
             exact = pair_similarity(block[where], target[who])
             enters = exact > lists.floor[who]  # later rows lose ties, so equal is not enough
             lists.offer(who[enters], rows[where[enters]], exact[enters])
+        lists.settle()
         if progress is not None:
             progress(len(rows))
     return lists.finish()
@@ -112,8 +113,8 @@ def _pieces(
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """The (target row, place in block) of all nominees, a bounded number at a time."""
     who, where = np.nonzero(product >= threshold[:, None])
-    for start in range(0, len(who), 1 << 18):
-        yield who[start : start + (1 << 18)], where[start : start + (1 << 18)]
+    for start in range(0, len(who), _PIECE):
+        yield who[start : start + _PIECE], where[start : start + _PIECE]
 
 
 class _Lists:
@@ -132,6 +133,11 @@ class _Lists:
         if len(who):
             self.waiting.append((who, rows, similarity))
             self.count += len(who)
+        if self.count > max(len(self.floor) * self.k, 1 << 16):
+            self._sort()
+
+    def settle(self) -> None:
+        """At the end of a block: sort where floors are still unknown or much has been offered, so that they rise."""
         if self.count > max(len(self.floor) * self.k // 2, 4096) or np.isneginf(self.floor).any():
             self._sort()
 

@@ -10,18 +10,22 @@ from righttime.similarity.distances import (
 )
 from righttime.similarity.measures import MEASURES, Curves, measure
 from righttime.similarity.pairs import pair_similarity, rounding_margin, unit_rows
+from righttime.similarity.transport import Transport, entropic_distance, transport_distance
 
 __all__ = [
     "MEASURES",
     "Curves",
     "Distance",
+    "Transport",
     "average_distance",
     "distance_names",
+    "entropic_distance",
     "measure",
     "minimum_distance",
     "pair_similarity",
     "rounding_margin",
     "target_distance",
+    "transport_distance",
     "unit_rows",
     "weighted_distance",
 ]

@@ -88,7 +88,10 @@ def as_vectors(vectors: Any, name: str) -> NDArray[Any]:
     Raises:
         ShapeError: If it is not; names what was got.
     """
-    array = np.asarray(vectors)
+    try:
+        array = np.asarray(vectors)
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged lists; tensors that NumPy cannot read
+        raise ShapeError(f"{name} must be a matrix of numbers: {error}") from error
     if array.ndim != 2 or array.shape[1] == 0:
         raise ShapeError(f"{name} must have shape (rows, dimensions), got shape {array.shape}.")
     if array.dtype.kind not in "fiu":

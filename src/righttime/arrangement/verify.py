@@ -1,0 +1,96 @@
+"""Does a stored order hold for vectors that differ from the original ones in their last bits?"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.arrangement.arrangement import Arrangement
+from righttime.arrangement.tma import CandidateLists
+from righttime.neighbours import nearest_target
+from righttime.similarity import pair_similarity, target_distance
+
+__all__ = ["distances_hold", "rounds_hold"]
+
+
+def rounds_hold(
+    order: NDArray[np.int64],
+    arrangement: Arrangement,
+    pool: NDArray[np.float32],
+    target: NDArray[np.float32],
+    sign: float,
+    close: float,
+) -> str:
+    """Replay the stored rounds of TMA, with new vectors.
+
+    In every round each stored row must be, for the target row that picked it, within `close` of the best row still
+    there; and in every round that is whole each target row must be served by a row within `close` of its best.
+
+    Args:
+        order: int64, shape (n,): the arranged rows as rows of `pool`.
+        arrangement: The stored arrangement, from round 0 on.
+        pool: float32 unit vectors, shape (n_pool, d).
+        target: float32 unit vectors, shape (n_target, d).
+        sign: 1.0 for nearest, -1.0 for farthest.
+        close: How far similarities of new vectors may lie from those of the old ones.
+
+    Returns:
+        What does not hold, or an empty string.
+    """
+    assert arrangement.round is not None
+    assert arrangement.picked_by is not None
+    turned = target if sign > 0 else -target
+    lists = CandidateLists(pool, turned, len(order))
+    last = int(arrangement.round[-1])
+    for number in range(last + 1):
+        inside = arrangement.round == number
+        rows, by = order[inside], arrangement.picked_by[inside]
+        if not len(rows):
+            return f"round {number} is empty"
+        _, best = lists.choose()
+        short = best[by] - pair_similarity(pool[rows], turned[by])
+        if short.max() > close:
+            place = int(np.flatnonzero(inside)[short.argmax()])
+            return f"round {number}: a row nearer by {short.max():.1e} was still there at place {place}"
+        whole = number < last or len(order) == len(pool)
+        served = (turned @ pool[rows].T).max(axis=1)
+        if whole and (best - served).max() > 2 * close:
+            return f"round {number}: target row {int((best - served).argmax())} picked nothing"
+        lists.take(rows)
+    return ""
+
+
+def distances_hold(
+    order: NDArray[np.int64],
+    arrangement: Arrangement,
+    pool: NDArray[np.float32],
+    target: NDArray[np.float32],
+    sign: float,
+    close: float,
+) -> str:
+    """Are the stored rows sorted by their distance, with new vectors, and is no row left out that is nearer?
+
+    Args:
+        order: int64, shape (n,): the arranged rows as rows of `pool`.
+        arrangement: The stored arrangement.
+        pool: float32 unit vectors, shape (n_pool, d).
+        target: float32 unit vectors, shape (n_target, d).
+        sign: 1.0 for nearest, -1.0 for farthest.
+        close: How far similarities of new vectors may lie from those of the old ones.
+
+    Returns:
+        What does not hold, or an empty string.
+    """
+    nearest = nearest_target(pool, target)[1]
+    weights = arrangement.settings.get("params", {})
+    distance = target_distance(arrangement.settings["distance"], pool, target, nearest, **weights)
+    # A weight multiplies what the vectors differ by.
+    room = 2 * close * (1 + sum(abs(weight) for weight in distance.weights.values()))
+    values = sign * distance.values
+    back = np.maximum.accumulate(values[order]) - values[order]
+    if back.max() > room:
+        return f"place {int(back.argmax())} is nearer by {back.max():.1e} than a row before it"
+    rest = np.delete(values, order)
+    if len(rest) and values[order].max() - rest.min() > room:
+        return "a row that was left out is nearer than one that was taken"
+    return ""
