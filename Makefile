@@ -58,6 +58,7 @@ check: $(READY)
 bench: $(READY)
 	@echo "== benchmarks"
 	$(BIN)/python benchmarks/arrange.py
+	$(BIN)/python benchmarks/measures.py
 	$(BIN)/python benchmarks/memory.py
 
 docs: $(READY)

@@ -242,6 +242,54 @@ def check(
 
 
 @app.command()
+def measure(
+    arrangements: Annotated[
+        list[Path], typer.Argument(metavar="ARRANGEMENT...", help="Folders that `righttime arrange` wrote.")
+    ],
+    target: Target,
+    out: Out,
+    every: Annotated[int, typer.Option(min=1, help="Measure the first so many rows, twice as many, ..., all.")] = 160,
+    per_task: Annotated[bool, typer.Option("--per-task", help="Also one curve for each target task.")] = False,
+    embedder: Annotated[
+        str | None, typer.Option(help="As for arrange; default: what the arrangements were made with.")
+    ] = None,
+    target_embedder: Annotated[
+        str | None, typer.Option(help="vectors:FILE[#NAME] of the target, where the pool's file does not hold them.")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="As for arrange; default: what the arrangements were made with.")
+    ] = None,
+    kl_over_occurrences: Annotated[
+        bool,
+        typer.Option(
+            "--kl-over-occurrences", help="For comparison only: KL as the paper's code has it, weighted by counts."
+        ),
+    ] = False,
+    cache: Cache = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Measure how near the first n rows of each order are to the target: the paper's nine measures, for growing n."""
+    from righttime.measuring import measure_folders
+    from righttime.summary import measured_summary
+
+    measured = measure_folders(
+        arrangements,
+        target,
+        out=out,
+        every=every,
+        per_task=per_task,
+        kl_over_occurrences=kl_over_occurrences,
+        embedder=embedder,
+        target_embedder=target_embedder,
+        text=text,
+        overwrite=overwrite,
+        cache=cache,
+        progress=True,
+    )
+    typer.echo(measured_summary(measured, out))
+
+
+@app.command()
 def methods(
     method: Annotated[str | None, typer.Option(help="Tell all about this one, with its parameters.")] = None,
 ) -> None:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FILES",
+    "circumstances",
     "left_out_table",
     "prepare_result",
     "prepare_split",
@@ -144,7 +145,7 @@ def _manifest(result: Result, as_: str) -> dict[str, Any]:
     }
     ids = arrangement.labels.id if arrangement.labels else ()
     return {
-        **_circumstances(),
+        **circumstances(),
         "inputs": {"pool": _inputs(result.pool.inputs), "target": _inputs(result.target.inputs)},
         "settings": _settings(result, as_),
         "embedding": dict(result.embedding),
@@ -166,7 +167,7 @@ def write_split(split: Split, read: Reading, out: Path, settings: Mapping[str, A
         StoreError: If a file cannot be written.
     """
     manifest = {
-        **_circumstances(),
+        **circumstances(),
         "inputs": {"pool": _inputs(read.inputs)},
         "settings": dict(settings),
         "held_out": list(split.held_out),
@@ -182,7 +183,7 @@ def write_split(split: Split, read: Reading, out: Path, settings: Mapping[str, A
         write_json(staging / MANIFEST, manifest)
 
 
-def _circumstances() -> dict[str, Any]:
+def circumstances() -> dict[str, Any]:
     """When, from what and with which versions a result was made."""
     return {
         "righttime": __version__,

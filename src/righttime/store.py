@@ -25,6 +25,7 @@ __all__ = [
     "read_manifest",
     "require",
     "staged",
+    "write_bytes",
     "write_json",
     "write_lines",
     "write_parquet",
@@ -56,6 +57,16 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole, atomically.
+
+    Raises:
+        StoreError: If it cannot be written.
+    """
+    with _atomically(path) as file:
+        file.write(data)
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""What `righttime arrange` says at its end: what was read, how it was embedded, what to know, what to do next."""
+"""What `righttime arrange` and `righttime measure` say at their end: what was done, what to know, what to do next."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from righttime.showing import printable
+from righttime.showing import printable, table
 from righttime.trainers import keep_order_advice
 
 if TYPE_CHECKING:
     from righttime.arranging import Result
+    from righttime.measuring import Measured
 
-__all__ = ["summary"]
+__all__ = ["measured_summary", "summary"]
 
 
 def summary(result: Result, out: Path) -> str:
@@ -72,3 +73,31 @@ def _written(result: Result, out: Path) -> Iterator[str]:
     yield f"wrote    {len(arrangement):,} rows{rounds} to {out / 'train.jsonl'}"
     if result.left_out:
         yield f"         {len(result.left_out):,} rows left out, each with its reason in {out / 'left_out.parquet'}"
+
+
+def measured_summary(measured: Measured, out: Path) -> str:
+    """Two small tables: every measure of the first prefix and of the whole order.
+
+    Args:
+        measured: What `measure_folders` returned.
+        out: The folder that it was written to.
+    """
+    parts = [f"note: {note}" for note in measured.notes]
+    parts += ["the shortest prefix", _measures_at(measured, 0), "", "the whole order", _measures_at(measured, -1), ""]
+    n_curves = {len(curves.task or ()) for curves in measured.by_task.values()}
+    by_task = f", and the same for each of {n_curves.pop()} target tasks" if n_curves else ""
+    parts.append(f"wrote {out / 'measures.parquet'}: every prefix{by_task}")
+    picture = out / "measures.png"
+    parts.append(
+        f"wrote {picture}" if picture.exists() else "no picture: that takes matplotlib (pip install righttime[report])"
+    )
+    return printable("\n".join(parts))
+
+
+def _measures_at(measured: Measured, place: int) -> str:
+    curves = measured.whole.values()
+    rows = [["rows", *(f"{found.n[place]:,}" for found in curves)]]
+    for name in next(iter(curves)).columns:
+        values = [found.columns[name][place] for found in curves]
+        rows.append([name, *("-" if value != value else f"{value:.4f}" for value in values)])
+    return table(["", *measured.whole], rows)

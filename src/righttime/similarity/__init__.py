@@ -1,4 +1,4 @@
-"""Similarity of one pool row to one target row, and distances of pool rows to the whole target."""
+"""Similarity of one pool row to one target row, distances of rows to the whole target, measures along an order."""
 
 from righttime.similarity.distances import (
     Distance,
@@ -8,15 +8,19 @@ from righttime.similarity.distances import (
     target_distance,
     weighted_distance,
 )
+from righttime.similarity.measures import MEASURES, Curves, measure
 from righttime.similarity.pairs import pair_similarity, rounding_margin, unit_rows
 from righttime.similarity.transport import Transport, entropic_distance, transport_distance
 
 __all__ = [
+    "MEASURES",
+    "Curves",
     "Distance",
     "Transport",
     "average_distance",
     "distance_names",
     "entropic_distance",
+    "measure",
     "minimum_distance",
     "pair_similarity",
     "rounding_margin",
