@@ -376,6 +376,33 @@ def test_every_method_from_the_command(data: Path, tmp_path: Path) -> None:
         assert main(["show", str(out)]) == 0
 
 
+def test_distances_weights_and_shares_from_the_command(data: Path, tmp_path: Path) -> None:
+    sides = ["--pool", str(data / "pool.jsonl"), "--target", str(data / "target.jsonl")]
+    task = lines(data / "target.jsonl")[0]["task"]
+    asked = {
+        "entropic": ["--method", "nearest", "--distance", "ot-entropic"],
+        "weights": ["--method", "nearest", "--param", "w_avg=2", "--param", "w_min=0.5"],
+        "shares": ["--method", "mixture", "--param", f"shares={task}=1"],
+        "clusters": ["--method", "granular", "--param", "groups=9"],
+    }
+    for name, words in asked.items():
+        assert arrange(data, tmp_path / name, *words) == 0
+        assert main(["check", str(tmp_path / name), *sides]) == 0
+        assert main(["show", str(tmp_path / name)]) == 0
+    about = {name: righttime.Arrangement.load(tmp_path / name).settings for name in asked}
+    assert about["weights"]["weights"] == {"w_avg": 2.0, "w_min": 0.5}
+    assert about["shares"]["shares"][task] == 1
+    assert about["entropic"]["transport"]["reg"] == 0.01
+    assert about["clusters"]["n_groups"] == 9
+
+
+def test_rows_that_a_method_does_not_choose_are_listed(data: Path, tmp_path: Path) -> None:
+    assert arrange(data, tmp_path / "out", "--method", "polar", "--param", "k=2") == 0
+    left_out = pq.read_table(tmp_path / "out" / "left_out.parquet")
+    assert set(left_out["detail"].to_pylist()) == {"not among the rows that method polar took"}
+    assert set(left_out["reason"].to_pylist()) == {"not-chosen"}
+
+
 def test_rounds_and_within_round(data: Path, tmp_path: Path) -> None:
     assert arrange(data, tmp_path / "a", "--rounds", "1:3", "--within-round", "index") == 0
     table = pq.read_table(tmp_path / "a" / "arrangement.parquet")

@@ -309,6 +309,7 @@ def _not_chosen(
     if request.rounds is not None:
         start, stop = request.rounds
         limits.insert(0, f"rounds {start}:{'' if stop is None else stop}")
+    limits = limits or [f"method {request.method}"]
     detail = f"not among the rows that {' and '.join(limits)} took"
     return [_out(rows[number], number, "not-chosen", detail) for number in kept if number not in chosen]
 

@@ -97,9 +97,12 @@ def arrange(
     target: Target,
     out: Out,
     method: Annotated[
-        str, typer.Option(help="tma, nearest, rds, dsir, tsds, kcenter, ...; a wrong name lists all.")
+        str,
+        typer.Option(help="How to choose and order, such as tma, nearest or random; `righttime methods` lists all."),
     ] = "tma",
-    distance: Annotated[str, typer.Option(help="What nearest and farthest rank by: wsd, ad or md.")] = "wsd",
+    distance: Annotated[
+        str, typer.Option(help="What methods of distance rank by: wsd, ad, md, ot or ot-entropic.")
+    ] = "wsd",
     budget: Annotated[int | None, typer.Option(help="The exact number of rows to take; default: all.")] = None,
     rounds: Annotated[
         str | None, typer.Option(metavar="I:J", help="Keep only TMA's rounds I up to, not with, J.")
@@ -236,6 +239,43 @@ def check(
         raise typer.Exit(1)
     if pool is None:
         typer.echo("similarities and rounds not checked: that takes --pool and --target")
+
+
+@app.command()
+def methods(
+    method: Annotated[str | None, typer.Option(help="Tell all about this one, with its parameters.")] = None,
+) -> None:
+    """List every method: what it does, what it needs, what it costs, where it comes from."""
+    from righttime.showing import methods as listed
+
+    typer.echo(listed(method))
+
+
+class Rank(str, enum.Enum):
+    """How orders are compared."""
+
+    spearman = "spearman"
+    kendall = "kendall"
+
+
+@app.command()
+def agreement(
+    arrangements: Annotated[
+        list[Path], typer.Argument(metavar="ARRANGEMENT...", help="Folders of `righttime arrange`, or .parquet files.")
+    ],
+    at: Annotated[
+        str | None,
+        typer.Option(
+            help="Compare the first rows: shares of the pool (0.01) or counts (500), with commas; default: all."
+        ),
+    ] = None,
+    rank: Annotated[Rank, typer.Option(help="The rank correlation of the rows in common.")] = Rank.spearman,
+) -> None:
+    """Say how far arrangements of one pool agree: which rows they share, and in which order."""
+    from righttime.agreeing import agreement as compare
+    from righttime.agreeing import agreement_table, read_at
+
+    typer.echo(agreement_table(compare(arrangements, at=read_at(at), rank=rank.value)))
 
 
 class By(str, enum.Enum):

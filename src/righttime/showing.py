@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from righttime.arrangement import Arrangement
+from righttime.arrangement import METHODS, Arrangement, Method, method_named
 from righttime.errors import RighttimeError, StoreError
 from righttime.examples import Example
 from righttime.results import result_manifest
 
-__all__ = ["printable", "show", "table"]
+__all__ = ["methods", "printable", "show", "table"]
 
 
 def show(out: Path, first: int = 10, tasks: int = 20) -> str:
@@ -64,7 +64,7 @@ def _targets(manifest: Mapping[str, Any]) -> dict[str, Example]:
 def _counts(manifest: Mapping[str, Any]) -> str:
     counts, settings = manifest["counts"], manifest["settings"]
     method = settings["method"] + (
-        f" by {settings['distance']}" if settings["method"] in ("nearest", "farthest") else ""
+        f" by {settings['distance']}" if "distance" in method_named(settings["method"]).needs else ""
     )
     lines = [
         f"{counts['arranged']:,} of {counts['pool_read']:,} pool rows, arranged by {method} "
@@ -169,6 +169,49 @@ def _short(text: str, width: int) -> str:
         return line
     tail = width * 2 // 5
     return f"{line[: width - tail - 3]} … {line[-tail:]}"
+
+
+def methods(name: str | None = None) -> str:
+    """The table of methods, or one method with its own parameters.
+
+    Args:
+        name: A name of `righttime.arrangement.METHODS`, or None for all.
+
+    Raises:
+        SettingsError: If there is no such method.
+    """
+    if name is not None:
+        return _method(name, method_named(name))
+    rows = [
+        [each, entry.does, _needs(entry), entry.cost or "?", ", ".join(entry.params) or "-", entry.source or "?"]
+        for each, entry in METHODS.items()
+    ]
+    note = "cost: n pool rows, m target rows, d dimensions, g groups. righttime methods --method NAME tells its params."
+    return table(["method", "what it does", "needs", "cost", "params", "source"], rows) + "\n\n" + note
+
+
+def _needs(method: Method) -> str:
+    """What the user must bring: rounds and distance are not brought, they are what can be set."""
+    return ", ".join(sorted(method.needs - {"rounds", "distance"})) or "nothing"
+
+
+def _method(name: str, method: Method) -> str:
+    lines = [f"{name}: {method.does}", f"  source: {method.source or '?'}", f"  needs:  {_needs(method)}"]
+    lines.append(f"  cost:   {method.cost or '?'}")
+    lines.append(f"  a smaller budget gives the first rows of a larger one: {'yes' if method.nested else 'no'}")
+    options = [f"--{option}" for option in ("distance", "rounds") if option in method.needs]
+    if "rounds" in method.needs:
+        options.append("--within-round")
+    if options:
+        lines.append(f"  options: {', '.join(options)}")
+    if not method.params:
+        return "\n".join([*lines, "  no parameters of its own"])
+    kinds = {int: "whole number", float: "number", str: "text"}
+    rows = [
+        [each, kinds[param.kind], "none" if param.default is None else str(param.default), param.does]
+        for each, param in method.params.items()
+    ]
+    return "\n".join([*lines, "", table(["--param", "kind", "default", "what it does"], rows)])
 
 
 def printable(text: str) -> str:

@@ -16,18 +16,42 @@ from twin import distances, matrix
 
 every_method = pytest.mark.parametrize("method", list(METHODS))
 
+WHOLE: dict[str, dict[str, Any]] = {"polar": {"k": 1000}, "uniform": {"k": 1000}}
+"""Parameters with which a method takes the whole pool, where its defaults choose fewer rows."""
+
+NOT_OF_THE_TARGET: frozenset[str] = frozenset()
+"""Methods that look at vectors and not at the target, so no target row picks."""
+
+NOT_OF_SIMILARITY_ALONE: frozenset[str] = frozenset({"tsds", "tsds-uniform"})
+"""Methods that need no more than vectors, yet look at more than similarities: chance, or the rows' numbers."""
+
+_WITHOUT_MORE = {"vectors", "rounds", "distance"}
+of_similarity_alone = pytest.mark.parametrize(
+    "method",
+    [
+        name
+        for name, entry in METHODS.items()
+        if "vectors" in entry.needs and entry.needs <= _WITHOUT_MORE and name not in NOT_OF_SIMILARITY_ALONE
+    ],
+)
+
 
 def some(n_pool: int = 50, n_target: int = 6, seed: int = 0) -> dict[str, Any]:
+    """A question with everything that any method may look at."""
     rng = np.random.default_rng(seed)
-    tasks = [f"task{number}" for number in rng.integers(0, 4, size=n_pool)]
+    words = ["the", "sum", "of", "two", "numbers", "is", "odd", "or", "even", "red", "green", "what", "who", "when"]
     return {
         "pool_vectors": rng.normal(size=(n_pool, 5)),
         "target_vectors": rng.normal(size=(n_target, 5)),
-        "tasks": tasks,
-        "target_tasks": [f"goal{number % 2}" for number in range(n_target)],
-        "texts": [f"word{number % 7} of row {number} in {task}" for number, task in enumerate(tasks)],
-        "target_texts": [f"word{number} of goal {number}" for number in range(n_target)],
+        "tasks": [f"task{number}" for number in rng.integers(0, 4, size=n_pool)],
+        "target_tasks": [f"target{number}" for number in rng.integers(0, 3, size=n_target)],
+        "texts": [" ".join(rng.choice(words, size=6)) for _ in range(n_pool)],
+        "target_texts": [" ".join(rng.choice(words, size=6)) for _ in range(n_target)],
     }
+
+
+def arranged(method: str, given: dict[str, Any], **settings: Any) -> Arrangement:
+    return arrange_embeddings(**given, **{"method": method, "params": WHOLE.get(method), **settings})
 
 
 def same(a: Arrangement, b: Arrangement) -> bool:
@@ -35,24 +59,49 @@ def same(a: Arrangement, b: Arrangement) -> bool:
 
 
 @every_method
+def test_the_table_is_filled(method: str) -> None:
+    entry = METHODS[method]
+    assert entry.does
+    assert entry.source
+    assert entry.cost
+    assert all(param.does for param in entry.params.values())
+    assert entry.needs <= {"vectors", "tasks", "target_tasks", "texts", "target_texts", "rounds", "distance"}
+
+
+@every_method
 @pytest.mark.parametrize("shape", [(50, 6), (3, 20), (1, 1), (50, 1)])
 def test_without_a_budget_the_order_is_a_permutation(method: str, shape: tuple[int, int]) -> None:
-    arrangement = arrange_embeddings(**some(*shape), method=method)
+    arrangement = arranged(method, some(*shape))
     assert sorted(arrangement.order.tolist()) == list(range(shape[0]))
     assert arrangement.order.dtype == np.int64
 
 
 @every_method
-def test_the_budget_is_exact_and_a_prefix_of_the_whole(method: str) -> None:
-    whole = arrange_embeddings(**some(), method=method)
-    for budget in (1, 7, 49, 50):
-        cut = arrange_embeddings(**some(), method=method, budget=budget)
-        assert cut.order.tolist() == whole.order[:budget].tolist()
+@pytest.mark.parametrize("shape", [(50, 6), (3, 20), (50, 1)])
+def test_the_budget_is_exact_and_rows_are_distinct(method: str, shape: tuple[int, int]) -> None:
+    whole = arranged(method, some(*shape))
+    for budget in (1, 2, 3, 7, 48, 49, 50):
+        if budget > shape[0]:
+            continue
+        cut = arranged(method, some(*shape), budget=budget)
+        assert len(cut) == budget
+        assert len(set(cut.order.tolist())) == budget
+        assert set(cut.order.tolist()) <= set(range(shape[0]))
+        if METHODS[method].nested:
+            assert cut.order.tolist() == whole.order[:budget].tolist()
 
 
 @every_method
 def test_the_same_question_has_the_same_answer(method: str) -> None:
-    assert same(*(arrange_embeddings(**some(), method=method, seed=4) for _ in range(2)))
+    for budget in (None, 20):
+        assert same(*(arranged(method, some(), seed=4, budget=budget) for _ in range(2)))
+
+
+@every_method
+def test_block_size_changes_nothing(method: str) -> None:
+    want = arranged(method, some(), budget=30)
+    for block_rows in (1, 7, 1000):
+        assert same(arranged(method, some(), budget=30, block_rows=block_rows), want)
 
 
 @every_method
@@ -60,26 +109,52 @@ def test_identical_rows_are_all_taken_once(method: str) -> None:
     given = some()
     given["pool_vectors"][:] = given["pool_vectors"][0]
     given["target_vectors"][:] = given["pool_vectors"][0]
-    order = arrange_embeddings(**given, method=method).order
-    assert sorted(order.tolist()) == list(range(50))
-    if "vectors" in METHODS[method].needs and "seed" not in METHODS[method].needs:
-        assert order.tolist() == list(range(50)), "ties go to the lower pool row"
+    given["texts"] = [given["texts"][0]] * 50
+    given["target_texts"] = [given["texts"][0]] * 6
+    assert sorted(arranged(method, given).order.tolist()) == list(range(50))
+    assert len(set(arranged(method, given, budget=20).order.tolist())) == 20
+
+
+@of_similarity_alone
+def test_ties_go_to_the_lower_pool_row(method: str) -> None:
+    given = some()
+    given["pool_vectors"][:] = given["pool_vectors"][0]
+    taken = arranged(method, given, budget=20).order.tolist()
+    assert sorted(taken) == list(range(20))
+    if METHODS[method].nested:
+        assert taken == list(range(20))
+
+
+@of_similarity_alone
+def test_relabelled_rows_give_the_relabelled_order(method: str) -> None:
+    for seed in range(20):
+        given = some(seed=seed)
+        label = np.random.default_rng(seed).permutation(50)
+        s = matrix(unit_rows(given["pool_vectors"]), unit_rows(given["target_vectors"]))
+        assert len(np.unique(s)) == s.size, "no two similarities are equal"
+        plain = arranged(method, given, budget=30)
+        relabelled = arranged(method, {**given, "pool_vectors": given["pool_vectors"][label]}, budget=30)
+        assert label[relabelled.order].tolist() == plain.order.tolist()
+        if plain.picked_by is not None:
+            assert relabelled.picked_by is not None
+            assert relabelled.picked_by.tolist() == plain.picked_by.tolist()
 
 
 @every_method
 def test_columns_are_there_exactly_where_the_method_has_them(method: str) -> None:
-    arrangement = arrange_embeddings(**some(), method=method)
+    arrangement = arranged(method, some())
     needs = METHODS[method].needs
     assert (arrangement.round is not None) == ("rounds" in needs)
-    for column in (arrangement.picked_by, arrangement.similarity):
-        assert (column is not None) == ("vectors" in needs)
-    assert (arrangement.distance is not None) == bool(needs & {"vectors", "texts"})
+    if "vectors" in needs and method not in NOT_OF_THE_TARGET:
+        assert arrangement.picked_by is not None
+        assert arrangement.distance is not None
+    assert (arrangement.similarity is not None) == (arrangement.picked_by is not None and "vectors" in needs)
 
 
 @every_method
 def test_similarity_is_that_of_the_pair(method: str) -> None:
     given = some()
-    arrangement = arrange_embeddings(**given, method=method)
+    arrangement = arranged(method, given)
     if arrangement.picked_by is None or arrangement.similarity is None:
         return
     s = matrix(unit_rows(given["pool_vectors"]), unit_rows(given["target_vectors"]))
@@ -88,7 +163,7 @@ def test_similarity_is_that_of_the_pair(method: str) -> None:
 
 @every_method
 def test_saved_and_loaded_it_is_the_same(method: str, tmp_path: Path) -> None:
-    arrangement = arrange_embeddings(**some(), method=method, budget=20)
+    arrangement = arranged(method, some(), budget=20)
     arrangement.save(tmp_path / "a.parquet")
     loaded = Arrangement.load(tmp_path / "a.parquet")
     assert same(arrangement, loaded)
@@ -153,6 +228,31 @@ BAD: list[tuple[dict[str, Any], type[RighttimeError], str]] = [
     ({"tasks": ["a"]}, ShapeError, "tasks must have one entry for each of the 50 rows, got 1"),
     ({"tasks": None, "method": "cluster"}, SettingsError, "needs the task of every pool row, got none"),
     ({"tasks": ["a"] * 49 + [None], "method": "round-robin"}, SettingsError, "pool row 49 has none"),
+    ({"params": {"w_avg": "much"}, "method": "nearest"}, SettingsError, "'w_avg' of 'nearest' must be a number"),
+    ({"params": {"w_min": "nan"}, "method": "farthest"}, SettingsError, "w_min must be a finite number, got nan"),
+    ({"params": {"w_avg": 2}, "method": "coarse", "distance": "md"}, SettingsError, "of the distance wsd, got .*'md'"),
+    ({"params": {"groups": 51}, "method": "granular"}, SettingsError, "from 1 to the pool's 50 rows, got 51"),
+    ({"params": {"groups": -1}, "method": "granular"}, SettingsError, "from 1 to the pool's 50 rows, got -1"),
+    ({"tasks": None, "method": "coarse"}, SettingsError, "needs the task of every pool row, got none"),
+    ({"params": {"k": 0}, "method": "polar"}, SettingsError, "k must be at least 1 row of each task, got 0"),
+    (
+        {"params": {"k": 3}, "method": "polar", "budget": 13},
+        SettingsError,
+        "at most the 12 rows that 'polar' chooses, got 13",
+    ),
+    ({"rounds": (0, 1), "method": "tma-nft", "budget": 40}, SettingsError, "of the chosen rounds, got 40"),
+    ({"target_tasks": None, "method": "mixture"}, SettingsError, "needs the task of every target row, got none"),
+    ({"target_tasks": ["a"] * 5 + [None], "method": "mixture"}, SettingsError, "target row 5 has none"),
+    ({"params": {"shares": "targt1=1"}, "method": "mixture"}, SettingsError, "unknown target task in shares 'targt1'"),
+    (
+        {"params": {"shares": "target1"}, "method": "mixture"},
+        SettingsError,
+        "must be TASK=NUMBER,TASK=NUMBER, got 'target1'",
+    ),
+    ({"params": {"shares": "target1=1,target1=2"}, "method": "mixture"}, SettingsError, "'target1' twice"),
+    ({"params": {"shares": "target1=-1"}, "method": "mixture"}, SettingsError, "0 or more, got '-1'"),
+    ({"params": {"shares": "target1=nan"}, "method": "mixture"}, SettingsError, "0 or more, got 'nan'"),
+    ({"params": {"shares": "target1=0"}, "method": "mixture"}, SettingsError, "at least one share must be above 0"),
     ({"pool_vectors": np.zeros((0, 5))}, EmptyDataError, "the pool must hold at least one row"),
     ({"target_vectors": np.zeros((0, 5))}, EmptyDataError, "the target must hold at least one row"),
     ({"target_vectors": np.ones((2, 4))}, ShapeError, "same dimension, got 5 and 4"),

@@ -25,6 +25,6 @@ def _random_balanced(question: Question) -> Picked:
 
 METHODS = {
     "random-balanced": Method(
-        _random_balanced, "random rows, the same share of every task", "", frozenset({"tasks", "seed"}), "n"
+        _random_balanced, "random rows, the same share of every task", "a common baseline", frozenset({"tasks"}), "n"
     )
 }

@@ -1,39 +1,87 @@
-"""Rows by their distance to the whole target."""
+"""Rows by their distance to the whole target, and the same rows in other orders."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from righttime.arrangement.by_round import PAPER
-from righttime.arrangement.question import Method, Picked, Question
+from righttime.arrangement.question import Method, Param, Picked, Question
 from righttime.neighbours import nearest_target
-from righttime.similarity import target_distance
+from righttime.similarity import Distance, target_distance
 
-__all__ = ["METHODS"]
+__all__ = ["METHODS", "WEIGHTS", "distance_of", "in_order", "remarks"]
+
+WEIGHTS: Mapping[str, Param] = {
+    "w_avg": Param(float, None, "wsd: the weight of AD; default: mean(MD)/mean(AD) of the pool, guarded"),
+    "w_min": Param(float, None, "wsd: the weight of MD; default: 1"),
+}
 
 
-def _by_distance(question: Question, sign: float) -> Picked:
+def in_order(found: Picked, places: NDArray[np.int64]) -> Picked:
+    """The same answer with its places taken in another order, or only some of them."""
+    columns: dict[str, Any] = {
+        entry.name: None if (column := getattr(found, entry.name)) is None else column[places]
+        for entry in dataclasses.fields(found)
+        if entry.name != "resolved"
+    }
+    return dataclasses.replace(found, **columns)
+
+
+def distance_of(question: Question, rows: NDArray[np.float32], similarity: NDArray[np.float32]) -> Distance:
+    """The distance that the question names, with its weights, of rows of vectors to the target."""
+    return target_distance(
+        question.distance,
+        rows,
+        question.target,
+        similarity,
+        w_avg=question.params.get("w_avg"),
+        w_min=question.params.get("w_min"),
+    )
+
+
+def remarks(distance: Distance) -> dict[str, Any]:
+    """What the manifest should say of a distance."""
+    said: dict[str, Any] = {}
+    if distance.weights:
+        said["weights"] = dict(distance.weights)
+    if distance.transport:
+        said["transport"] = dict(distance.transport)
+    if distance.warning:
+        said["warning"] = distance.warning
+    return said
+
+
+def _by_distance(question: Question, sign: float = 1.0) -> Picked:
     """All rows sorted by their distance to the target; equal distances keep the pool's order."""
     nearest, similarity = nearest_target(
         question.pool, question.target, block_rows=question.block_rows, progress=question.progress
     )
-    distance = target_distance(question.distance, question.pool, question.target, similarity)
+    distance = distance_of(question, question.pool, similarity)
     order = np.argsort(sign * distance.values, kind="stable").astype(np.int64)
-    resolved: dict[str, Any] = {"weights": dict(distance.weights)} if distance.weights else {}
-    if distance.warning:
-        resolved["warning"] = distance.warning
-    return Picked(order, None, nearest[order], similarity[order], distance.values[order], resolved)
+    return Picked(order, None, nearest[order], similarity[order], distance.values[order], remarks(distance))
 
 
-_NEEDS = frozenset({"vectors", "distance"})
+def _reversed(question: Question) -> Picked:
+    return in_order(_by_distance(question), np.arange(question.wanted, dtype=np.int64)[::-1])
+
+
+def _shuffled(question: Question) -> Picked:
+    places = np.random.default_rng(question.seed).permutation(question.wanted)
+    return in_order(_by_distance(question), places.astype(np.int64))
+
+
+def _method(order: Callable[[Question], Picked], does: str, nested: bool = True) -> Method:
+    return Method(order, does, PAPER, frozenset({"vectors", "distance"}), "n·m·d", WEIGHTS, nested)
+
 
 METHODS = {
-    "nearest": Method(
-        lambda q: _by_distance(q, 1.0), "rows by distance to the target, nearest first", PAPER, _NEEDS, "n·m·d"
-    ),
-    "farthest": Method(
-        lambda q: _by_distance(q, -1.0), "rows by distance to the target, farthest first", PAPER, _NEEDS, "n·m·d"
-    ),
+    "nearest": _method(_by_distance, "rows by distance to the target, nearest first"),
+    "farthest": _method(lambda q: _by_distance(q, -1.0), "rows by distance to the target, farthest first"),
+    "nearest-reversed": _method(_reversed, "exactly the rows of nearest, the nearest last", nested=False),
+    "nearest-shuffled": _method(_shuffled, "exactly the rows of nearest, in a seeded shuffle", nested=False),
 }

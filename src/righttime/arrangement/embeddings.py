@@ -49,12 +49,12 @@ def arrange_embeddings(
         target_vectors: Any real dtype, shape (n_target, d).
         method: A name of `righttime.arrangement.METHODS`.
         budget: The exact number of rows; None takes all.
-        tasks: The task of each pool row; needed by ``cluster`` and ``round-robin``, for example.
+        tasks: The task of each pool row; needed by ``cluster``, ``coarse`` and ``polar``, for example.
         target_tasks: The task of each target row, where the method looks at it.
         texts: The text of each pool row, where the method looks at it.
         target_texts: The text of each target row, where the method looks at it.
-        seed: For ``random``, and for rounds ordered at random.
-        distance: What ``nearest`` and ``farthest`` rank by: ``wsd``, ``ad`` or ``md``.
+        seed: For everything that is drawn by chance.
+        distance: What methods of distance rank by: ``wsd``, ``ad``, ``md``, ``ot`` or ``ot-entropic``.
         rounds: Keep only the rounds start <= r < stop of TMA (stop None: to the end), before the budget cuts.
         within_round: The order inside a round: ``similarity``, ``index`` (the paper's code) or ``random``.
         params: The method's own parameters; see its entry in `righttime.arrangement.METHODS`.
@@ -178,9 +178,11 @@ def _cut(found: Picked, method: str, question: Question) -> Arrangement:
     """Cut to the budget, which is exact, and record how the order came about."""
     n = len(found.order) if question.budget is None else question.budget
     if n > len(found.order):
+        chosen, hint = f"that {method!r} chooses", "change its parameters"
+        if question.rounds is not None:
+            chosen, hint = "of the chosen rounds", "widen the window of rounds"
         raise SettingsError(
-            f"budget must be at most the {len(found.order)} rows of the chosen rounds, got {n}. "
-            "Hint: widen the window of rounds or lower the budget."
+            f"budget must be at most the {len(found.order)} rows {chosen}, got {n}. Hint: {hint} or lower the budget."
         )
     needs = METHODS[method].needs
     settings: dict[str, Any] = {"method": method, "budget": question.budget, "seed": question.seed}

@@ -7,12 +7,16 @@ from typing import Any
 
 from righttime.arrangement import (
     balanced,
+    by_both_ends,
     by_distance,
+    by_group,
     by_round,
     by_task,
     diversity,
     importance,
     influence,
+    mixture,
+    per_task,
     round_robin,
     transport,
 )
@@ -23,7 +27,11 @@ __all__ = ["METHODS", "method_named", "resolved_params"]
 
 METHODS: Mapping[str, Method] = {
     **by_round.METHODS,
+    **by_both_ends.METHODS,
     **by_distance.METHODS,
+    **by_group.METHODS,
+    **per_task.METHODS,
+    **mixture.METHODS,
     **by_task.METHODS,
     **balanced.METHODS,
     **round_robin.METHODS,

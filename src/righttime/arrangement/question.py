@@ -100,10 +100,10 @@ class Method:
         order: The function.
         does: What it does, in a few words.
         source: The paper it comes from.
-        needs: What it looks at: any of ``vectors``, ``tasks``, ``target_tasks``, ``texts``, ``rounds``, ``distance``,
-            ``seed`` (chance decides the order).
+        needs: What it looks at: any of ``vectors``, ``tasks``, ``target_tasks``, ``texts``, ``rounds``, ``distance``.
         cost: Time in n pool rows, m target rows, d dimensions and b budget, in a few words.
         params: Its own parameters by name.
+        nested: Whether a smaller budget always gives the first rows of a larger one.
     """
 
     order: Callable[[Question], Picked]
@@ -112,3 +112,4 @@ class Method:
     needs: frozenset[str] = frozenset()
     cost: str = ""
     params: Mapping[str, Param] = field(default_factory=dict)
+    nested: bool = True

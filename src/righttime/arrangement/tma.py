@@ -118,17 +118,18 @@ class CandidateLists:
         self.rows[who, :k], self.similarity[who, :k] = found.rows, found.similarity
         self.length[who], self.place[who] = k, 0
 
-    def choose(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The nearest living row of every target row, and its similarity."""
-        behind = np.arange(len(self.target))
+    def choose(self, who: NDArray[np.intp] | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The nearest living row of every target row in `who`, or of all, and its similarity."""
+        everyone = np.arange(len(self.target)) if who is None else who
+        behind = everyone
         while len(behind):
             if (self.place[behind] >= self.length[behind]).any():
                 # A pass over the living rows costs about the same for few target rows as for many.
                 self._fill(np.flatnonzero(self.length - self.place <= self.length // 4))
             behind = behind[self.taken[self.rows[behind, self.place[behind]]]]
             self.place[behind] += 1
-        everyone = np.arange(len(self.target))
-        return self.rows[everyone, self.place], self.similarity[everyone, self.place]
+        place = self.place[everyone]
+        return self.rows[everyone, place], self.similarity[everyone, place]
 
     def choose_one(self, who: int) -> tuple[int, np.float32]:
         """The nearest living row of one target row, and its similarity; there must be a living row."""
@@ -144,6 +145,6 @@ class CandidateLists:
             self.place[who] = start + len(stretch)
 
     def take(self, rows: NDArray[np.int64]) -> None:
-        """Take rows out of the pool."""
+        """Take rows, each of them living and named once, out of the pool."""
         self.taken[rows] = True
         self.n_alive -= len(rows)

@@ -81,7 +81,9 @@ def distances_hold(
     Returns:
         What does not hold, or an empty string.
     """
-    distance = target_distance(arrangement.settings["distance"], pool, target, nearest_target(pool, target)[1])
+    nearest = nearest_target(pool, target)[1]
+    weights = arrangement.settings.get("params", {})
+    distance = target_distance(arrangement.settings["distance"], pool, target, nearest, **weights)
     # A weight multiplies what the vectors differ by.
     room = 2 * close * (1 + sum(abs(weight) for weight in distance.weights.values()))
     values = sign * distance.values

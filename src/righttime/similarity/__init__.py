@@ -9,15 +9,19 @@ from righttime.similarity.distances import (
     weighted_distance,
 )
 from righttime.similarity.pairs import pair_similarity, rounding_margin, unit_rows
+from righttime.similarity.transport import Transport, entropic_distance, transport_distance
 
 __all__ = [
     "Distance",
+    "Transport",
     "average_distance",
     "distance_names",
+    "entropic_distance",
     "minimum_distance",
     "pair_similarity",
     "rounding_margin",
     "target_distance",
+    "transport_distance",
     "unit_rows",
     "weighted_distance",
 ]

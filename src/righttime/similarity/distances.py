@@ -1,4 +1,4 @@
-"""Distances of each pool row to the whole target: AD, MD and their weighted sum WSD.
+"""Distances of each pool row to the whole target: AD, MD, their weighted sum WSD, and optimal transport.
 
 All are "smaller is nearer", with d(i, j) = -cos(x_i, t_j) (He et al., ACL Findings 2025).
 """
@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.errors import unknown_name
+from righttime.errors import SettingsError, unknown_name
 from righttime.similarity.pairs import fold_sum
+from righttime.similarity.transport import entropic_distance, transport_distance
 
 __all__ = ["Distance", "average_distance", "distance_names", "minimum_distance", "target_distance", "weighted_distance"]
 
@@ -29,13 +30,15 @@ class Distance:
 
     Attributes:
         values: float64, shape (n_pool,); smaller is nearer.
-        weights: The weights used, e.g. ``{"w_avg": 6.1, "w_min": 1.0}``; empty for AD and MD.
-        warning: A sentence where the default weight had to be guarded, else None.
+        weights: The weights used, e.g. ``{"w_avg": 6.1, "w_min": 1.0}``; empty but for WSD.
+        warning: A sentence where the default weight had to be guarded or a solver did not converge, else None.
+        transport: How the transport was solved; empty for the others.
     """
 
     values: NDArray[np.float64]
     weights: Mapping[str, float]
     warning: str | None = None
+    transport: Mapping[str, float] = field(default_factory=dict)
 
 
 def average_distance(pool: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -78,43 +81,53 @@ def minimum_distance(nearest_similarity: NDArray[np.float32]) -> NDArray[np.floa
     return 0.0 - nearest_similarity.astype(np.float64)
 
 
-def weighted_distance(ad: NDArray[np.float64], md: NDArray[np.float64]) -> Distance:
+def weighted_distance(
+    ad: NDArray[np.float64], md: NDArray[np.float64], w_avg: float | None = None, w_min: float | None = None
+) -> Distance:
     """The Weighted Similarity Distance: WSD_i = w_avg·AD_i + w_min·MD_i.
 
-    w_min = 1 and w_avg = mean(MD)/mean(AD), as in the paper's code. Where mean(AD) > -0.01 or mean(MD) >= 0
-    that weight explodes or prefers far rows, so there w_avg = 1, with a warning. The default depends on the
-    pool: adding rows may reorder old ones.
+    By default w_min = 1 and w_avg = mean(MD)/mean(AD), as in the paper's code. Where mean(AD) > -0.01 or
+    mean(MD) >= 0 that weight explodes or prefers far rows, so there w_avg = 1, with a warning. The default depends
+    on the pool: adding rows may reorder old ones. Given weights do not.
 
     Args:
         ad: float64, shape (n_pool,), from `average_distance`.
         md: float64, shape (n_pool,), from `minimum_distance`.
+        w_avg: The weight of AD; None takes the default.
+        w_min: The weight of MD; None takes 1.
 
     Returns:
         The distances, the two weights, and the warning if the guard was needed.
+
+    Raises:
+        SettingsError: If a weight is not finite.
 
     Example:
         >>> weighted_distance(np.array([-0.25, -0.25]), np.array([-0.5, -1.0])).weights
         {'w_avg': 3.0, 'w_min': 1.0}
     """
-    mean_ad, mean_md = math.fsum(ad) / len(ad), math.fsum(md) / len(md)
+    for name, weight in (("w_avg", w_avg), ("w_min", w_min)):
+        if weight is not None and not math.isfinite(weight):
+            raise SettingsError(f"{name} must be a finite number, got {weight}.")
     warning = None
-    if mean_ad > GUARD or mean_md >= 0:
-        w_avg = 1.0
-        warning = (
-            f"WSD: the default weight mean(MD)/mean(AD) needs mean(AD) <= {GUARD} and mean(MD) < 0, "
-            f"got {mean_ad:.4f} and {mean_md:.4f}; w_avg = 1 is used instead."
-        )
-        warnings.warn(warning, stacklevel=2)
-    else:
-        w_avg = mean_md / mean_ad
-    return Distance(w_avg * ad + md, {"w_avg": w_avg, "w_min": 1.0}, warning)
+    if w_avg is None:
+        w_avg, warning = _default_weight(math.fsum(ad) / len(ad), math.fsum(md) / len(md))
+    w_min = 1.0 if w_min is None else w_min
+    return Distance(w_avg * ad + w_min * md, {"w_avg": w_avg, "w_min": w_min}, warning)
 
 
-_DISTANCES: Mapping[str, Callable[[NDArray[np.float64], NDArray[np.float64]], Distance]] = {
-    "wsd": weighted_distance,
-    "ad": lambda ad, md: Distance(ad, {}),
-    "md": lambda ad, md: Distance(md, {}),
-}
+def _default_weight(mean_ad: float, mean_md: float) -> tuple[float, str | None]:
+    if mean_ad <= GUARD and mean_md < 0:
+        return mean_md / mean_ad, None
+    warning = (
+        f"WSD: the default weight mean(MD)/mean(AD) needs mean(AD) <= {GUARD} and mean(MD) < 0, "
+        f"got {mean_ad:.4f} and {mean_md:.4f}; w_avg = 1 is used instead."
+    )
+    warnings.warn(warning, stacklevel=3)
+    return 1.0, warning
+
+
+_DISTANCES = ("wsd", "ad", "md", "ot", "ot-entropic")
 
 
 def distance_names() -> list[str]:
@@ -127,18 +140,32 @@ def target_distance(
     pool: NDArray[np.float32],
     target: NDArray[np.float32],
     nearest_similarity: NDArray[np.float32],
+    *,
+    w_avg: float | None = None,
+    w_min: float | None = None,
 ) -> Distance:
     """The distance of every pool row to the target, by name.
 
     Args:
-        name: ``wsd``, ``ad`` or ``md``.
+        name: ``wsd``, ``ad``, ``md``, ``ot`` or ``ot-entropic``.
         pool: float32 unit vectors, shape (n_pool, d).
         target: float32 unit vectors, shape (n_target, d).
         nearest_similarity: float32, shape (n_pool,): of each pool row to its most similar target row.
+        w_avg: For ``wsd``: the weight of AD; None takes the paper's.
+        w_min: For ``wsd``: the weight of MD; None takes 1.
 
     Raises:
-        SettingsError: If `name` is unknown.
+        SettingsError: If `name` is unknown, weights are given to another distance than ``wsd``, or exact transport
+            is asked of too large an input.
     """
     if name not in _DISTANCES:
         raise unknown_name("distance", name, _DISTANCES)
-    return _DISTANCES[name](average_distance(pool, target), minimum_distance(nearest_similarity))
+    if name != "wsd" and (w_avg is not None or w_min is not None):
+        raise SettingsError(f"w_avg and w_min are weights of the distance wsd, got the distance {name!r}.")
+    if name in ("ot", "ot-entropic"):
+        found = (transport_distance if name == "ot" else entropic_distance)(pool, target)
+        return Distance(found.values, {}, found.warning, found.about)
+    if name == "ad":
+        return Distance(average_distance(pool, target), {})
+    md = minimum_distance(nearest_similarity)
+    return Distance(md, {}) if name == "md" else weighted_distance(average_distance(pool, target), md, w_avg, w_min)
