@@ -22,7 +22,7 @@ WHOLE: dict[str, dict[str, Any]] = {"polar": {"k": 1000}, "uniform": {"k": 1000}
 NOT_OF_THE_TARGET: frozenset[str] = frozenset()
 """Methods that look at vectors and not at the target, so no target row picks."""
 
-NOT_OF_SIMILARITY_ALONE: frozenset[str] = frozenset()
+NOT_OF_SIMILARITY_ALONE: frozenset[str] = frozenset({"tsds", "tsds-uniform"})
 """Methods that need no more than vectors, yet look at more than similarities: chance, or the rows' numbers."""
 
 _WITHOUT_MORE = {"vectors", "rounds", "distance"}
@@ -65,7 +65,7 @@ def test_the_table_is_filled(method: str) -> None:
     assert entry.source
     assert entry.cost
     assert all(param.does for param in entry.params.values())
-    assert entry.needs <= {"vectors", "tasks", "target_tasks", "texts", "target_texts", "rounds", "distance", "seed"}
+    assert entry.needs <= {"vectors", "tasks", "target_tasks", "texts", "target_texts", "rounds", "distance"}
 
 
 @every_method

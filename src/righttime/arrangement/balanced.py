@@ -28,7 +28,7 @@ METHODS = {
         _random_balanced,
         "random rows, the same share of every task",
         "equal mixing, Raffel et al., JMLR 2020",
-        frozenset({"tasks", "seed"}),
+        frozenset({"tasks"}),
         "n",
     )
 }

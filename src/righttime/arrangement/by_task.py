@@ -45,7 +45,7 @@ def _round_robin(question: Question) -> Picked:
 _TASKS = frozenset({"tasks"})
 
 METHODS = {
-    "random": Method(_random, "a seeded shuffle", PAPER, frozenset({"seed"}), "n"),
+    "random": Method(_random, "a seeded shuffle", PAPER, cost="n"),
     "cluster": Method(_cluster, "all rows of a task together, tasks by first appearance", PAPER, _TASKS, "n"),
     "round-robin": Method(_round_robin, "one row of each task in turn", PAPER, _TASKS, "n"),
 }

@@ -120,7 +120,7 @@ METHODS = {
         _dsir,
         "drawn by the likelihood ratio of hashed n-grams, target to pool",
         "Xie et al. 2023 (DSIR)",
-        frozenset({"texts", "seed"}),
+        frozenset({"texts"}),
         "words of both sides",
         {
             "buckets": Param(int, 10_000, "buckets that n-grams are hashed into"),

@@ -100,8 +100,7 @@ class Method:
         order: The function.
         does: What it does, in a few words.
         source: The paper it comes from.
-        needs: What it looks at: any of ``vectors``, ``tasks``, ``target_tasks``, ``texts``, ``rounds``, ``distance``,
-            ``seed`` (chance decides the order).
+        needs: What it looks at: any of ``vectors``, ``tasks``, ``target_tasks``, ``texts``, ``rounds``, ``distance``.
         cost: Time in n pool rows, m target rows, d dimensions and b budget, in a few words.
         params: Its own parameters by name.
         nested: Whether a smaller budget always gives the first rows of a larger one.

@@ -159,7 +159,7 @@ def _givers(mass: _Mass, n: int) -> tuple[NDArray[np.int64], NDArray[np.float32]
     return picked_by, best
 
 
-_NEEDS = frozenset({"vectors", "seed"})
+_NEEDS = frozenset({"vectors"})
 _SOURCE = "Liu et al. 2024 (TSDS)"
 _PARAMS = {
     "alpha": Param(float, 0.5, "0 spreads widest, 1 takes the nearest rows alone"),
