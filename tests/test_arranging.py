@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import righttime
-from righttime.arranging import Request, arrange_rows
+from righttime.arranging import Request, arrange_rows, read_side
 from righttime.errors import EmptyDataError, RighttimeError, SettingsError
 from righttime.examples import text_of
 from righttime.formats import read_rows
@@ -74,6 +74,10 @@ def test_the_arrangement_carries_its_rows() -> None:
 def test_replay_refuses_the_pool_in_another_order() -> None:
     with pytest.raises(SettingsError, match="must have the id .* Hint: this is another pool, or another order of it"):
         list(arranged().replay(POOL[::-1]))
+    import datasets
+
+    with pytest.raises(SettingsError, match="must have the id .* Hint: this is another pool, or another order of it"):
+        arranged().to_dataset(datasets.Dataset.from_list(POOL).shuffle(seed=1))
 
 
 def test_tool_calls_of_any_shape_fit_a_data_set() -> None:
@@ -99,6 +103,13 @@ def test_a_target_without_responses_makes_both_sides_go_by_prompt() -> None:
     by_prompt = arranged(text="prompt")
     assert result.arrangement.order.tolist() == by_prompt.order.tolist()
     assert result.arrangement.order.tolist() != arranged().order.tolist()
+
+
+def test_a_target_whose_first_rows_lack_responses_keeps_the_others_responses() -> None:
+    read = read_side(
+        [{"prompt": "a"}, {"prompt": "b", "response": "c"}, {"prompt": "d", "completion": "e"}], "target", Request()
+    )
+    assert [row.response for row in read.examples] == [None, "c", "e"]
 
 
 def test_texts_differ() -> None:

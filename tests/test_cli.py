@@ -439,6 +439,13 @@ def test_skipped_rows_of_both_sides_are_listed(data: Path, tmp_path: Path) -> No
     assert main(["check", str(tmp_path / "out"), *sides]) == 0
 
 
+def test_as_original_of_two_formats_is_refused(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "other.jsonl").write_text('{"question": "2+2?", "answer": "4"}\n')
+    words = ["arrange", str(data / "pool.jsonl"), str(tmp_path / "other.jsonl"), "--target", str(data / "target.jsonl")]
+    assert main([*words, "--as", "original", "--method", "random", "--out", str(tmp_path / "out")]) == 1
+    assert "--as original needs pools of one format, got prompt-completion, question-answer" in capsys.readouterr().err
+
+
 def test_a_finished_result_is_not_written_over(data: Path, arranged: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (arranged / "manifest.json").read_bytes()
     assert arrange(data, arranged) == 1
@@ -502,6 +509,7 @@ def test_split_by_list_and_mapping(data: Path, tmp_path: Path, capsys: pytest.Ca
         (["--format", "alpacca"], 1, "unknown format 'alpacca': did you mean 'alpaca'"),
         (["--embedder", "nobody/nothing"], 1, "the model 'nobody/nothing' must be a folder, or"),
         (["--embedder", "vectors:none.npy"], 1, "none.npy"),
+        (["--distance", "md"], 1, "--distance is for methods that rank by it (nearest, farthest"),
         (["--tokenizer", "x"], 1, "--tokenizer and --max-tokens go together"),
         (["--duplicates", "maybe"], 2, "maybe"),
         (["--budgett", "3"], 2, "budgett"),
@@ -514,7 +522,7 @@ def test_what_is_wrong_is_said(
     captured = capsys.readouterr()
     assert sentence in captured.err
     assert captured.err.count("\n") <= (1 if code == 1 else 8), "one clear sentence"
-    assert not (tmp_path / "out" / "manifest.json").exists()
+    assert not (tmp_path / "out").exists(), "not even an empty folder stays"
 
 
 def test_out_that_cannot_be_written_is_said_before_any_work(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from righttime.arrangement import Arrangement, Question, arrange_unit_vectors, check_settings, method_named
+from righttime.arrangement import METHODS, Arrangement, Question, arrange_unit_vectors, check_settings, method_named
 from righttime.embedding import DEFAULT_MODEL, Embedder, default_cache, embed_texts, embedder_named, given_sides
 from righttime.embedding.given import PREFIX
 from righttime.errors import EmptyDataError, SettingsError, unknown_name
 from righttime.examples import TEXTS, Example, LeftOut, content_id, text_of
 from righttime.formats import Reading, from_records, read_rows
 from righttime.guard import same_prompts
-from righttime.similarity import unit_rows
+from righttime.similarity import distance_names, unit_rows
 from righttime.tokens import token_counts
 
 __all__ = ["Request", "Result", "arrange", "arrange_rows"]
@@ -38,7 +38,7 @@ class Request:
     """Everything that decides a result besides the data; recorded in the manifest. See `arrange` for each."""
 
     method: str = "tma"
-    distance: str = "wsd"
+    distance: str | None = None
     budget: int | None = None
     rounds: tuple[int, int | None] | None = None
     within_round: str = "similarity"
@@ -67,7 +67,7 @@ class Request:
             budget=self.budget,
             rounds=self.rounds,
             within_round=self.within_round,
-            distance=self.distance,
+            distance=self.distance or distance_names()[0],
             seed=self.seed,
             params=self.params,
         )
@@ -76,6 +76,9 @@ class Request:
         """Refuse what can be refused before anything is read."""
         nothing = np.empty((0, 1), dtype=np.float32)
         check_settings(self.method, self.question(nothing, nothing))
+        if self.distance is not None and "distance" not in method_named(self.method).needs:
+            having = ", ".join(name for name, entry in METHODS.items() if "distance" in entry.needs)
+            raise SettingsError(f"--distance is for methods that rank by it ({having}), got it with {self.method!r}.")
         if not isinstance(self.embedder, str | Embedder):
             raise SettingsError(
                 "the embedder must be a name, a folder, or an object with identity, lengths and embed, "
@@ -145,11 +148,12 @@ def arrange(
         overwrite: Replace a finished result there.
         cache: The folder of cached vectors; None takes the user's.
         progress: Show progress bars on stderr.
-        **settings: The fields of `righttime.arranging.Request`: method ("tma"), distance ("wsd"), budget (all), rounds,
-            within_round ("similarity"), params (a dict of the method's own), seed (0), text ("prompt+response"),
-            embedder (a model name, a folder, ``vectors:FILE``, or any object with the methods of
-            `righttime.embedding.Embedder`), target_embedder, max_length, prefix, device, duplicates ("keep"),
-            bad_rows ("stop"), format, target_format, positive_examples (0), task_field, tokenizer, max_tokens.
+        **settings: The fields of `righttime.arranging.Request`: method ("tma"), distance ("wsd" where there is one),
+            budget (all), rounds, within_round ("similarity"), params (a dict of the method's own), seed (0),
+            text ("prompt+response"), embedder (a model name, a folder, ``vectors:FILE``, or any object with the
+            methods of `righttime.embedding.Embedder`), target_embedder, max_length, prefix, device,
+            duplicates ("keep"), bad_rows ("stop"), format, target_format, positive_examples (0), task_field,
+            tokenizer, max_tokens.
 
     Returns:
         The arrangement, carrying the rows it arranges.
@@ -224,6 +228,12 @@ def arrange_rows(
     """Arrange and tell everything about it; see `arrange`."""
     request.check()
     read_pool = read_side(pool, "pool", request, keep_original)
+    formats = sorted({file.format for file in read_pool.inputs})
+    if keep_original and len(formats) > 1:
+        raise SettingsError(
+            f"--as original needs pools of one format, got {', '.join(formats)}: no trainer reads a file of both. "
+            "Hint: leave --as out."
+        )
     read_target = read_side(target, "target", request)
     kept, dropped, duplicates = _keep(read_pool.examples, request)
     if not kept:

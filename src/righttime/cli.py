@@ -101,8 +101,8 @@ def arrange(
         typer.Option(help="How to choose and order, such as tma, nearest or random; `righttime methods` lists all."),
     ] = "tma",
     distance: Annotated[
-        str, typer.Option(help="What methods of distance rank by: wsd, ad, md, ot or ot-entropic.")
-    ] = "wsd",
+        str | None, typer.Option(help="What methods of distance rank by: wsd, ad, md, ot or ot-entropic; default: wsd.")
+    ] = None,
     budget: Annotated[int | None, typer.Option(help="The exact number of rows to take; default: all.")] = None,
     rounds: Annotated[
         str | None, typer.Option(metavar="I:J", help="Keep only TMA's rounds I up to, not with, J.")

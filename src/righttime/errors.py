@@ -94,5 +94,5 @@ def unknown_name(kind: str, got: str, known: Iterable[str]) -> SettingsError:
     """
     names = sorted(known)
     near = difflib.get_close_matches(got, names, n=2)
-    hint = f"did you mean {' or '.join(repr(name) for name in near)}? " if near else ""
-    return SettingsError(f"unknown {kind} {got!r}: {hint}Known: {', '.join(names)}.")
+    hint = f": did you mean {' or '.join(repr(name) for name in near)}?" if near else "."
+    return SettingsError(f"unknown {kind} {got!r}{hint} Known: {', '.join(names)}.")

@@ -135,6 +135,8 @@ def _first_rows(out: Path, arrangement: Arrangement, targets: Mapping[str, Examp
         why = ""
         if labels.picked_by[place] is not None and arrangement.similarity is not None:
             number = f"round {arrangement.round[place]}, " if arrangement.round is not None else ""
+            if arrangement.round is None and arrangement.distance is not None:
+                number = f"distance {arrangement.distance[place]:.3f}, "
             why = f"  {number}similarity {arrangement.similarity[place]:.3f}"
         task = f"  {labels.task[place]}" if labels.task[place] else ""
         lines.append(printable(f"{place:>6}  {labels.id[place]}{task}{why}"))
@@ -142,7 +144,8 @@ def _first_rows(out: Path, arrangement: Arrangement, targets: Mapping[str, Examp
         picker = labels.picked_by[place]
         if picker is not None:
             said = f": {_short(targets[picker].prompt, width - len(picker) - 14)}" if picker in targets else ""
-            lines.append(f"        picked by {_short(picker, 80)}{said}")
+            how = "picked by" if arrangement.round is not None else "most similar to"
+            lines.append(f"        {how} {_short(picker, 80)}{said}")
     return "\n".join(lines)
 
 
@@ -156,7 +159,7 @@ def _texts(out: Path, first: int) -> Iterable[str]:
     for row in rows:
         messages = row.get("messages") if isinstance(row, dict) else None
         if isinstance(messages, list):
-            yield " ".join(str(message.get("content", "")) for message in messages if message.get("role") == "user")
+            yield next((str(turn.get("content", "")) for turn in messages if turn.get("role") == "user"), "")
         else:
             yield json.dumps(row, ensure_ascii=False)
 

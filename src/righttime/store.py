@@ -130,7 +130,11 @@ def prepare_folder(folder: Path, ours: Iterable[str], overwrite: bool = False) -
     Raises:
         StoreError: If the folder holds a finished result or somebody else's files, or cannot be written.
     """
+    new = not folder.exists()
     make_folder(folder)
+    if new:  # only a trial: a run that fails later leaves no empty folder behind
+        folder.rmdir()
+        return
     names = {entry.name for entry in folder.iterdir() if not entry.name.endswith(".partial")}
     strangers = sorted(names - {*ours, MANIFEST})
     if strangers:
@@ -159,6 +163,7 @@ def staged(folder: Path) -> Iterator[Path]:
         StoreError: If files cannot be moved into place.
     """
     with _told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
         for left_over in folder.glob(".*.partial"):  # of a run that was killed
             shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
         staging = Path(tempfile.mkdtemp(dir=folder, prefix=".", suffix=".partial"))
@@ -191,6 +196,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         StoreError: If the folder is missing, holds no manifest, or the manifest is broken.
     """
     path = folder / MANIFEST
+    if not folder.is_dir():
+        raise StoreError(f"{folder} must be a folder that righttime wrote, but there is no such folder.")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

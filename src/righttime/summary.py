@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,11 @@ def summary(result: Result, out: Path) -> str:
         out: The folder that it was written to.
     """
     lines = [*_read(result), *_embedded(result), *_warned(result), *_written(result, out)]
-    lines += ["", "To keep this order, switch off what shuffles in your trainer:", keep_order_advice()]
+    lines += [
+        "",
+        "To keep this order, switch off what shuffles in your trainer:",
+        keep_order_advice(shutil.get_terminal_size((100, 24)).columns),
+    ]
     lines += ["", f"Look at it: righttime show {out}"]
     return printable("\n".join(lines))
 

@@ -25,7 +25,7 @@ class Counting:
     """An embedder whose vectors depend on their company, as a real model's last bits do."""
 
     def __init__(self, **identity: str | int) -> None:
-        self.identity: Mapping[str, str | int] = {"model": "counting", "max_length": 5, **identity}
+        self.identity: Mapping[str, str | int] = {"model": "counting", "revision": "1", "max_length": 5, **identity}
         self.seen: list[str] = []
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
@@ -140,6 +140,14 @@ def _rows(cache: Path) -> int:
             return int(db.execute("SELECT count(*) FROM vectors").fetchone()[0])
     except (StopIteration, sqlite3.Error):
         return 0
+
+
+@pytest.mark.parametrize("identity", ["mine-1", {"model": "mine"}])
+def test_an_identity_that_does_not_tell_models_apart_is_refused(tmp_path: Path, identity: Any) -> None:
+    embedder = Counting()
+    embedder.identity = identity
+    with pytest.raises(EmbeddingError, match="must be a mapping with model, revision and max_length"):
+        embed_texts(["hello"], embedder, tmp_path)
 
 
 def test_nan_from_a_model_names_the_text(tmp_path: Path) -> None:

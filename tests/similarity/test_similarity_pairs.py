@@ -80,3 +80,10 @@ def test_the_callers_vectors_are_not_touched() -> None:
     vectors = np.array([[3.0, 4.0]])
     unit_rows(vectors)
     assert vectors.tolist() == [[3.0, 4.0]]
+
+
+def test_torch_tensors_of_any_kind_are_read() -> None:
+    import torch
+
+    for tensor in (torch.tensor([[3.0, 4.0]], requires_grad=True), torch.tensor([[3.0, 4.0]]).bfloat16()):
+        assert np.allclose(unit_rows(tensor), [[0.6, 0.8]])

@@ -103,15 +103,18 @@ class Arrangement:
     def _replay(self, rows: Sequence[Row]) -> Iterator[Row]:
         for place, number in enumerate(self.order.tolist()):
             row = rows[number]
-            got = row.get("id") if isinstance(row, Mapping) else None
-            wanted = self.labels.id[place] if self.labels and got is not None else str(got)
-            # Ids that clash between two pools carry their pool's name in front.
-            if wanted != str(got) and not wanted.endswith(f":{got}"):
-                raise SettingsError(
-                    f"pool row {number} must have the id {wanted!r}, got {got!r}. "
-                    "Hint: this is another pool, or another order of it."
-                )
+            self._check_id(place, number, row.get("id") if isinstance(row, Mapping) else None)
             yield row
+
+    def _check_id(self, place: int, number: int, got: object) -> None:
+        """Refuse a pool row whose own id is not that of the row arranged at a place."""
+        wanted = self.labels.id[place] if self.labels and got is not None else str(got)
+        # Ids that clash between two pools carry their pool's name in front.
+        if wanted != str(got) and not wanted.endswith(f":{got}"):
+            raise SettingsError(
+                f"pool row {number} must have the id {wanted!r}, got {got!r}. "
+                "Hint: this is another pool, or another order of it."
+            )
 
     def to_dataset(self, pool: datasets.Dataset | None = None) -> datasets.Dataset:
         """The arranged rows as a Hugging Face data set, map-style, in order.
@@ -122,11 +125,16 @@ class Arrangement:
 
         Raises:
             ShapeError: If `pool` has not as many rows as the arranged pool.
-            SettingsError: If there is neither a `pool` nor rows of our own.
+            SettingsError: If a row of `pool` carries another id than the arranged one, or there is neither a `pool`
+                nor rows of our own.
         """
         if pool is not None:
             if len(pool) != self.n_pool:
                 raise ShapeError(f"pool must have {self.n_pool} rows, got {len(pool)}.")
+            if "id" in pool.column_names:
+                ids = pool["id"]
+                for place, number in enumerate(self.order.tolist()):
+                    self._check_id(place, number, ids[number])
             return pool.select(self.order)
         if self.examples is None:
             raise SettingsError(

@@ -83,7 +83,7 @@ def embed_texts(
         EmbeddingError: If the model returns NaN or the wrong number of vectors.
         StoreError: If the cache cannot be written.
     """
-    identity = embedder.identity
+    identity = _identity(embedder)
     keys = [hashlib.sha256(text.encode("utf-8")).digest() for text in texts]
     by_key = dict(zip(keys, texts, strict=True))
     with VectorCache(cache, identity) as store:
@@ -91,6 +91,17 @@ def embed_texts(
         _embed_missing(missing, by_key, embedder, store, label if progress else None)
         vectors, lengths = store.get(keys)
     return Embedded(vectors, len(missing), len(by_key) - len(missing), lengths, int(identity["max_length"]))
+
+
+def _identity(embedder: Embedder) -> Mapping[str, str | int]:
+    """The embedder's identity, if it has what the cache must know."""
+    identity = embedder.identity
+    if not isinstance(identity, Mapping) or not {"model", "revision", "max_length"} <= set(identity):
+        raise EmbeddingError(
+            "an embedder's identity must be a mapping with model, revision and max_length (an int), and with whatever "
+            f"else decides its vectors, got {identity!r}."
+        )
+    return identity
 
 
 def _embed_missing(

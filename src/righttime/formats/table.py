@@ -83,7 +83,7 @@ FORMATS: Mapping[str, Format] = {
     "inputs-targets": Format(pairs.inputs_targets, ("inputs",), ("targets",), tasks=("category",)),
     "flan-cot": Format(single_turns.flan_cot, ("question",), ("answer", "explanation")),
     "ultrachat": Format(conversation.ultrachat, ("data",)),
-    "prompt": Format(pairs.prompt_only, ("prompt",), ids=("prompt_id", "task_id"), tasks=("category",)),
+    "prompt": Format(pairs.prompt_completion, ("prompt",), ids=("prompt_id", "task_id"), tasks=("category",)),
 }
 """Every format by name. A record is of the first one whose keys it has, so the more telling ones stand first."""
 

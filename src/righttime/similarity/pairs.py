@@ -89,7 +89,8 @@ def as_vectors(vectors: Any, name: str) -> NDArray[Any]:
         ShapeError: If it is not; names what was got.
     """
     try:
-        array = np.asarray(vectors)
+        # Torch tensors may be of a kind that NumPy lacks, on a device, or part of a graph.
+        array = np.asarray(vectors.detach().float().cpu() if hasattr(vectors, "detach") else vectors)
     except (TypeError, ValueError, RuntimeError) as error:  # ragged lists; tensors that NumPy cannot read
         raise ShapeError(f"{name} must be a matrix of numbers: {error}") from error
     if array.ndim != 2 or array.shape[1] == 0:
