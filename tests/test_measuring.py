@@ -167,7 +167,7 @@ def test_tool_calls_stand_for_a_row_as_they_did_when_it_was_arranged(tmp_path: P
 @pytest.mark.parametrize(
     ("names", "more", "sentence"),
     [
-        (("nowhere",), (), "must hold manifest.json, but there is none"),
+        (("nowhere",), (), "must be a folder that righttime wrote, but there is no such folder"),
         (("tma",), ("--text", "promt"), "unknown text 'promt': did you mean 'prompt'"),
         (("tma",), ("--target-embedder", "vectors:x.npy"), "--target-embedder is only for given vectors"),
         (("tma",), ("--embedder", "vectors:none.npy"), "none.npy"),
