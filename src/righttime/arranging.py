@@ -242,12 +242,13 @@ def arrange_rows(
     # The budget is checked before hours of embedding, not after.
     check_settings(request.method, request.question(*_no_vectors(rows, read_target.examples)), len(rows))
     text, notes = _resolve_text(request, read_target.examples)
-    if "vectors" in method_named(request.method).needs:
+    needs = method_named(request.method).needs
+    if "vectors" in needs:
         vectors = _vectors(kept, read_pool.examples, read_target.examples, text, request, cache, progress)
     else:
         vectors = (*_no_vectors(rows, read_target.examples), {})
     with (
-        tqdm(desc="searching", unit=" rows", disable=not progress, leave=False, delay=2) as bar,
+        tqdm(total=len(rows), desc="searching", unit=" rows", disable=not progress, leave=False, delay=2) as bar,
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore", UserWarning)  # told in the notes instead
@@ -255,8 +256,8 @@ def arrange_rows(
             request.question(vectors[0], vectors[1]),
             tasks=[row.task for row in rows],
             target_tasks=[row.task for row in read_target.examples],
-            texts=[text_of(row, text) for row in rows],
-            target_texts=[text_of(row, text) for row in read_target.examples],
+            texts=[text_of(row, text) for row in rows] if "texts" in needs else None,
+            target_texts=[text_of(row, text) for row in read_target.examples] if "texts" in needs else None,
             progress=bar.update,
         )
         found = arrange_unit_vectors(request.method, question)

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from righttime.arrangement.arrangement import Arrangement
+from righttime.arrangement.by_distance import in_order
 from righttime.arrangement.by_round import WITHIN_ROUND
 from righttime.arrangement.methods import METHODS, method_named, resolved_params
 from righttime.arrangement.question import Picked, Question
@@ -193,13 +193,13 @@ def _cut(found: Picked, method: str, question: Question) -> Arrangement:
         settings["distance"] = question.distance
     if question.params:
         settings["params"] = dict(question.params)
-    columns: dict[str, NDArray[Any] | None] = {
-        entry.name: None if (column := getattr(found, entry.name)) is None else np.ascontiguousarray(column[:n])
-        for entry in dataclasses.fields(found)
-        if entry.name != "resolved"
-    }
+    taken = in_order(found, np.arange(n))
     return Arrangement(
-        **columns,  # type: ignore[arg-type]  # the fields of Picked are named and typed as those of Arrangement
+        order=taken.order,
+        round=taken.round,
+        picked_by=taken.picked_by,
+        similarity=taken.similarity,
+        distance=taken.distance,
         n_pool=len(question.pool),
         n_target=len(question.target),
         settings={**settings, **found.resolved},

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from righttime.errors import DataError, EmptyDataError
 from righttime.formats import json_text, sheets
 from righttime.formats.compression import opened
 from righttime.formats.json_text import BOM, Record, whole
+from righttime.store import file_sha256
 
-__all__ = ["SUFFIXES", "Source", "file_source", "sha256_of", "stem_of"]
+__all__ = ["SUFFIXES", "Source", "file_source", "stem_of"]
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 _COMPRESSED = (".gz", ".zst")
@@ -60,15 +61,6 @@ def stem_of(path: str) -> str:
     return name
 
 
-def sha256_of(path: str) -> str:
-    """The sha256 of a file's bytes, in hex."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def file_source(path: str, file: str | None = None) -> Source:
     """Find out what a file is.
 
@@ -83,7 +75,9 @@ def file_source(path: str, file: str | None = None) -> Source:
     container = _container(path, file)
     implied = "flan-cot" if container == "tsv-without-header" else None
     by_line = container != "parquet"
-    return Source(file, container, lambda: _records(path, file, container), lambda: sha256_of(path), by_line, implied)
+    return Source(
+        file, container, lambda: _records(path, file, container), lambda: file_sha256(Path(path)), by_line, implied
+    )
 
 
 def _records(path: str, file: str, container: str) -> Iterator[Record]:

@@ -6,12 +6,14 @@ import difflib
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from righttime.errors import DataError, EmptyDataError
 from righttime.formats import hub
 from righttime.formats.compression import opened
-from righttime.formats.files import SUFFIXES, Source, file_source, sha256_of, stem_of
+from righttime.formats.files import SUFFIXES, Source, file_source, stem_of
 from righttime.formats.json_text import Record, single
+from righttime.store import file_sha256
 
 __all__ = ["find_sources", "labels"]
 
@@ -92,7 +94,9 @@ def _task_folder(path: str, role: str) -> Source:
 
 def _sha256_of_all(folder: str, files: Sequence[str]) -> str:
     """The sha256 of the sorted lines "path within the folder, sha256 of the file"."""
-    lines = sorted(f"{os.path.relpath(file, folder).replace(os.sep, '/')} {sha256_of(file)}\n" for file in files)
+    lines = sorted(
+        f"{os.path.relpath(file, folder).replace(os.sep, '/')} {file_sha256(Path(file))}\n" for file in files
+    )
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
