@@ -1,0 +1,80 @@
+"""The Typer application and the options that several commands share."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from righttime import __version__
+
+__all__ = [
+    "BadRows",
+    "BadRowsOption",
+    "Cache",
+    "FormatName",
+    "Out",
+    "Overwrite",
+    "Pools",
+    "PositiveExamples",
+    "Seed",
+    "Target",
+    "TaskField",
+    "app",
+]
+
+app = typer.Typer(
+    name="righttime",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Arrange instruction-tuning data around what the model will be judged on: which rows, in what order, and why.",
+)
+
+Pools = Annotated[
+    list[str],
+    typer.Argument(metavar="POOL...", help="Files, folders or hf:owner/name[/config][:split] to choose rows from."),
+]
+Target = Annotated[
+    str, typer.Option(metavar="TARGET", help="Rows that stand for what the model will be judged on, in any format.")
+]
+Out = Annotated[Path, typer.Option(metavar="OUT", help="The folder to write to.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a finished result in OUT.")]
+Seed = Annotated[int, typer.Option(help="Decides everything that is drawn by chance.")]
+FormatName = Annotated[str | None, typer.Option("--format", help="The pool's format, where it is not told right.")]
+TaskField = Annotated[
+    str | None, typer.Option(help="The field that holds a row's task; @file takes the file's name as the task.")
+]
+PositiveExamples = Annotated[int, typer.Option(help="Natural Instructions: positive examples put into each prompt.")]
+Cache = Annotated[
+    Path | None,
+    typer.Option(help="The folder of cached vectors; default: RIGHTTIME_CACHE, or the user's cache folder."),
+]
+
+
+class BadRows(str, enum.Enum):
+    """What happens at a row that cannot be used."""
+
+    stop = "stop"
+    skip = "skip"
+
+
+BadRowsOption = Annotated[BadRows, typer.Option(help="At a row that cannot be used: stop, or skip and list it.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass

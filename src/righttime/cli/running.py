@@ -1,0 +1,62 @@
+"""Run the command: signals, exit codes, and errors as one sentence."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from types import FrameType
+
+from righttime.cli.app import app
+from righttime.errors import RighttimeError
+
+__all__ = ["main"]
+
+
+def _quiet() -> None:
+    """Keep the libraries below from talking over what we print."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+
+
+class _StoppedError(BaseException):
+    """Ctrl-C, by a name that nothing below takes for its own."""
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise _StoppedError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: The words after ``righttime``; None takes the process's own.
+
+    Returns:
+        The exit code: 0; 1 where a check failed or data, settings, model or disk are not as they must be; 2 where the
+        words make no sense; 130 after Ctrl-C.
+    """
+    _quiet()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a letter shows a question mark
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _stop)
+    try:
+        app(args=None if argv is None else list(argv), prog_name="righttime")
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except RighttimeError as error:
+        print(f"righttime: error: {error}", file=sys.stderr)
+        return 1
+    except (_StoppedError, KeyboardInterrupt):
+        print("righttime: stopped; run the same command again to go on where embedding was.", file=sys.stderr)
+        return 130
+    return 0
