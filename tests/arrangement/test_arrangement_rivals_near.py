@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from righttime import arrange_embeddings
 from righttime.arrangement import METHODS, Arrangement, Question, arrange_unit_vectors, diversity
 from righttime.errors import SettingsError
+from righttime.neighbours import BlockSearch
 from righttime.similarity.lattice import exact_sum_terms, on_lattice
 from strategies import vectors
 from twin import matrix
@@ -39,7 +40,7 @@ def test_rds_takes_turns(both: Any, block_rows: int) -> None:
         best = min(left, key=lambda i: (-s[i, j], i))
         left.remove(best)
         want.append((best, j, float(s[best, j])))
-    found = arranged("rds", pool, target, block_rows=block_rows or None)
+    found = arranged("rds", pool, target, search=BlockSearch(block_rows=block_rows or None))
     assert found.picked_by is not None
     assert found.similarity is not None
     assert list(zip(found.order.tolist(), found.picked_by.tolist(), found.similarity.tolist(), strict=True)) == want

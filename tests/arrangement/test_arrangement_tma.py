@@ -4,19 +4,19 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from righttime import Arrangement, arrange_embeddings
-from righttime.arrangement import Question, arrange_unit_vectors, tma_rounds
-from righttime.arrangement import tma as tma_module
+from righttime.arrangement import Question, arrange_unit_vectors
+from righttime.neighbours import BlockSearch
 from strategies import vectors
 from twin import matrix, tma, tma_order
 
 
 def arranged(pool: Any, target: Any, method: str = "tma", **settings: Any) -> Arrangement:
-    return arrange_unit_vectors(method, Question(pool=pool, target=target, **settings))
+    search = BlockSearch(block_rows=settings.pop("block_rows", None))
+    return arrange_unit_vectors(method, Question(pool=pool, target=target, search=search, **settings))
 
 
 def places(arrangement: Arrangement) -> list[tuple[Any, ...]]:
@@ -36,22 +36,6 @@ def test_equals_the_twin_of_algorithm_1(given_vectors: Any, data: st.DataObject,
     got = places(arranged(pool, target, method, budget=budget, within_round=within, block_rows=block))
     want = tma_order(matrix(pool, target), budget, method == "tma-farthest", within)
     assert got == [(row, number, by, float(value)) for row, number, by, value in want]
-
-
-@settings(max_examples=300)
-@given(vectors(max_pool=60), st.integers(1, 4))
-def test_lists_that_run_out_are_refilled(given_vectors: Any, shortest: int) -> None:
-    pool, target = given_vectors
-    patch = pytest.MonkeyPatch()
-    patch.setattr(tma_module, "_SHORTEST_LIST", shortest)
-    patch.setattr(tma_module, "_LIST_ENTRIES", 1)
-    try:
-        rounds = list(tma_rounds(pool, target, block_rows=7))
-    finally:
-        patch.undo()
-    want = tma(matrix(pool, target))
-    assert [r.rows.tolist() for r in rounds] == [[row for row, _, _ in played] for played in want]
-    assert [r.picked_by.tolist() for r in rounds] == [[by for _, by, _ in played] for played in want]
 
 
 def test_budget_at_and_between_round_boundaries() -> None:

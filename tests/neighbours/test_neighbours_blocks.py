@@ -3,11 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from righttime.neighbours import blocks, nearest_target, top_k
+from righttime.neighbours import top_k
 from strategies import vectors
 from twin import matrix
 
@@ -28,21 +27,6 @@ def test_top_k_equals_sorting_everything(given_vectors: Any, data: st.DataObject
         want = sorted(living, key=lambda i: (-s[i, j], i))[:k]
         assert found.rows[j].tolist() == want
         assert found.similarity[j].tolist() == s[want, j].tolist()
-
-
-@settings(max_examples=300)
-@given(vectors(max_pool=40, max_target=20), st.integers(1, 50), st.integers(1, 8))
-def test_nearest_target_equals_the_definition(given_vectors: Any, block: int, target_block: int) -> None:
-    pool, target = given_vectors
-    s = matrix(pool, target)
-    patch = pytest.MonkeyPatch()
-    patch.setattr(blocks, "_TARGET_ROWS", target_block)
-    try:
-        rows, similarity = nearest_target(pool, target, block_rows=block)
-    finally:
-        patch.undo()
-    assert rows.tolist() == [int(np.argmax(s[i])) for i in range(len(pool))]
-    assert similarity.tolist() == s.max(axis=1).tolist()
 
 
 def test_no_more_than_bounded_memory_when_all_rows_are_equal() -> None:
@@ -76,5 +60,4 @@ def test_progress_counts_every_pool_row() -> None:
     pool = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
     told: list[int] = []
     top_k(pool, pool[:3], 2, block_rows=7, progress=told.append)
-    nearest_target(pool, pool[:3], block_rows=7, progress=told.append)
-    assert sum(told) == 200
+    assert sum(told) == 100

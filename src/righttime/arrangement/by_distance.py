@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from righttime.arrangement.by_round import PAPER
 from righttime.arrangement.question import Method, Param, Picked, Question
-from righttime.neighbours import nearest_target
 from righttime.similarity import Distance, target_distance
 
 __all__ = ["METHODS", "WEIGHTS", "distance_of", "in_order", "remarks"]
@@ -58,9 +57,7 @@ def remarks(distance: Distance) -> dict[str, Any]:
 
 def _by_distance(question: Question, sign: float = 1.0) -> Picked:
     """All rows sorted by their distance to the target; equal distances keep the pool's order."""
-    nearest, similarity = nearest_target(
-        question.pool, question.target, block_rows=question.block_rows, progress=question.progress
-    )
+    nearest, similarity = question.search.nearest(question.pool, question.target)
     distance = distance_of(question, question.pool, similarity)
     order = np.argsort(sign * distance.values, kind="stable").astype(np.int64)
     return Picked(order, None, nearest[order], similarity[order], distance.values[order], remarks(distance))

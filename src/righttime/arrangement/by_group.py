@@ -12,7 +12,6 @@ from righttime.arrangement.by_round import PAPER
 from righttime.arrangement.by_task import rows_by_task
 from righttime.arrangement.question import Method, Param, Picked, Question
 from righttime.errors import SettingsError
-from righttime.neighbours import nearest_target
 from righttime.similarity import unit_rows
 
 __all__ = ["METHODS", "group_means", "k_means"]
@@ -38,13 +37,11 @@ def _granular(question: Question) -> Picked:
 
 def _by_group(question: Question, groups: list[NDArray[np.int64]]) -> Picked:
     means = group_means(question.pool, groups)
-    _, to_mean = nearest_target(means, question.target, block_rows=question.block_rows)
+    _, to_mean = question.search.nearest(means, question.target)
     distance = distance_of(question, means, to_mean)
     ranked = np.argsort(distance.values, kind="stable").tolist()
     order = np.concatenate([np.random.default_rng([question.seed, g]).permutation(groups[g]) for g in ranked])
-    nearest, similarity = nearest_target(
-        question.pool, question.target, block_rows=question.block_rows, progress=question.progress
-    )
+    nearest, similarity = question.search.nearest(question.pool, question.target)
     value = np.repeat(distance.values[ranked], [len(groups[g]) for g in ranked])
     resolved = {**remarks(distance), "n_groups": len(groups)}
     return Picked(order.astype(np.int64), None, nearest[order], similarity[order], value, resolved)

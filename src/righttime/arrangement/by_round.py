@@ -54,8 +54,7 @@ def play(question: Question, sign: float) -> Picked:
         question.pool,
         target,
         expected_rows=stop * len(target) if stop is not None else question.budget if start == 0 else None,
-        block_rows=question.block_rows,
-        progress=question.progress,
+        search=question.search,
     )
     parts: list[tuple[NDArray[Any], ...]] = []
     number, taken = -1, 0

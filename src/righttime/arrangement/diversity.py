@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from righttime.arrangement.question import Method, Param, Picked, Question
 from righttime.errors import SettingsError, unknown_name
-from righttime.neighbours import nearest_target
 from righttime.similarity import average_distance
 from righttime.similarity.lattice import exact_sum_terms, on_lattice
 
@@ -29,7 +28,7 @@ _AT_ONCE = 16  # stale gains computed together
 
 def _answer(question: Question, order: NDArray[np.int64], value: NDArray[np.float64]) -> Picked:
     """These methods ask no target row for its choice; the most similar one says how near a row is all the same."""
-    nearest, similarity = nearest_target(question.pool[order], question.target, block_rows=question.block_rows)
+    nearest, similarity = question.search.nearest(question.pool[order], question.target)
     return Picked(order, None, nearest, similarity, value)
 
 
@@ -64,7 +63,7 @@ def _target_factor(question: Question) -> NDArray[np.float64]:
         raise SettingsError(f"weight of kcenter must be 0 or more, got {weight}.")
     if weight == 0:
         return np.ones(len(question.pool))
-    similarity = nearest_target(question.pool, question.target, block_rows=question.block_rows)[1].astype(np.float64)
+    similarity = question.search.nearest(question.pool, question.target)[1].astype(np.float64)
     return np.asarray(np.clip((1.0 + similarity) / 2.0, 0.0, 1.0) ** weight, dtype=np.float64)
 
 

@@ -15,7 +15,7 @@ from righttime.arrangement.by_round import WITHIN_ROUND
 from righttime.arrangement.methods import METHODS, method_named, resolved_params
 from righttime.arrangement.question import Picked, Question
 from righttime.errors import EmptyDataError, SettingsError, ShapeError, unknown_name
-from righttime.neighbours.blocks import Progress
+from righttime.neighbours import MEMORY, Progress, search_named
 from righttime.similarity import distance_names, unit_rows
 
 __all__ = ["arrange_embeddings", "arrange_unit_vectors", "check_settings"]
@@ -36,6 +36,9 @@ def arrange_embeddings(
     rounds: tuple[int, int | None] | None = None,
     within_round: str = "similarity",
     params: Mapping[str, Any] | None = None,
+    engine: str = "auto",
+    memory: int = MEMORY,
+    precision: str = "float32",
     block_rows: int | None = None,
     progress: Progress | None = None,
 ) -> Arrangement:
@@ -58,6 +61,9 @@ def arrange_embeddings(
         rounds: Keep only the rounds start <= r < stop of TMA (stop None: to the end), before the budget cuts.
         within_round: The order inside a round: ``similarity``, ``index`` (the paper's code) or ``random``.
         params: The method's own parameters; see its entry in `righttime.arrangement.METHODS`.
+        engine: Where neighbours are looked for: ``auto``, ``cpu``, ``cuda`` or ``ray``. Speed only.
+        memory: Bytes that the search may hold above the vectors.
+        precision: Of the first look on CUDA: ``float32``, ``float16`` or ``bfloat16``. Speed only.
         block_rows: Pool rows per matrix product; None chooses. Memory and speed only.
         progress: Called with the number of pool rows searched since the last call.
 
@@ -76,6 +82,7 @@ def arrange_embeddings(
         >>> righttime.arrange_embeddings(pool, [[0.0, 1.0]], method="tma", budget=2).order.tolist()
         [1, 2]
     """
+    search = search_named(engine, memory=memory, precision=precision, block_rows=block_rows, progress=progress)
     pool, target = unit_rows(pool_vectors, "pool_vectors"), unit_rows(target_vectors, "target_vectors")
     question = Question(
         pool=pool,
@@ -90,7 +97,7 @@ def arrange_embeddings(
         distance=distance,
         seed=seed,
         params=params or {},
-        block_rows=block_rows,
+        search=search,
         progress=progress,
     )
     return arrange_unit_vectors(method, question)
@@ -135,11 +142,9 @@ def check_settings(method: str, question: Question, n_pool: int | None = None) -
         raise unknown_name("order within a round", question.within_round, WITHIN_ROUND)
     if question.distance not in distance_names():
         raise unknown_name("distance", question.distance, distance_names())
-    seed, block_rows = _whole("seed", question.seed), _whole_or_none("block_rows", question.block_rows)
+    seed = _whole("seed", question.seed)
     if seed < 0:
         raise SettingsError(f"seed must be 0 or more, got {seed}.")
-    if block_rows is not None and block_rows < 1:
-        raise SettingsError(f"block_rows must be at least 1, got {block_rows}.")
     budget = _whole_or_none("budget", question.budget)
     if budget is not None and budget < 1:
         raise SettingsError(f"budget must be at least 1 row, got {budget}. Hint: leave it out to take all.")
@@ -148,7 +153,7 @@ def check_settings(method: str, question: Question, n_pool: int | None = None) -
             f"budget must be at most the pool's {n_pool} rows, got {budget}. Hint: leave it out to take all."
         )
     rounds = None if question.rounds is None else _window(method, question.rounds)
-    return dataclasses.replace(question, budget=budget, seed=seed, block_rows=block_rows, rounds=rounds, params=params)
+    return dataclasses.replace(question, budget=budget, seed=seed, rounds=rounds, params=params)
 
 
 def _whole(name: str, value: Any) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 
 from righttime.arrangement.question import Method, Picked, Question
-from righttime.neighbours import nearest_target
 from righttime.similarity import average_distance
 
 __all__ = ["METHODS"]
@@ -33,9 +32,7 @@ def _less(question: Question) -> Picked:
     for place, numbers in enumerate(groups.values()):
         rows = np.flatnonzero(best == place)
         if len(rows):
-            nearest, similarity[rows] = nearest_target(
-                question.pool[rows], question.target[numbers], block_rows=question.block_rows
-            )
+            nearest, similarity[rows] = question.search.nearest(question.pool[rows], question.target[numbers])
             picked_by[rows] = np.asarray(numbers, dtype=np.int64)[nearest]
     order = np.argsort(distance, kind="stable").astype(np.int64)
     return Picked(order, None, picked_by[order], similarity[order], distance[order])

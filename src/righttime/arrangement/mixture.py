@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from righttime.arrangement.candidates import CandidateLists
 from righttime.arrangement.question import Method, Param, Picked, Question
-from righttime.arrangement.tma import CandidateLists
 from righttime.errors import SettingsError, unknown_name
 
 __all__ = ["METHODS", "read_shares", "turns"]
@@ -87,7 +87,7 @@ def _mixture(question: Question) -> Picked:
     shares = read_shares(question.params.get("shares"), list(members))
     target_rows = list(members.values())
     n = question.wanted
-    lists = CandidateLists(question.pool, question.target, n, question.block_rows, question.progress)
+    lists = CandidateLists(question.pool, question.target, n, question.search)
     order, picked_by = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
     similarity = np.empty(n, dtype=np.float32)
     for place, turn in zip(range(n), turns(shares), strict=False):

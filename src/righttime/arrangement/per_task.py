@@ -12,7 +12,6 @@ from righttime.arrangement.by_round import PAPER
 from righttime.arrangement.by_task import rows_by_task
 from righttime.arrangement.question import Method, Param, Picked, Question
 from righttime.errors import SettingsError
-from righttime.neighbours import nearest_target
 
 __all__ = ["METHODS"]
 
@@ -35,9 +34,7 @@ def _per_task(question: Question, ranks: Ranks) -> Picked:
     if k is None or k < 1:
         raise SettingsError(f"k must be at least 1 row of each task, got {k}.")
     tasks = rows_by_task(question)
-    nearest, similarity = nearest_target(
-        question.pool, question.target, block_rows=question.block_rows, progress=question.progress
-    )
+    nearest, similarity = question.search.nearest(question.pool, question.target)
     value = distance_of(question, question.pool, similarity).values
     kept = []
     for rows in tasks:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.neighbours.blocks import Progress
+from righttime.neighbours import BlockSearch, Progress, Search
 
 __all__ = ["Method", "Param", "Picked", "Question"]
 
@@ -31,8 +31,8 @@ class Question:
         distance: A name of `righttime.similarity.distance_names`.
         seed: For methods that draw by chance.
         params: The method's own parameters, each resolved to a value.
-        block_rows: Pool rows per product; never changes the result.
-        progress: Called with the number of pool rows searched since the last call.
+        search: How to look for neighbours; never changes the result.
+        progress: Called with the number of pool rows done since the last call, by methods that do not search.
     """
 
     pool: NDArray[np.float32]
@@ -47,7 +47,7 @@ class Question:
     distance: str = "wsd"
     seed: int = 0
     params: Mapping[str, Any] = field(default_factory=dict)
-    block_rows: int | None = None
+    search: Search = field(default_factory=BlockSearch)
     progress: Progress | None = None
 
     @property

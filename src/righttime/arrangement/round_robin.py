@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from righttime.arrangement.candidates import CandidateLists
 from righttime.arrangement.question import Method, Picked, Question
-from righttime.arrangement.tma import CandidateLists
-from righttime.neighbours import nearest_target
 
 __all__ = ["METHODS"]
 
@@ -23,10 +22,10 @@ def _in_turn(question: Question) -> Picked:
     after t turns t rows are taken, and no target row falls behind.
     """
     n, m = question.wanted, len(question.target)
-    lists = CandidateLists(question.pool, question.target, n, question.block_rows, question.progress)
+    lists = CandidateLists(question.pool, question.target, n, question.search)
     order, similarity = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.float32)
     for turn in range(n):
-        order[turn], similarity[turn] = lists.choose_one(turn % m)
+        order[turn], similarity[turn] = (found[0] for found in lists.choose(np.array([turn % m])))
         lists.take(order[turn : turn + 1])
     picked_by = np.arange(n, dtype=np.int64) % m
     return Picked(order, None, picked_by, similarity, 0.0 - similarity.astype(np.float64))
@@ -34,9 +33,7 @@ def _in_turn(question: Question) -> Picked:
 
 def _by_best(question: Question) -> Picked:
     """All rows by their similarity to the most similar target row: the order of ``nearest --distance md``."""
-    nearest, similarity = nearest_target(
-        question.pool, question.target, block_rows=question.block_rows, progress=question.progress
-    )
+    nearest, similarity = question.search.nearest(question.pool, question.target)
     order = np.argsort(-similarity, kind="stable").astype(np.int64)
     return Picked(order, None, nearest[order], similarity[order], 0.0 - similarity[order].astype(np.float64))
 

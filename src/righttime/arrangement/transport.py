@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from righttime.arrangement.question import Method, Param, Picked, Question
 from righttime.errors import SettingsError
-from righttime.neighbours import nearest_target, top_k
+from righttime.neighbours import top_k
 from righttime.similarity.lattice import on_lattice
 
 __all__ = ["METHODS", "kernel_density", "level", "spread"]
@@ -105,7 +105,7 @@ def spread(weight: NDArray[np.float64], s: float) -> NDArray[np.float64]:
 def _mass(question: Question, sigma: float) -> _Mass:
     params, n = question.params, len(question.pool)
     k = min(n, params["max_k"] if params["max_k"] is not None else max(2, min(5000, n // 10)))
-    found = top_k(question.pool, question.target, k, block_rows=question.block_rows, progress=question.progress)
+    found = top_k(question.pool, question.target, k, progress=question.progress)
     distance = np.sqrt(np.maximum(2.0 - 2.0 * found.similarity.astype(np.float64), 0.0))
     candidates, where = np.unique(found.rows, return_inverse=True)
     density = kernel_density(question.pool[candidates], sigma) if sigma else np.ones(len(candidates))
@@ -140,7 +140,7 @@ def _tsds(question: Question, sigma: float) -> Picked:
     drawn = drawn[np.argsort(distance[drawn], kind="stable")]
     rest = np.flatnonzero(probability == 0)
     if question.wanted > len(drawn):
-        nearest, near = nearest_target(question.pool[rest], question.target, block_rows=question.block_rows)
+        nearest, near = question.search.nearest(question.pool[rest], question.target)
         picked_by[rest], similarity[rest] = nearest, near
         rest = rest[np.argsort(-near, kind="stable")]
         drawn = np.concatenate([drawn, rest])

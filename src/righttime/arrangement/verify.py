@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement.arrangement import Arrangement
-from righttime.arrangement.tma import CandidateLists
-from righttime.neighbours import nearest_target
+from righttime.arrangement.candidates import CandidateLists
+from righttime.neighbours import BlockSearch
 from righttime.similarity import pair_similarity, target_distance
 
 __all__ = ["distances_hold", "rounds_hold"]
@@ -81,7 +81,7 @@ def distances_hold(
     Returns:
         What does not hold, or an empty string.
     """
-    nearest = nearest_target(pool, target)[1]
+    nearest = BlockSearch().nearest(pool, target)[1]
     weights = arrangement.settings.get("params", {})
     distance = target_distance(arrangement.settings["distance"], pool, target, nearest, **weights)
     # A weight multiplies what the vectors differ by.

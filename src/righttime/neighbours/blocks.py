@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from righttime.similarity.pairs import pair_similarity, rounding_margin
 
-__all__ = ["Candidates", "nearest_target", "top_k"]
+__all__ = ["Candidates", "similarity_of", "top_k"]
 
 _PRODUCT_ELEMENTS = 1 << 22  # 16 MiB of float32 products at a time
 _TARGET_ROWS = 4096
+_FEW = 256  # pairs whose vectors stay in the processor's cache
 _PIECE = 1 << 13  # nominees whose vectors are gathered at a time
 
 Progress = Callable[[int], object]
@@ -163,55 +164,26 @@ class _Lists:
         return Candidates(self.rows.reshape(shape), self.similarity.reshape(shape))
 
 
-def nearest_target(
-    pool: NDArray[np.float32],
-    target: NDArray[np.float32],
-    *,
-    block_rows: int | None = None,
-    progress: Progress | None = None,
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The most similar target row of every pool row, exactly; equal ones by lower target row.
+def similarity_of(
+    pool: NDArray[np.float32], rows: NDArray[np.int64], target: NDArray[np.float32], who: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """`pair_similarity` of pool rows with target rows, vectors gathered a few at a time.
 
     Args:
         pool: float32 unit vectors, shape (n_pool, d).
+        rows: int64, shape (n,).
         target: float32 unit vectors, shape (n_target, d).
-        block_rows: Pool rows at a time; None chooses. Does not change the result.
-        progress: Called with the number of pool rows done since the last call.
+        who: int64, shape (n,).
 
     Returns:
-        Target rows, int64, and similarities, float32, both of shape (n_pool,).
+        float32, shape (n,).
 
     Example:
-        >>> nearest_target(np.float32([[0, 1]]), np.float32([[1, 0], [0, 1]]))[0].tolist()
-        [1]
+        >>> similarity_of(np.float32([[1, 0], [0, 1]]), np.array([1]), np.float32([[0, 1]]), np.array([0])).tolist()
+        [1.0]
     """
-    step = block_rows or max(1, _PRODUCT_ELEMENTS // min(len(target), _TARGET_ROWS))
-    rows = np.empty(len(pool), dtype=np.int64)
-    similarity = np.empty(len(pool), dtype=np.float32)
-    for start in range(0, len(pool), step):
-        block = pool[start : start + step]
-        rows[start : start + step], similarity[start : start + step] = _nearest_in_block(block, target)
-        if progress is not None:
-            progress(len(block))
-    return rows, similarity
-
-
-def _nearest_in_block(
-    block: NDArray[np.float32], target: NDArray[np.float32]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    best = np.full(len(block), -np.inf, dtype=np.float32)
-    row = np.zeros(len(block), dtype=np.int64)
-    margin = np.float32(rounding_margin(block.shape[1]))
-    for start in range(0, len(target), _TARGET_ROWS):
-        part = target[start : start + _TARGET_ROWS]
-        product = block @ part.T
-        threshold = np.maximum(product.max(axis=1) - 2 * margin, best - margin)
-        for who, where in _pieces(product, threshold):
-            exact = pair_similarity(block[who], part[where])
-            order = np.lexsort((where, -exact, who))
-            who, first = np.unique(who[order], return_index=True)
-            winner = order[first]
-            wins = exact[winner] > best[who]  # earlier target rows keep ties
-            best[who[wins]] = exact[winner][wins]
-            row[who[wins]] = start + where[winner][wins]
-    return row, best
+    out = np.empty(len(rows), dtype=np.float32)
+    for start in range(0, len(rows), _FEW):
+        some = slice(start, start + _FEW)
+        out[some] = pair_similarity(pool[rows[some]], target[who[some]])
+    return out

@@ -1,0 +1,146 @@
+"""Every target row's nearest living pool row, while rows are taken: what TMA and all methods of turns stand on.
+
+Each target row has a list of nominees from one pass over the pool (`righttime.neighbours`), sorted as the first look
+saw them, and walks down it past rows that are taken. Only nominees within the first look's margin of the best one
+still there are scored exactly, each once. A choice is certain where it is better than anything that was not nominated
+can be; a list that leaves a choice uncertain is filled again from the living rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.neighbours import BlockSearch, Nominees, Search, similarity_of
+
+__all__ = ["CandidateLists"]
+
+_SHORTEST = 64
+_AHEAD = 8  # nominees for each row that a target row is expected to take: others take them too
+_STRIDE = 8  # places of a list that are looked at together
+
+
+class CandidateLists:
+    """The nearest living pool row of each target row.
+
+    Attributes:
+        taken: bool, shape (n_pool,): the rows that are out of the pool.
+        n_alive: How many are not.
+    """
+
+    def __init__(
+        self, pool: NDArray[np.float32], target: NDArray[np.float32], expected_rows: int, search: Search | None = None
+    ) -> None:
+        """Start with nothing taken.
+
+        Args:
+            pool: float32 unit vectors, shape (n_pool, d).
+            target: float32 unit vectors, shape (m, d).
+            expected_rows: How many rows will be taken; only sizes the lists, never changes a choice.
+            search: How to look; never changes a choice.
+        """
+        m = len(target)
+        self.pool, self.target, self.search, self.expected = pool, target, search or BlockSearch(), expected_rows
+        self.taken, self.n_alive = np.zeros(len(pool), dtype=np.bool_), len(pool)
+        # The choice of each target row; -1 where there is none yet.
+        self._chosen, self._similarity = np.full(m, -1, dtype=np.int64), np.empty(m, dtype=np.float32)
+        # All lists one after another: pool rows, first looks, exact similarities (NaN where not needed yet).
+        self._rows, self._value = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
+        self._exact = np.empty(0, dtype=np.float32)
+        # Of each target row: where it stands, where its list ends, how long that was, what it may have missed.
+        self._place, self._end, self._length = (np.zeros(m, dtype=np.int64) for _ in range(3))
+        self._cut, self._margin = np.zeros(m), np.zeros(m)
+
+    def choose(self, who: NDArray[np.intp] | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The nearest living row of every target row in `who`, or of all, and its similarity; ties to the lower row."""
+        everyone = np.arange(len(self.target)) if who is None else who
+        chosen = self._chosen[everyone]
+        open_ = everyone[(chosen < 0) | self.taken[chosen]]
+        open_ = self._decide(open_)
+        exactly = False
+        while len(open_):
+            self._fill(open_, exactly)
+            open_ = self._decide(open_)
+            exactly = True
+        return self._chosen[everyone], self._similarity[everyone]
+
+    def take(self, rows: NDArray[np.int64]) -> None:
+        """Take rows, each of them living and named once, out of the pool."""
+        self.taken[rows] = True
+        self.n_alive -= len(rows)
+
+    def _decide(self, who: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Choose for these target rows; returns those for which the lists do not settle it."""
+        self._advance(who)
+        inside = self._place[who] < self._end[who]
+        standing = who[inside]
+        if not len(standing):
+            return who
+        by, at = self._rivals(standing)
+        rows = self._rows[at].astype(np.int64)
+        new = np.flatnonzero(np.isnan(self._exact[at]))
+        self._exact[at[new]] = similarity_of(self.pool, rows[new], self.target, by[new])
+        order = np.lexsort((rows, -self._exact[at], by))
+        best = order[np.searchsorted(by[order], standing)]
+        self._chosen[standing], self._similarity[standing] = rows[best], self._exact[at[best]]
+        sure = self._similarity[standing] > self._cut[standing] + self._margin[standing]
+        return np.sort(np.concatenate([who[~inside], standing[~sure]]))
+
+    def _advance(self, who: NDArray[np.intp]) -> None:
+        """Move past rows that are taken, to the first living one or the end."""
+        stride = np.arange(_STRIDE)
+        behind = who[self._place[who] < self._end[who]]
+        while len(behind):
+            at = self._place[behind, None] + stride
+            living = ~self.taken[self._rows[np.minimum(at, len(self._rows) - 1)]]
+            living |= at >= self._end[behind, None]
+            found = living.any(axis=1)
+            self._place[behind] += np.where(found, living.argmax(axis=1), _STRIDE)
+            behind = behind[~found]
+
+    def _rivals(self, who: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+        """The nominees where these target rows stand, and all living ones behind that may be better: who, and place."""
+        by, at = [who], [self._place[who]]
+        lowest = self._value[self._place[who]] - 2 * self._margin[who]
+        reach = self._margin[who] > 0
+        who, lowest = who[reach], lowest[reach]
+        step = 1
+        while len(who):
+            near = self._place[who, None] + np.arange(step, 2 * step)
+            inside = near < self._end[who, None]
+            near = np.minimum(near, len(self._rows) - 1)
+            inside &= self._value[near] >= lowest[:, None]
+            place, column = np.nonzero(inside & ~self.taken[self._rows[near]])
+            by.append(who[place])
+            at.append(near[place, column])
+            on = inside[:, -1]
+            who, lowest, step = who[on], lowest[on], 2 * step
+        return np.concatenate(by), np.concatenate(at)
+
+    def _fill(self, needy: NDArray[np.intp], exactly: bool) -> None:
+        """New lists for these target rows, and for all that will need one soon: a pass costs little more for many."""
+        if not exactly:
+            needy = np.union1d(needy, np.flatnonzero(self._end - self._place <= self._length // 4))
+        expected = max(0, self.expected - (len(self.pool) - self.n_alive))
+        wanted = max(_SHORTEST, _AHEAD * -(-expected // len(self.target)))
+        taken = self.taken if self.n_alive < len(self.pool) else None
+        look = self.search.best if exactly else self.search.nominees
+        self._replace(needy, look(self.pool, self.target[needy], wanted, taken))
+
+    def _replace(self, who: NDArray[np.intp], found: Nominees) -> None:
+        """Put new lists in the place of old ones, and drop what is behind or taken from the others."""
+        others = np.setdiff1d(np.arange(len(self.target)), who, assume_unique=True)
+        length = self._end[others] - self._place[others]
+        at = np.arange(length.sum()) + np.repeat(self._place[others] - (np.cumsum(length) - length), length)
+        living = ~self.taken[self._rows[at]]
+        at, owner = at[living], np.repeat(others, length)[living]
+        length = np.diff(found.start)
+        owner = np.concatenate([owner, np.repeat(who, length)])
+        order = np.argsort(owner, kind="stable")
+        unknown = found.value if found.margin == 0 else np.full(len(found.rows), np.nan, dtype=np.float32)
+        self._rows = np.concatenate([self._rows[at], found.rows])[order]
+        self._value = np.concatenate([self._value[at], found.value])[order]
+        self._exact = np.concatenate([self._exact[at], unknown])[order]
+        start = np.searchsorted(owner[order], np.arange(len(self.target) + 1))
+        self._place, self._end = start[:-1].copy(), start[1:].copy()
+        self._length[who], self._cut[who], self._margin[who] = length, found.cut, found.margin

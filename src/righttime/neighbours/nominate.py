@@ -1,0 +1,217 @@
+"""The first look: one pass of blocked products that nominates, for each target row, every pool row that may be chosen.
+
+A product in low precision, or in another order of summation, errs by at most a known margin. So a pass only says: these
+rows look more similar than the cut, and every other living row looks at most as similar. What counts is decided later,
+by `righttime.similarity.pair_similarity` of the few pairs within the margin of each other.
+
+The cut of each target row rises while the pass goes on. Rows come in small stretches from all over the pool, in a
+shuffled order, so what was seen so far tells how many rows will pass the cut in the end, even where a file goes task by
+task.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Above", "Gathered", "Nominees", "Pairs", "Progress", "nominate", "side_by_side"]
+
+Progress = Callable[[int], object]
+
+Pairs = tuple["NDArray[np.int32]", "NDArray[np.int64]", "NDArray[np.float32]"]
+"""Target row (ascending), place in the block, and value of each pair."""
+
+Above = Callable[["NDArray[np.float32]", "NDArray[np.float32]"], Pairs]
+"""Pool rows, float32 (b, d), and cuts, float32 (m,), to all pairs above their target row's cut."""
+
+_STRETCH = 128  # neighbouring rows that are read together
+_SAMPLE = 1024  # rows that set the first cuts
+_SURE = 3.0  # standard deviations that an estimated cut is lowered by
+
+
+@dataclass(frozen=True)
+class Nominees:
+    """For each target row the living pool rows that looked more similar than its cut, best first.
+
+    Attributes:
+        start: int64, shape (m + 1,): where each target row's nominees begin in the other two.
+        rows: int64 or int32, shape (e,): pool rows.
+        value: float32, shape (e,): their similarity as the first look saw it.
+        cut: float32, shape (m,): every living row that is not nominated looked at most as similar as this; minus
+            infinity where all living rows are nominated.
+        margin: How far a first look may lie from the similarity; 0 where `value` is the similarity itself.
+    """
+
+    start: NDArray[np.int64]
+    rows: NDArray[np.integer]
+    value: NDArray[np.float32]
+    cut: NDArray[np.float32]
+    margin: float
+
+
+def nominate(
+    pool: NDArray[np.float32],
+    n_target: int,
+    above: Above,
+    *,
+    margin: float,
+    wanted: int,
+    block_rows: int,
+    taken: NDArray[np.bool_] | None = None,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> Nominees:
+    """One pass over the living rows of a pool.
+
+    Args:
+        pool: float32 unit vectors, shape (n_pool, d); may be memory-mapped.
+        n_target: How many target rows there are.
+        above: The products of a block with the target, thresholded.
+        margin: How far a product may lie from the similarity.
+        wanted: About how many nominees each target row should have: seldom fewer than half of it, about twice at most.
+        block_rows: Pool rows in one block.
+        taken: bool, shape (n_pool,): rows that may not be nominated; None means that all live.
+        threads: Blocks looked at side by side.
+        progress: Called with the number of pool rows done since the last call.
+    """
+    n_alive = len(pool) if taken is None else len(pool) - int(np.count_nonzero(taken))
+    gathered = Gathered(n_target, wanted, n_alive, len(pool), margin)
+    blocks = _blocks(len(pool), taken, block_rows)
+    if n_alive > 4 * max(_SAMPLE, wanted):
+        gathered.first_cut(pool, above, taken)
+
+    def work(stretches: list[_Rows]) -> tuple[int, _Part]:
+        rows = np.concatenate(stretches)
+        if taken is None:  # slices are copied faster than single rows
+            block = np.concatenate([pool[some[0] : some[0] + len(some)] for some in stretches])
+        else:
+            block = pool[rows]
+        who, where, value = above(block, gathered.cut)
+        return len(rows), (who, rows[where], value)
+
+    for done, part in side_by_side(work, blocks, threads):
+        gathered.add(done, part)
+        if progress is not None:
+            progress(done)
+    return gathered.finish()
+
+
+_Rows = NDArray[np.integer]
+_Part = tuple["NDArray[np.int32]", _Rows, "NDArray[np.float32]"]
+Block = TypeVar("Block")
+Done = TypeVar("Done")
+
+
+def side_by_side(work: Callable[[Block], Done], blocks: Iterable[Block], threads: int) -> Iterator[Done]:
+    """The blocks' results in order, some of them being worked on ahead."""
+    if threads == 1:
+        yield from map(work, blocks)
+        return
+    with ThreadPoolExecutor(threads) as workers:
+        ahead: deque[Future[Done]] = deque()
+        for block in blocks:
+            ahead.append(workers.submit(work, block))
+            if len(ahead) > threads:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def _blocks(n_pool: int, taken: NDArray[np.bool_] | None, block_rows: int) -> Iterator[list[_Rows]]:
+    """Living rows as stretches in a shuffled order, as many as make a block."""
+    step = min(_STRETCH, block_rows)
+    starts = np.random.default_rng(0).permutation(-(-n_pool // step)) * step
+    stretches: list[_Rows] = []
+    count = 0
+    for start in starts.tolist():
+        rows = np.arange(start, min(start + step, n_pool), dtype=_kind(n_pool))
+        if taken is not None:
+            rows = rows[~taken[start : start + step]]
+        if not len(rows):
+            continue
+        stretches.append(rows)
+        count += len(rows)
+        if count + step > block_rows:
+            yield stretches
+            stretches, count = [], 0
+    if count:
+        yield stretches
+
+
+def _kind(n_pool: int) -> type[np.integer]:
+    return np.int32 if n_pool < 2**31 else np.int64
+
+
+class Gathered:
+    """The nominees so far, and the cuts that the next rows must pass."""
+
+    def __init__(self, n_target: int, wanted: int, n_alive: int, n_pool: int, margin: float) -> None:
+        self.wanted, self.n_alive, self.margin = wanted, n_alive, margin
+        self.cut = np.full(n_target, -np.inf, dtype=np.float32)
+        none = np.empty(0, dtype=np.float32)
+        self.parts: list[_Part] = [(none.astype(np.int32), none.astype(_kind(n_pool)), none)]
+        self.count, self.seen = 0, 0
+        self.next_trim = max(n_alive // 16, 1)
+
+    def first_cut(self, pool: NDArray[np.float32], above: Above, taken: NDArray[np.bool_] | None) -> None:
+        """Set cuts from a sample, so low that they pass far more rows than are wanted rather than too few."""
+        rows = np.arange(0, len(pool), max(1, len(pool) // _SAMPLE))
+        rows = rows if taken is None else rows[~taken[rows]]
+        rank = self._rank(len(rows))
+        if rank >= len(rows):
+            return
+        seen = above(pool[rows], self.cut)[2].reshape(len(self.cut), len(rows))
+        self.cut = -np.partition(-seen, rank, axis=1)[:, rank]
+
+    def _rank(self, seen: int) -> int:
+        """How many of `seen` rows to let pass so that in the end seldom fewer than `wanted` do."""
+        expected = self.wanted * seen / self.n_alive
+        return int(expected + _SURE * np.sqrt(expected) + 4)
+
+    def add(self, seen: int, part: _Part) -> None:
+        """Add what was nominated of so many rows more."""
+        self.parts.append(part)
+        self.count += len(part[0])
+        self.seen += seen
+        if self.seen >= self.next_trim or self.count > 4 * self.wanted * len(self.cut):
+            self._trim(min(max(self._rank(self.seen), self.wanted // 2), 2 * self.wanted))
+            self.next_trim = 4 * self.seen
+
+    def _trim(self, most: int) -> Nominees:
+        """Keep at most so many nominees of each target row, and raise the cuts to the last ones kept."""
+        who, rows, value = (np.concatenate(column) for column in zip(*self.parts, strict=True))
+        order = np.argsort(_keys(who, value))
+        who, rows, value = who[order], rows[order], value[order]
+        start = np.searchsorted(who, np.arange(len(self.cut) + 1))
+        long = np.diff(start) > most
+        cut = self.cut.copy()  # workers may be reading the old one
+        # Rows from before the last rise may look less similar than the cut: it must not fall back to them.
+        cut[long] = np.maximum(cut[long], value[start[:-1][long] + most - 1])
+        kept = (np.arange(len(who)) - start[who] < most) & (value >= cut[who])
+        who, rows, value = who[kept], rows[kept], value[kept]
+        start = np.searchsorted(who, np.arange(len(self.cut) + 1))
+        self.cut, self.parts, self.count = cut, [(who, rows, value)], len(who)
+        return Nominees(start, rows, value, cut, self.margin)
+
+    def join(self, some: Nominees, rows: NDArray[np.integer]) -> None:
+        """Add what another search nominated from rows of its own, numbered as pool rows."""
+        who = np.repeat(np.arange(len(self.cut), dtype=np.int32), np.diff(some.start))
+        self.cut = np.maximum(self.cut, some.cut)
+        self.parts.append((who, rows.astype(self.parts[0][1].dtype), some.value))
+
+    def finish(self) -> Nominees:
+        """All nominees above the cuts, sorted."""
+        return self._trim(2 * self.wanted)
+
+
+def _keys(who: NDArray[np.int32], value: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """Numbers that sort by target row, then by falling value."""
+    bits = (0.0 - value).view(np.uint32)
+    rising = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
+    return (who.astype(np.uint64) << np.uint64(32)) | rising

@@ -1,0 +1,149 @@
+"""Where products are made: NumPy on the CPU, or Torch on any device. Products only nominate; see `nominate`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.neighbours.nominate import Pairs
+from righttime.similarity.pairs import rounding_margin
+
+__all__ = ["PRECISIONS", "NumpyProducts", "Products", "TorchProducts"]
+
+_TARGET_ROWS = 4096  # at most so many at a time
+
+PRECISIONS = {"float32": 0.0, "float16": 2.0**-9, "bfloat16": 2.0**-6}
+"""What rounding to a precision adds to how far a product may lie from the similarity.
+
+Rounding both factors and the product with unit roundoff u (2⁻¹¹, 2⁻⁸) costs at most 3u + 3u² + u³ of Σ|x_i·t_i| ≤ 1;
+float16's fixed steps near zero cost 2⁻²⁴·√d. Together that is below 4u for d up to 10⁶. Sums are in float32.
+"""
+
+
+class Products(Protocol):
+    """Products of blocks of pool rows with the target, looked at where they are made.
+
+    Attributes:
+        margin: How far a product may lie from `pair_similarity` of its pair.
+    """
+
+    margin: float
+
+    def above(self, block: NDArray[np.float32], cut: NDArray[np.float32]) -> Pairs:
+        """The pairs of pool rows, float32 (b, d), above their target row's cut, float32 (m,)."""
+        ...
+
+    def near_best(self, block: NDArray[np.float32]) -> Pairs:
+        """The pairs that may be the best of their pool row: within twice the margin of its best product."""
+        ...
+
+
+class NumpyProducts:
+    """Products by NumPy's BLAS."""
+
+    def __init__(self, target: NDArray[np.float32]) -> None:
+        """Take the target: float32 unit vectors, shape (m, d)."""
+        self.target = target
+        self.margin = rounding_margin(target.shape[1])
+
+    def above(self, block: NDArray[np.float32], cut: NDArray[np.float32]) -> Pairs:
+        """See `Products`."""
+        parts = []
+        for start in range(0, len(self.target), _TARGET_ROWS):
+            some = slice(start, start + _TARGET_ROWS)
+            product = self.target[some] @ block.T
+            parts.append(_found(product, product > cut[some, None], start))
+        return _joined(parts)
+
+    def near_best(self, block: NDArray[np.float32]) -> Pairs:
+        """See `Products`."""
+        parts, best = [], np.full(len(block), -np.inf, dtype=np.float32)
+        for start in range(0, len(self.target), _TARGET_ROWS):
+            product = self.target[start : start + _TARGET_ROWS] @ block.T
+            best = np.maximum(best, product.max(axis=0))
+            parts.append(_found(product, product >= best - np.float32(2 * self.margin), start))
+        return _joined(parts)
+
+
+def _found(product: NDArray[np.float32], marks: NDArray[np.bool_], first: int) -> Pairs:
+    """The marked pairs of a product; far faster than `np.nonzero` of a matrix where few are marked."""
+    found = np.flatnonzero(marks)
+    begin = np.arange(len(product) + 1) * product.shape[1]
+    who = np.repeat(np.arange(len(product), dtype=np.int32), np.diff(np.searchsorted(found, begin)))
+    return who + np.int32(first), found - begin[who], product.reshape(-1)[found]
+
+
+def _joined(parts: list[Pairs]) -> Pairs:
+    who, where, value = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return who, where, value
+
+
+class TorchProducts:
+    """Products by Torch."""
+
+    def __init__(self, target: NDArray[np.float32], device: str, precision: str = "float32") -> None:
+        """Take the target to the device.
+
+        Args:
+            target: float32 unit vectors, shape (m, d).
+            device: ``cpu``, ``cuda``, ...
+            precision: A name of `PRECISIONS`: what factors and products are rounded to.
+        """
+        import torch
+
+        self.device, self.kind = device, getattr(torch, precision)
+        self.target = torch.from_numpy(np.ascontiguousarray(target)).to(device, self.kind)
+        self.margin = rounding_margin(target.shape[1]) + PRECISIONS[precision]
+
+    def above(self, block: NDArray[np.float32], cut: NDArray[np.float32]) -> Pairs:
+        """See `Products`."""
+        import torch
+
+        cuts = torch.from_numpy(cut).to(self.device)[:, None]
+        parts = []
+        for start, product in self._products(block):
+            parts.append(self._found(product, product > cuts[start : start + _TARGET_ROWS], start))
+        return _joined(parts)
+
+    def near_best(self, block: NDArray[np.float32]) -> Pairs:
+        """See `Products`."""
+        import torch
+
+        parts, best = [], torch.full((len(block),), -np.inf, device=self.device)
+        for start, product in self._products(block):
+            best = torch.maximum(best, product.amax(dim=0))
+            parts.append(self._found(product, product >= best - 2 * self.margin, start))
+        return _joined(parts)
+
+    def _products(self, block: NDArray[np.float32]) -> Iterator[tuple[int, Any]]:
+        import torch
+
+        rows = torch.from_numpy(np.ascontiguousarray(block)).to(self.device, self.kind).T
+        for start in range(0, len(self.target), _TARGET_ROWS):
+            with torch.inference_mode(), _full_precision(torch):
+                product = (self.target[start : start + _TARGET_ROWS] @ rows).float()
+            yield start, product
+
+    @staticmethod
+    def _found(product: Any, marks: Any, first: int) -> Pairs:
+        who, where = marks.nonzero(as_tuple=True)
+        return (who + first).int().cpu().numpy(), where.cpu().numpy(), product[who, where].cpu().numpy()
+
+
+@contextmanager
+def _full_precision(torch: Any) -> Iterator[None]:
+    """No shortcuts in products on CUDA while this lasts: the margins cover neither TF32 nor sums in half precision."""
+    matmul = torch.backends.cuda.matmul
+    names = ("allow_tf32", "allow_fp16_reduced_precision_reduction", "allow_bf16_reduced_precision_reduction")
+    before = {name: getattr(matmul, name) for name in names}
+    for name in names:
+        setattr(matmul, name, False)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(matmul, name, value)

@@ -1,0 +1,203 @@
+"""One suite that every engine passes: whatever looks first, and however roughly, the definition decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from righttime.arrangement import candidates, tma_rounds
+from righttime.errors import SettingsError
+from righttime.neighbours import ENGINES, MEMORY, BlockSearch, Search, nominate, search, search_named
+from righttime.similarity import pair_similarity, unit_rows
+from strategies import vectors
+from twin import matrix, tma
+
+Make = Callable[[], Search]
+
+LOCAL: dict[str, Make] = {
+    "cpu": lambda: BlockSearch("cpu"),
+    "cpu-blocks-of-7": lambda: BlockSearch("cpu", block_rows=7),
+    "torch": lambda: BlockSearch("torch"),
+    "torch-float16": lambda: BlockSearch("torch", precision="float16", block_rows=13),
+    "torch-bfloat16": lambda: BlockSearch("torch", precision="bfloat16"),
+}
+every_local_engine = pytest.mark.parametrize("engine", LOCAL)
+
+
+@pytest.fixture
+def small_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samples, cuts, refills and threads at sizes where the twin is still fast."""
+    monkeypatch.setattr(candidates, "_SHORTEST", 2)
+    monkeypatch.setattr(candidates, "_AHEAD", 0)
+    monkeypatch.setattr(nominate, "_SAMPLE", 2)
+    monkeypatch.setattr(nominate, "_SURE", 0.0)
+    monkeypatch.setattr(nominate, "_STRETCH", 3)
+    monkeypatch.setattr(search, "_WORTH_THREADS", 0)
+
+
+def played(pool: NDArray[np.float32], target: NDArray[np.float32], how: Search) -> list[tuple[Any, ...]]:
+    return [
+        (one.rows.tolist(), one.picked_by.tolist(), one.similarity.tolist())
+        for one in tma_rounds(pool, target, search=how)
+    ]
+
+
+def twin_played(pool: NDArray[np.float32], target: NDArray[np.float32]) -> list[tuple[Any, ...]]:
+    return [
+        ([row for row, _, _ in one], [by for _, by, _ in one], [float(value) for _, _, value in one])
+        for one in tma(matrix(pool, target))
+    ]
+
+
+@every_local_engine
+@pytest.mark.usefixtures("small_lists")
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(both=vectors(max_pool=60))
+def test_rounds_equal_the_twin(engine: str, both: tuple[Any, Any]) -> None:
+    assert played(*both, LOCAL[engine]()) == twin_played(*both)
+
+
+@every_local_engine
+@settings(max_examples=100)
+@given(both=vectors(max_pool=40, max_target=20), tile=st.integers(1, 8))
+def test_nearest_equals_the_definition(engine: str, both: tuple[Any, Any], tile: int) -> None:
+    from righttime.neighbours import products
+
+    s = matrix(*both)
+    patch = pytest.MonkeyPatch()
+    patch.setattr(products, "_TARGET_ROWS", tile)
+    try:
+        rows, similarity = LOCAL[engine]().nearest(*both)
+    finally:
+        patch.undo()
+    assert rows.tolist() == s.argmax(axis=1).tolist()
+    assert similarity.tolist() == s.max(axis=1).tolist()
+
+
+@pytest.fixture(scope="module")
+def near_ties() -> tuple[NDArray[np.float32], NDArray[np.float32], list[tuple[Any, ...]]]:
+    """3,000 rows in 30 clumps, task by task; and Algorithm 1. A third of a clump is one row, the others nearly that."""
+    rng = np.random.default_rng(5)
+    centre = rng.normal(size=(30, 384))
+    noise = 1e-6 * rng.normal(size=(3000, 384)) * (np.arange(3000) % 3 > 0)[:, None]
+    pool = unit_rows(np.repeat(centre, 100, axis=0) + noise)
+    target = unit_rows(centre[:20] + 0.1 * rng.normal(size=(20, 384)))
+    return pool, target, list(_matrix_rounds(np.stack([pair_similarity(pool, row[None]) for row in target])))
+
+
+def _matrix_rounds(s: NDArray[np.float32]) -> Iterator[tuple[Any, ...]]:
+    """Algorithm 1 on a matrix of similarities, shape (target, pool); argmax takes the lower row of equal ones."""
+    there = np.ones(s.shape[1], dtype=bool)
+    while there.any():
+        choice = np.where(there, s, -np.inf).argmax(axis=1)
+        best: dict[int, tuple[float, int]] = {}
+        for by, row in enumerate(choice.tolist()):
+            if row not in best or s[by, row] > best[row][0]:
+                best[row] = (float(s[by, row]), by)
+        rows = sorted(best)
+        there[rows] = False
+        yield rows, [best[row][1] for row in rows], [best[row][0] for row in rows]
+
+
+@every_local_engine
+def test_near_ties_are_decided_by_the_definition(engine: str, near_ties: Any) -> None:
+    pool, target, want = near_ties
+    assert played(pool, target, LOCAL[engine]()) == want
+
+
+@every_local_engine
+def test_rows_that_are_all_equal_go_by_their_number_in_bounded_memory(engine: str) -> None:
+    import tracemalloc
+    from itertools import islice
+
+    pool = np.zeros((20_000, 16), dtype=np.float32)
+    pool[:, 0] = 1
+    target = unit_rows(np.eye(64, 16) + 0.1)
+    tracemalloc.start()
+    rounds = list(islice(tma_rounds(pool, target, expected_rows=10, search=LOCAL[engine]()), 3))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [one.rows.tolist() for one in rounds] == [[0], [1], [2]]
+    assert peak < 150e6
+
+
+def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch, near_ties: Any) -> None:
+    import threadpoolctl
+
+    pool, target, want = near_ties
+    monkeypatch.setattr(search, "_WORTH_THREADS", 0)
+    for threads in (1, 2, 3):
+        with threadpoolctl.threadpool_limits(threads):
+            assert played(pool, target, BlockSearch("cpu", block_rows=100)) == want
+
+
+def test_little_memory_changes_nothing(near_ties: Any) -> None:
+    pool, target, want = near_ties
+    assert played(pool, target, BlockSearch("cpu", memory=64 * len(target) * 8)) == want
+
+
+@every_local_engine
+def test_nominees_are_all_rows_above_the_cut(engine: str) -> None:
+    rng = np.random.default_rng(1)
+    # Task by task, and the target is like the last task only.
+    pool = unit_rows(np.repeat(rng.normal(size=(40, 24)), 500, axis=0) + 0.3 * rng.normal(size=(20_000, 24)))
+    target = unit_rows(pool[-30:] + 0.1 * rng.normal(size=(30, 24)))
+    taken = rng.random(len(pool)) < 0.3
+    s = (target.astype(np.float64) @ pool.T.astype(np.float64)).astype(np.float32)
+    for wanted, gone in ((50, None), (50, taken), (15_000, taken)):
+        found = LOCAL[engine]().nominees(pool, target, wanted, gone)
+        for j in range(len(target)):
+            rows = found.rows[found.start[j] : found.start[j + 1]]
+            value = found.value[found.start[j] : found.start[j + 1]]
+            assert (np.diff(value) <= 0).all()
+            assert np.abs(value - s[j, rows]).max() <= found.margin
+            assert len(np.unique(rows)) == len(rows)
+            others = np.ones(len(pool), dtype=bool) if gone is None else ~gone
+            assert others[rows].all()
+            others[rows] = False
+            assert not others.any() or s[j, others].max() <= found.cut[j] + found.margin
+            assert others.any() or found.cut[j] == -np.inf
+            assert len(rows) >= min(wanted // 2, int((~taken).sum() if gone is not None else len(pool)))
+
+
+def test_progress_counts_every_living_row() -> None:
+    rng = np.random.default_rng(0)
+    pool, told = unit_rows(rng.normal(size=(1000, 3))), list[int]()
+    how = BlockSearch("cpu", block_rows=7, progress=told.append)
+    how.nominees(pool, pool[:3], 5, None)
+    assert sum(told) == 1000
+    how.nearest(pool, pool[:3])
+    assert sum(told) == 2000
+
+
+def test_settings_out_of_range() -> None:
+    for name, value, says in (
+        ("engine", "gpu", "unknown engine 'gpu'.*Known: auto, cpu, cuda, ray, torch"),
+        ("precision", "float8", "unknown precision 'float8': did you mean"),
+        ("memory", 1000, "memory must be at least 64 MiB, got 0.0 MiB"),
+        ("block_rows", 0, "block_rows must be at least 1, got 0"),
+    ):
+        with pytest.raises(SettingsError, match=says):
+            search_named(**{name: value})  # type: ignore[arg-type]
+
+
+def test_cuda_is_refused_where_there_is_none() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        assert isinstance(search_named("cuda"), BlockSearch)
+        return
+    with pytest.raises(SettingsError, match="needs a GPU that PyTorch finds"):
+        search_named("cuda")
+
+
+def test_every_engine_can_be_named() -> None:
+    for name in ENGINES:
+        if name not in ("cuda", "ray"):
+            assert search_named(name, memory=MEMORY) is not None

@@ -1,0 +1,130 @@
+"""A search over shards: merged in one process, and on a real Ray cluster of three nodes of which one is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from righttime import arrange_embeddings
+from righttime.neighbours import BlockSearch
+from righttime.neighbours.nominate import Gathered
+from righttime.neighbours.shards import Shard, ShardedSearch, _dealt, _numbers
+from righttime.similarity import unit_rows
+
+ray = pytest.importorskip("ray")
+
+
+def clustered(n_pool: int = 6_000, n_target: int = 40, d: int = 32) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Rows task by task, a tenth of them twice."""
+    rng = np.random.default_rng(0)
+    centre = rng.normal(size=(30, d))
+    pool = np.sort(rng.integers(0, 30, size=n_pool))
+    rows = centre[pool] + 0.5 * rng.normal(size=(n_pool, d))
+    rows[::10] = rows[1::10]
+    return unit_rows(rows), unit_rows(centre[rng.integers(0, 30, size=n_target)] + 0.5 * rng.normal(size=(n_target, d)))
+
+
+@pytest.mark.parametrize("n_shards", [1, 3, 7])
+@pytest.mark.parametrize("n", [1, 128, 129, 1000])
+def test_every_row_is_in_one_shard_and_keeps_its_number(n: int, n_shards: int) -> None:
+    column, seen = np.arange(n) * 10, []
+    for shard in range(min(n_shards, -(-n // 128))):
+        dealt = _dealt(column, shard, n_shards)
+        numbers = _numbers(np.arange(len(dealt)), shard, n_shards)
+        assert column[numbers].tolist() == dealt.tolist()
+        seen += numbers.tolist()
+    assert sorted(seen) == list(range(n))
+
+
+def test_merged_shards_nominate_all_rows_above_the_cut() -> None:
+    pool, target = clustered()
+    s = (target.astype(np.float64) @ pool.T.astype(np.float64)).astype(np.float32)
+    for wanted, part in ((60, 25), (6_000, 6_000)):
+        gathered = Gathered(len(target), wanted, len(pool), len(pool), 1e-5)
+        for shard in range(3):
+            some = Shard(_dealt(pool, shard, 3), "cpu", 1 << 30, None).nominees(target, part, None)
+            gathered.join(some, _numbers(some.rows, shard, 3))
+        found = gathered.finish()
+        for j in range(len(target)):
+            others = np.ones(len(pool), dtype=bool)
+            others[found.rows[found.start[j] : found.start[j + 1]]] = False
+            assert not others.any() or s[j, others].max() <= found.cut[j] + 1e-5
+        assert np.diff(found.start).min() > 10
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Three nodes on this machine."""
+    from ray.cluster_utils import Cluster
+
+    home = os.environ.get("HOME")
+    os.environ["HOME"] = str(tmp_path_factory.mktemp("home"))
+    os.environ["RAY_TMPDIR"] = "/tmp"  # sockets may have paths of 107 characters at most
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    made.add_node(num_cpus=1)
+    made.add_node(num_cpus=1)
+    ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
+    yield made
+    ray.shutdown()
+    made.shutdown()  # type: ignore[no-untyped-call]
+    if home is not None:
+        os.environ["HOME"] = home
+
+
+def saved(arrangement: Any, path: Path) -> bytes:
+    arrangement.save(path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("method", ["tma", "tma-farthest", "nearest"])
+def test_ray_gives_the_bytes_of_the_cpu(cluster: Any, method: str, tmp_path: Path) -> None:
+    pool, target = clustered()
+    for budget in (300, None):
+        here, there = (
+            saved(arrange_embeddings(pool, target, method=method, budget=budget, engine=engine), tmp_path / engine)
+            for engine in ("cpu", "ray")
+        )
+        assert here == there
+
+
+def test_shards_that_are_killed_answer_all_the_same(cluster: Any) -> None:
+    pool, target = clustered()
+    search = ShardedSearch()
+    before = search.nearest(pool, target)
+    assert len(search._actors) == 3
+    pids = _worker_pids()
+    assert len(pids) >= 3
+    for pid in pids[:-1]:
+        os.kill(pid, signal.SIGKILL)
+    after = search.nearest(pool, target)
+    want = BlockSearch("cpu").nearest(pool, target)
+    for got in (before, after):
+        assert [part.tobytes() for part in got] == [part.tobytes() for part in want]
+
+
+def test_a_node_that_is_lost_in_mid_run_changes_nothing(cluster: Any, tmp_path: Path) -> None:
+    pool, target = clustered(20_000, 60)
+    want = saved(arrange_embeddings(pool, target, engine="cpu"), tmp_path / "cpu")
+    lost = cluster.add_node(num_cpus=2)
+    told: list[int] = []
+
+    def once(done: int) -> None:
+        told.append(done)
+        if len(told) == 1:
+            cluster.remove_node(lost, allow_graceful=False)
+
+    assert saved(arrange_embeddings(pool, target, engine="ray", progress=once), tmp_path / "ray") == want
+    assert len(told) > 5
+
+
+def _worker_pids() -> list[int]:
+    """The processes of this cluster's actors; Ray gives each the name of its class."""
+    lines = {path.parent.name: path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()}
+    return [int(pid) for pid, line in lines.items() if line.startswith(b"ray::Shard")]
