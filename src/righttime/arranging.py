@@ -239,23 +239,28 @@ def arrange_rows(
     if not kept:
         raise EmptyDataError(f"no pool row is left: all {len(dropped)} were left out, the first: {dropped[0].detail}.")
     rows = [read_pool.examples[number] for number in kept]
-    # The budget is checked before hours of embedding, not after.
-    check_settings(request.method, request.question(*_no_vectors(rows, read_target.examples)), len(rows))
+    tasked = dataclasses.replace(
+        request.question(*_no_vectors(rows, read_target.examples)),
+        tasks=[row.task for row in rows],
+        target_tasks=[row.task for row in read_target.examples],
+    )
+    # Budget, parameters and tasks are checked before hours of embedding, not after.
+    check_settings(request.method, tasked, len(rows))
     text, notes = _resolve_text(request, read_target.examples)
     needs = method_named(request.method).needs
     if "vectors" in needs:
         vectors = _vectors(kept, read_pool.examples, read_target.examples, text, request, cache, progress)
     else:
-        vectors = (*_no_vectors(rows, read_target.examples), {})
+        vectors = tasked.pool, tasked.target, {}
     with (
         tqdm(total=len(rows), desc="searching", unit=" rows", disable=not progress, leave=False, delay=2) as bar,
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore", UserWarning)  # told in the notes instead
         question = dataclasses.replace(
-            request.question(vectors[0], vectors[1]),
-            tasks=[row.task for row in rows],
-            target_tasks=[row.task for row in read_target.examples],
+            tasked,
+            pool=vectors[0],
+            target=vectors[1],
             texts=[text_of(row, text) for row in rows] if "texts" in needs else None,
             target_texts=[text_of(row, text) for row in read_target.examples] if "texts" in needs else None,
             progress=bar.update,
