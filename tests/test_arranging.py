@@ -239,6 +239,7 @@ def test_a_folder_as_a_path_is_an_embedder() -> None:
         ({"duplicates": "remove"}, "unknown choice for duplicates 'remove'"),
         ({"max_tokens": 10}, "--tokenizer and --max-tokens go together"),
         ({"tokenizer": "x", "max_tokens": 0}, "--max-tokens must be at least 1, got 0"),
+        ({"max_length": 0}, "--max-length must be at least 1 token, got 0"),
         ({"target_embedder": "x"}, "--target-embedder is only for given vectors"),
     ],
 )

@@ -84,6 +84,8 @@ class Request:
                 "the embedder must be a name, a folder, or an object with identity, lengths and embed, "
                 f"got {type(self.embedder).__name__}."
             )
+        if self.max_length is not None and self.max_length < 1:
+            raise SettingsError(f"--max-length must be at least 1 token, got {self.max_length}.")
         if self.text not in TEXTS:
             raise unknown_name("text", self.text, TEXTS)
         if self.duplicates not in ("keep", "drop"):

@@ -173,3 +173,7 @@ def test_errors_name_the_model(tiny: Path, tmp_path: Path) -> None:
         embedder_named(f"gradients:{tiny}", prefix="q")
     with pytest.raises(EmbeddingError, match="prompt and response apart"):
         embedder_named(f"gradients:{tiny}").embed(["no separator"])
+    with pytest.raises(EmbeddingError, match="keep at least one of the 128 tokens that are read, but '' keeps none"):
+        embedder_named(f"gradients:{tiny}").embed([f"a{SEPARATOR}b", f"a{SEPARATOR}"])
+    with pytest.raises(EmbeddingError, match="keep at least one of the 1 tokens that are read, but 'b' keeps none"):
+        embedder_named(f"gradients:{tiny}", max_length=1).embed([f"a{SEPARATOR}b"])
