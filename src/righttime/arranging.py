@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from righttime.arrangement import METHODS, Arrangement, Question, arrange_unit_vectors, check_settings, method_named
 from righttime.embedding import DEFAULT_MODEL, Embedder, default_cache, embed_texts, embedder_named, given_sides
 from righttime.embedding.given import PREFIX
+from righttime.embedding.texts import texts_for
 from righttime.errors import EmptyDataError, SettingsError, unknown_name
 from righttime.examples import TEXTS, Example, LeftOut, content_id, text_of
 from righttime.formats import Reading, from_records, read_rows
@@ -364,10 +365,7 @@ def _vectors(
     embedder = request.embedder
     if isinstance(embedder, str):
         embedder = embedder_named(embedder, max_length=request.max_length, prefix=request.prefix, device=request.device)
-    # An embedder that reads rows in a way of its own (prompt and response apart) says so.
-    own_text = getattr(embedder, "text_of", None)
-    rows = [*(pool[number] for number in kept), *target]
-    texts = [own_text(row) if own_text else text_of(row, text) for row in rows]
+    texts = texts_for(embedder, [*(pool[number] for number in kept), *target], text)
     done = embed_texts(texts, embedder, Path(cache) if cache else default_cache(), progress=progress)
     n = len(kept)
     unit = unit_rows(done.vectors, "vectors")
@@ -375,7 +373,7 @@ def _vectors(
     truncated = done.lengths > done.max_length
     return *sides, {
         **embedder.identity,
-        **({"text": getattr(embedder, "text_name", "the embedder's own")} if own_text else {}),
+        **({"text": getattr(embedder, "text_name", "the embedder's own")} if hasattr(embedder, "text_of") else {}),
         "found_in": getattr(getattr(embedder, "found", None), "found_in", None),
         "embedded_now": done.n_embedded,
         "from_cache": done.n_cached,
