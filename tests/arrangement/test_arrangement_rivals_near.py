@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from righttime import arrange_embeddings
 from righttime.arrangement import METHODS, Arrangement, Question, arrange_unit_vectors, facility
 from righttime.errors import SettingsError
-from righttime.similarity.lattice import exact_sum_terms, on_lattice
+from righttime.similarity.lattice import UNIT, on_lattice
 from strategies import vectors
 from twin import matrix
 
@@ -125,7 +125,7 @@ def test_kcenter_is_within_twice_of_the_best_centers() -> None:
 @settings(max_examples=100)
 def test_facility_is_the_plain_greedy(both: Any, block: int, unsettled: int, at_once: int) -> None:
     pool, target = both
-    s = np.maximum(exact_sum_terms(np.array(slow_products(on_lattice(pool)))), 0.0)
+    s = np.maximum(np.rint(np.array(slow_products(on_lattice(pool))) * UNIT) / UNIT, 0.0)
     covered, chosen, gains = np.zeros(len(pool)), [], []
     for _ in range(len(pool)):
         gain = {j: math.fsum(np.maximum(s[:, j] - covered, 0.0).tolist()) for j in range(len(pool)) if j not in chosen}

@@ -1,9 +1,9 @@
 """Facility location: greedily the row that adds most to how well the chosen rows cover the pool.
 
 Nemhauser, Wolsey and Fisher 1978 for the greedy, Minoux 1978 for going by bounds; as a way to choose training data,
-Wei, Iyer and Bilmes, ICML 2015.
-Similarities between pool rows are those of `righttime.similarity.lattice`, here in whole units of 2⁻³², so that every
-sum is exact: gains can be brought up to date by what a chosen row changed, in any order and in any blocks.
+Wei, Iyer and Bilmes, ICML 2015. Similarities between pool rows are those of `righttime.similarity.lattice`, rounded to
+whole multiples of 1/`UNIT`, so that every sum is exact: gains can be brought up to date by what a chosen row changed,
+in any order and in any blocks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from righttime.arrangement.diversity import described, tell
 from righttime.arrangement.question import Method, Picked, Question
 from righttime.errors import SettingsError
-from righttime.similarity.lattice import on_lattice
+from righttime.similarity.lattice import UNIT, on_lattice
 
 __all__ = ["FACILITY_ROWS", "METHODS"]
 
@@ -24,7 +24,6 @@ FACILITY_ROWS = 50_000
 Of 44,950 rows of 384 dimensions the first 1% take two and a half minutes on one thread, 20% five and a half.
 """
 
-_UNIT = 2.0**32  # as `exact_sum_terms`: sums of up to 2²⁰ similarities fit the 53 bits of a float64
 _ROWS, _COLUMNS = 256, 1024  # of one product: 2 MiB stay in the processor's cache
 _UNSETTLED = 1024  # rows whose new coverage may stand out before all gains are brought up to date
 _AT_ONCE = 256  # gains brought up to date together
@@ -67,7 +66,7 @@ class _Coverage:
         while True:
             best = int(self.bound.argmax())
             if self.exact[best]:
-                return best, float(self.bound[best]) / _UNIT
+                return best, float(self.bound[best]) / UNIT
             stale = np.flatnonzero(~self.exact & (self.bound >= self.bound[self.exact].max(initial=0.0)))
             if len(stale) > _AT_ONCE:
                 stale = stale[np.argpartition(-self.bound[stale], _AT_ONCE)[:_AT_ONCE]]
@@ -76,7 +75,7 @@ class _Coverage:
 
     def choose(self, row: int) -> None:
         """Let a row cover all rows that it is more similar to than the rows chosen so far."""
-        np.maximum(self.covered, np.rint(self.rows @ self.rows[row] * _UNIT), out=self.covered)
+        np.maximum(self.covered, np.rint(self.rows @ self.rows[row] * UNIT), out=self.covered)
         self.exact &= self.bound < 0  # of chosen rows nothing changes any more
         self.bound[row], self.exact[row] = -1.0, True
 
@@ -95,7 +94,7 @@ class _Coverage:
         out = np.zeros(len(others))
         for start in range(0, len(some), _ROWS):
             inside = some[start : start + _ROWS]
-            block, least, most = self.rows[inside] * _UNIT, low[inside, None], high[inside, None]
+            block, least, most = self.rows[inside] * UNIT, low[inside, None], high[inside, None]
             for first in range(0, len(others), _COLUMNS):
                 product = block @ others[first : first + _COLUMNS].T
                 np.rint(product, out=product)

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from righttime.arrangement.question import Method, Param, Picked, Question
 from righttime.neighbours import nearest_target, top_k
-from righttime.similarity.lattice import on_lattice
+from righttime.similarity.lattice import UNIT, on_lattice
 
 __all__ = ["METHODS", "kernel_density", "level", "spread"]
 
 _BLOCK_ELEMENTS = 1 << 22  # 32 MiB of float64 products at a time
-_UNIT = 2.0**32  # kernels are summed as whole multiples of 2⁻³², so in any order
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def kernel_density(vectors: NDArray[np.float32], sigma: float) -> NDArray[np.flo
     step = max(1, _BLOCK_ELEMENTS // len(rows))
     for start in range(0, len(rows), step):
         kernel = 1.0 - (2.0 - 2.0 * (rows[start : start + step] @ rows.T)) / sigma**2
-        out[start : start + step] = np.rint(np.maximum(kernel, 0.0) * _UNIT).astype(np.int64).sum(axis=1) / _UNIT
+        out[start : start + step] = np.rint(np.maximum(kernel, 0.0) * UNIT).astype(np.int64).sum(axis=1) / UNIT
     # A row's own kernel is 1; a unit vector off by a rounding must not make it less.
     return np.maximum(out, 1.0)
 
