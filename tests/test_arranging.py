@@ -277,7 +277,7 @@ UNTASKED = [{"prompt": row["prompt"], "response": row["response"]} for row in PO
         (
             POOL,
             {"method": "polar", "params": {"k": 1}, "budget": 100},
-            "at most the .* rows that k=1 rows of each",
+            "at most [0-9]+, which is k=1 rows of each task",
         ),
         (UNTASKED, {"method": "coarse"}, "pool row 0 has none"),
         (UNTASKED, {"method": "uniform"}, "pool row 0 has none"),

@@ -246,7 +246,7 @@ BAD: list[tuple[dict[str, Any], type[RighttimeError], str]] = [
     (
         {"params": {"k": 3}, "method": "polar", "budget": 13},
         SettingsError,
-        "at most the 12 rows that k=3 rows of each task are, got 13",
+        "at most 12, which is k=3 rows of each task, got 13",
     ),
     ({"rounds": (0, 1), "method": "tma-nft", "budget": 40}, SettingsError, "of the chosen rounds, got 40"),
     ({"target_tasks": None, "method": "mixture"}, SettingsError, "needs the task of every target row, got none"),

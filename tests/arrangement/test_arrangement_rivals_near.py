@@ -180,6 +180,7 @@ def test_random_balanced_is_random_within_a_task() -> None:
         ("tsds", {"max_k": "0"}, "'max_k' of 'tsds' must be a whole number from 1 up, got 0"),
         ("tsds-uniform", {"sigma": 1}, "unknown parameter of 'tsds-uniform' 'sigma'"),
         ("dsir", {"buckets": 0}, "'buckets' of 'dsir' must be a whole number from 1 to 100,000,000, got 0"),
+        ("dsir", {"ngrams": np.float32(1.5)}, "'ngrams' of 'dsir' must be a whole number, got "),
         ("dsir", {"ngrams": 1.5}, "'ngrams' of 'dsir' must be a whole number, got 1.5"),
         ("dsir", {"draw": "tops"}, "unknown draw of 'dsir' 'tops': did you mean 'top'"),
         ("polar", {"k": "three"}, "'k' of 'polar' must be a whole number, got 'three'"),

@@ -55,7 +55,7 @@ def _check(question: Question) -> None:
     kept = sum(min(len(rows), k) for rows in rows_by_task(question))
     if question.budget is not None and question.budget > kept:
         raise SettingsError(
-            f"budget must be at most the {kept} rows that k={k} rows of each task are, got {question.budget}. "
+            f"budget must be at most {kept}, which is k={k} rows of each task, got {question.budget}. "
             "Hint: raise k or lower the budget."
         )
 

@@ -123,7 +123,7 @@ class Param:
             read: int | float | str = self.kind(value)
             if value is None or (isinstance(read, float) and not math.isfinite(read)):
                 raise ValueError
-            if isinstance(read, int) and isinstance(value, float) and read != value:
+            if isinstance(read, int) and not isinstance(value, str) and read != value:
                 raise ValueError  # not 2 rows where 2.5 were asked for
         except (TypeError, ValueError, OverflowError):
             raise SettingsError(f"parameter {name!r} of {method!r} must be {kind}, got {value!r}.") from None
