@@ -57,8 +57,11 @@ BAD: list[tuple[list[Arrangement], dict[str, Any], str]] = [
     ([arrangement([1]), arrangement([1], 13)], {}, "a pool of 12 rows, arrangement 1 of one of 13"),
     ([arrangement([1], ids="a"), arrangement([1], ids="b")], {}, "pool row 1 is 'a1' in arrangement 0 and 'b1'"),
     ([arrangement([1]), arrangement([1])], {"at": [2]}, "at 2 is 2 rows, but arrangement 0 holds 1"),
-    ([arrangement([1]), arrangement([1])], {"at": [0.0]}, "shares above 0 up to 1.0, or whole counts of rows, got 0.0"),
-    ([arrangement([1]), arrangement([1])], {"at": [1.5]}, "whole counts of rows, got 1.5"),
+    ([arrangement([1]), arrangement([1])], {"at": [0.0]}, "shares above 0 up to 1.0, or whole counts .* got 0.0"),
+    ([arrangement([1]), arrangement([1])], {"at": [1.5]}, "whole counts up to the pool's 12 rows, got 1.5"),
+    ([arrangement([1]), arrangement([1])], {"at": [13]}, "whole counts up to the pool's 12 rows, got 13"),
+    ([arrangement([1]), arrangement([1])], {"at": [float("inf")]}, "up to the pool's 12 rows, got inf"),
+    ([arrangement([1]), arrangement([1])], {"at": [float("nan")]}, "up to the pool's 12 rows, got nan"),
     ([arrangement([1]), arrangement([1])], {"at": []}, "at least one share or count"),
     ([arrangement([1]), arrangement([1])], {"rank": "tau"}, "rank must be 'spearman' or 'kendall', got 'tau'"),
     ([arrangement([1]), arrangement([1])], {"names": ["a"]}, "one for each of the 2 arrangements, got 1"),
@@ -111,5 +114,9 @@ def test_methods_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         said = capsys.readouterr().out
         assert entry.does in said
         assert all(param in said for param in entry.params)
+    assert main(["methods", "--method", "kcenter"]) == 0
+    said = capsys.readouterr().out
+    assert "start    target or random  target " in said
+    assert "weight   number from 0 up  0.0 " in said
     assert main(["methods", "--method", "nearst"]) == 1
     assert "did you mean 'nearest'" in capsys.readouterr().err

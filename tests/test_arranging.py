@@ -160,10 +160,6 @@ def test_leaks_are_counted_whatever_the_white_space() -> None:
 
 
 def test_methods_that_need_no_vectors_embed_nothing() -> None:
-    class Never(Letters):
-        def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-            raise AssertionError("embedded for nothing")
-
     for method in ("random", "cluster", "round-robin"):
         assert len(arranged(method=method, embedder=Never())) == len(POOL)
 
@@ -243,6 +239,7 @@ def test_a_folder_as_a_path_is_an_embedder() -> None:
         ({"duplicates": "remove"}, "unknown choice for duplicates 'remove'"),
         ({"max_tokens": 10}, "--tokenizer and --max-tokens go together"),
         ({"tokenizer": "x", "max_tokens": 0}, "--max-tokens must be at least 1, got 0"),
+        ({"max_length": 0}, "--max-length must be at least 1 token, got 0"),
         ({"target_embedder": "x"}, "--target-embedder is only for given vectors"),
     ],
 )
@@ -255,6 +252,55 @@ def test_settings_are_refused_before_anything_is_read() -> None:
     never = map(pytest.fail, ["read for nothing"])
     with pytest.raises(SettingsError, match="unknown method"):
         righttime.arrange(never, never, method="tme")
+
+
+class Never(Letters):
+    """An embedder that must not be asked, and of which nothing is in the cache."""
+
+    identity: Mapping[str, str | int] = {**Letters.identity, "model": "never"}
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        raise AssertionError("embedded for nothing")
+
+
+UNTASKED = [{"prompt": row["prompt"], "response": row["response"]} for row in POOL]
+
+
+@pytest.mark.parametrize(
+    ("pool", "settings", "sentence"),
+    [
+        (POOL, {"method": "tsds", "params": {"alpha": 2}}, "'alpha' of 'tsds' must be .* from 0 to 1, got 2.0"),
+        (POOL, {"method": "kcenter", "params": {"start": "end"}}, "unknown start of 'kcenter' 'end'"),
+        (POOL, {"method": "mixture", "params": {"shares": "nobody=1"}}, "unknown target task in shares 'nobody'"),
+        (POOL, {"method": "mixture", "params": {"shares": "x"}}, "shares must be TASK=NUMBER"),
+        (POOL, {"method": "granular", "params": {"groups": 9999}}, f"from 1 to the pool's {len(POOL)} rows, got 9999"),
+        (
+            POOL,
+            {"method": "polar", "params": {"k": 1}, "budget": 100},
+            "at most [0-9]+, which is k=1 rows of each task",
+        ),
+        (UNTASKED, {"method": "coarse"}, "pool row 0 has none"),
+        (UNTASKED, {"method": "uniform"}, "pool row 0 has none"),
+        (POOL, {"method": "nearest", "distance": "md", "params": {"w_avg": 1}}, "weights of the distance wsd"),
+    ],
+)
+def test_what_a_method_cannot_do_is_said_before_anything_is_embedded(
+    pool: Any, settings: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        arranged(pool, embedder=Never(), **settings)
+
+
+def test_what_is_too_large_is_said_before_anything_is_embedded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("righttime.arrangement.facility.FACILITY_ROWS", 20)
+    with pytest.raises(SettingsError, match=f"facility takes at most 20 pool rows, got {len(POOL)}"):
+        arranged(method="facility", embedder=Never())
+    monkeypatch.setattr("righttime.similarity.transport.MOST_PAIRS", 20)
+    with pytest.raises(SettingsError, match="exact transport needs at most 20 pairs"):
+        arranged(method="nearest", distance="ot", embedder=Never())
+    monkeypatch.setattr("righttime.similarity.transport.MOST_PAIRS", 1000)
+    with pytest.raises(AssertionError, match="embedded for nothing"):
+        arranged(method="coarse", distance="ot", embedder=Never())  # of its means, one for each task
 
 
 @pytest.mark.parametrize(("pool", "target"), [([], TARGET), (POOL, [])])

@@ -241,16 +241,42 @@ def test_check_compares_similarities_where_vectors_differ_in_their_last_bits(
         said = capsys.readouterr().out
         assert "unsure the vectors are the same to the bit" in said
         assert ("ok     every round holds within" in said) == (code == 0)
-    scale = 1e-8
-    for method in ("tma", "tma-farthest", "nearest", "farthest", "random"):
-        out = tmp_path / method
-        monkeypatch.undo()
-        assert arrange(data, out, "--method", method, "--budget", "60") == 0
-        monkeypatch.setattr(SentenceTransformerEmbedder, "embed", shaken)
-        monkeypatch.setenv("RIGHTTIME_CACHE", str(tmp_path / "cache"))
-        assert main(["check", str(out), *sides]) == 0, capsys.readouterr().out
-        _reversed(out)
-        assert main(["check", str(out), *sides]) == 1, "the last places first is another order, near ties or not"
+
+
+HELD = {
+    "tma": "every round holds",
+    "tma-farthest": "every round holds",
+    "rds": "every turn holds",
+    "rds-max": "the order by distance holds",
+    "nearest": "the order by distance holds",
+    "farthest": "the order by distance holds",
+    "nearest-reversed": "the order by distance holds",
+    "nearest-shuffled": "the order by distance holds",
+    "random": "order, rounds, pickers and similarities come out again",
+}
+
+
+@pytest.mark.parametrize("method", HELD)
+def test_check_holds_an_order_to_other_vectors_within_a_tolerance(
+    method: str, data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from righttime.embedding.models import SentenceTransformerEmbedder
+
+    plain = SentenceTransformerEmbedder.embed
+
+    def shaken(self: SentenceTransformerEmbedder, texts: Any) -> Any:
+        vectors = plain(self, texts)
+        return vectors + np.float32(1e-8) * np.random.default_rng(0).normal(size=vectors.shape).astype(np.float32)
+
+    out = tmp_path / "out"
+    assert arrange(data, out, "--method", method, "--budget", "60", "--seed", "3") == 0
+    monkeypatch.setattr(SentenceTransformerEmbedder, "embed", shaken)
+    monkeypatch.setenv("RIGHTTIME_CACHE", str(data / "shaken"))  # one for all methods
+    sides = ["--pool", str(data / "pool.jsonl"), "--target", str(data / "target.jsonl")]
+    assert main(["check", str(out), *sides]) == 0
+    assert f"ok     {HELD[method]}" in capsys.readouterr().out
+    _reversed(out)
+    assert main(["check", str(out), *sides]) == 1, "the last places first is another order, near ties or not"
 
 
 def _reversed(out: Path) -> None:

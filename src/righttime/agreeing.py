@@ -168,8 +168,10 @@ def _counts(at: Sequence[float] | None, loaded: Sequence[Arrangement], names: Se
     counts = []
     for value in at:
         share = isinstance(value, float) and 0 < value <= 1
-        if not share and not (value >= 1 and int(value) == value):
-            raise SettingsError(f"at must hold shares above 0 up to 1.0, or whole counts of rows, got {value}.")
+        if not share and not (1 <= value <= n_pool and int(value) == value):
+            raise SettingsError(
+                f"at must hold shares above 0 up to 1.0, or whole counts up to the pool's {n_pool} rows, got {value}."
+            )
         count = max(1, round(value * n_pool)) if share else int(value)
         if count > len(loaded[shortest]):
             raise SettingsError(

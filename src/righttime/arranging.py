@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from righttime.arrangement import METHODS, Arrangement, Question, arrange_unit_vectors, check_settings, method_named
 from righttime.embedding import DEFAULT_MODEL, Embedder, default_cache, embed_texts, embedder_named, given_sides
 from righttime.embedding.given import PREFIX
+from righttime.embedding.texts import texts_for
 from righttime.errors import EmptyDataError, SettingsError, unknown_name
 from righttime.examples import TEXTS, Example, LeftOut, content_id, text_of
 from righttime.formats import Reading, from_records, read_rows
@@ -84,6 +85,8 @@ class Request:
                 "the embedder must be a name, a folder, or an object with identity, lengths and embed, "
                 f"got {type(self.embedder).__name__}."
             )
+        if self.max_length is not None and self.max_length < 1:
+            raise SettingsError(f"--max-length must be at least 1 token, got {self.max_length}.")
         if self.text not in TEXTS:
             raise unknown_name("text", self.text, TEXTS)
         if self.duplicates not in ("keep", "drop"):
@@ -239,23 +242,28 @@ def arrange_rows(
     if not kept:
         raise EmptyDataError(f"no pool row is left: all {len(dropped)} were left out, the first: {dropped[0].detail}.")
     rows = [read_pool.examples[number] for number in kept]
-    # The budget is checked before hours of embedding, not after.
-    check_settings(request.method, request.question(*_no_vectors(rows, read_target.examples)), len(rows))
+    tasked = dataclasses.replace(
+        request.question(*_no_vectors(rows, read_target.examples)),
+        tasks=[row.task for row in rows],
+        target_tasks=[row.task for row in read_target.examples],
+    )
+    # Budget, parameters and tasks are checked before hours of embedding, not after.
+    check_settings(request.method, tasked, len(rows))
     text, notes = _resolve_text(request, read_target.examples)
     needs = method_named(request.method).needs
     if "vectors" in needs:
         vectors = _vectors(kept, read_pool.examples, read_target.examples, text, request, cache, progress)
     else:
-        vectors = (*_no_vectors(rows, read_target.examples), {})
+        vectors = tasked.pool, tasked.target, {}
     with (
         tqdm(total=len(rows), desc="searching", unit=" rows", disable=not progress, leave=False, delay=2) as bar,
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore", UserWarning)  # told in the notes instead
         question = dataclasses.replace(
-            request.question(vectors[0], vectors[1]),
-            tasks=[row.task for row in rows],
-            target_tasks=[row.task for row in read_target.examples],
+            tasked,
+            pool=vectors[0],
+            target=vectors[1],
             texts=[text_of(row, text) for row in rows] if "texts" in needs else None,
             target_texts=[text_of(row, text) for row in read_target.examples] if "texts" in needs else None,
             progress=bar.update,
@@ -357,10 +365,7 @@ def _vectors(
     embedder = request.embedder
     if isinstance(embedder, str):
         embedder = embedder_named(embedder, max_length=request.max_length, prefix=request.prefix, device=request.device)
-    # An embedder that reads rows in a way of its own (prompt and response apart) says so.
-    own_text = getattr(embedder, "text_of", None)
-    rows = [*(pool[number] for number in kept), *target]
-    texts = [own_text(row) if own_text else text_of(row, text) for row in rows]
+    texts = texts_for(embedder, [*(pool[number] for number in kept), *target], text)
     done = embed_texts(texts, embedder, Path(cache) if cache else default_cache(), progress=progress)
     n = len(kept)
     unit = unit_rows(done.vectors, "vectors")
@@ -368,7 +373,7 @@ def _vectors(
     truncated = done.lengths > done.max_length
     return *sides, {
         **embedder.identity,
-        **({"text": getattr(embedder, "text_name", "the embedder's own")} if own_text else {}),
+        **({"text": getattr(embedder, "text_name", "the embedder's own")} if hasattr(embedder, "text_of") else {}),
         "found_in": getattr(getattr(embedder, "found", None), "found_in", None),
         "embedded_now": done.n_embedded,
         "from_cache": done.n_cached,

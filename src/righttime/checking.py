@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement import Arrangement
-from righttime.arrangement.verify import distances_hold, rounds_hold
+from righttime.arrangement.verify import distances_hold, rounds_hold, turns_hold
 from righttime.arranging import BAD_TARGET, Data, Request, Result, arrange_rows, read_side
 from righttime.errors import SettingsError, StoreError
 from righttime.formats import Reading
@@ -27,6 +27,22 @@ __all__ = ["Finding", "check"]
 
 _CLOSE = 1e-5
 """Vectors embedded in other company may differ by 1e-6; similarities of such vectors agree within this."""
+
+
+def _unshuffled(order: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    ranked = np.empty_like(order)
+    ranked[np.random.default_rng(seed).permutation(len(order))] = order
+    return ranked
+
+
+_BY_DISTANCE: Mapping[str, Callable[[NDArray[np.int64], int], NDArray[np.int64]]] = {
+    "nearest": lambda order, _: order,
+    "farthest": lambda order, _: order,
+    "rds-max": lambda order, _: order,
+    "nearest-reversed": lambda order, _: order[::-1],
+    "nearest-shuffled": _unshuffled,
+}
+"""Methods that rank by distance, and how their order is turned back into the ranking, given the seed."""
 
 
 @dataclass(frozen=True)
@@ -183,15 +199,20 @@ def _again(manifest: Mapping[str, Any], arrangement: Arrangement, result: Result
 
 
 def _order_holds(order: NDArray[np.int64], arrangement: Arrangement, result: Result) -> Finding:
-    """Rounds and distances by the new vectors, within what new vectors may differ by."""
+    """Rounds, turns and distances by the new vectors, within what new vectors may differ by."""
     method, settings = str(arrangement.settings.get("method")), arrangement.settings
-    pool, target = result.vectors
+    vectors = result.vectors
     sign = -1.0 if method.endswith("farthest") else 1.0
     if method in ("tma", "tma-farthest") and not (settings.get("rounds") and settings["rounds"][0]):
-        wrong = rounds_hold(order, arrangement, pool, target, sign, _CLOSE)
+        wrong = rounds_hold(order, arrangement, *vectors, sign, _CLOSE)
         return Finding(f"every round holds within {_CLOSE}", not wrong, wrong)
-    if method in ("nearest", "farthest") and settings.get("distance") in ("wsd", "ad", "md"):
-        wrong = distances_hold(order, arrangement, pool, target, sign, _CLOSE)
+    if method == "rds":
+        wrong = turns_hold(order, arrangement, *vectors, _CLOSE)
+        return Finding(f"every turn holds within {_CLOSE}", not wrong, wrong)
+    distance = "md" if method == "rds-max" else settings.get("distance")
+    if method in _BY_DISTANCE and distance in ("wsd", "ad", "md"):
+        ranked = _BY_DISTANCE[method](order, settings.get("seed", 0))
+        wrong = distances_hold(ranked, *vectors, distance, settings.get("params", {}), sign, _CLOSE)
         return Finding(f"the order by distance holds within {_CLOSE}", not wrong, wrong)
     differing = int((arrangement.order != result.arrangement.order).sum())
     detail = f"{differing:,} of {len(order):,} places differ, perhaps only by near ties" if differing else ""

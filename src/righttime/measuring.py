@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from righttime.arrangement import Arrangement
-from righttime.embedding import default_cache, embed_texts, given_vectors, load_embedder
+from righttime.embedding import default_cache, embed_texts, embedder_named, given_vectors
 from righttime.embedding.given import PREFIX
+from righttime.embedding.texts import texts_for
 from righttime.errors import SettingsError, StoreError, unknown_name
 from righttime.examples import TEXTS, Example, Message, text_of
 from righttime.formats import Reading, read_rows
@@ -131,13 +132,15 @@ def measure_folders(
         given |= {"target_embedder": target_embedder or "", "max_length": "", "prefix": ""}
     settings = _agreed(there, {name: value for name, value in given.items() if value is not None})
     read = _read_target(target, there[0])
+    if settings["text"] not in TEXTS:  # the embedder reads rows in a way of its own, which word bigrams cannot be of
+        settings["text"] = there[0].settings["text_asked"]
     settings["text"], notes = _text(settings["text"], read.examples)
     whole, by_task = {}, {}
     for name, folder in zip(labels([os.fspath(path) for path in folders]), there, strict=True):
         rows = _rows(folder)
         texts = [text_of(row, settings["text"]) for row in rows]
         target_texts = [text_of(row, settings["text"]) for row in read.examples]
-        sides = _vectors(folder, read, texts, target_texts, settings, cache, progress)
+        sides = _vectors(folder, read, rows, settings, cache, progress)
         tasks = [row.task for row in read.examples]
         total = 2 * len(rows) * (1 + per_task)
         with tqdm(desc=f"measuring {name}", total=total, disable=not progress, leave=False, delay=2) as bar:
@@ -230,8 +233,7 @@ def _example(row: Mapping[str, Any], path: str, line: int) -> Example:
 def _vectors(
     folder: _Folder,
     target: Reading,
-    texts: Sequence[str],
-    target_texts: Sequence[str],
+    rows: Sequence[Example],
     settings: Mapping[str, Any],
     cache: Path_ | None,
     progress: bool,
@@ -240,21 +242,22 @@ def _vectors(
     spec = settings["embedder"]
     if spec.startswith(PREFIX):
         pool = given_vectors(spec, "pool", folder.arrangement.n_pool)
-        other = given_vectors(settings["target_embedder"] or spec, "target", len(target_texts))
+        other = given_vectors(settings["target_embedder"] or spec, "target", len(target.examples))
         sides = unit_rows(pool[folder.arrangement.order], "pool vectors"), unit_rows(other, "target vectors")
         if spec == folder.settings["embedder"]:
             _must_be_the_same(folder, target, pool, sides[1])
         return sides
     if settings["target_embedder"]:
         raise SettingsError("--target-embedder is only for given vectors: one model must embed both sides.")
-    model = load_embedder(
+    model = embedder_named(
         spec,
         max_length=settings["max_length"],
         prefix=settings["prefix"] or "",
         device=folder.settings["device"],
     )
-    done = embed_texts([*texts, *target_texts], model, Path(cache) if cache else default_cache(), progress=progress)
-    n = len(texts)
+    texts = texts_for(model, [*rows, *target.examples], settings["text"])
+    done = embed_texts(texts, model, Path(cache) if cache else default_cache(), progress=progress)
+    n = len(rows)
     return unit_rows(done.vectors[:n], "pool vectors"), unit_rows(done.vectors[n:], "target vectors")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from righttime.arrangement import METHODS, Arrangement, Method, method_named
+from righttime.arrangement import METHODS, Arrangement, Method, Param, method_named
 from righttime.errors import RighttimeError, StoreError
 from righttime.examples import Example
 from righttime.results import result_manifest
@@ -189,7 +189,7 @@ def methods(name: str | None = None) -> str:
         [each, entry.does, _needs(entry), entry.cost or "?", ", ".join(entry.params) or "-", entry.source or "?"]
         for each, entry in METHODS.items()
     ]
-    note = "cost: n pool rows, m target rows, d dimensions, g groups. righttime methods --method NAME tells its params."
+    note = "cost: n pool rows, m target rows, d dimensions, b budget, g groups. --method NAME tells a method's params."
     return table(["method", "what it does", "needs", "cost", "params", "source"], rows) + "\n\n" + note
 
 
@@ -209,12 +209,17 @@ def _method(name: str, method: Method) -> str:
         lines.append(f"  options: {', '.join(options)}")
     if not method.params:
         return "\n".join([*lines, "  no parameters of its own"])
-    kinds = {int: "whole number", float: "number", str: "text"}
     rows = [
-        [each, kinds[param.kind], "none" if param.default is None else str(param.default), param.does]
+        [each, _kind(param), "none" if param.default is None else str(param.default), param.does]
         for each, param in method.params.items()
     ]
     return "\n".join([*lines, "", table(["--param", "kind", "default", "what it does"], rows)])
+
+
+def _kind(param: Param) -> str:
+    """What a parameter must be, with its range."""
+    kind = {int: "whole number", float: "number", str: "text"}[param.kind]
+    return param.range if param.choices else f"{kind} {param.range}".strip()
 
 
 def printable(text: str) -> str:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from righttime import arrange_embeddings
-from righttime.arrangement import METHODS, Arrangement, Question, arrange_unit_vectors, diversity
+from righttime.arrangement import METHODS, Arrangement, Question, arrange_unit_vectors, facility
 from righttime.errors import SettingsError
 from righttime.neighbours import BlockSearch
-from righttime.similarity.lattice import exact_sum_terms, on_lattice
+from righttime.similarity.lattice import UNIT, on_lattice
 from strategies import vectors
 from twin import matrix
 
@@ -122,25 +122,28 @@ def test_kcenter_is_within_twice_of_the_best_centers() -> None:
         assert gap[:, order[:k]].min(axis=1).max() <= 2 * best + 1e-6
 
 
-@given(vectors())
-@settings(max_examples=50)
-def test_facility_is_the_plain_greedy(both: Any) -> None:
+@given(vectors(), st.integers(1, 30), st.integers(0, 30), st.integers(1, 30))
+@settings(max_examples=100)
+def test_facility_is_the_plain_greedy(both: Any, block: int, unsettled: int, at_once: int) -> None:
     pool, target = both
-    s = np.maximum(exact_sum_terms(np.array(slow_products(on_lattice(pool)))), 0.0)
+    s = np.maximum(np.rint(np.array(slow_products(on_lattice(pool))) * UNIT) / UNIT, 0.0)
     covered, chosen, gains = np.zeros(len(pool)), [], []
     for _ in range(len(pool)):
         gain = {j: math.fsum(np.maximum(s[:, j] - covered, 0.0).tolist()) for j in range(len(pool)) if j not in chosen}
         chosen.append(min(gain, key=lambda j: (-gain[j], j)))
         gains.append(gain[chosen[-1]])
         covered = np.maximum(covered, s[:, chosen[-1]])
-    found = arranged("facility", pool, target)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("_ROWS", block), ("_COLUMNS", block), ("_UNSETTLED", unsettled), ("_AT_ONCE", at_once)):
+            patch.setattr(facility, name, value)
+        found = arranged("facility", pool, target)
     assert found.order.tolist() == chosen
     assert found.distance is not None
     assert found.distance.tolist() == [-gain for gain in gains]
 
 
 def test_facility_says_how_many_rows_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diversity, "FACILITY_ROWS", 10)
+    monkeypatch.setattr(facility, "FACILITY_ROWS", 10)
     with pytest.raises(SettingsError, match=r"at most 10 pool rows, got 11: .* Hint: kcenter has no such limit"):
         arrange_embeddings(np.ones((11, 2)), np.ones((1, 2)), method="facility")
 
@@ -168,15 +171,25 @@ def test_random_balanced_is_random_within_a_task() -> None:
 @pytest.mark.parametrize(
     ("method", "params", "sentence"),
     [
-        ("kcenter", {"weight": -1}, "weight of kcenter must be 0 or more, got -1.0"),
-        ("kcenter", {"weight": float("nan")}, "weight of kcenter must be 0 or more, got nan"),
-        ("kcenter", {"start": "targt"}, "unknown start 'targt': did you mean 'target'"),
-        ("tsds", {"alpha": 1.5}, "alpha of tsds must lie between 0 and 1, got 1.5"),
-        ("tsds", {"c": 0}, "c and sigma of tsds must be positive"),
-        ("tsds", {"max_k": 0}, "max_k of tsds must be at least 1, got 0"),
+        ("kcenter", {"weight": -1}, "'weight' of 'kcenter' must be a finite number from 0 up, got -1.0"),
+        ("kcenter", {"weight": float("nan")}, "'weight' of 'kcenter' must be a finite number, got nan"),
+        ("kcenter", {"start": "targt"}, "unknown start of 'kcenter' 'targt': did you mean 'target'"),
+        ("kcenter", {"weight": None}, "'weight' of 'kcenter' must be a finite number, got None"),
+        ("tsds", {"alpha": 1.5}, "'alpha' of 'tsds' must be a finite number from 0 to 1, got 1.5"),
+        ("tsds", {"c": 0}, "'c' of 'tsds' must be a finite number above 0, got 0.0"),
+        ("tsds", {"sigma": -0.1}, "'sigma' of 'tsds' must be a finite number from 0 up, got -0.1"),
+        ("tsds", {"max_k": "0"}, "'max_k' of 'tsds' must be a whole number from 1 up, got 0"),
         ("tsds-uniform", {"sigma": 1}, "unknown parameter of 'tsds-uniform' 'sigma'"),
-        ("dsir", {"buckets": 0}, "buckets and ngrams of dsir must be at least 1, got 0 and 2"),
-        ("dsir", {"draw": "tops"}, "unknown draw 'tops': did you mean 'top'"),
+        ("dsir", {"buckets": 0}, "'buckets' of 'dsir' must be a whole number from 1 to 100,000,000, got 0"),
+        ("dsir", {"ngrams": np.float32(1.5)}, "'ngrams' of 'dsir' must be a whole number, got "),
+        ("dsir", {"ngrams": 1.5}, "'ngrams' of 'dsir' must be a whole number, got 1.5"),
+        ("dsir", {"draw": "tops"}, "unknown draw of 'dsir' 'tops': did you mean 'top'"),
+        ("polar", {"k": "three"}, "'k' of 'polar' must be a whole number, got 'three'"),
+        ("uniform", {"k": 0}, "'k' of 'uniform' must be a whole number from 1 up, got 0"),
+        ("granular", {"groups": -1}, "'groups' of 'granular' must be a whole number from 0 up, got -1"),
+        ("nearest", {"w_avg": "much"}, "'w_avg' of 'nearest' must be a finite number, got 'much'"),
+        ("farthest", {"w_min": "inf"}, "'w_min' of 'farthest' must be a finite number, got 'inf'"),
+        ("tma", {"k": 1}, "method 'tma' has no parameters of its own, got 'k'"),
     ],
 )
 def test_bad_parameters_get_their_sentence(method: str, params: dict[str, Any], sentence: str) -> None:
@@ -194,8 +207,9 @@ def test_block_size_changes_nothing(method: str, monkeypatch: pytest.MonkeyPatch
         "target_vectors": rng.normal(size=(7, 6)),
     }
     whole = arrange_embeddings(**both, method=method).to_table()
-    for module in ("diversity", "transport"):
-        monkeypatch.setattr(f"righttime.arrangement.{module}._BLOCK_ELEMENTS", 160)
+    monkeypatch.setattr("righttime.arrangement.transport._BLOCK_ELEMENTS", 160)
+    for name, value in (("_ROWS", 7), ("_COLUMNS", 5), ("_UNSETTLED", 11), ("_AT_ONCE", 3)):
+        monkeypatch.setattr(facility, name, value)
     assert arrange_embeddings(**both, method=method, block_rows=3).to_table().equals(whole)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from righttime import arrange_embeddings, builtin_rows
 from righttime.similarity import unit_rows
-from righttime.similarity.lattice import exact_sum_terms, on_lattice
+from righttime.similarity.lattice import UNIT, on_lattice
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +79,7 @@ def test_facility_equals_apricot(tmp_path: Path) -> None:
     centers: NDArray[Any] = rng.normal(size=(12, 16))
     pool = unit_rows(centers[rng.integers(0, 12, size=600)] + 0.7 * rng.normal(size=(600, 16)))
     lattice = on_lattice(pool)
-    np.save(tmp_path / "s.npy", np.maximum(exact_sum_terms(lattice @ lattice.T), 0.0))
+    np.save(tmp_path / "s.npy", np.maximum(np.rint(lattice @ lattice.T * UNIT) / UNIT, 0.0))
     arguments = (str(tmp_path / "s.npy"), str(tmp_path / "out.npz"), "200")
     packages = ["apricot-select==0.6.1", "scikit-learn"]
     run_in_own_environment(tmp_path / "env", packages, APRICOT, *arguments)

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 import righttime
+from righttime import read_rows
 from righttime.embedding import GradientEmbedder, HiddenStateEmbedder, embed_texts, embedder_named
 from righttime.embedding.gradients import ADAPTED, SEPARATOR
 from righttime.embedding.models import find_model
+from righttime.embedding.texts import texts_for
 from righttime.errors import EmbeddingError, SettingsError
+from righttime.similarity import unit_rows
 
 TEXTS = ["What is the capital of France? Paris", "x", "Sort: pear, fig, and a long list of other fruit. " * 5, "a b c"]
 ROWS = [("2 + 2?", "4"), ("Name three fruits, the best you know.", "pear, fig, plum"), ("Say hello " * 9, "hello")]
@@ -154,6 +157,27 @@ def test_arranging_by_hidden_states(tiny: Path, tmp_path: Path) -> None:
     assert sorted(found.order.tolist()) == list(range(len(rows)))
 
 
+@pytest.mark.parametrize("kind", ["lm", "gradients"])
+def test_what_a_causal_model_arranged_is_measured_by_its_vectors(tiny: Path, tmp_path: Path, kind: str) -> None:
+    from righttime.measuring import measure_folders
+    from righttime.similarity import measure
+
+    rows = {"pool": righttime.builtin_rows("pool", rows_per_family=1)[:9]}
+    rows["target"] = righttime.builtin_rows("target", rows_per_family=1)
+    for side, some in rows.items():
+        (tmp_path / f"{side}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in some))
+    sides = tmp_path / "pool.jsonl", tmp_path / "target.jsonl"
+    cache, embedder = tmp_path / "cache", embedder_named(f"{kind}:{tiny}", device="cpu")
+    found = righttime.arrange(*sides, embedder=f"{kind}:{tiny}", device="cpu", out=tmp_path / "out", cache=cache)
+    curves = measure_folders([tmp_path / "out"], sides[1], every=4, cache=cache).whole["out"]
+    texts = [texts_for(embedder, read_rows([side], role="pool").examples, "prompt+response") for side in sides]
+    vectors = [unit_rows(embedder.embed(some)) for some in texts]
+    want = measure(vectors[0][found.order], vectors[1], every=4).columns
+    for name, column in want.items():
+        assert np.allclose(curves.columns[name], column, atol=1e-5), name
+    assert np.isfinite(curves.columns["kl"]).all()
+
+
 def test_dsir_embeds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: Any, **settings: Any) -> None:
         raise AssertionError("no vectors are needed")
@@ -173,3 +197,7 @@ def test_errors_name_the_model(tiny: Path, tmp_path: Path) -> None:
         embedder_named(f"gradients:{tiny}", prefix="q")
     with pytest.raises(EmbeddingError, match="prompt and response apart"):
         embedder_named(f"gradients:{tiny}").embed(["no separator"])
+    with pytest.raises(EmbeddingError, match="keep at least one of the 128 tokens that are read, but '' keeps none"):
+        embedder_named(f"gradients:{tiny}").embed([f"a{SEPARATOR}b", f"a{SEPARATOR}"])
+    with pytest.raises(EmbeddingError, match="keep at least one of the 1 tokens that are read, but 'b' keeps none"):
+        embedder_named(f"gradients:{tiny}", max_length=1).embed([f"a{SEPARATOR}b"])

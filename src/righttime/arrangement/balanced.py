@@ -30,5 +30,6 @@ METHODS = {
         "equal mixing, Raffel et al., JMLR 2020",
         frozenset({"tasks"}),
         "n",
+        check=rows_by_task,
     )
 }

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from righttime.arrangement.by_round import PAPER
 from righttime.arrangement.question import Method, Param, Picked, Question
-from righttime.similarity import Distance, target_distance
+from righttime.similarity import Distance, check_distance, target_distance
 
-__all__ = ["METHODS", "WEIGHTS", "distance_of", "in_order", "remarks"]
+__all__ = ["METHODS", "WEIGHTS", "check_distance_of", "distance_of", "in_order", "remarks"]
 
 WEIGHTS: Mapping[str, Param] = {
     "w_avg": Param(float, None, "wsd: the weight of AD; default: mean(MD)/mean(AD) of the pool, guarded"),
@@ -41,6 +41,21 @@ def distance_of(question: Question, rows: NDArray[np.float32], similarity: NDArr
         w_avg=question.params.get("w_avg"),
         w_min=question.params.get("w_min"),
     )
+
+
+def check_distance_of(question: Question, n_rows: int | None = None) -> None:
+    """Refuse a distance that cannot be computed of so many rows, or weights that it ignores.
+
+    Args:
+        question: The settings; its vectors are not looked at.
+        n_rows: How many rows of vectors will be asked about; None: the pool's.
+
+    Raises:
+        SettingsError: Says what must hold and what was got.
+    """
+    n_rows = len(question.pool) if n_rows is None else n_rows
+    weighted = any(question.params.get(name) is not None for name in WEIGHTS)
+    check_distance(question.distance, n_rows, len(question.target), weighted=weighted)
 
 
 def remarks(distance: Distance) -> dict[str, Any]:
@@ -73,7 +88,7 @@ def _shuffled(question: Question) -> Picked:
 
 
 def _method(order: Callable[[Question], Picked], does: str, nested: bool = True) -> Method:
-    return Method(order, does, PAPER, frozenset({"vectors", "distance"}), "n·m·d", WEIGHTS, nested)
+    return Method(order, does, PAPER, frozenset({"vectors", "distance"}), "n·m·d", WEIGHTS, nested, check_distance_of)
 
 
 METHODS = {

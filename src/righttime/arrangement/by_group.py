@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.arrangement.by_distance import WEIGHTS, distance_of, remarks
+from righttime.arrangement.by_distance import WEIGHTS, check_distance_of, distance_of, remarks
 from righttime.arrangement.by_round import PAPER
 from righttime.arrangement.by_task import rows_by_task
 from righttime.arrangement.question import Method, Param, Picked, Question
@@ -25,14 +25,20 @@ def _granular(question: Question) -> Picked:
     groups = question.params.get("groups") or None
     if groups is None:
         return _by_group(question, rows_by_task(question))
-    if not 1 <= groups <= len(question.pool):
+    if groups == len(question.pool):
+        return _by_group(question, list(np.arange(groups, dtype=np.int64)[:, None]))
+    return _by_group(question, k_means(question.pool, groups, question.seed))
+
+
+def _check(question: Question) -> None:
+    """Groups that there can be, tasks where they are the groups, and a distance that can be computed."""
+    groups = question.params.get("groups") or len(rows_by_task(question))
+    if groups > len(question.pool):
         raise SettingsError(
             f"groups must be from 1 to the pool's {len(question.pool)} rows, got {groups}. "
             "Hint: 0 takes the given tasks; as many groups as rows is the order of nearest."
         )
-    if groups == len(question.pool):
-        return _by_group(question, list(np.arange(groups, dtype=np.int64)[:, None]))
-    return _by_group(question, k_means(question.pool, groups, question.seed))
+    check_distance_of(question, groups)
 
 
 def _by_group(question: Question, groups: list[NDArray[np.int64]]) -> Picked:
@@ -94,7 +100,9 @@ def k_means(vectors: NDArray[np.float32], k: int, seed: int) -> list[NDArray[np.
 
 
 _NEEDS = frozenset({"vectors", "distance", "tasks"})
-_GROUPS = Param(int, None, "k-means clusters, from 1 to the pool's rows (= nearest); 0 or none: the given tasks")
+_GROUPS = Param(
+    int, None, "k-means clusters, from 1 to the pool's rows (= nearest); 0 or none: the given tasks", least=0
+)
 
 METHODS = {
     "granular": Method(
@@ -104,8 +112,15 @@ METHODS = {
         _NEEDS,
         "n·m·d + 300·n·g·d",
         {"groups": _GROUPS, **WEIGHTS},
+        check=_check,
     ),
     "coarse": Method(
-        _granular, "whole tasks by the distance of their mean, shuffled inside", PAPER, _NEEDS, "n·m·d", WEIGHTS
+        _granular,
+        "whole tasks by the distance of their mean, shuffled inside",
+        PAPER,
+        _NEEDS,
+        "n·m·d",
+        WEIGHTS,
+        check=_check,
     ),
 }

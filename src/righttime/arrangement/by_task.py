@@ -46,6 +46,8 @@ _TASKS = frozenset({"tasks"})
 
 METHODS = {
     "random": Method(_random, "a seeded shuffle", PAPER, cost="n"),
-    "cluster": Method(_cluster, "all rows of a task together, tasks by first appearance", PAPER, _TASKS, "n"),
-    "round-robin": Method(_round_robin, "one row of each task in turn", PAPER, _TASKS, "n"),
+    "cluster": Method(
+        _cluster, "all rows of a task together, tasks by first appearance", PAPER, _TASKS, "n", check=rows_by_task
+    ),
+    "round-robin": Method(_round_robin, "one row of each task in turn", PAPER, _TASKS, "n", check=rows_by_task),
 }

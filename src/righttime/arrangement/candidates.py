@@ -64,6 +64,11 @@ class CandidateLists:
             exactly = True
         return self._chosen[everyone], self._similarity[everyone]
 
+    def choose_one(self, who: int) -> tuple[int, np.float32]:
+        """The nearest living row of one target row, and its similarity; there must be a living row."""
+        rows, similarity = self.choose(np.array([who]))
+        return int(rows[0]), similarity[0]
+
     def take(self, rows: NDArray[np.int64]) -> None:
         """Take rows, each of them living and named once, out of the pool."""
         self.taken[rows] = True

@@ -1,35 +1,38 @@
-"""Rows that cover the pool: k-center by farthest-first, facility location by lazy greedy.
+"""k-center by farthest-first: rows that leave no pool row far from all of them.
 
-k-center: Gonzalez 1985; as a way to choose training data, Sener and Savarese, ICLR 2018. Facility location: Minoux 1978
-for the lazy greedy; as a way to choose training data, Wei, Iyer and Bilmes, ICML 2015. Similarities between pool rows
-are those of `righttime.similarity.lattice`, so that no block size or thread count can change a choice.
+Gonzalez 1985; as a way to choose training data, Sener and Savarese, ICLR 2018. Similarities between pool rows are those
+of `righttime.similarity.lattice`, so that no block size or thread count can change a choice.
 """
 
 from __future__ import annotations
-
-import heapq
 
 import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement.question import Method, Param, Picked, Question
-from righttime.errors import SettingsError, unknown_name
 from righttime.similarity import average_distance
-from righttime.similarity.lattice import exact_sum_terms, on_lattice
+from righttime.similarity.lattice import on_lattice
 
-__all__ = ["FACILITY_ROWS", "METHODS"]
-
-FACILITY_ROWS = 50_000
-"""The largest pool that facility location takes: its first pass looks at every pair of pool rows."""
-
-_BLOCK_ELEMENTS = 1 << 22  # 32 MiB of float64 products at a time
-_AT_ONCE = 16  # stale gains computed together
+__all__ = ["METHODS", "described", "tell"]
 
 
-def _answer(question: Question, order: NDArray[np.int64], value: NDArray[np.float64]) -> Picked:
-    """These methods ask no target row for its choice; the most similar one says how near a row is all the same."""
+def described(question: Question, order: NDArray[np.int64], value: NDArray[np.float64]) -> Picked:
+    """An order whose rows no target row asked for; the most similar target row says how near each is all the same.
+
+    Args:
+        question: The question that was answered.
+        order: int64, shape (n,): pool rows.
+        value: float64, shape (n,): what they were ranked by, smaller first.
+    """
     nearest, similarity = question.search.nearest(question.pool[order], question.target)
     return Picked(order, None, nearest, similarity, value)
+
+
+def tell(question: Question, step: int, steps: int) -> None:
+    """Report one of `steps` equal steps, counted from 0, as its share of the pool's rows."""
+    if question.progress is not None:
+        n = len(question.pool)
+        question.progress(n * (step + 1) // steps - n * step // steps)
 
 
 def _kcenter(question: Question) -> Picked:
@@ -52,15 +55,12 @@ def _kcenter(question: Question) -> Picked:
         score[taken] = -np.inf
         order[place] = score.argmax()
         value[place] = 0.0 - score[order[place]]
-        if question.progress is not None:
-            question.progress(1)
-    return _answer(question, order, value)
+        tell(question, place, n)
+    return described(question, order, value)
 
 
 def _target_factor(question: Question) -> NDArray[np.float64]:
     weight = question.params["weight"]
-    if not 0 <= weight < np.inf:
-        raise SettingsError(f"weight of kcenter must be 0 or more, got {weight}.")
     if weight == 0:
         return np.ones(len(question.pool))
     similarity = question.search.nearest(question.pool, question.target)[1].astype(np.float64)
@@ -68,76 +68,26 @@ def _target_factor(question: Question) -> NDArray[np.float64]:
 
 
 def _first_center(question: Question) -> int:
-    start = question.params["start"]
-    if start == "target":
-        return int(average_distance(question.pool, question.target).argmin())
-    if start == "random":
+    if question.params["start"] == "random":
         return int(np.random.default_rng(question.seed).integers(len(question.pool)))
-    raise unknown_name("start", start, ("target", "random"))
+    return int(average_distance(question.pool, question.target).argmin())
 
-
-def _facility(question: Question) -> Picked:
-    """Lazy greedy for f(S) = Σ_i max_{j∈S} max(0, cos(i, j)) over all pool rows i; equal gains by lower pool row.
-
-    A gain only shrinks as rows are taken (f is submodular), so an old gain bounds the new one: the row on top of the
-    heap is taken when its gain, computed anew, still is on top.
-    """
-    n_pool = len(question.pool)
-    if n_pool > FACILITY_ROWS:
-        raise SettingsError(
-            f"facility takes at most {FACILITY_ROWS:,} pool rows, got {n_pool:,}: it looks at every pair of them. "
-            "Hint: kcenter has no such limit; or arrange a part of the pool, chosen by another method."
-        )
-    rows, covered = on_lattice(question.pool), np.zeros(n_pool)
-    heap = [(-gain, row) for row, gain in enumerate(_first_gains(rows, question))]
-    heapq.heapify(heap)
-    fresh: set[int] = set(range(n_pool))
-    order, value = np.empty(question.wanted, dtype=np.int64), np.empty(question.wanted, dtype=np.float64)
-    for place in range(question.wanted):
-        while heap[0][1] not in fresh:
-            stale = [heapq.heappop(heap)[1]]
-            while heap and len(stale) < _AT_ONCE and heap[0][1] not in fresh:
-                stale.append(heapq.heappop(heap)[1])
-            gains = np.maximum(exact_sum_terms(rows @ rows[stale].T) - covered[:, None], 0.0).sum(axis=0)
-            for row, gain in zip(stale, gains.tolist(), strict=True):
-                heapq.heappush(heap, (-gain, row))
-            fresh.update(stale)
-        value[place], order[place] = heapq.heappop(heap)
-        np.maximum(covered, exact_sum_terms(rows @ rows[order[place]]), out=covered)
-        fresh = set()
-    return _answer(question, order, value)
-
-
-def _first_gains(rows: NDArray[np.float64], question: Question) -> list[float]:
-    out: list[float] = []
-    step = max(1, _BLOCK_ELEMENTS // len(rows))
-    for start in range(0, len(rows), step):
-        block = rows[start : start + step]
-        out += np.maximum(exact_sum_terms(block @ rows.T), 0.0).sum(axis=1).tolist()
-        if question.progress is not None:
-            question.progress(len(block))
-    return out
-
-
-_NEEDS = frozenset({"vectors"})
 
 METHODS = {
     "kcenter": Method(
         _kcenter,
         "farthest from all rows taken so far, from the row nearest to the target's mean on",
         "Sener and Savarese 2018",
-        _NEEDS,
+        frozenset({"vectors"}),
         "n·b·d + b·m·d",
         {
-            "start": Param(str, "target", "the first row: target, the nearest to the target's mean, or random"),
-            "weight": Param(float, 0.0, "how much similarity to the target weighs; 0 is plain k-center"),
+            "start": Param(
+                str,
+                "target",
+                "the first row: target, the nearest to the target's mean, or random",
+                choices=("target", "random"),
+            ),
+            "weight": Param(float, 0.0, "how much similarity to the target weighs; 0 is plain k-center", least=0),
         },
-    ),
-    "facility": Method(
-        _facility,
-        "adds most to how well the pool is covered",
-        "Wei, Iyer and Bilmes 2015",
-        _NEEDS,
-        "n²·d + n·d per gain; at most 50,000 rows",
     ),
 }

@@ -129,7 +129,8 @@ def check_settings(method: str, question: Question, n_pool: int | None = None) -
     Args:
         method: The method's name.
         question: The settings to check; its vectors are not looked at.
-        n_pool: The pool's size, where it is known already.
+        n_pool: The pool's size, where it is known already; then the question's tasks and the number of its vectors
+            are checked too.
 
     Returns:
         The question with plain integers, and with all parameters of the method resolved.
@@ -153,7 +154,11 @@ def check_settings(method: str, question: Question, n_pool: int | None = None) -
             f"budget must be at most the pool's {n_pool} rows, got {budget}. Hint: leave it out to take all."
         )
     rounds = None if question.rounds is None else _window(method, question.rounds)
-    return dataclasses.replace(question, budget=budget, seed=seed, rounds=rounds, params=params)
+    checked = dataclasses.replace(question, budget=budget, seed=seed, rounds=rounds, params=params)
+    check = method_named(method).check
+    if n_pool is not None and check is not None:
+        check(checked)
+    return checked
 
 
 def _whole(name: str, value: Any) -> int:
@@ -183,11 +188,9 @@ def _cut(found: Picked, method: str, question: Question) -> Arrangement:
     """Cut to the budget, which is exact, and record how the order came about."""
     n = len(found.order) if question.budget is None else question.budget
     if n > len(found.order):
-        chosen, hint = f"that {method!r} chooses", "change its parameters"
-        if question.rounds is not None:
-            chosen, hint = "of the chosen rounds", "widen the window of rounds"
         raise SettingsError(
-            f"budget must be at most the {len(found.order)} rows {chosen}, got {n}. Hint: {hint} or lower the budget."
+            f"budget must be at most the {len(found.order)} rows of the chosen rounds, got {n}. "
+            "Hint: widen the window of rounds or lower the budget."
         )
     needs = METHODS[method].needs
     settings: dict[str, Any] = {"method": method, "budget": question.budget, "seed": question.seed}

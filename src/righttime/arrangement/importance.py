@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement.question import Method, Param, Picked, Question
-from righttime.errors import SettingsError, unknown_name
+from righttime.errors import SettingsError
 
 __all__ = ["METHODS", "hashed_ngrams", "log_weights"]
 
@@ -88,15 +88,13 @@ def log_weights(question: Question) -> NDArray[np.float64]:
     beyond its n-grams, nor on the machine.
 
     Raises:
-        SettingsError: If there are no texts, or a parameter is out of range.
+        SettingsError: If there are no texts.
     """
     if question.texts is None or question.target_texts is None:
         raise SettingsError(
             "dsir needs the text of every pool row and target row, got none. Hint: texts=, target_texts=."
         )
     n_buckets, ngrams = question.params["buckets"], question.params["ngrams"]
-    if n_buckets < 1 or ngrams < 1:
-        raise SettingsError(f"buckets and ngrams of dsir must be at least 1, got {n_buckets} and {ngrams}.")
     pool = _bags(question.texts, n_buckets, ngrams, question)
     target = _bags(question.target_texts, n_buckets, ngrams, question)
     ratio = np.log(target.shares(n_buckets) + _SMOOTHING) - np.log(pool.shares(n_buckets) + _SMOOTHING)
@@ -106,8 +104,6 @@ def log_weights(question: Question) -> NDArray[np.float64]:
 
 def _dsir(question: Question) -> Picked:
     """Gumbel top-k: the k largest of log weight + Gumbel noise are k draws without replacement, in the order drawn."""
-    if question.params["draw"] not in ("sample", "top"):
-        raise unknown_name("draw", question.params["draw"], ("sample", "top"))
     score = log_weights(question)
     if question.params["draw"] == "sample":
         score = score + np.random.default_rng(question.seed).gumbel(size=len(score))
@@ -123,9 +119,9 @@ METHODS = {
         frozenset({"texts"}),
         "words of both sides",
         {
-            "buckets": Param(int, 10_000, "buckets that n-grams are hashed into"),
-            "ngrams": Param(int, 2, "the longest n-gram counted, in words"),
-            "draw": Param(str, "sample", "sample by the seed, or top: the largest weights"),
+            "buckets": Param(int, 10_000, "buckets that n-grams are hashed into", least=1, most=10**8),
+            "ngrams": Param(int, 2, "the longest n-gram counted, in words", least=1),
+            "draw": Param(str, "sample", "sample by the seed, or top: the largest weights", choices=("sample", "top")),
         },
     )
 }

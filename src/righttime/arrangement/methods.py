@@ -13,6 +13,7 @@ from righttime.arrangement import (
     by_round,
     by_task,
     diversity,
+    facility,
     importance,
     influence,
     mixture,
@@ -38,6 +39,7 @@ METHODS: Mapping[str, Method] = {
     **importance.METHODS,
     **transport.METHODS,
     **diversity.METHODS,
+    **facility.METHODS,
     **influence.METHODS,
 }
 
@@ -57,7 +59,7 @@ def resolved_params(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """A method's own parameters: those given, read as what they are, and the defaults of the others.
 
     Raises:
-        SettingsError: If a name is not one of the method's, or a value cannot be read as what it must be.
+        SettingsError: If a name is not one of the method's, or a value is not what it must be or is out of range.
     """
     known = method_named(method).params
     values: dict[str, Any] = {name: param.default for name, param in known.items()}
@@ -66,9 +68,5 @@ def resolved_params(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
             if not known:
                 raise SettingsError(f"method {method!r} has no parameters of its own, got {name!r}.")
             raise unknown_name(f"parameter of {method!r}", name, known)
-        try:
-            values[name] = None if value is None else known[name].kind(value)
-        except (TypeError, ValueError):
-            kind = {int: "a whole number", float: "a number", str: "text"}[known[name].kind]
-            raise SettingsError(f"parameter {name!r} of {method!r} must be {kind}, got {value!r}.") from None
+        values[name] = known[name].read(name, method, value)
     return values

@@ -84,7 +84,7 @@ def turns(shares: list[Fraction]) -> Iterator[int]:
 def _mixture(question: Question) -> Picked:
     """In each turn a task picks the nearest pool row still there to any of its target rows."""
     members = _rows_by_target_task(question)
-    shares = read_shares(question.params.get("shares"), list(members))
+    shares = read_shares(question.params["shares"], list(members))
     target_rows = list(members.values())
     n = question.wanted
     lists = CandidateLists(question.pool, question.target, n, question.search)
@@ -98,6 +98,11 @@ def _mixture(question: Question) -> Picked:
         lists.take(rows[best : best + 1])
     resolved = {"shares": {task: float(share) for task, share in zip(members, shares, strict=True)}}
     return Picked(order, None, picked_by, similarity, 0.0 - similarity.astype(np.float64), resolved)
+
+
+def _check(question: Question) -> None:
+    """Tasks of all target rows, and shares of those tasks."""
+    read_shares(question.params["shares"], list(_rows_by_target_task(question)))
 
 
 def _rows_by_target_task(question: Question) -> dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]:
@@ -122,5 +127,6 @@ METHODS = {
         frozenset({"vectors", "target_tasks"}),
         "n·m·d",
         {"shares": Param(str, None, "of target tasks: taskA=0.5,taskB=0.5; tasks not named get none; default: equal")},
+        check=_check,
     ),
 }

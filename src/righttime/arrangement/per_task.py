@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.arrangement.by_distance import WEIGHTS, distance_of, remarks
+from righttime.arrangement.by_distance import WEIGHTS, check_distance_of, distance_of, remarks
 from righttime.arrangement.by_round import PAPER
 from righttime.arrangement.by_task import rows_by_task
 from righttime.arrangement.question import Method, Param, Picked, Question
@@ -31,8 +31,6 @@ def _uniform(n: int, k: int) -> NDArray[np.int64]:
 def _per_task(question: Question, ranks: Ranks) -> Picked:
     """Rank each task's rows by distance, keep k of them, and order the union by a distance recomputed on it."""
     k = question.params["k"]
-    if k is None or k < 1:
-        raise SettingsError(f"k must be at least 1 row of each task, got {k}.")
     tasks = rows_by_task(question)
     nearest, similarity = question.search.nearest(question.pool, question.target)
     value = distance_of(question, question.pool, similarity).values
@@ -47,8 +45,20 @@ def _per_task(question: Question, ranks: Ranks) -> Picked:
     return Picked(order, None, nearest[order], similarity[order], distance.values[place], remarks(distance))
 
 
+def _check(question: Question) -> None:
+    """Tasks, a distance that can be computed, and a budget that k rows of each task can fill."""
+    check_distance_of(question)
+    k = question.params["k"]
+    kept = sum(min(len(rows), k) for rows in rows_by_task(question))
+    if question.budget is not None and question.budget > kept:
+        raise SettingsError(
+            f"budget must be at most {kept}, which is k={k} rows of each task, got {question.budget}. "
+            "Hint: raise k or lower the budget."
+        )
+
+
 _NEEDS = frozenset({"vectors", "distance", "tasks"})
-_PARAMS = {"k": Param(int, 10, "rows to keep of each task; tasks of fewer are kept whole"), **WEIGHTS}
+_PARAMS = {"k": Param(int, 10, "rows to keep of each task; tasks of fewer are kept whole", least=1), **WEIGHTS}
 
 METHODS = {
     "polar": Method(
@@ -58,6 +68,7 @@ METHODS = {
         _NEEDS,
         "n·m·d",
         _PARAMS,
+        check=_check,
     ),
     "uniform": Method(
         lambda q: _per_task(q, _uniform),
@@ -66,5 +77,6 @@ METHODS = {
         _NEEDS,
         "n·m·d",
         _PARAMS,
+        check=_check,
     ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from righttime.errors import SettingsError, unknown_name
 from righttime.neighbours import BlockSearch, Progress, Search
 
 __all__ = ["Method", "Param", "Picked", "Question"]
@@ -85,11 +87,71 @@ class Param:
         kind: ``int``, ``float`` or ``str``: what the value is read as.
         default: Its value where none is given; None means that the method chooses.
         does: What it does, in a few words.
+        least: The smallest value there may be; numbers must be finite in any case.
+        above: All values must be larger than this.
+        most: The largest value there may be.
+        choices: The names there are; none: any text.
     """
 
-    kind: type
+    kind: type[int] | type[float] | type[str]
     default: int | float | str | None
     does: str
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def read(self, name: str, method: str, value: Any) -> int | float | str | None:
+        """A given value as what it must be; None where the method is to choose.
+
+        Args:
+            name: What the parameter is called, and
+            method: whose it is, for the error.
+            value: Text from the command line, or a value.
+
+        Raises:
+            SettingsError: If it cannot be read as its kind, is out of range, or names something unknown.
+
+        Example:
+            >>> Param(float, 0.5, "how much", least=0, most=1).read("alpha", "tsds", "0.25")
+            0.25
+        """
+        if value is None and self.default is None:
+            return None
+        kind = {int: "a whole number", float: "a finite number", str: "text"}[self.kind]
+        try:
+            read: int | float | str = self.kind(value)
+            if value is None or (isinstance(read, float) and not math.isfinite(read)):
+                raise ValueError
+            if isinstance(read, int) and not isinstance(value, str) and read != value:
+                raise ValueError  # not 2 rows where 2.5 were asked for
+        except (TypeError, ValueError, OverflowError):
+            raise SettingsError(f"parameter {name!r} of {method!r} must be {kind}, got {value!r}.") from None
+        if self.choices and read not in self.choices:
+            raise unknown_name(f"{name} of {method!r}", str(read), self.choices)
+        if not isinstance(read, str) and not self._in_range(read):
+            raise SettingsError(f"parameter {name!r} of {method!r} must be {kind} {self.range}, got {read}.")
+        return read
+
+    def _in_range(self, value: float) -> bool:
+        least, above, most = self.least, self.above, self.most
+        return not (
+            (least is not None and value < least)
+            or (above is not None and value <= above)
+            or (most is not None and value > most)
+        )
+
+    @property
+    def range(self) -> str:
+        """The values there may be, in words; empty where there is no bound."""
+        if self.choices:
+            return " or ".join(self.choices)
+        words = [f"above {self.above:,}"] if self.above is not None else []
+        if self.least is not None:
+            words.append(f"from {self.least:,}" + ("" if self.most is not None else " up"))
+        if self.most is not None:
+            words.append(f"to {self.most:,}")
+        return " ".join(words)
 
 
 @dataclass(frozen=True)
@@ -104,6 +166,7 @@ class Method:
         cost: Time in n pool rows, m target rows, d dimensions and b budget, in a few words.
         params: Its own parameters by name.
         nested: Whether a smaller budget always gives the first rows of a larger one.
+        check: Refuses a question whose parameters, tasks or size the method cannot answer, before there are vectors.
     """
 
     order: Callable[[Question], Picked]
@@ -113,3 +176,4 @@ class Method:
     cost: str = ""
     params: Mapping[str, Param] = field(default_factory=dict)
     nested: bool = True
+    check: Callable[[Question], object] | None = None

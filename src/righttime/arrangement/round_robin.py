@@ -25,7 +25,7 @@ def _in_turn(question: Question) -> Picked:
     lists = CandidateLists(question.pool, question.target, n, question.search)
     order, similarity = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.float32)
     for turn in range(n):
-        order[turn], similarity[turn] = (found[0] for found in lists.choose(np.array([turn % m])))
+        order[turn], similarity[turn] = lists.choose_one(turn % m)
         lists.take(order[turn : turn + 1])
     picked_by = np.arange(n, dtype=np.int64) % m
     return Picked(order, None, picked_by, similarity, 0.0 - similarity.astype(np.float64))

@@ -11,14 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement.question import Method, Param, Picked, Question
-from righttime.errors import SettingsError
 from righttime.neighbours import top_k
-from righttime.similarity.lattice import on_lattice
+from righttime.similarity.lattice import UNIT, on_lattice
 
 __all__ = ["METHODS", "kernel_density", "level", "spread"]
 
 _BLOCK_ELEMENTS = 1 << 22  # 32 MiB of float64 products at a time
-_UNIT = 2.0**32  # kernels are summed as whole multiples of 2⁻³², so in any order
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ def kernel_density(vectors: NDArray[np.float32], sigma: float) -> NDArray[np.flo
     step = max(1, _BLOCK_ELEMENTS // len(rows))
     for start in range(0, len(rows), step):
         kernel = 1.0 - (2.0 - 2.0 * (rows[start : start + step] @ rows.T)) / sigma**2
-        out[start : start + step] = np.rint(np.maximum(kernel, 0.0) * _UNIT).astype(np.int64).sum(axis=1) / _UNIT
+        out[start : start + step] = np.rint(np.maximum(kernel, 0.0) * UNIT).astype(np.int64).sum(axis=1) / UNIT
     # A row's own kernel is 1; a unit vector off by a rounding must not make it less.
     return np.maximum(out, 1.0)
 
@@ -113,23 +111,12 @@ def _mass(question: Question, sigma: float) -> _Mass:
     return _Mass(found.rows, found.similarity, spread(weight, level(distance, weight, params["alpha"], params["c"])))
 
 
-def _check(question: Question, sigma: float) -> None:
-    params = question.params
-    if not 0.0 <= params["alpha"] <= 1.0:
-        raise SettingsError(f"alpha of tsds must lie between 0 and 1, got {params['alpha']}.")
-    if not params["c"] > 0 or not sigma >= 0:
-        raise SettingsError(f"c and sigma of tsds must be positive, got {params['c']} and {sigma}.")
-    if params["max_k"] is not None and params["max_k"] < 1:
-        raise SettingsError(f"max_k of tsds must be at least 1, got {params['max_k']}.")
-
-
 def _tsds(question: Question, sigma: float) -> Picked:
     """Rows with mass, drawn without replacement by it (Gumbel top-k); then the others, most similar first.
 
     The paper draws with replacement, which repeats rows. Rows without mass are there only so that any budget can be
     met; their distance is infinite.
     """
-    _check(question, sigma)
     mass, n = _mass(question, sigma), len(question.pool)
     probability = np.bincount(mass.rows.ravel(), weights=mass.share.ravel(), minlength=n) / len(question.target)
     noise = np.random.default_rng(question.seed).gumbel(size=n)
@@ -162,10 +149,10 @@ def _givers(mass: _Mass, n: int) -> tuple[NDArray[np.int64], NDArray[np.float32]
 _NEEDS = frozenset({"vectors"})
 _SOURCE = "Liu et al. 2024 (TSDS)"
 _PARAMS = {
-    "alpha": Param(float, 0.5, "0 spreads widest, 1 takes the nearest rows alone"),
-    "c": Param(float, 5.0, "the scale that distances are divided by"),
+    "alpha": Param(float, 0.5, "0 spreads widest, 1 takes the nearest rows alone", least=0, most=1),
+    "c": Param(float, 5.0, "the scale that distances are divided by", above=0),
     "max_k": Param(
-        int, None, "nearest rows looked at for each target row; default: a tenth of the pool, at most 5,000"
+        int, None, "nearest rows looked at for each target row; default: a tenth of the pool, at most 5,000", least=1
     ),
 }
 
@@ -176,7 +163,10 @@ METHODS = {
         _SOURCE,
         _NEEDS,
         "n·m·d + c²·d for c candidates, at most m·k",
-        {**_PARAMS, "sigma": Param(float, 0.75, "the kernel's width as a Euclidean distance; 0 switches it off")},
+        {
+            **_PARAMS,
+            "sigma": Param(float, 0.75, "the kernel's width as a Euclidean distance; 0 switches it off", least=0),
+        },
     ),
     "tsds-uniform": Method(
         lambda q: _tsds(q, 0.0),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +12,7 @@ from righttime.arrangement.candidates import CandidateLists
 from righttime.neighbours import BlockSearch
 from righttime.similarity import pair_similarity, target_distance
 
-__all__ = ["distances_hold", "rounds_hold"]
+__all__ = ["distances_hold", "rounds_hold", "turns_hold"]
 
 
 def rounds_hold(
@@ -60,21 +62,56 @@ def rounds_hold(
     return ""
 
 
-def distances_hold(
+def turns_hold(
     order: NDArray[np.int64],
     arrangement: Arrangement,
     pool: NDArray[np.float32],
     target: NDArray[np.float32],
-    sign: float,
     close: float,
 ) -> str:
-    """Are the stored rows sorted by their distance, with new vectors, and is no row left out that is nearer?
+    """Replay the stored turns of RDS+, with new vectors: is each row within `close` of the best one still there?
 
     Args:
         order: int64, shape (n,): the arranged rows as rows of `pool`.
         arrangement: The stored arrangement.
         pool: float32 unit vectors, shape (n_pool, d).
         target: float32 unit vectors, shape (n_target, d).
+        close: How far similarities of new vectors may lie from those of the old ones.
+
+    Returns:
+        What does not hold, or an empty string.
+    """
+    assert arrangement.picked_by is not None
+    turn = np.arange(len(order)) % len(target)
+    if not np.array_equal(turn, arrangement.picked_by):
+        return f"place {int(np.flatnonzero(turn != arrangement.picked_by)[0])} was picked out of turn"
+    similarity = pair_similarity(pool[order], target[turn])
+    lists = CandidateLists(pool, target, len(order))
+    for place, who in enumerate(turn.tolist()):
+        short = lists.choose_one(who)[1] - similarity[place]
+        if short > close:
+            return f"a row nearer by {short:.1e} was still there at place {place}"
+        lists.take(order[place : place + 1])
+    return ""
+
+
+def distances_hold(
+    order: NDArray[np.int64],
+    pool: NDArray[np.float32],
+    target: NDArray[np.float32],
+    distance: str,
+    weights: Mapping[str, float | None],
+    sign: float,
+    close: float,
+) -> str:
+    """Are rows sorted by their distance, with new vectors, and is no row left out that is nearer?
+
+    Args:
+        order: int64, shape (n,): the arranged rows as rows of `pool`, those that should be nearest first.
+        pool: float32 unit vectors, shape (n_pool, d).
+        target: float32 unit vectors, shape (n_target, d).
+        distance: ``wsd``, ``ad`` or ``md``.
+        weights: The weights that were given to it, if any.
         sign: 1.0 for nearest, -1.0 for farthest.
         close: How far similarities of new vectors may lie from those of the old ones.
 
@@ -82,14 +119,14 @@ def distances_hold(
         What does not hold, or an empty string.
     """
     nearest = BlockSearch().nearest(pool, target)[1]
-    weights = arrangement.settings.get("params", {})
-    distance = target_distance(arrangement.settings["distance"], pool, target, nearest, **weights)
+    found = target_distance(distance, pool, target, nearest, **weights)
     # A weight multiplies what the vectors differ by.
-    room = 2 * close * (1 + sum(abs(weight) for weight in distance.weights.values()))
-    values = sign * distance.values
+    room = 2 * close * (1 + sum(abs(weight) for weight in found.weights.values()))
+    values = sign * found.values
     back = np.maximum.accumulate(values[order]) - values[order]
     if back.max() > room:
-        return f"place {int(back.argmax())} is nearer by {back.max():.1e} than a row before it"
+        row = int(order[back.argmax()])
+        return f"pool row {row} is nearer by {back.max():.1e} than a row that should be nearer"
     rest = np.delete(values, order)
     if len(rest) and values[order].max() - rest.min() > room:
         return "a row that was left out is nearer than one that was taken"

@@ -118,10 +118,20 @@ class GradientEmbedder:
         return rows, counts
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """One batch: float32, shape (len(texts), dim)."""
+        """One batch: float32, shape (len(texts), dim).
+
+        Raises:
+            EmbeddingError: If a response has no tokens, or none are left of it.
+        """
         import torch
 
         rows, counts = self._rows(texts)
+        if not all(counts):
+            raise EmbeddingError(
+                f"every response must keep at least one of the {self._causal.max_length} tokens that are read, but "
+                f"{texts[counts.index(0)].partition(SEPARATOR)[2][:80]!r} keeps none. Hint: a larger --max-length, or "
+                "drop the row."
+            )
         tokens, mask = self._causal.padded(rows)
         out = torch.zeros((len(rows), self._dim), dtype=torch.float64, device=tokens.device)
         model = self._causal.model

@@ -3,6 +3,7 @@
 from righttime.similarity.distances import (
     Distance,
     average_distance,
+    check_distance,
     distance_names,
     minimum_distance,
     target_distance,
@@ -18,6 +19,7 @@ __all__ = [
     "Distance",
     "Transport",
     "average_distance",
+    "check_distance",
     "distance_names",
     "entropic_distance",
     "measure",

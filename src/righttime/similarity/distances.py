@@ -15,9 +15,17 @@ from numpy.typing import NDArray
 
 from righttime.errors import SettingsError, unknown_name
 from righttime.similarity.pairs import fold_sum
-from righttime.similarity.transport import entropic_distance, transport_distance
+from righttime.similarity.transport import check_transport, entropic_distance, transport_distance
 
-__all__ = ["Distance", "average_distance", "distance_names", "minimum_distance", "target_distance", "weighted_distance"]
+__all__ = [
+    "Distance",
+    "average_distance",
+    "check_distance",
+    "distance_names",
+    "minimum_distance",
+    "target_distance",
+    "weighted_distance",
+]
 
 _CHUNK_ROWS = 4096
 GUARD = -0.01
@@ -135,6 +143,27 @@ def distance_names() -> list[str]:
     return list(_DISTANCES)
 
 
+def check_distance(name: str, n_pool: int, n_target: int, *, weighted: bool = False) -> None:
+    """Refuse a distance that cannot be computed, before there are vectors.
+
+    Args:
+        name: ``wsd``, ``ad``, ``md``, ``ot`` or ``ot-entropic``.
+        n_pool: How many pool rows there are.
+        n_target: How many target rows there are.
+        weighted: Whether weights of AD or MD were given.
+
+    Raises:
+        SettingsError: If `name` is unknown, weights are given to another distance than ``wsd``, or exact transport
+            is asked of too large an input or without POT.
+    """
+    if name not in _DISTANCES:
+        raise unknown_name("distance", name, _DISTANCES)
+    if weighted and name != "wsd":
+        raise SettingsError(f"w_avg and w_min are weights of the distance wsd, got the distance {name!r}.")
+    if name == "ot":
+        check_transport(n_pool, n_target)
+
+
 def target_distance(
     name: str,
     pool: NDArray[np.float32],
@@ -158,10 +187,7 @@ def target_distance(
         SettingsError: If `name` is unknown, weights are given to another distance than ``wsd``, or exact transport
             is asked of too large an input.
     """
-    if name not in _DISTANCES:
-        raise unknown_name("distance", name, _DISTANCES)
-    if name != "wsd" and (w_avg is not None or w_min is not None):
-        raise SettingsError(f"w_avg and w_min are weights of the distance wsd, got the distance {name!r}.")
+    check_distance(name, len(pool), len(target), weighted=w_avg is not None or w_min is not None)
     if name in ("ot", "ot-entropic"):
         found = (transport_distance if name == "ot" else entropic_distance)(pool, target)
         return Distance(found.values, {}, found.warning, found.about)

@@ -10,7 +10,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["exact_sum_terms", "on_lattice"]
+__all__ = ["UNIT", "on_lattice"]
+
+UNIT = 2.0**32
+"""Products that are to be summed are first rounded to whole multiples of 1/UNIT: up to 2²⁰ such numbers of at most 2
+sum exactly in float64, so in any order."""
 
 
 def on_lattice(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -28,16 +32,3 @@ def on_lattice(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
         True
     """
     return np.asarray(np.rint(vectors * np.float64(2.0**25)) * 2.0**-25, dtype=np.float64)
-
-
-def exact_sum_terms(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Round to multiples of 2⁻³²: up to 2²⁰ such numbers of at most 2 sum exactly, so in any order.
-
-    Args:
-        values: float64, any shape, each of absolute value at most 2.
-
-    Example:
-        >>> float(exact_sum_terms(np.array([0.1]))[0]) * 2**32
-        429496730.0
-    """
-    return np.asarray(np.rint(values * 2.0**32) * 2.0**-32, dtype=np.float64)

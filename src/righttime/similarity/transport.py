@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from righttime.errors import SettingsError
 from righttime.similarity.pairs import fold_sum
 
-__all__ = ["Transport", "entropic_distance", "transport_distance"]
+__all__ = ["Transport", "check_transport", "entropic_distance", "transport_distance"]
 
 MOST_PAIRS = 20_000_000
 """Above so many pairs there is no exact transport: its matrices would not fit."""
@@ -43,6 +43,26 @@ class Transport:
     warning: str | None = None
 
 
+def check_transport(n_pool: int, n_target: int) -> None:
+    """Refuse exact transport where it cannot be had.
+
+    Raises:
+        SettingsError: If there are more than 2·10⁷ pairs, or POT is not installed.
+    """
+    pairs = n_pool * n_target
+    if pairs > MOST_PAIRS:
+        raise SettingsError(
+            f"exact transport needs at most {MOST_PAIRS:,} pairs, got {n_pool:,} × {n_target:,} = {pairs:,}. "
+            "Hint: --distance ot-entropic approximates it in bounded memory."
+        )
+    try:
+        import ot  # noqa: F401
+    except ImportError as error:
+        raise SettingsError(
+            "the distance 'ot' needs the package POT, which is not installed. Hint: pip install 'righttime[ot]'."
+        ) from error
+
+
 def transport_distance(pool: NDArray[np.float32], target: NDArray[np.float32]) -> Transport:
     """Exact optimal transport (the earth mover's distance) by POT's network simplex.
 
@@ -58,23 +78,14 @@ def transport_distance(pool: NDArray[np.float32], target: NDArray[np.float32]) -
     Raises:
         SettingsError: If there are more than 2·10⁷ pairs, POT is not installed, or the solver gave up.
     """
-    pairs = len(pool) * len(target)
-    if pairs > MOST_PAIRS:
-        raise SettingsError(
-            f"exact transport needs at most {MOST_PAIRS:,} pairs, got {len(pool):,} × {len(target):,} = {pairs:,}. "
-            "Hint: --distance ot-entropic approximates it in bounded memory."
-        )
-    try:
-        import ot
-    except ImportError as error:
-        raise SettingsError(
-            "the distance 'ot' needs the package POT, which is not installed. Hint: pip install 'righttime[ot]'."
-        ) from error
+    check_transport(len(pool), len(target))
+    import ot
+
     cost = _exact_cost(pool, target)
     marginals = (np.full(length, 1.0 / length) for length in cost.shape)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the result code is looked at instead
-        plan, log = ot.emd(*marginals, cost, numItermax=100 * pairs + 100_000, log=True)
+        plan, log = ot.emd(*marginals, cost, numItermax=100 * cost.size + 100_000, log=True)
     if log["result_code"] != 1:
         raise SettingsError(f"exact transport was not solved: {log['warning']}. Hint: --distance ot-entropic.")
     plan *= cost
@@ -137,6 +148,7 @@ class _Kernels:
 
     def __init__(self, pool: NDArray[np.float32], target: NDArray[np.float32]) -> None:
         self.pool, self.target = pool, target.astype(np.float64)
+        self.squared = np.einsum("ij,ij->i", self.target, self.target)
         # Of the input's size alone, so that no setting changes how sums are rounded.
         self.rows = max(1, _BLOCK_PAIRS // len(target))
         self.kept = list(self._made()) if len(pool) * len(target) <= MOST_PAIRS else None
@@ -146,6 +158,7 @@ class _Kernels:
 
     def _made(self) -> Iterator[tuple[int, NDArray[np.float64]]]:
         for start in range(0, len(self.pool), self.rows):
-            product = self.pool[start : start + self.rows].astype(np.float64) @ self.target.T
-            # |x - t|² = 2 - 2·x·t for unit vectors; rounding may push it below 0.
-            yield start, np.exp(np.sqrt(np.maximum(2.0 - 2.0 * product, 0.0)) / -REG)
+            block = self.pool[start : start + self.rows].astype(np.float64)
+            # Not 2 - 2·x·t: float32 rows are of unit length only to 1e-7, which would part identical rows by 3e-4.
+            squared = np.einsum("ij,ij->i", block, block)[:, None] + self.squared - 2.0 * (block @ self.target.T)
+            yield start, np.exp(np.sqrt(np.maximum(squared, 0.0)) / -REG)
