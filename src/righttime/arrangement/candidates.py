@@ -17,6 +17,7 @@ __all__ = ["CandidateLists"]
 
 _SHORTEST = 64
 _AHEAD = 8  # nominees for each row that a target row is expected to take: others take them too
+_TOGETHER = 64  # target rows that a pass is worth: below that, reading the pool costs more than the products
 _STRIDE = 8  # places of a list that are looked at together
 
 
@@ -41,27 +42,33 @@ class CandidateLists:
         """
         m = len(target)
         self.pool, self.target, self.search, self.expected = pool, target, search or BlockSearch(), expected_rows
+        self._ahead = 1
         self.taken, self.n_alive = np.zeros(len(pool), dtype=np.bool_), len(pool)
         # The choice of each target row; -1 where there is none yet.
         self._chosen, self._similarity = np.full(m, -1, dtype=np.int64), np.empty(m, dtype=np.float32)
         # All lists one after another: pool rows, first looks, exact similarities (NaN where not needed yet).
         self._rows, self._value = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
         self._exact = np.empty(0, dtype=np.float32)
-        # Of each target row: where it stands, where its list ends, how long that was, what it may have missed.
-        self._place, self._end, self._length = (np.zeros(m, dtype=np.int64) for _ in range(3))
+        # Of each target row: where it stands, up to where its list is in the order of the definition, where it ends,
+        # how long it was, and what it may have missed.
+        self._place, self._settled, self._end, self._length = (np.zeros(m, dtype=np.int64) for _ in range(4))
         self._cut, self._margin = np.zeros(m), np.zeros(m)
 
     def choose(self, who: NDArray[np.intp] | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The nearest living row of every target row in `who`, or of all, and its similarity; ties to the lower row."""
+        """The nearest living row of every target row in `who` (ascending), or of all; ties to the lower row.
+
+        There must be a living row.
+
+        Returns:
+            Pool rows, int64, and similarities, float32, one of each for each target row.
+        """
         everyone = np.arange(len(self.target)) if who is None else who
         chosen = self._chosen[everyone]
         open_ = everyone[(chosen < 0) | self.taken[chosen]]
-        open_ = self._decide(open_)
-        exactly = False
+        open_, again = self._decide(open_), 0
         while len(open_):
-            self._fill(open_, exactly)
-            open_ = self._decide(open_)
-            exactly = True
+            self._fill(open_, again)
+            open_, again = self._decide(open_), again + 1
         return self._chosen[everyone], self._similarity[everyone]
 
     def choose_one(self, who: int) -> tuple[int, np.float32]:
@@ -79,17 +86,30 @@ class CandidateLists:
         self._advance(who)
         inside = self._place[who] < self._end[who]
         standing = who[inside]
-        if not len(standing):
-            return who
-        by, at = self._rivals(standing)
-        rows = self._rows[at].astype(np.int64)
-        new = np.flatnonzero(np.isnan(self._exact[at]))
-        self._exact[at[new]] = similarity_of(self.pool, rows[new], self.target, by[new])
-        order = np.lexsort((rows, -self._exact[at], by))
-        best = order[np.searchsorted(by[order], standing)]
-        self._chosen[standing], self._similarity[standing] = rows[best], self._exact[at[best]]
-        sure = self._similarity[standing] > self._cut[standing] + self._margin[standing]
+        self._settle(standing[self._place[standing] >= self._settled[standing]])
+        place = self._place[standing]
+        self._chosen[standing], self._similarity[standing] = self._rows[place], self._exact[place]
+        sure = self._exact[place] > self._cut[standing] + self._margin[standing]
         return np.sort(np.concatenate([who[~inside], standing[~sure]]))
+
+    def _settle(self, who: NDArray[np.intp]) -> None:
+        """Put the nominees where these target rows stand in the order of the definition, as far as it can be told.
+
+        With v the first look where a target row stands and e the margin, nominees behind that looked less similar than
+        v - 2e are less similar than v - e. So of those before, once sorted, all down to v - e are in their place.
+        """
+        sure = self._value[self._place[who]] - self._margin[who]
+        by, at = self._rivals(who)
+        unknown = np.isnan(self._exact[at])
+        new = at[unknown]
+        self._exact[new] = similarity_of(self.pool, self._rows[new].astype(np.int64), self.target, by[unknown])
+        order = np.lexsort((self._rows[at], -self._exact[at], by))
+        by, to, at = by[order], at[np.lexsort((at, by))], at[order]
+        for column in (self._rows, self._exact):
+            column[to] = column[at]
+        self._value[to] = self._exact[to]
+        settled = self._exact[to] >= sure[np.searchsorted(who, by)]
+        np.maximum.at(self._settled, by[settled], to[settled] + 1)
 
     def _advance(self, who: NDArray[np.intp]) -> None:
         """Move past rows that are taken, to the first living one or the end."""
@@ -122,15 +142,26 @@ class CandidateLists:
             who, lowest, step = who[on], lowest[on], 2 * step
         return np.concatenate(by), np.concatenate(at)
 
-    def _fill(self, needy: NDArray[np.intp], exactly: bool) -> None:
-        """New lists for these target rows, and for all that will need one soon: a pass costs little more for many."""
-        if not exactly:
-            needy = np.union1d(needy, np.flatnonzero(self._end - self._place <= self._length // 4))
+    def _fill(self, needy: NDArray[np.intp], again: int) -> None:
+        """New lists for these target rows, and for those that will need one soonest: a pass costs little more for them.
+
+        Args:
+            needy: Target rows, ascending.
+            again: How often that was done before and left a choice open, since so many rows are nearly alike: then
+                lists get longer, and if that is not enough, exact.
+        """
+        if again == 1:
+            self._ahead *= 4
         expected = max(0, self.expected - (len(self.pool) - self.n_alive))
-        wanted = max(_SHORTEST, _AHEAD * -(-expected // len(self.target)))
+        wanted = max(_SHORTEST, _AHEAD * -(-expected // len(self.target))) * self._ahead
         taken = self.taken if self.n_alive < len(self.pool) else None
-        look = self.search.best if exactly else self.search.nominees
-        self._replace(needy, look(self.pool, self.target[needy], wanted, taken))
+        if again > 1:
+            self._replace(needy, self.search.best(self.pool, self.target[needy], wanted, taken))
+            return
+        left = (self._end - self._place) / np.maximum(self._length, 1)
+        soon = np.argsort(left, kind="stable")[: max(_TOGETHER, np.count_nonzero(left <= 0.25))]
+        needy = np.union1d(needy, soon[left[soon] < 0.75])
+        self._replace(needy, self.search.nominees(self.pool, self.target[needy], wanted, taken))
 
     def _replace(self, who: NDArray[np.intp], found: Nominees) -> None:
         """Put new lists in the place of old ones, and drop what is behind or taken from the others."""
@@ -139,7 +170,9 @@ class CandidateLists:
         at = np.arange(length.sum()) + np.repeat(self._place[others] - (np.cumsum(length) - length), length)
         living = ~self.taken[self._rows[at]]
         at, owner = at[living], np.repeat(others, length)[living]
+        settled = np.bincount(owner[at < self._settled[owner]], minlength=len(self.target))
         length = np.diff(found.start)
+        settled[who] = length if found.margin == 0 else 0
         owner = np.concatenate([owner, np.repeat(who, length)])
         order = np.argsort(owner, kind="stable")
         unknown = found.value if found.margin == 0 else np.full(len(found.rows), np.nan, dtype=np.float32)
@@ -147,5 +180,5 @@ class CandidateLists:
         self._value = np.concatenate([self._value[at], found.value])[order]
         self._exact = np.concatenate([self._exact[at], unknown])[order]
         start = np.searchsorted(owner[order], np.arange(len(self.target) + 1))
-        self._place, self._end = start[:-1].copy(), start[1:].copy()
+        self._place, self._settled, self._end = start[:-1].copy(), start[:-1] + settled, start[1:].copy()
         self._length[who], self._cut[who], self._margin[who] = length, found.cut, found.margin
