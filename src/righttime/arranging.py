@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from righttime.arrangement import METHODS, Arrangement, Question, arrange_unit_vectors, check_settings, method_named
-from righttime.embedding import DEFAULT_MODEL, Embedder, default_cache, embed_texts, embedder_named, given_sides
+from righttime.embedding import (
+    DEFAULT_MODEL,
+    Embedder,
+    agreement_on,
+    default_cache,
+    embed_texts,
+    embedder_named,
+    given_sides,
+)
 from righttime.embedding.given import PREFIX
 from righttime.errors import EmptyDataError, SettingsError, unknown_name
 from righttime.examples import TEXTS, Example, LeftOut, content_id, text_of
@@ -50,6 +58,8 @@ class Request:
     max_length: int | None = None
     prefix: str = ""
     device: str | None = None
+    precision: str = "float32"
+    workers: int = 1
     duplicates: Literal["keep", "drop"] = "keep"
     bad_rows: Literal["stop", "skip"] = "stop"
     format: str | None = None
@@ -84,6 +94,12 @@ class Request:
                 "the embedder must be a name, a folder, or an object with identity, lengths and embed, "
                 f"got {type(self.embedder).__name__}."
             )
+        if self.precision != "float32" and (not isinstance(self.embedder, str) or self.embedder.startswith(PREFIX)):
+            raise SettingsError(
+                f"--precision is for models that are named, got {self.precision} with another embedder."
+            )
+        if self.workers < 1:
+            raise SettingsError(f"--workers must be at least 1, got {self.workers}.")
         if self.text not in TEXTS:
             raise unknown_name("text", self.text, TEXTS)
         if self.duplicates not in ("keep", "drop"):
@@ -152,8 +168,8 @@ def arrange(
             budget (all), rounds, within_round ("similarity"), params (a dict of the method's own), seed (0),
             text ("prompt+response"), embedder (a model name, a folder, ``vectors:FILE``, or any object with the
             methods of `righttime.embedding.Embedder`), target_embedder, max_length, prefix, device,
-            duplicates ("keep"), bad_rows ("stop"), format, target_format, positive_examples (0), task_field,
-            tokenizer, max_tokens.
+            precision ("float32"), workers (1, processes that embed), duplicates ("keep"), bad_rows ("stop"), format,
+            target_format, positive_examples (0), task_field, tokenizer, max_tokens.
 
     Returns:
         The arrangement, carrying the rows it arranges.
@@ -356,12 +372,21 @@ def _vectors(
         raise SettingsError("--target-embedder is only for given vectors: one model must embed both sides.")
     embedder = request.embedder
     if isinstance(embedder, str):
-        embedder = embedder_named(embedder, max_length=request.max_length, prefix=request.prefix, device=request.device)
+        embedder = embedder_named(
+            embedder,
+            max_length=request.max_length,
+            prefix=request.prefix,
+            device=request.device,
+            precision=request.precision,
+        )
     # An embedder that reads rows in a way of its own (prompt and response apart) says so.
     own_text = getattr(embedder, "text_of", None)
     rows = [*(pool[number] for number in kept), *target]
     texts = [own_text(row) if own_text else text_of(row, text) for row in rows]
-    done = embed_texts(texts, embedder, Path(cache) if cache else default_cache(), progress=progress)
+    place = Path(cache) if cache else default_cache()
+    done = embed_texts(texts, embedder, place, workers=request.workers, progress=progress)
+    reference = getattr(embedder, "reference", None)
+    agreement = agreement_on(texts, embedder, reference) if reference is not None else None
     n = len(kept)
     unit = unit_rows(done.vectors, "vectors")
     sides = unit[:n], unit[n:]
@@ -374,6 +399,7 @@ def _vectors(
         "from_cache": done.n_cached,
         "pool_truncated": int(truncated[:n].sum()),
         "target_truncated": int(truncated[n:].sum()),
+        **({"agreement": dataclasses.asdict(agreement)} if agreement else {}),
         **_fingerprints(*sides),
     }
 

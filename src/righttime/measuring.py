@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from righttime.arrangement import Arrangement
-from righttime.embedding import default_cache, embed_texts, given_vectors, load_embedder
+from righttime.embedding import default_cache, embed_texts, embedder_named, given_vectors
 from righttime.embedding.given import PREFIX
 from righttime.errors import SettingsError, StoreError, unknown_name
 from righttime.examples import TEXTS, Example, Message, text_of
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["Measured", "measure_folders"]
 
 TABLE, PICTURE = "measures.parquet", "measures.png"
-_ASKED = ("embedder", "target_embedder", "max_length", "prefix", "text")
+_ASKED = ("embedder", "target_embedder", "max_length", "prefix", "precision", "text")
 
 Vectors = NDArray[np.float32]
 Path_ = str | os.PathLike[str]
@@ -81,7 +81,7 @@ class _Folder:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        return dict(self.manifest["settings"])
+        return {"precision": "float32", **self.manifest["settings"]}
 
 
 def measure_folders(
@@ -128,7 +128,7 @@ def measure_folders(
     there = [_open(Path(folder)) for folder in folders]
     given = {"embedder": embedder, "target_embedder": target_embedder, "text": text}
     if embedder is not None:
-        given |= {"target_embedder": target_embedder or "", "max_length": "", "prefix": ""}
+        given |= {"target_embedder": target_embedder or "", "max_length": "", "prefix": "", "precision": ""}
     settings = _agreed(there, {name: value for name, value in given.items() if value is not None})
     read = _read_target(target, there[0])
     settings["text"], notes = _text(settings["text"], read.examples)
@@ -247,11 +247,12 @@ def _vectors(
         return sides
     if settings["target_embedder"]:
         raise SettingsError("--target-embedder is only for given vectors: one model must embed both sides.")
-    model = load_embedder(
+    model = embedder_named(
         spec,
         max_length=settings["max_length"],
         prefix=settings["prefix"] or "",
         device=folder.settings["device"],
+        precision=settings["precision"] or "float32",
     )
     done = embed_texts([*texts, *target_texts], model, Path(cache) if cache else default_cache(), progress=progress)
     n = len(texts)

@@ -70,8 +70,8 @@ def arrange(
     embedder: Annotated[
         str | None,
         typer.Option(
-            help="A sentence-transformers model or folder, lm:MODEL, gradients:MODEL or vectors:FILE[#NAME]; "
-            "default: all-MiniLM-L6-v2."
+            help="A sentence-transformers model or folder, static[:MODEL], lm:MODEL, gradients:MODEL or "
+            "vectors:FILE[#NAME]; default: all-MiniLM-L6-v2."
         ),
     ] = None,
     target_embedder: Annotated[
@@ -82,6 +82,13 @@ def arrange(
     ] = None,
     prefix: Annotated[str, typer.Option(help="Put before every text, as some models want.")] = "",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps, ...; default: the best there is.")] = None,
+    precision: Annotated[
+        str,
+        typer.Option(help="float32; float16 or bfloat16, for GPUs; int8, for CPUs: faster, but other vectors."),
+    ] = "float32",
+    workers: Annotated[
+        int, typer.Option(help="Processes that embed side by side, or one for each GPU; memory grows with them.")
+    ] = 1,
     duplicates: Annotated[Keep, typer.Option(help="Pool rows that repeat an earlier row: keep or drop.")] = Keep.keep,
     bad_rows: BadRowsOption = BadRows.stop,
     format_: FormatName = None,
@@ -119,6 +126,8 @@ def arrange(
         max_length=max_length,
         prefix=prefix,
         device=device,
+        precision=precision,
+        workers=workers,
         duplicates=duplicates.value,
         bad_rows=bad_rows.value,
         format=format_,
