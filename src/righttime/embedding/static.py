@@ -80,7 +80,7 @@ class StaticEmbedder:
     def _model(self) -> Any:
         from model2vec import StaticModel
 
-        return StaticModel.from_pretrained(self.found.path, max_length=self._max_length)
+        return StaticModel.from_pretrained(self.found.path)
 
     @cached_property
     def identity(self) -> Mapping[str, str | int]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["embed_in_processes", "threads_each"]
 
+_PATIENCE_S = 5.0  # an idle process stops by itself when its pipe ends; one in the middle of a batch is not waited for
 _DEATHS = 3  # of one batch's processes, before the batch is taken to be the reason
 
 
@@ -85,13 +86,16 @@ def embed_in_processes(
                     if deaths[done] == _DEATHS:
                         raise _died(worker, batches[done])
                     todo.appendleft(done)
-                    worker = crew[crew.index(worker)] = _start(embedder, worker.number, threads)
+                    worker = _start(embedder, worker.number, threads)
+                    crew[worker.number] = worker
                 if isinstance(answer, RighttimeError):
                     raise answer
                 _hand_out(worker, todo, batches)
                 if answer is not None:
                     yield done, answer
     finally:
+        for worker in crew:
+            worker.pipe.close()  # all of them stop at once
         for worker in crew:
             _end(worker)
 
@@ -133,6 +137,7 @@ def _answer(worker: _Worker) -> Any:
 
 def _end(worker: _Worker) -> None:
     worker.pipe.close()
+    worker.process.join(_PATIENCE_S)
     worker.process.terminate()
     worker.process.join()
 
