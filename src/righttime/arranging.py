@@ -16,16 +16,8 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from righttime.arrangement import METHODS, Arrangement, Question, arrange_unit_vectors, check_settings, method_named
-from righttime.embedding import (
-    DEFAULT_MODEL,
-    Embedder,
-    agreement_on,
-    default_cache,
-    embed_texts,
-    embedder_named,
-    given_sides,
-)
-from righttime.embedding.given import PREFIX
+from righttime.embedding import DEFAULT_MODEL, Embedder, agreement_on, default_cache, embed_texts, embedder_named
+from righttime.embedding.given import PREFIX, given_sides
 from righttime.errors import EmptyDataError, SettingsError, unknown_name
 from righttime.examples import TEXTS, Example, LeftOut, content_id, text_of
 from righttime.formats import Reading, from_records, read_rows
@@ -372,21 +364,15 @@ def _vectors(
         raise SettingsError("--target-embedder is only for given vectors: one model must embed both sides.")
     embedder = request.embedder
     if isinstance(embedder, str):
-        embedder = embedder_named(
-            embedder,
-            max_length=request.max_length,
-            prefix=request.prefix,
-            device=request.device,
-            precision=request.precision,
-        )
+        names = ("max_length", "prefix", "device", "precision")
+        embedder = embedder_named(embedder, **{name: getattr(request, name) for name in names})
     # An embedder that reads rows in a way of its own (prompt and response apart) says so.
     own_text = getattr(embedder, "text_of", None)
     rows = [*(pool[number] for number in kept), *target]
     texts = [own_text(row) if own_text else text_of(row, text) for row in rows]
     place = Path(cache) if cache else default_cache()
     done = embed_texts(texts, embedder, place, workers=request.workers, progress=progress)
-    reference = getattr(embedder, "reference", None)
-    agreement = agreement_on(texts, embedder, reference) if reference is not None else None
+    agreement = agreement_on(texts, embedder)
     n = len(kept)
     unit = unit_rows(done.vectors, "vectors")
     sides = unit[:n], unit[n:]

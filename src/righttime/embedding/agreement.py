@@ -46,18 +46,23 @@ class Agreement:
         )
 
 
-def agreement_on(texts: Sequence[str], embedder: Embedder, reference: Embedder, sample: int = 64) -> Agreement | None:
+def agreement_on(
+    texts: Sequence[str], embedder: Embedder, reference: Embedder | None = None, sample: int = 64
+) -> Agreement | None:
     """Embed an evenly spaced sample of the texts with both, and compare.
 
     Args:
         texts: The texts that `embedder` is used for; equal ones count once.
         embedder: What stands in.
-        reference: What it stands in for.
+        reference: What it stands in for; None takes what the embedder names as its ``reference``.
         sample: How many texts to compare, at most.
 
     Returns:
-        The agreement; None if fewer than seven texts differ, too few to tell.
+        The agreement; None if there is no reference, or if fewer than seven texts differ, too few to tell.
     """
+    reference = reference or getattr(embedder, "reference", None)
+    if reference is None:
+        return None
     distinct = list(dict.fromkeys(texts))
     if len(distinct) < _NEIGHBOURS + 2:
         return None

@@ -7,7 +7,6 @@ them which rows come first. Every run says how far, on its own rows; see `rightt
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import tempfile
@@ -79,7 +78,8 @@ class Int8Embedder:
         self.found = self.reference.found
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the loaded model: a process that gets a copy loads its own."""
+        """Without the loaded model: a process that gets a copy loads its own, from the file, which is made before."""
+        _ = self._file
         return {name: value for name, value in self.__dict__.items() if name != "_session"}
 
     @cached_property
@@ -96,12 +96,17 @@ class Int8Embedder:
         return _run(self._session, self.reference, texts)
 
     @cached_property
-    def _session(self) -> Any:
-        about = json.dumps(dict(self.identity), sort_keys=True)
+    def _file(self) -> Path:
+        """The quantised model; made if it is not there."""
+        about = f"{self.identity['revision']} {_RECIPE}"
         path = default_cache() / "models" / f"int8-{hashlib.sha256(about.encode()).hexdigest()[:16]}.onnx"
         if not path.exists():
             _make(self.reference, path)
-        return _session(path)
+        return path
+
+    @cached_property
+    def _session(self) -> Any:
+        return _session(self._file)
 
 
 def _require_onnx() -> None:
