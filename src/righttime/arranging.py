@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,14 +15,14 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from righttime.arrangement import METHODS, Arrangement, Question, arrange_unit_vectors, check_settings, method_named
-from righttime.embedding import DEFAULT_MODEL, Embedder, default_cache, embed_texts, embedder_named, given_sides
-from righttime.embedding.given import PREFIX
-from righttime.embedding.texts import texts_for
+from righttime.embedding import DEFAULT_MODEL, Embedder, default_cache, embedder_named
 from righttime.errors import EmptyDataError, SettingsError, unknown_name
 from righttime.examples import TEXTS, Example, LeftOut, content_id, text_of
 from righttime.formats import Reading, from_records, read_rows
 from righttime.guard import same_prompts
-from righttime.similarity import distance_names, unit_rows
+from righttime.neighbours import MEMORY, search_named
+from righttime.sides import Sides, embedded, given, vectors_given
+from righttime.similarity import distance_names
 from righttime.tokens import token_counts
 
 __all__ = ["Request", "Result", "arrange", "arrange_rows"]
@@ -51,6 +50,8 @@ class Request:
     max_length: int | None = None
     prefix: str = ""
     device: str | None = None
+    precision: str = "float32"
+    workers: int = 1
     duplicates: Literal["keep", "drop"] = "keep"
     bad_rows: Literal["stop", "skip"] = "stop"
     format: str | None = None
@@ -59,9 +60,11 @@ class Request:
     task_field: str | None = None
     tokenizer: str | None = None
     max_tokens: int | None = None
+    engine: str = "auto"
+    memory: int = MEMORY
 
     def question(self, pool: NDArray[np.float32], target: NDArray[np.float32]) -> Question:
-        """The part of the request that a method looks at, with the vectors."""
+        """The part of the request that a method looks at, with the vectors; how to search is left at its default."""
         return Question(
             pool=pool,
             target=target,
@@ -77,6 +80,7 @@ class Request:
         """Refuse what can be refused before anything is read."""
         nothing = np.empty((0, 1), dtype=np.float32)
         check_settings(self.method, self.question(nothing, nothing))
+        search_named(self.engine, memory=self.memory)
         if self.distance is not None and "distance" not in method_named(self.method).needs:
             having = ", ".join(name for name, entry in METHODS.items() if "distance" in entry.needs)
             raise SettingsError(f"--distance is for methods that rank by it ({having}), got it with {self.method!r}.")
@@ -85,6 +89,12 @@ class Request:
                 "the embedder must be a name, a folder, or an object with identity, lengths and embed, "
                 f"got {type(self.embedder).__name__}."
             )
+        if self.precision != "float32" and (not isinstance(self.embedder, str) or vectors_given(self.embedder)):
+            raise SettingsError(
+                f"--precision is for models that are named, got {self.precision} with another embedder."
+            )
+        if self.workers < 1:
+            raise SettingsError(f"--workers must be at least 1, got {self.workers}.")
         if self.max_length is not None and self.max_length < 1:
             raise SettingsError(f"--max-length must be at least 1 token, got {self.max_length}.")
         if self.text not in TEXTS:
@@ -155,8 +165,9 @@ def arrange(
             budget (all), rounds, within_round ("similarity"), params (a dict of the method's own), seed (0),
             text ("prompt+response"), embedder (a model name, a folder, ``vectors:FILE``, or any object with the
             methods of `righttime.embedding.Embedder`), target_embedder, max_length, prefix, device,
-            duplicates ("keep"), bad_rows ("stop"), format, target_format, positive_examples (0), task_field,
-            tokenizer, max_tokens.
+            precision ("float32"), workers (1, processes that embed), duplicates ("keep"), bad_rows ("stop"), format,
+            target_format, positive_examples (0), task_field, tokenizer, max_tokens, engine ("auto", "cpu", "cuda" or
+            "ray"; never changes a result), memory (bytes that the search may hold above the vectors: 1 GiB).
 
     Returns:
         The arrangement, carrying the rows it arranges.
@@ -251,10 +262,10 @@ def arrange_rows(
     check_settings(request.method, tasked, len(rows))
     text, notes = _resolve_text(request, read_target.examples)
     needs = method_named(request.method).needs
+    sides = Sides(tasked.pool, tasked.target, {})
     if "vectors" in needs:
-        vectors = _vectors(kept, read_pool.examples, read_target.examples, text, request, cache, progress)
-    else:
-        vectors = tasked.pool, tasked.target, {}
+        place = Path(cache) if cache else default_cache()
+        sides = _sides(kept, read_pool.examples, read_target.examples, text, request, place, progress)
     with (
         tqdm(total=len(rows), desc="searching", unit=" rows", disable=not progress, leave=False, delay=2) as bar,
         warnings.catch_warnings(),
@@ -262,8 +273,9 @@ def arrange_rows(
         warnings.simplefilter("ignore", UserWarning)  # told in the notes instead
         question = dataclasses.replace(
             tasked,
-            pool=vectors[0],
-            target=vectors[1],
+            pool=sides.pool,
+            target=sides.target,
+            search=search_named(request.engine, memory=request.memory, progress=bar.update),
             texts=[text_of(row, text) for row in rows] if "texts" in needs else None,
             target_texts=[text_of(row, text) for row in read_target.examples] if "texts" in needs else None,
             progress=bar.update,
@@ -281,13 +293,13 @@ def arrange_rows(
         target=read_target,
         left_out=(*read_pool.left_out, *dropped, *_not_chosen(kept, read_pool.examples, arrangement, request)),
         left_out_of_target=tuple(dataclasses.replace(row, reason=BAD_TARGET) for row in read_target.left_out),
-        text=vectors[2].get("text", text),
-        embedding=vectors[2],
+        text=sides.about.get("text", text),
+        embedding=sides.about,
         duplicates=duplicates,
         leaks=same_prompts(read_pool.examples, read_target.examples),
         notes=tuple(notes),
         kept=kept,
-        vectors=(vectors[0], vectors[1]),
+        vectors=(sides.pool, sides.target),
     )
 
 
@@ -344,48 +356,22 @@ def _resolve_text(request: Request, target: Sequence[Example]) -> tuple[str, lis
     ]
 
 
-def _vectors(
+def _sides(
     kept: Sequence[int],
     pool: Sequence[Example],
     target: Sequence[Example],
     text: str,
     request: Request,
-    cache: str | os.PathLike[str] | None,
+    cache: Path,
     progress: bool,
-) -> tuple[NDArray[np.float32], NDArray[np.float32], dict[str, Any]]:
-    """Unit vectors of both sides, and what the manifest says of them."""
-    if isinstance(request.embedder, str) and request.embedder.startswith(PREFIX):
-        given = given_sides(request.embedder, request.target_embedder, len(pool), len(target))
-        # Normalised before rows are left out, so that an error names the row by its number in the file.
-        sides = unit_rows(given[0], "pool vectors")[kept], unit_rows(given[1], "target vectors")
-        about = {"model": request.embedder, "target_vectors": request.target_embedder or request.embedder}
-        return *sides, {**about, **_fingerprints(*sides)}
+) -> Sides:
+    embedder = request.embedder
+    if vectors_given(embedder):
+        return given(embedder, request.target_embedder, kept, len(pool), len(target), request.memory, cache)
     if request.target_embedder is not None:
         raise SettingsError("--target-embedder is only for given vectors: one model must embed both sides.")
-    embedder = request.embedder
     if isinstance(embedder, str):
-        embedder = embedder_named(embedder, max_length=request.max_length, prefix=request.prefix, device=request.device)
-    texts = texts_for(embedder, [*(pool[number] for number in kept), *target], text)
-    done = embed_texts(texts, embedder, Path(cache) if cache else default_cache(), progress=progress)
-    n = len(kept)
-    unit = unit_rows(done.vectors, "vectors")
-    sides = unit[:n], unit[n:]
-    truncated = done.lengths > done.max_length
-    return *sides, {
-        **embedder.identity,
-        **({"text": getattr(embedder, "text_name", "the embedder's own")} if hasattr(embedder, "text_of") else {}),
-        "found_in": getattr(getattr(embedder, "found", None), "found_in", None),
-        "embedded_now": done.n_embedded,
-        "from_cache": done.n_cached,
-        "pool_truncated": int(truncated[:n].sum()),
-        "target_truncated": int(truncated[n:].sum()),
-        **_fingerprints(*sides),
-    }
-
-
-def _fingerprints(pool: NDArray[np.float32], target: NDArray[np.float32]) -> dict[str, str]:
-    return {f"{side}_vectors_sha256": _sha256(vectors) for side, vectors in (("pool", pool), ("target", target))}
-
-
-def _sha256(vectors: NDArray[np.float32]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(vectors, dtype="<f4").data).hexdigest()
+        names = ("max_length", "prefix", "device", "precision")
+        embedder = embedder_named(embedder, **{name: getattr(request, name) for name in names})
+    rows, how = [pool[number] for number in kept], {"memory": request.memory, "workers": request.workers}
+    return embedded(rows, target, text, embedder, cache, progress=progress, **how)

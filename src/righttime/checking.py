@@ -170,7 +170,8 @@ def _request(manifest: Mapping[str, Any]) -> Request:
     settings["text"] = settings.get("text_asked", "prompt+response")
     if settings.get("rounds") is not None:
         settings["rounds"] = tuple(settings["rounds"])
-    known = {entry.name for entry in dataclasses.fields(Request)}
+    # Where the search ran is no part of the result, and may not be at hand.
+    known = {entry.name for entry in dataclasses.fields(Request)} - {"engine", "memory", "workers"}
     return Request(**{name: value for name, value in settings.items() if name in known})
 
 

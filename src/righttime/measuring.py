@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["Measured", "measure_folders"]
 
 TABLE, PICTURE = "measures.parquet", "measures.png"
-_ASKED = ("embedder", "target_embedder", "max_length", "prefix", "text")
+_ASKED = ("embedder", "target_embedder", "max_length", "prefix", "precision", "text")
 
 Vectors = NDArray[np.float32]
 Path_ = str | os.PathLike[str]
@@ -82,7 +82,7 @@ class _Folder:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        return dict(self.manifest["settings"])
+        return {"precision": "float32", **self.manifest["settings"]}
 
 
 def measure_folders(
@@ -129,7 +129,7 @@ def measure_folders(
     there = [_open(Path(folder)) for folder in folders]
     given = {"embedder": embedder, "target_embedder": target_embedder, "text": text}
     if embedder is not None:
-        given |= {"target_embedder": target_embedder or "", "max_length": "", "prefix": ""}
+        given |= {"target_embedder": target_embedder or "", "max_length": "", "prefix": "", "precision": ""}
     settings = _agreed(there, {name: value for name, value in given.items() if value is not None})
     read = _read_target(target, there[0])
     if settings["text"] not in TEXTS:  # the embedder reads rows in a way of its own, which word bigrams cannot be of
@@ -254,6 +254,7 @@ def _vectors(
         max_length=settings["max_length"],
         prefix=settings["prefix"] or "",
         device=folder.settings["device"],
+        precision=settings["precision"] or "float32",
     )
     texts = texts_for(model, [*rows, *target.examples], settings["text"])
     done = embed_texts(texts, model, Path(cache) if cache else default_cache(), progress=progress)

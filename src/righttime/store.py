@@ -29,6 +29,7 @@ __all__ = [
     "write_json",
     "write_lines",
     "write_parquet",
+    "write_parts",
 ]
 
 MANIFEST = "manifest.json"
@@ -67,6 +68,16 @@ def write_bytes(path: Path, data: bytes) -> None:
     """
     with _atomically(path) as file:
         file.write(data)
+
+
+def write_parts(path: Path, parts: Iterable[bytes]) -> None:
+    """Write a file part by part, atomically, for what does not fit in memory at once.
+
+    Raises:
+        StoreError: If it cannot be written; the former file is left as it was.
+    """
+    with _atomically(path) as file:
+        file.writelines(parts)
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from righttime.embedding import Agreement
 from righttime.showing import printable, table
 from righttime.trainers import keep_order_advice
 
@@ -51,6 +52,8 @@ def _embedded(result: Result) -> Iterator[str]:
             f"         truncated at {about['max_length']} tokens: {about['pool_truncated']:,} pool rows, "
             f"{about['target_truncated']:,} target rows"
         )
+        if "agreement" in about:
+            yield f"         stands in for the float32 model; {Agreement(**about['agreement'])}"
     elif about:
         yield f"vectors  {about['model'].removeprefix('vectors:')}"
 

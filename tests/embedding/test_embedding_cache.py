@@ -183,3 +183,21 @@ def test_batches_hold_every_text_once_and_few_tokens() -> None:
         assert len(batch) == 1 or len(batch) * max(lengths[place] for place in batch) <= 2048
     assert max(lengths) in [lengths[place] for place in batches[0]], "the longest first: memory fails early"
     assert plan_batches([]) == []
+
+
+def test_vectors_go_into_a_file_a_part_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("righttime.embedding.cache._ROWS_WRITTEN_AT_A_TIME", 64)
+    texts = [*TEXTS, *TEXTS[:50]]
+    want = embed_texts(texts, Counting(), tmp_path / "cache")
+    got = embed_texts(texts, Counting(), tmp_path / "cache", into=tmp_path / "vectors.npy")
+    assert isinstance(got.vectors, np.memmap)
+    assert got.vectors.dtype == np.float32
+    assert np.array_equal(got.vectors, want.vectors)
+    assert np.array_equal(got.lengths, want.lengths)
+    assert np.array_equal(np.load(tmp_path / "vectors.npy"), want.vectors)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["cache", "vectors.npy"], (
+        "nothing half written is left"
+    )
+    assert embed_texts([], Counting(), tmp_path / "cache", into=tmp_path / "none.npy").vectors.shape == (0, 0)
+    with pytest.raises(StoreError, match="nowhere"):
+        embed_texts(texts, Counting(), tmp_path / "cache", into=tmp_path / "nowhere" / "vectors.npy")

@@ -58,11 +58,16 @@ def test_vectors_are_read(folder: Path, name: str, role: str) -> None:
     assert np.array_equal(got, want)
 
 
+def test_bfloat16_is_widened(folder: Path) -> None:
+    got = given_vectors(f"vectors:{folder / 'bf16.safetensors'}", "pool", 4)
+    assert got.dtype == np.float32
+    assert np.array_equal(got, np.ones((4, 3)))
+
+
 BAD: list[tuple[str, type[RighttimeError], str]] = [
     ("none.npy", EmbeddingError, "No such file"),
     ("empty.npy", EmbeddingError, "empty.npy must hold vectors, reading it failed"),
     ("cut.npz", EmbeddingError, "cut.npz must hold vectors, reading it failed"),
-    ("bf16.safetensors", EmbeddingError, "bf16.safetensors must hold vectors, reading it failed"),
     ("pool.csv", EmbeddingError, r"must be a file ending in \.npy, \.npz, \.safetensors, \.parquet"),
     ("both.npz#other", EmbeddingError, "must hold a tensor 'other', got pool, target"),
     ("pool.parquet#vector", EmbeddingError, "must have a column 'vector', got the columns embedding"),

@@ -24,8 +24,8 @@ LOCAL: dict[str, Make] = {
     "cpu": lambda: BlockSearch("cpu"),
     "cpu-blocks-of-7": lambda: BlockSearch("cpu", block_rows=7),
     "torch": lambda: BlockSearch("torch"),
-    "torch-float16": lambda: BlockSearch("torch", precision="float16", block_rows=13),
-    "torch-bfloat16": lambda: BlockSearch("torch", precision="bfloat16"),
+    "torch-float16": lambda: BlockSearch("torch", first_look="float16", block_rows=13),
+    "torch-bfloat16": lambda: BlockSearch("torch", first_look="bfloat16"),
 }
 every_local_engine = pytest.mark.parametrize("engine", LOCAL)
 
@@ -179,7 +179,7 @@ def test_progress_counts_every_living_row() -> None:
 def test_settings_out_of_range() -> None:
     for name, value, says in (
         ("engine", "gpu", "unknown engine 'gpu'.*Known: auto, cpu, cuda, ray, torch"),
-        ("precision", "float8", "unknown precision 'float8': did you mean"),
+        ("first_look", "float8", "unknown precision of the first look 'float8': did you mean"),
         ("memory", 1000, "memory must be at least 64 MiB, got 0.0 MiB"),
         ("block_rows", 0, "block_rows must be at least 1, got 0"),
     ):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from righttime.errors import NonFiniteError, ShapeError
-from righttime.similarity import average_distance, pair_similarity, rounding_margin, unit_rows
+from righttime.errors import NonFiniteError, ShapeError, StoreError
+from righttime.similarity import average_distance, pair_similarity, room_for, rounding_margin, unit_rows
+from righttime.similarity.pairs import fold_sum
 from twin import similarity
 
 
@@ -87,3 +89,48 @@ def test_torch_tensors_of_any_kind_are_read() -> None:
 
     for tensor in (torch.tensor([[3.0, 4.0]], requires_grad=True), torch.tensor([[3.0, 4.0]]).bfloat16()):
         assert np.allclose(unit_rows(tensor), [[0.6, 0.8]])
+
+
+def test_rows_of_length_one_stay_as_they_are_to_the_bit() -> None:
+    unit = unit_rows(np.random.default_rng(0).normal(size=(500, 384)))
+    assert unit_rows(unit) is unit
+    assert np.array_equal(unit_rows(unit.astype(np.float64)), unit)
+    mixed = unit.copy()
+    mixed[7] *= 3
+    again = unit_rows(mixed)
+    assert np.array_equal(np.delete(again, 7, axis=0), np.delete(unit, 7, axis=0))
+    assert np.abs(again[7] - unit[7]).max() < 1e-7
+
+
+@given(st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_a_second_time_changes_nothing(d: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    unit = unit_rows(rng.normal(size=(20, d)) * 10.0 ** rng.integers(-30, 30, size=(20, 1)))
+    assert unit_rows(unit) is unit
+
+
+def test_what_counts_as_length_one_does_not_depend_on_the_sum_in_any_order() -> None:
+    """Rows on both sides of the bound, some of them within what orders of summation differ by."""
+    rng = np.random.default_rng(3)
+    rows = unit_rows(rng.normal(size=(4000, 384))) * (1 + 2.0**-23 * rng.uniform(0.9, 1.1, size=(4000, 1)))
+    rows = rows.astype(np.float32)
+    whole = unit_rows(rows)
+    kept = np.abs(fold_sum(rows.astype(np.float64) ** 2) - 1) <= 2.0**-22
+    assert 100 < kept.sum() < 3900
+    assert ((whole == rows).all(axis=1) == kept).mean() > 0.99  # a row may be the same after being scaled, too
+    assert (whole == rows).all(axis=1)[kept].all()
+    for row in range(0, 4000, 97):
+        assert np.array_equal(unit_rows(rows[row : row + 1]), whole[row : row + 1])
+
+
+def test_large_results_are_mapped_from_a_file_that_leaves_nothing(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(1000, 8)).astype(np.float16)
+    mapped = unit_rows(rows, most_bytes=1000, folder=tmp_path)
+    assert isinstance(mapped, np.memmap)
+    assert np.array_equal(mapped, unit_rows(rows))
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_room_on_the_disk_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"vectors of 4\.0 GiB must fit on the disk of .*missing: .*--cache"):
+        room_for((1 << 15, 1 << 15), 1000, tmp_path / "missing")

@@ -38,7 +38,7 @@ def arrange_embeddings(
     params: Mapping[str, Any] | None = None,
     engine: str = "auto",
     memory: int = MEMORY,
-    precision: str = "float32",
+    first_look: str = "float32",
     block_rows: int | None = None,
     progress: Progress | None = None,
 ) -> Arrangement:
@@ -62,8 +62,10 @@ def arrange_embeddings(
         within_round: The order inside a round: ``similarity``, ``index`` (the paper's code) or ``random``.
         params: The method's own parameters; see its entry in `righttime.arrangement.METHODS`.
         engine: Where neighbours are looked for: ``auto``, ``cpu``, ``cuda`` or ``ray``. Speed only.
-        memory: Bytes that the search may hold above the vectors.
-        precision: Of the first look on CUDA: ``float32``, ``float16`` or ``bfloat16``. Speed only.
+        memory: Bytes that the search may hold above the vectors. Vectors that have to be normalised and take more are
+            written to a file in the folder for temporary files, and mapped.
+        first_look: Precision of the products that nominate, on CUDA: ``float32``, ``float16`` or ``bfloat16``.
+            Speed only.
         block_rows: Pool rows per matrix product; None chooses. Memory and speed only.
         progress: Called with the number of pool rows searched since the last call.
 
@@ -82,8 +84,9 @@ def arrange_embeddings(
         >>> righttime.arrange_embeddings(pool, [[0.0, 1.0]], method="tma", budget=2).order.tolist()
         [1, 2]
     """
-    search = search_named(engine, memory=memory, precision=precision, block_rows=block_rows, progress=progress)
-    pool, target = unit_rows(pool_vectors, "pool_vectors"), unit_rows(target_vectors, "target_vectors")
+    search = search_named(engine, memory=memory, first_look=first_look, block_rows=block_rows, progress=progress)
+    pool = unit_rows(pool_vectors, "pool_vectors", most_bytes=memory)
+    target = unit_rows(target_vectors, "target_vectors")
     question = Question(
         pool=pool,
         target=target,

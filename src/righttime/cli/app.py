@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import enum
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from righttime import __version__
+from righttime.errors import SettingsError
 
 __all__ = [
     "BadRows",
     "BadRowsOption",
     "Cache",
+    "EngineName",
     "FormatName",
+    "Memory",
     "Out",
     "Overwrite",
     "Pools",
@@ -23,6 +27,7 @@ __all__ = [
     "Target",
     "TaskField",
     "app",
+    "bytes_in",
 ]
 
 app = typer.Typer(
@@ -55,6 +60,24 @@ Cache = Annotated[
 ]
 
 
+EngineName = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="ENGINE",
+        help="Where neighbours are looked for: auto, cpu, cuda or ray (many machines: RAY_ADDRESS). Never the result.",
+    ),
+]
+Memory = Annotated[
+    str,
+    typer.Option(
+        metavar="SIZE",
+        help="What the search may hold above the vectors, such as 512MiB. Vectors that take more are mapped from a "
+        "file in the cache folder.",
+    ),
+]
+
+
 class BadRows(str, enum.Enum):
     """What happens at a row that cannot be used."""
 
@@ -63,6 +86,22 @@ class BadRows(str, enum.Enum):
 
 
 BadRowsOption = Annotated[BadRows, typer.Option(help="At a row that cannot be used: stop, or skip and list it.")]
+
+
+def bytes_in(size: str) -> int:
+    """`512MiB`, `1GiB`, `2G` or a number of bytes, as a number of bytes.
+
+    Raises:
+        SettingsError: If it is none of these.
+
+    Example:
+        >>> bytes_in("512MiB")
+        536870912
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)(?:i?B)?", size.strip(), re.IGNORECASE)
+    if not found:
+        raise SettingsError(f"a size must be a number with K, M, G or T, such as 512MiB, got {size!r}.")
+    return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
 
 
 def _version(wanted: bool) -> None:

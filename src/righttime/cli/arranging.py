@@ -11,7 +11,9 @@ from righttime.cli.app import (
     BadRows,
     BadRowsOption,
     Cache,
+    EngineName,
     FormatName,
+    Memory,
     Out,
     Overwrite,
     Pools,
@@ -20,6 +22,7 @@ from righttime.cli.app import (
     Target,
     TaskField,
     app,
+    bytes_in,
 )
 from righttime.errors import SettingsError
 
@@ -70,8 +73,8 @@ def arrange(
     embedder: Annotated[
         str | None,
         typer.Option(
-            help="A sentence-transformers model or folder, lm:MODEL, gradients:MODEL or vectors:FILE[#NAME]; "
-            "default: all-MiniLM-L6-v2."
+            help="A sentence-transformers model or folder, static[:MODEL], lm:MODEL, gradients:MODEL or "
+            "vectors:FILE[#NAME]; default: all-MiniLM-L6-v2."
         ),
     ] = None,
     target_embedder: Annotated[
@@ -82,6 +85,13 @@ def arrange(
     ] = None,
     prefix: Annotated[str, typer.Option(help="Put before every text, as some models want.")] = "",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps, ...; default: the best there is.")] = None,
+    precision: Annotated[
+        str,
+        typer.Option(help="float32; float16 or bfloat16, for GPUs; int8, for CPUs: faster, but other vectors."),
+    ] = "float32",
+    workers: Annotated[
+        int, typer.Option(help="Processes that embed side by side, or one for each GPU; memory grows with them.")
+    ] = 1,
     duplicates: Annotated[Keep, typer.Option(help="Pool rows that repeat an earlier row: keep or drop.")] = Keep.keep,
     bad_rows: BadRowsOption = BadRows.stop,
     format_: FormatName = None,
@@ -96,6 +106,8 @@ def arrange(
     as_: Annotated[
         Form, typer.Option("--as", help="What train.jsonl holds: messages, or each row's original JSON.")
     ] = Form.messages,
+    engine: EngineName = "auto",
+    memory: Memory = "1GiB",
     cache: Cache = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -119,6 +131,8 @@ def arrange(
         max_length=max_length,
         prefix=prefix,
         device=device,
+        precision=precision,
+        workers=workers,
         duplicates=duplicates.value,
         bad_rows=bad_rows.value,
         format=format_,
@@ -127,6 +141,8 @@ def arrange(
         task_field=task_field,
         tokenizer=tokenizer,
         max_tokens=max_tokens,
+        engine=engine,
+        memory=bytes_in(memory),
     )
     request.check()
     prepare_result(out, overwrite)

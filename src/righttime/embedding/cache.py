@@ -6,6 +6,7 @@ SQLite commits a batch whole or not at all, so a process killed at any moment le
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import sqlite3
@@ -18,10 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.errors import StoreError
+from righttime.store import write_parts
 
 __all__ = ["VectorCache", "default_cache"]
 
 _AT_A_TIME = 500  # below SQLite's least limit on variables in one statement
+_ROWS_WRITTEN_AT_A_TIME = 4096
 
 
 def default_cache() -> Path:
@@ -30,6 +33,12 @@ def default_cache() -> Path:
     if own:
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "righttime"
+
+
+def _npy_header(shape: tuple[int, int]) -> bytes:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    return header.getvalue()
 
 
 class VectorCache:
@@ -113,6 +122,30 @@ class VectorCache:
             vectors[places[key]] = vector
             lengths[places[key]] = length
         return (np.empty((0, 0), dtype=np.float32) if vectors is None else vectors), lengths
+
+    def get_into(self, path: Path, keys: Sequence[bytes]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The same as `get`, but with the vectors in a .npy file, from which what is returned is mapped.
+
+        The file appears under its name when it is whole; in memory there are only some thousand vectors at a time.
+
+        Raises:
+            StoreError: If the file cannot be written.
+        """
+        if not keys:
+            np.save(path, self.get([])[0])
+            return self.get([])
+        lengths = np.zeros(len(keys), dtype=np.int64)
+
+        def parts() -> Iterator[bytes]:
+            for start in range(0, len(keys), _ROWS_WRITTEN_AT_A_TIME):
+                some = slice(start, start + _ROWS_WRITTEN_AT_A_TIME)
+                vectors, lengths[some] = self.get(keys[some])
+                if not start:
+                    yield _npy_header((len(keys), vectors.shape[1]))
+                yield vectors.astype("<f4", copy=False).tobytes()
+
+        write_parts(path, parts())
+        return np.load(path, mmap_mode="r"), lengths
 
     def add(self, keys: Sequence[bytes], lengths: Sequence[int], vectors: NDArray[np.float32]) -> None:
         """Keep the vectors and token counts of a batch, all or none."""

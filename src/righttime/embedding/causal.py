@@ -49,6 +49,10 @@ class CausalModel:
         self.found = find_causal(name)
         self._heads, self._max_length, self._device = heads, max_length, device
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the loaded model: a process that gets a copy loads its own."""
+        return {name: value for name, value in self.__dict__.items() if name != "model"}
+
     @cached_property
     def tokenizer(self) -> Any:
         """Its tokenizer."""

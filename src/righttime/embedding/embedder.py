@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -14,11 +15,14 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from righttime.embedding.cache import VectorCache
-from righttime.errors import EmbeddingError
+from righttime.embedding.workers import embed_in_processes
+from righttime.errors import EmbeddingError, SettingsError
 
-__all__ = ["Embedded", "Embedder", "embed_texts", "plan_batches"]
+__all__ = ["TOKENS_PER_BATCH", "Embedded", "Embedder", "embed_texts", "plan_batches"]
 
-_TOKENS_PER_BATCH = 2048
+TOKENS_PER_BATCH = 2048
+"""The bound on a batch's tokens, padding counted, for embedders that name none of their own."""
+
 _ROWS_PER_BATCH = 256
 
 
@@ -26,8 +30,13 @@ _ROWS_PER_BATCH = 256
 class Embedder(Protocol):
     """What turns texts into vectors. Anything with these two methods and this property will do.
 
-    An embedder may also define ``text_of(example) -> str``, and ``text_name``, what to call it in the manifest: then
-    that text stands for a row, whatever text was asked for.
+    An embedder may also define
+
+    - ``text_of(example) -> str``, and ``text_name``, what to call it in the manifest: then that text stands for a row,
+      whatever text was asked for;
+    - ``tokens_per_batch``, an int: the bound on a batch's tokens, padding counted; 2,048 where it is missing;
+    - ``for_worker(number) -> Embedder``: what the worker process of that number embeds with;
+    - ``reference``: the embedder that this one stands in for, if it is an approximation.
     """
 
     @property
@@ -64,7 +73,14 @@ class Embedded:
 
 
 def embed_texts(
-    texts: Sequence[str], embedder: Embedder, cache: Path, *, progress: bool = False, label: str = "embedding"
+    texts: Sequence[str],
+    embedder: Embedder,
+    cache: Path,
+    *,
+    workers: int = 1,
+    into: Path | None = None,
+    progress: bool = False,
+    label: str = "embedding",
 ) -> Embedded:
     """Embed texts, taking from the cache what it has and adding what it lacks.
 
@@ -76,20 +92,27 @@ def embed_texts(
         texts: Any number of texts; equal ones are embedded once.
         embedder: The model.
         cache: The folder of the cache.
+        workers: How many processes embed. Which process a batch falls to does not matter, but how many threads each of
+            them has may decide last bits; see `righttime.embedding.workers.threads_each`.
+        into: A .npy file to write the vectors to, a part at a time; what is returned is then mapped from that file
+            and not held in memory.
         progress: Show a progress bar with rows/s and the time left on stderr.
         label: What the bar calls it.
 
     Raises:
         EmbeddingError: If the model returns NaN or the wrong number of vectors.
-        StoreError: If the cache cannot be written.
+        SettingsError: If `workers` is not positive, or the embedder cannot be sent to another process.
+        StoreError: If the cache or the file cannot be written.
     """
+    if workers < 1:
+        raise SettingsError(f"--workers must be at least 1, got {workers}.")
     identity = _identity(embedder)
     keys = [hashlib.sha256(text.encode("utf-8")).digest() for text in texts]
     by_key = dict(zip(keys, texts, strict=True))
     with VectorCache(cache, identity) as store:
         missing = store.missing(list(by_key))
-        _embed_missing(missing, by_key, embedder, store, label if progress else None)
-        vectors, lengths = store.get(keys)
+        _embed_missing(missing, by_key, embedder, store, workers, label if progress else None)
+        vectors, lengths = store.get(keys) if into is None else store.get_into(into, keys)
     return Embedded(vectors, len(missing), len(by_key) - len(missing), lengths, int(identity["max_length"]))
 
 
@@ -105,7 +128,12 @@ def _identity(embedder: Embedder) -> Mapping[str, str | int]:
 
 
 def _embed_missing(
-    missing: Sequence[bytes], by_key: Mapping[bytes, str], embedder: Embedder, store: VectorCache, label: str | None
+    missing: Sequence[bytes],
+    by_key: Mapping[bytes, str],
+    embedder: Embedder,
+    store: VectorCache,
+    workers: int,
+    label: str | None,
 ) -> None:
     lengths: list[int] = []
     with tqdm(total=len(missing), desc="counting tokens", unit=" rows", disable=not label, leave=False, delay=2) as bar:
@@ -113,15 +141,31 @@ def _embed_missing(
             lengths += embedder.lengths([by_key[key] for key in missing[start : start + 1000]])
             bar.update(min(1000, len(missing) - start))
     read = [min(length, int(embedder.identity["max_length"])) for length in lengths]
-    with tqdm(total=len(missing), desc=label, unit=" rows", disable=not label or not missing, smoothing=0.05) as bar:
-        for batch in plan_batches(read):
-            keys = [missing[place] for place in batch]
-            texts = [by_key[key] for key in keys]
-            store.add(keys, [lengths[place] for place in batch], _checked(embedder.embed(texts), texts))
-            bar.update(len(batch))
+    plan = plan_batches(read, getattr(embedder, "tokens_per_batch", TOKENS_PER_BATCH))
+    batches = [[by_key[missing[place]] for place in batch] for batch in plan]
+    done = embed_in_processes(embedder, batches, workers) if workers > 1 else _one_by_one(embedder, batches)
+    with (
+        tqdm(total=len(missing), desc=label, unit=" rows", disable=not label or not missing, smoothing=0.05) as bar,
+        closing(done),
+    ):
+        for number, vectors in done:
+            places = plan[number]
+            store.add(
+                [missing[place] for place in places],
+                [lengths[place] for place in places],
+                _checked(vectors, batches[number]),
+            )
+            bar.update(len(places))
 
 
-def plan_batches(lengths: Sequence[int]) -> list[list[int]]:
+def _one_by_one(
+    embedder: Embedder, batches: Sequence[Sequence[str]]
+) -> Generator[tuple[int, NDArray[np.float32]], None, None]:
+    for number, texts in enumerate(batches):
+        yield number, embedder.embed(texts)
+
+
+def plan_batches(lengths: Sequence[int], tokens_per_batch: int = TOKENS_PER_BATCH) -> list[list[int]]:
     """Group texts of like length into batches of a bounded number of tokens, padding counted.
 
     A batch is full by its longest text and its number of texts alone, and texts are taken from the longest down. So a
@@ -132,6 +176,7 @@ def plan_batches(lengths: Sequence[int]) -> list[list[int]]:
 
     Args:
         lengths: Tokens that the model reads of each text.
+        tokens_per_batch: The bound; a text that is longer by itself is a batch by itself.
 
     Returns:
         Batches of places in `lengths`.
@@ -143,7 +188,7 @@ def plan_batches(lengths: Sequence[int]) -> list[list[int]]:
     batches: list[list[int]] = []
     longest = 0
     for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
-        full = batches and ((len(batches[-1]) + 1) * longest > _TOKENS_PER_BATCH or len(batches[-1]) == _ROWS_PER_BATCH)
+        full = batches and ((len(batches[-1]) + 1) * longest > tokens_per_batch or len(batches[-1]) == _ROWS_PER_BATCH)
         if full or not batches:
             batches.append([])
             longest = max(1, lengths[place])

@@ -98,8 +98,10 @@ def _safetensors(file: Path, name: str, role: str) -> Any:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(str(file), framework="np") as tensors:
-            return tensors.get_tensor(_pick(file, list(tensors.keys()), name, role))
+        # Read by Torch, since NumPy alone has no bfloat16; as_vectors widens that.
+        with safe_open(str(file), framework="pt") as tensors:
+            tensor = tensors.get_tensor(_pick(file, list(tensors.keys()), name, role))
+            return tensor if str(tensor.dtype) == "torch.bfloat16" else tensor.numpy()
     except SafetensorError as error:
         raise EmbeddingError(f"{file} must be a safetensors file: {error}.") from error
 

@@ -66,6 +66,10 @@ class GradientEmbedder:
         self.found = self._causal.found
         self._dim, self._rank, self._seed = dim, rank, seed
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the adapters, which stand in the loaded model: a process that gets a copy makes its own."""
+        return {name: value for name, value in self.__dict__.items() if name != "_adapters"}
+
     @cached_property
     def identity(self) -> Mapping[str, str | int]:
         """Model, revision, maximum length, dtype, and all that decides the adapters and the projection."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.errors import EmbeddingError, SettingsError
+from righttime.errors import EmbeddingError, SettingsError, unknown_name
 
 __all__ = [
     "DEFAULT_MODEL",
     "DEFAULT_WEIGHTS",
+    "PRECISIONS",
     "FoundModel",
     "SentenceTransformerEmbedder",
     "find_model",
@@ -26,6 +28,9 @@ __all__ = [
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 DEFAULT_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """sha256 of model.safetensors of upstream revision 1110a243."""
+
+PRECISIONS = ("float32", "float16", "bfloat16")
+"""What the weights of a sentence-transformers model may be held in; ``int8`` is `righttime.embedding.onnx`'s."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,7 @@ class SentenceTransformerEmbedder:
         max_length: int | None = None,
         prefix: str = "",
         device: str | None = None,
+        precision: str = "float32",
     ) -> None:
         """Find a model.
 
@@ -132,15 +138,49 @@ class SentenceTransformerEmbedder:
             max_length: Tokens to read of each text; None takes the model's own.
             prefix: Put before every text, as some models want.
             device: ``cpu``, ``cuda``, ...; None takes the best there is.
+            precision: One of `PRECISIONS`. The half ones are for GPUs: on most CPUs they are slower.
 
         Raises:
             EmbeddingError: If there is no such model; names it.
+            SettingsError: If the precision is unknown.
         """
+        if precision not in PRECISIONS:
+            raise unknown_name("precision", precision, PRECISIONS)
         self.found = find_model(name)
-        self._max_length, self._prefix, self._device = max_length, prefix, device
+        self._max_length, self._prefix, self._device, self._precision = max_length, prefix, device, precision
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the loaded model: a process that gets a copy loads its own."""
+        return {name: value for name, value in self.__dict__.items() if name != "model"}
+
+    def for_worker(self, number: int) -> SentenceTransformerEmbedder:
+        """A copy for the worker process of that number, on a GPU of its own as long as there are enough."""
+        import torch
+
+        if self._device not in (None, "cuda") or not torch.cuda.is_available():
+            return self
+        there = copy.copy(self)
+        there._device = f"cuda:{number % torch.cuda.device_count()}"
+        return there
+
+    @property
+    def tokens_per_batch(self) -> int:
+        """The bound on a batch's tokens: on a CPU what was measured fastest, on others more, since they are wider."""
+        return 1024 if self.model.device.type == "cpu" else 16_384
+
+    @property
+    def reference(self) -> SentenceTransformerEmbedder | None:
+        """The float32 embedder that this one stands in for; None if it is float32 itself."""
+        if self._precision == "float32":
+            return None
+        there = copy.copy(self)
+        there._precision = "float32"
+        there.__dict__.pop("identity", None)
+        return there
 
     @cached_property
-    def _model(self) -> Any:
+    def model(self) -> Any:
+        """The `SentenceTransformer`, in eval mode; loaded when it is first needed."""
         self._check_device()
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
@@ -165,8 +205,8 @@ class SentenceTransformerEmbedder:
                 logging.enable_progress_bar()
         if self._max_length is not None:
             model.max_seq_length = self._checked_length(model)
-        model.eval()
-        return model
+        # Checkpoints in half precision would else be loaded as they are by some versions of transformers.
+        return model.to(dtype=_dtype(self._precision)).eval()
 
     def _check_device(self) -> None:
         import torch
@@ -193,19 +233,19 @@ class SentenceTransformerEmbedder:
         """Model, revision, maximum length in tokens, dtype and prefix."""
         revision = self.found.revision
         if revision == "hub":  # asked for by name: now it is in the hub cache, and has a commit
-            _ = self._model
+            _ = self.model
             revision = find_model(self.found.name).revision
         return {
             "model": self.found.name,
             "revision": revision,
-            "max_length": int(self._model.max_seq_length or 0) or 1 << 30,
-            "dtype": "float32",
+            "max_length": int(self.model.max_seq_length or 0) or 1 << 30,
+            "dtype": self._precision,
             "prefix": self._prefix,
         }
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, special tokens included, before truncation."""
-        tokenizer = self._model.tokenizer
+        tokenizer = self.model.tokenizer
         out: list[int] = []
         for start in range(0, len(texts), 1000):
             some = [self._prefix + text for text in texts[start : start + 1000]]
@@ -217,9 +257,14 @@ class SentenceTransformerEmbedder:
                 out += [len(ids) for ids in encoded["input_ids"]]
         return out
 
+    def features(self, texts: Sequence[str]) -> Mapping[str, Any]:
+        """What the model itself takes for a batch of texts: tensors of token numbers, truncated and padded."""
+        prepare = getattr(self.model, "preprocess", None) or self.model.tokenize  # its name before version 6
+        return dict(prepare([self._prefix + text for text in texts]))
+
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """One batch: float32, shape (len(texts), d)."""
-        vectors = self._model.encode(
+        vectors = self.model.encode(
             [self._prefix + text for text in texts],
             batch_size=len(texts),
             show_progress_bar=False,
@@ -228,12 +273,23 @@ class SentenceTransformerEmbedder:
         return np.asarray(vectors, dtype=np.float32)
 
 
+def _dtype(precision: str) -> Any:
+    import torch
+
+    return getattr(torch, precision)
+
+
 def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error).strip() else 'no message'}"
 
 
 def load_embedder(
-    name: str = DEFAULT_MODEL, *, max_length: int | None = None, prefix: str = "", device: str | None = None
+    name: str = DEFAULT_MODEL,
+    *,
+    max_length: int | None = None,
+    prefix: str = "",
+    device: str | None = None,
+    precision: str = "float32",
 ) -> SentenceTransformerEmbedder:
     """The embedder of that name; see `SentenceTransformerEmbedder`."""
-    return SentenceTransformerEmbedder(name, max_length=max_length, prefix=prefix, device=device)
+    return SentenceTransformerEmbedder(name, max_length=max_length, prefix=prefix, device=device, precision=precision)

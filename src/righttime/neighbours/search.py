@@ -55,7 +55,7 @@ def search_named(
     engine: str = "auto",
     *,
     memory: int = MEMORY,
-    precision: str = "float32",
+    first_look: str = "float32",
     block_rows: int | None = None,
     progress: Progress | None = None,
 ) -> Search:
@@ -64,7 +64,7 @@ def search_named(
     Args:
         engine: A name of `ENGINES`: ``auto`` takes CUDA where there is one and the work is large, else the CPU.
         memory: Bytes that the search may hold above the vectors.
-        precision: Of the first look, on Torch: ``float32``, ``float16`` or ``bfloat16``; the result is exact with each.
+        first_look: Precision of the products that nominate, on Torch: ``float32``, ``float16`` or ``bfloat16``.
         block_rows: Pool rows per product; None chooses.
         progress: Called with the number of pool rows done since the last call.
 
@@ -73,8 +73,8 @@ def search_named(
     """
     if engine not in ENGINES:
         raise unknown_name("engine", engine, ENGINES)
-    if precision not in PRECISIONS:
-        raise unknown_name("precision", precision, PRECISIONS)
+    if first_look not in PRECISIONS:
+        raise unknown_name("precision of the first look", first_look, PRECISIONS)
     if memory < 1 << 26:
         raise SettingsError(f"memory must be at least 64 MiB, got {memory / 2**20:.1f} MiB.")
     if block_rows is not None and block_rows < 1:
@@ -85,7 +85,7 @@ def search_named(
         from righttime.neighbours.shards import ShardedSearch
 
         return ShardedSearch(memory, block_rows, progress)
-    return BlockSearch(engine, memory, precision, block_rows, progress)
+    return BlockSearch(engine, memory, first_look, block_rows, progress)
 
 
 def _has_cuda() -> bool:
@@ -100,7 +100,7 @@ class BlockSearch:
 
     engine: str = "auto"
     memory: int = MEMORY
-    precision: str = "float32"
+    first_look: str = "float32"
     block_rows: int | None = None
     progress: Progress | None = None
 
@@ -110,7 +110,7 @@ class BlockSearch:
             engine = "cuda" if len(pool) * target.size >= _WORTH_CUDA and _has_cuda() else "cpu"
         if engine == "cpu":
             return NumpyProducts(target)
-        return TorchProducts(target, "cuda" if engine == "cuda" else "cpu", self.precision)
+        return TorchProducts(target, "cuda" if engine == "cuda" else "cpu", self.first_look)
 
     def _block_rows(self, products: Products, n_target: int) -> int:
         on_device = getattr(products, "device", "cpu") == "cuda"

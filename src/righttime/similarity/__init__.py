@@ -10,7 +10,7 @@ from righttime.similarity.distances import (
     weighted_distance,
 )
 from righttime.similarity.measures import MEASURES, Curves, measure
-from righttime.similarity.pairs import pair_similarity, rounding_margin, unit_rows
+from righttime.similarity.pairs import pair_similarity, room_for, rounding_margin, unit_rows
 from righttime.similarity.transport import Transport, entropic_distance, transport_distance
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "measure",
     "minimum_distance",
     "pair_similarity",
+    "room_for",
     "rounding_margin",
     "target_distance",
     "transport_distance",

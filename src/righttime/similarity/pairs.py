@@ -7,16 +7,21 @@ vectors (exact in float64), summed in float64 in one fixed order, rounded once t
 
 from __future__ import annotations
 
+import math
+import os
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.errors import NonFiniteError, ShapeError
+from righttime.errors import NonFiniteError, ShapeError, StoreError
 
-__all__ = ["as_vectors", "fold_sum", "pair_similarity", "rounding_margin", "unit_rows"]
+__all__ = ["as_vectors", "fold_sum", "pair_similarity", "room_for", "rounding_margin", "unit_rows"]
 
 _CHUNK_ELEMENTS = 1 << 17  # 1 MiB of float64: stays in cache
+_UNIT = 2.0**-22
 _TINY = 1e-200  # squared lengths between this and its inverse have lost nothing
 
 
@@ -114,36 +119,88 @@ def as_vectors(vectors: Any, name: str) -> NDArray[Any]:
     return array
 
 
-def unit_rows(vectors: Any, name: str = "vectors") -> NDArray[np.float32]:
+def unit_rows(
+    vectors: Any, name: str = "vectors", *, most_bytes: int | None = None, folder: Path | None = None
+) -> NDArray[np.float32]:
     """Widen to float32 and scale every row to length 1, row by row.
 
+    A float32 row whose squared length is within 2⁻²² of 1, which is as near as rounding to float32 allows, is of length
+    1 already and stays as it is, to the bit.
+
     Args:
-        vectors: Any real dtype, shape (n, d).
+        vectors: Any real dtype, shape (n, d); may be memory-mapped.
         name: What to call them in an error.
+        most_bytes: A result of more bytes than this lies in a file that is gone when it is no longer used, and is
+            mapped from there; None: never.
+        folder: Where that file lies; None takes the system's folder for temporary files.
 
     Returns:
-        float32, shape (n, d), a copy. Each row depends on that row alone.
+        float32, shape (n, d): `vectors` itself, not a copy, where it is float32 and all its rows are of length 1. Each
+        row depends on that row alone.
 
     Raises:
         ShapeError: If `vectors` is not a matrix of numbers.
         NonFiniteError: If a row holds NaN or infinity, or is all zero; names the first such rows.
+        StoreError: If the file cannot be written.
 
     Example:
         >>> unit_rows([[3.0, 4.0]]).round(3).tolist()
         [[0.6000000238418579, 0.800000011920929]]
     """
     array = as_vectors(vectors, name)
-    out = np.empty(array.shape, dtype=np.float32)
     step = max(1, _CHUNK_ELEMENTS // array.shape[1])
-    for start in range(0, len(array), step):
+    starts = range(0, len(array), step)
+    may_stay = array.dtype == np.float32
+    if may_stay and array.flags.c_contiguous and all(_is_unit(array[start : start + step]).all() for start in starts):
+        return array
+    out = room_for(array.shape, most_bytes, folder)
+    for start in starts:
         rows = np.array(array[start : start + step], dtype=np.float64)
         with np.errstate(over="ignore"):  # those rows are scaled first
             squared = fold_sum(rows * rows)
         far = np.flatnonzero(~((squared > _TINY) & (squared < 1 / _TINY)))
         if len(far):
             rows[far], squared[far] = _scaled(rows[far], far + start, name)
+        if may_stay:
+            squared[_is_unit(array[start : start + step])] = 1.0
         out[start : start + step] = rows / np.sqrt(squared)[:, None]
     return out
+
+
+def _is_unit(rows: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which rows are of length 1 as nearly as float32 allows; what the order of summation decides is folded."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        off = np.abs(np.einsum("ij,ij->i", rows, rows, dtype=np.float64) - 1.0)
+        unit = off <= _UNIT
+        unsure = np.flatnonzero(np.abs(off - _UNIT) < (rows.shape[1] + 8) * 2.0**-51)
+        unit[unsure] = np.abs(fold_sum(np.square(rows[unsure], dtype=np.float64)) - 1.0) <= _UNIT
+    return np.asarray(unit, dtype=np.bool_)
+
+
+def room_for(shape: tuple[int, ...], most_bytes: int | None = None, folder: Path | None = None) -> NDArray[np.float32]:
+    """An array to be filled: in memory, or mapped from a file without a name where it takes more than `most_bytes`.
+
+    Args:
+        shape: Its shape.
+        most_bytes: None: always in memory.
+        folder: Where the file lies; None takes the system's folder for temporary files.
+
+    Raises:
+        StoreError: If the file cannot be made.
+    """
+    size = 4 * math.prod(shape)
+    if most_bytes is None or size <= most_bytes:
+        return np.empty(shape, dtype=np.float32)
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            # All of it now: a disk that fills up later would end the process without a word.
+            os.posix_fallocate(file.fileno(), 0, size) if hasattr(os, "posix_fallocate") else file.truncate(size)
+            return np.memmap(file, dtype=np.float32, mode="r+", shape=shape)
+    except OSError as error:
+        raise StoreError(
+            f"vectors of {size / 2**30:.1f} GiB must fit on the disk of {folder or tempfile.gettempdir()}: {error}. "
+            "Hint: choose another --cache (TMPDIR from Python), or more --memory."
+        ) from error
 
 
 def _scaled(

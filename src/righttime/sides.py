@@ -1,0 +1,134 @@
+"""The vectors of a pool and of its target, of unit length: embedded or given, in memory or mapped."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.embedding import Embedded, Embedder, agreement_on, embed_texts, given_sides
+from righttime.embedding.given import PREFIX
+from righttime.embedding.texts import texts_for
+from righttime.examples import Example
+from righttime.similarity import room_for, unit_rows
+
+__all__ = ["Sides", "embedded", "given", "vectors_given"]
+
+_WIDEST = 4096  # bytes of a vector, at a guess: before the model is asked, its dimension is not known
+_COPIED = 1 << 16  # rows copied at a time
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Vectors of both sides.
+
+    Attributes:
+        pool: float32 unit vectors, shape (n_pool, d).
+        target: float32 unit vectors, shape (n_target, d).
+        about: What the manifest says of them: model, counts, truncation, fingerprints.
+    """
+
+    pool: NDArray[np.float32]
+    target: NDArray[np.float32]
+    about: Mapping[str, Any]
+
+
+def vectors_given(spec: object) -> TypeGuard[str]:
+    """Whether an embedder is the name of a file of vectors."""
+    return isinstance(spec, str) and spec.startswith(PREFIX)
+
+
+def given(
+    spec: str, target_spec: str | None, kept: Sequence[int], n_pool: int, n_target: int, memory: int, folder: Path
+) -> Sides:
+    """Vectors of the user's own.
+
+    Args:
+        spec: ``vectors:FILE`` of the pool, or of both.
+        target_spec: The same of the target; None where one file holds both.
+        kept: The pool rows that take part, ascending.
+        n_pool: How many pool rows there are.
+        n_target: How many target rows there are.
+        memory: Vectors of more bytes than this are mapped from a file.
+        folder: Where that file lies.
+    """
+    sides = given_sides(spec, target_spec, n_pool, n_target)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Normalised before rows are left out, so that an error names the row by its number in the file.
+    pool = unit_rows(sides[0], "pool vectors", most_bytes=memory, folder=folder)
+    if len(kept) < len(pool):
+        some = room_for((len(kept), pool.shape[1]), memory, folder)
+        for start in range(0, len(kept), _COPIED):
+            some[start : start + _COPIED] = pool[np.asarray(kept[start : start + _COPIED])]
+        pool = some
+    target = unit_rows(sides[1], "target vectors")
+    return _fingerprinted(pool, target, {"model": spec, "target_vectors": target_spec or spec})
+
+
+def embedded(
+    pool: Sequence[Example],
+    target: Sequence[Example],
+    text: str,
+    embedder: Embedder,
+    cache: Path,
+    *,
+    memory: int,
+    workers: int = 1,
+    progress: bool = False,
+) -> Sides:
+    """Vectors of rows, through the cache.
+
+    Args:
+        pool: The pool rows that take part.
+        target: The target's rows.
+        text: Which text stands for a row.
+        embedder: The model.
+        cache: The folder of cached vectors.
+        memory: Vectors of more bytes than this are mapped from a file in that folder.
+        workers: How many processes embed.
+        progress: Show a progress bar on stderr.
+    """
+    texts = texts_for(embedder, [*pool, *target], text)
+    n = len(pool)
+    done = _embed(texts, embedder, cache, memory, workers, progress)
+    unit = unit_rows(done.vectors, "vectors", most_bytes=memory, folder=cache)
+    truncated = done.lengths > done.max_length
+    agreement = agreement_on(texts, embedder)
+    about = {
+        **embedder.identity,
+        **({"text": getattr(embedder, "text_name", "the embedder's own")} if hasattr(embedder, "text_of") else {}),
+        "found_in": getattr(getattr(embedder, "found", None), "found_in", None),
+        "embedded_now": done.n_embedded,
+        "from_cache": done.n_cached,
+        "pool_truncated": int(truncated[:n].sum()),
+        "target_truncated": int(truncated[n:].sum()),
+        **({"agreement": dataclasses.asdict(agreement)} if agreement else {}),
+    }
+    return _fingerprinted(unit[:n], unit[n:], about)
+
+
+def _embed(
+    texts: Sequence[str], embedder: Embedder, cache: Path, memory: int, workers: int, progress: bool
+) -> Embedded:
+    if len(texts) * _WIDEST <= memory:
+        return embed_texts(texts, embedder, cache, workers=workers, progress=progress)
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as folder:  # gone at once; what is mapped stays until it is let go
+        into = Path(folder) / "vectors.npy"
+        return embed_texts(texts, embedder, cache, workers=workers, into=into, progress=progress)
+
+
+def _fingerprinted(pool: NDArray[np.float32], target: NDArray[np.float32], about: Mapping[str, Any]) -> Sides:
+    prints = {f"{side}_vectors_sha256": _sha256(vectors) for side, vectors in (("pool", pool), ("target", target))}
+    return Sides(pool, target, {**about, **prints})
+
+
+def _sha256(vectors: NDArray[np.float32]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(vectors, dtype="<f4").data).hexdigest()
