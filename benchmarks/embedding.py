@@ -1,6 +1,6 @@
 """Rows a second of each way to embed, against `SentenceTransformer.encode` with its defaults; and what each costs.
 
-    python benchmarks/embedding.py [--rows 400] [--repetitions 5] [--pool 1500] [--data ../shared/data]
+    python benchmarks/embedding.py [--rows 400] [--repetitions 5] [--pool 1500] [--parts PART...]
 
 Rates: the same real texts (drawn from the NIV2 pool), the same run, each way in turn and again, with an empty cache;
 the time of ours holds counting tokens, planning and the cache. Fidelity: pool rows and all target rows embedded by each
@@ -38,6 +38,7 @@ from righttime.errors import SettingsError
 
 Vectors = NDArray[np.float32]
 RIVAL = "SentenceTransformer.encode, defaults"
+PARTS = ["rates", "processes", "fidelity"]
 BUDGETS = (0.02, 0.1, 0.3)
 """Shares of the pool that TMA takes."""
 
@@ -48,9 +49,9 @@ def texts_of(file: Path) -> list[str]:
     return [f"{row['prompt']} {row['response']}" for row in rows]
 
 
-def ours(embedder: Embedder, texts: Sequence[str], workers: int = 1) -> Vectors:
+def ours(embedder: Embedder, texts: Sequence[str]) -> Vectors:
     with tempfile.TemporaryDirectory() as cache:
-        return embed_texts(texts, embedder, Path(cache), workers=workers).vectors
+        return embed_texts(texts, embedder, Path(cache)).vectors
 
 
 def embedders() -> tuple[dict[str, Embedder], list[str]]:
@@ -144,15 +145,15 @@ def chance(n_pool: int) -> dict[str, float]:
 
 def show(result: dict[str, Any]) -> None:
     print(f"{'way':<40} {'rows/s':>8} {'x rival':>8} {'x, CPU time':>12} {'least cosine':>13}")
-    for row in result["rates"]:
+    for row in result["rates"]["ways"]:
         cosine = "-" if row["cosine_min_to_rival"] is None else f"{row['cosine_min_to_rival']:.6f}"
         print(
             f"{row['way']:<40} {row['rows_per_s']:>8.1f} {row['ratio']:>8.2f} {row['ratio_of_cpu']:>12.2f} {cosine:>13}"
         )
-    for row in result["processes"]:
+    for row in result["processes"]["runs"]:
         print("{workers} processes: at work after {start_s:.1f} s, then {rows_per_s_then:.1f} rows/s".format(**row))
-    print(f"TMA's first rows shared with float32's, by budget; by chance {result['tma_jaccard_by_chance']}")
-    for row in result["fidelity"]:
+    print(f"TMA's first rows shared with float32's, by budget; by chance {result['fidelity']['by_chance']}")
+    for row in result["fidelity"]["ways"]:
         shared = "  ".join(f"{budget}: {share:.2f}" for budget, share in row["tma_jaccard"].items())
         cosine = "-" if row["cosine_mean"] is None else f"{row['cosine_mean']:.5f} / {row['cosine_min']:.5f}"
         print(f"{row['way']:<40} cosine {cosine:<18} correlation {row['similarity_correlation']:.4f}  TMA {shared}")
@@ -165,6 +166,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("RIGHTTIME_DATA", "../shared/data")))
     parser.add_argument("--rows", type=int, default=400)
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="the others stay as they were")
     parser.add_argument("--pool", type=int, default=1500)
     args = parser.parse_args()
     pool, target = texts_of(args.data / "niv2_pool.jsonl.gz"), texts_of(args.data / "niv2_target.jsonl.gz")
@@ -176,20 +178,25 @@ def main() -> None:
         embedder.embed(some[:8])  # loaded, exported, distilled before anything counts
     model.encode(some[:8])
     ways: dict[str, Callable[[], Vectors]] = {RIVAL: lambda: np.asarray(model.encode(some))}
-    for name in [name for name in ("float32", "int8", "static") if name in found]:  # the half ones are for GPUs
+    for name in [name for name in ("float32", "bfloat16", "int8", "static") if name in found]:
         ways[f"righttime, {name}"] = functools.partial(ours, found[name], some)
-    ways["righttime, float32, 2 workers"] = functools.partial(ours, found["float32"], some, 2)
-    result: dict[str, Any] = {"rows": args.rows, "repetitions": args.repetitions, **about()}
-    result["threads"] = torch.get_num_threads()
-    result["rates"] = rates(some, ways, args.repetitions)
-    result["processes"] = [processes(load_embedder(device="cpu"), some, workers) for workers in (1, 2) * 3]
     both = [*pool[: args.pool], *target]
-    result |= {"pool": args.pool, "target": len(target), "tma_jaccard_by_chance": chance(args.pool)}
     exact: dict[str, Callable[[], Vectors]] = {name: functools.partial(ours, found[name], both) for name in found}
-    result["fidelity"] = fidelity({**exact, RIVAL: lambda: np.asarray(model.encode(both))}, args.pool)
-    result["left_out"] = left_out
+    exact[RIVAL] = lambda: np.asarray(model.encode(both))
     path = Path(__file__).parent / "results" / "embedding.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
+    result: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    result["left_out"] = left_out
+    for part in args.parts:
+        result[part] = {"made_on": {**about(), "threads": torch.get_num_threads()}}
+        if part == "rates":
+            result[part] |= {"rows": args.rows, "ways": rates(some, ways, args.repetitions)}
+        elif part == "processes":
+            runs = [processes(load_embedder(device="cpu"), some, workers) for workers in (1, 2) * 3]
+            result[part] |= {"rows": args.rows, "runs": runs}
+        else:
+            result[part] |= {"pool": args.pool, "target": len(target), "by_chance": chance(args.pool)}
+            result[part]["ways"] = fidelity(exact, args.pool)
+        path.write_text(json.dumps(result, indent=2) + "\n")
     show(result)
 
 

@@ -87,7 +87,9 @@ def arrange(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps, ...; default: the best there is.")] = None,
     precision: Annotated[
         str,
-        typer.Option(help="float32; float16 or bfloat16, for GPUs; int8, for CPUs: faster, but other vectors."),
+        typer.Option(
+            help="float32; bfloat16 or float16, for GPUs and CPUs with AMX; int8, for CPUs: faster, but other vectors."
+        ),
     ] = "float32",
     workers: Annotated[
         int, typer.Option(help="Processes that embed side by side, or one for each GPU; memory grows with them.")

@@ -138,7 +138,7 @@ class SentenceTransformerEmbedder:
             max_length: Tokens to read of each text; None takes the model's own.
             prefix: Put before every text, as some models want.
             device: ``cpu``, ``cuda``, ...; None takes the best there is.
-            precision: One of `PRECISIONS`. The half ones are for GPUs: on most CPUs they are slower.
+            precision: One of `PRECISIONS`. The half ones are for GPUs, bfloat16 also for CPUs with AMX.
 
         Raises:
             EmbeddingError: If there is no such model; names it.
