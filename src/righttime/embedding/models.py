@@ -166,7 +166,9 @@ class SentenceTransformerEmbedder:
     @property
     def tokens_per_batch(self) -> int:
         """The bound on a batch's tokens: on a CPU what was measured fastest, on others more, since they are wider."""
-        return 1024 if self.model.device.type == "cpu" else 16_384
+        if self.model.device.type != "cpu":
+            return 16_384
+        return 1024 if self._precision == "float32" else 2048
 
     @property
     def reference(self) -> SentenceTransformerEmbedder | None:
@@ -182,6 +184,7 @@ class SentenceTransformerEmbedder:
     def model(self) -> Any:
         """The `SentenceTransformer`, in eval mode; loaded when it is first needed."""
         self._check_device()
+        import torch
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
@@ -206,7 +209,7 @@ class SentenceTransformerEmbedder:
         if self._max_length is not None:
             model.max_seq_length = self._checked_length(model)
         # Checkpoints in half precision would else be loaded as they are by some versions of transformers.
-        return model.to(dtype=_dtype(self._precision)).eval()
+        return model.to(dtype=torch.float32).eval()
 
     def _check_device(self) -> None:
         import torch
@@ -263,20 +266,22 @@ class SentenceTransformerEmbedder:
         return dict(prepare([self._prefix + text for text in texts]))
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """One batch: float32, shape (len(texts), d)."""
-        vectors = self.model.encode(
-            [self._prefix + text for text in texts],
-            batch_size=len(texts),
-            show_progress_bar=False,
-            convert_to_numpy=True,
-        )
-        return np.asarray(vectors, dtype=np.float32)
+        """One batch: float32, shape (len(texts), d).
 
+        In half precision only products are; weights, sums, norms and what layers hand on stay in float32. On CPUs that
+        is as fast as a model that is in half precision whole, and several times nearer to float32.
+        """
+        import torch
 
-def _dtype(precision: str) -> Any:
-    import torch
-
-    return getattr(torch, precision)
+        half = self._precision != "float32"
+        with torch.autocast(self.model.device.type, getattr(torch, self._precision) if half else None, enabled=half):
+            vectors = self.model.encode(
+                [self._prefix + text for text in texts],
+                batch_size=len(texts),
+                show_progress_bar=False,
+                convert_to_tensor=True,
+            )
+        return np.asarray(vectors.float().cpu().numpy(), dtype=np.float32)
 
 
 def _first_line(error: BaseException) -> str:
