@@ -25,6 +25,22 @@ def real_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a random Llama of some 20,000 parameters."""
+    from tiny_model import save_tiny_model
+
+    return save_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def arranged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An arrangement of 37 rows."""
+    from tiny_model import save_arrangement
+
+    return save_arrangement(tmp_path_factory.mktemp("arranged"), 37)
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's cache of vectors."""
