@@ -25,6 +25,7 @@ from tiny_model import save_arrangement
 
 pytestmark = pytest.mark.slow
 DEADLINE = 300.0
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +34,21 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_arrangement(tmp_path_factory.mktemp("many"), 105)
 
 
-def start(words: list[str], processes: int = 1) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "righttime.cli", *words]
-    if processes > 1:
-        launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "righttime.cli"]
-        command = [sys.executable, "-m", *launcher, "--", *words]  # without -- torchrun takes --run for its own
+def start(words: list[str], processes: int = 1, *launcher: str) -> subprocess.Popen[str]:
+    command = ["righttime.cli", *words]
+    if launcher:
+        command = [*launcher, *words]
+    elif processes > 1:
+        command = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "righttime.cli"]
+        command += ["--", *words]  # without -- torchrun takes --run for its own
     settings = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     return subprocess.Popen(
-        command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        [sys.executable, "-m", *command],
+        env=settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
 
 
@@ -67,6 +75,13 @@ def wait_for(process: subprocess.Popen[str], run: Path, attempt: int, consumed: 
         assert process.poll() is None, f"it should be killed, not end: {process.communicate()[0]}"
         assert time.monotonic() < deadline, "too slow"
         time.sleep(0.001)
+
+
+def kill(process: subprocess.Popen[str], all_of_them: bool = True) -> None:
+    """Kill a launcher and its workers, or only its last worker."""
+    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for pid in [*workers, process.pid] if all_of_them else workers[-1:]:
+        os.kill(int(pid), signal.SIGKILL)
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -143,9 +158,7 @@ def test_two_processes_killed(tmp_path: Path, tiny: str, many: Path, two: Any, w
     run, words = tmp_path / "run", _two_words(tiny, many, tmp_path / "run")
     process = start(words, 2)
     wait_for(process, run, 1, 20)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    for pid in [*children, process.pid] if whom == "both" else children[-1:]:
-        os.kill(int(pid), signal.SIGKILL)
+    kill(process, all_of_them=whom == "both")
     code, _ = finish(process)
     assert code != 0
     _refused(words, 1, "plan.world was 2 and is 1 now")
@@ -163,3 +176,26 @@ def _refused(words: list[str], processes: int, message: str) -> None:
     code, said = finish(start(words, processes))
     assert code == 1, said
     assert message in said
+
+
+def test_fully_sharded(tmp_path: Path, tiny: str, many: Path, two: Any) -> None:
+    """The shipped configuration for FSDP, on CPUs; killed once."""
+    shipped = (ROOT / "configs" / "accelerate_fsdp.yaml").read_text()
+    config = tmp_path / "fsdp.yaml"
+    config.write_text(
+        shipped.replace("use_cpu: false", "use_cpu: true").replace("num_processes: 8", "num_processes: 2")
+    )
+    launcher = ["accelerate.commands.launch", "--config_file", str(config), str(ROOT / "tests" / "fsdp_on_cpu.py")]
+    run = tmp_path / "run"
+    words = _two_words(tiny, many, run)
+    process = start(words, 2, *launcher)
+    wait_for(process, run, 1, 20)
+    kill(process)
+    assert finish(process)[0] != 0
+    code, said = finish(start(words, 2, *launcher))
+    assert code == 0, said
+    assert "attempt 2, going on from step 4" in said
+    assert said.count("trained as DistributedType.FSDP") == 2
+    assert main(["verify", str(run), str(many)]) == 0
+    sharded = weights(run)  # names the tied embedding twice
+    assert all(torch.allclose(value, sharded[name], atol=2e-5, rtol=0) for name, value in weights(two[0]).items())
