@@ -40,21 +40,21 @@ def examples(n: int, first: int = 0) -> list[Example]:
 
 
 @pytest.fixture
-def sets(tokenizer: Any) -> list[EvaluationSet]:
+def sets(bare_tokenizer: Any) -> list[EvaluationSet]:
     return [
-        prepare_set("target", examples(7), tokenizer, "paper", 128),
-        prepare_set("other", examples(5, 100), tokenizer, "paper", 24),  # so short that some answers are cut away
+        prepare_set("target", examples(7), bare_tokenizer, "paper", 128),
+        prepare_set("other", examples(5, 100), bare_tokenizer, "paper", 24),  # so short that some answers are cut away
     ]
 
 
-def train(tiny: Path, folder: Path, callbacks: Sequence[Any], steps: int = 6, **more: Any) -> Any:
+def train(bare: Path, folder: Path, callbacks: Sequence[Any], steps: int = 6, **more: Any) -> Any:
     """Train with dropout, whose draws would show a disturbance."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, Trainer, TrainingArguments, set_seed
 
     set_seed(0)
-    config = AutoConfig.from_pretrained(tiny, attention_dropout=0.3)
-    model = AutoModelForCausalLM.from_pretrained(tiny, config=config)
+    config = AutoConfig.from_pretrained(bare, attention_dropout=0.3)
+    model = AutoModelForCausalLM.from_pretrained(bare, config=config)
     rows = [{"input_ids": torch.arange(i, i + 20), "labels": torch.arange(i, i + 20)} for i in range(24)]
     arguments = TrainingArguments(
         str(folder),
@@ -93,12 +93,12 @@ def dense(sets: Sequence[EvaluationSet], folder: Path, tokenizer: Any, **more: A
 
 
 def test_the_weights_are_the_same_with_and_without_it(
-    tiny: Path, tokenizer: Any, sets: list[EvaluationSet], tmp_path: Path
+    bare: Path, bare_tokenizer: Any, sets: list[EvaluationSet], tmp_path: Path
 ) -> None:
-    plain = weights(train(tiny, tmp_path / "a", []))
-    watched = train(tiny, tmp_path / "b", [dense(sets, tmp_path / "eval", tokenizer)])
+    plain = weights(train(bare, tmp_path / "a", []))
+    watched = train(bare, tmp_path / "b", [dense(sets, tmp_path / "eval", bare_tokenizer)])
     assert same(plain, weights(watched))
-    other = weights(train(tiny, tmp_path / "c", [], steps=5))
+    other = weights(train(bare, tmp_path / "c", [], steps=5))
     assert not same(plain, other), "what this test would see"
     values = read_evaluation(tmp_path / "eval")
     assert sorted(set(values["step"].to_pylist())) == [0, 2, 4, 6]
@@ -113,11 +113,11 @@ def test_the_weights_are_the_same_with_and_without_it(
 
 
 def test_the_values_are_those_of_the_model_at_that_step(
-    tiny: Path, model: Any, tokenizer: Any, sets: list[EvaluationSet], tmp_path: Path
+    bare: Path, bare_model: Any, bare_tokenizer: Any, sets: list[EvaluationSet], tmp_path: Path
 ) -> None:
-    trainer = train(tiny, tmp_path / "a", [dense(sets, tmp_path / "eval", tokenizer, settings=None)])
+    trainer = train(bare, tmp_path / "a", [dense(sets, tmp_path / "eval", bare_tokenizer, settings=None)])
     table = read_evaluation(tmp_path / "eval").to_pylist()
-    for step, at in ((0, model), (6, trainer.model.eval())):
+    for step, at in ((0, bare_model), (6, trainer.model.eval())):
         for data in sets:
             want = row_losses(at, data.tokens)
             got = [line for line in table if line["step"] == step and line["set"] == data.name]
@@ -134,7 +134,7 @@ def test_the_values_are_those_of_the_model_at_that_step(
 
 
 def test_a_resumed_run_ends_with_the_values_of_an_undisturbed_one(
-    tiny: Path, tokenizer: Any, sets: list[EvaluationSet], tmp_path: Path
+    bare: Path, bare_tokenizer: Any, sets: list[EvaluationSet], tmp_path: Path
 ) -> None:
     from transformers import TrainerCallback
 
@@ -143,23 +143,23 @@ def test_a_resumed_run_ends_with_the_values_of_an_undisturbed_one(
             if state.global_step == 5:
                 raise KeyboardInterrupt
 
-    train(tiny, tmp_path / "a", [dense(sets, tmp_path / "eval", tokenizer, every=1, settings=None)])
+    train(bare, tmp_path / "a", [dense(sets, tmp_path / "eval", bare_tokenizer, every=1, settings=None)])
     with pytest.raises(KeyboardInterrupt):
-        train(tiny, tmp_path / "b", [dense(sets, tmp_path / "again", tokenizer, every=1, settings=None), Stop()])
+        train(bare, tmp_path / "b", [dense(sets, tmp_path / "again", bare_tokenizer, every=1, settings=None), Stop()])
     assert sorted(set(read_evaluation(tmp_path / "again")["step"].to_pylist())) == [0, 1, 2, 3, 4, 5]
     assert not (tmp_path / "again" / "manifest.json").exists()
     with pytest.raises(SettingsError, match=r"must go on with what it began with, but every differ"):
-        train(tiny, tmp_path / "b", [dense(sets, tmp_path / "again", tokenizer, every=3, settings=None)])
-    go_on = [dense(sets, tmp_path / "again", tokenizer, every=1, settings=None)]
-    train(tiny, tmp_path / "b", go_on, resume_from_checkpoint=True)
+        train(bare, tmp_path / "b", [dense(sets, tmp_path / "again", bare_tokenizer, every=3, settings=None)])
+    go_on = [dense(sets, tmp_path / "again", bare_tokenizer, every=1, settings=None)]
+    train(bare, tmp_path / "b", go_on, resume_from_checkpoint=True)
     assert read_evaluation(tmp_path / "again").equals(read_evaluation(tmp_path / "eval"))
 
 
-def test_settings_that_make_no_sense(tokenizer: Any, sets: list[EvaluationSet], tmp_path: Path) -> None:
+def test_settings_that_make_no_sense(bare_tokenizer: Any, sets: list[EvaluationSet], tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="every 1 step or more, got 0"):
-        dense(sets, tmp_path, tokenizer, every=0)
+        dense(sets, tmp_path, bare_tokenizer, every=0)
     with pytest.raises(SettingsError, match="different names, got target, target"):
-        dense([sets[0], sets[0]], tmp_path, tokenizer)
+        dense([sets[0], sets[0]], tmp_path, bare_tokenizer)
     with pytest.raises(SettingsError, match="go together"):
         MeasureSettings(("reward",))
     with pytest.raises(SettingsError, match="unknown metric 'los': did you mean 'loss'"):
@@ -173,19 +173,19 @@ sys.path[:0] = [sys.argv[3], str(Path(sys.argv[3]) / "evaluation")]
 from test_evaluation_callback import dense, examples, train
 from transformers import AutoTokenizer
 from righttime.evaluation import prepare_set
-tiny, folder = Path(sys.argv[1]), Path(sys.argv[2])
-tokenizer = AutoTokenizer.from_pretrained(tiny)
+bare, folder = Path(sys.argv[1]), Path(sys.argv[2])
+tokenizer = AutoTokenizer.from_pretrained(bare)
 sizes = {"target": 7, "few": 1}
 sets = [prepare_set(name, examples(n), tokenizer, "paper", 128) for name, n in sizes.items()]
-train(tiny, folder / "out", [dense(sets, folder / "eval", tokenizer, settings=None)], steps=4)
+train(bare, folder / "out", [dense(sets, folder / "eval", tokenizer, settings=None)], steps=4)
 """
 
 
 @pytest.mark.slow
-def test_two_processes_measure_each_row_once(tiny: Path, tmp_path: Path, model: Any, tokenizer: Any) -> None:
+def test_two_processes_measure_each_row_once(bare: Path, tmp_path: Path, bare_model: Any, bare_tokenizer: Any) -> None:
     script = tmp_path / "two.py"
     script.write_text(TWO)
-    words = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script), str(tiny), str(tmp_path)]
+    words = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script), str(bare), str(tmp_path)]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, *words, str(Path(__file__).parents[1])], check=True, env=env)
     values = read_evaluation(tmp_path / "eval").to_pylist()
@@ -193,6 +193,6 @@ def test_two_processes_measure_each_row_once(tiny: Path, tmp_path: Path, model: 
         at = [line for line in values if line["step"] == step]
         assert [line["row"] for line in at if line["set"] == "target"] == list(range(7))
         assert [line["row"] for line in at if line["set"] == "few"] == [0]
-    want = row_losses(model, prepare_set("target", examples(7), tokenizer, "paper", 128).tokens).mean
+    want = row_losses(bare_model, prepare_set("target", examples(7), bare_tokenizer, "paper", 128).tokens).mean
     got = [line["value"] for line in values if line["step"] == 0 and line["set"] == "target"]
     assert got == pytest.approx(want.tolist(), abs=1e-6)

@@ -35,24 +35,24 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def checkpoints(tiny: Path, model: Any, tokenizer: Any, tmp_path: Path) -> Path:
+def checkpoints(bare: Path, bare_model: Any, bare_tokenizer: Any, tmp_path: Path) -> Path:
     """Three checkpoints of one run, each of other weights."""
     import torch
 
     for step in (20, 100, 3):
         with torch.no_grad():
-            model.lm_head.weight.mul_(1.1)
-        model.save_pretrained(tmp_path / "run" / "checkpoints" / f"checkpoint-{step}")
-        tokenizer.save_pretrained(tmp_path / "run" / "checkpoints" / f"checkpoint-{step}")
+            bare_model.lm_head.weight.mul_(1.1)
+        bare_model.save_pretrained(tmp_path / "run" / "checkpoints" / f"checkpoint-{step}")
+        bare_tokenizer.save_pretrained(tmp_path / "run" / "checkpoints" / f"checkpoint-{step}")
     (tmp_path / "run" / "checkpoints" / "checkpoint-7").mkdir()  # what a kill leaves
     return tmp_path / "run"
 
 
-def test_checkpoints_are_found_in_order(checkpoints: Path, tiny: Path, tmp_path: Path) -> None:
+def test_checkpoints_are_found_in_order(checkpoints: Path, bare: Path, tmp_path: Path) -> None:
     for place in (checkpoints, checkpoints / "checkpoints"):
         assert [one.step for one in find_checkpoints(str(place))] == [3, 20, 100]
     assert [one.step for one in find_checkpoints(str(checkpoints / "checkpoints" / "checkpoint-20"))] == [20]
-    assert [(one.step, one.name) for one in find_checkpoints(str(tiny))] == [(0, str(tiny))]
+    assert [(one.step, one.name) for one in find_checkpoints(str(bare))] == [(0, str(bare))]
     assert [(one.step, one.name) for one in find_checkpoints("owner/name")] == [(0, "owner/name")]
     with pytest.raises(ModelError, match="it holds neither"):
         find_checkpoints(str(tmp_path))
@@ -70,11 +70,11 @@ def test_exchanged_weights_are_those_of_a_model_loaded_anew(checkpoints: Path) -
     assert len(models) == 1
 
 
-def test_tied_weights_are_exchanged_too(tiny: Path, tmp_path: Path) -> None:
+def test_tied_weights_are_exchanged_too(bare: Path, tmp_path: Path) -> None:
     import torch
     from transformers import AutoConfig, LlamaForCausalLM
 
-    config = AutoConfig.from_pretrained(tiny, tie_word_embeddings=True)
+    config = AutoConfig.from_pretrained(bare, tie_word_embeddings=True)
     for step in (1, 2):
         torch.manual_seed(step)
         LlamaForCausalLM(config).save_pretrained(tmp_path / f"checkpoint-{step}")
@@ -85,23 +85,23 @@ def test_tied_weights_are_exchanged_too(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_adapters_are_evaluated_with_their_base(
-    tiny: Path, model: Any, tokenizer: Any, rows: Path, tmp_path: Path
+    bare: Path, bare_model: Any, bare_tokenizer: Any, rows: Path, tmp_path: Path
 ) -> None:
     import torch
     from peft import LoraConfig, get_peft_model
 
-    lora = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear"))
+    lora = get_peft_model(bare_model, LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear"))
     with torch.no_grad():
         for name, weights in lora.named_parameters():
             if "lora_B" in name:
                 weights.normal_()
     lora.save_pretrained(tmp_path / "checkpoint-5")
-    tokenizer.save_pretrained(tmp_path / "checkpoint-5")
+    bare_tokenizer.save_pretrained(tmp_path / "checkpoint-5")
     evaluate(str(tmp_path), {"target": rows / "target.jsonl"}, tmp_path / "eval", device="cpu")
     got = read_evaluation(tmp_path / "eval")
     from righttime.evaluation import read_set
 
-    want = row_losses(lora, read_set("t", rows / "target.jsonl", tokenizer, "paper", 1024).tokens).mean
+    want = row_losses(lora, read_set("t", rows / "target.jsonl", bare_tokenizer, "paper", 1024).tokens).mean
     assert got["value"].to_pylist() == pytest.approx(want.tolist(), abs=1e-6)
     assert set(got["step"].to_pylist()) == {5}
 
@@ -130,7 +130,8 @@ def test_the_command_measures_every_checkpoint_and_says_what_it_found(
     over_tasks = np.mean([np.mean([line["value"] for line in last if line["task"] == task]) for task in tasks])
     assert abs(over_rows - over_tasks) > 1e-5, "tasks of different sizes"
     found = means_by(values, "step", "set", "metric")[(100, "other", "loss")]
-    assert (found.rows, found.over_rows, found.over_tasks) == (9, pytest.approx(over_rows), pytest.approx(over_tasks))
+    assert found.rows == 9
+    assert (found.over_rows, found.over_tasks) == pytest.approx((over_rows, over_tasks))
     assert f"{over_rows:.4f} ({over_tasks:.4f})" in said
     for part in (
         "every step; mean over rows, in brackets over tasks",
@@ -150,17 +151,17 @@ def test_a_stopped_evaluation_goes_on(
 ) -> None:
     sets = {"target": rows / "target.jsonl"}
     evaluate(str(checkpoints), sets, tmp_path / "whole", run="x", device="cpu")
-    import righttime.evaluation.evaluating as module
+    from righttime.evaluation import measured_set
 
-    measured, calls = module.measured_set, list[int]()
+    calls = list[int]()
 
     def stopping(*args: Any, **more: Any) -> Any:
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return measured(*args, **more)
+        return measured_set(*args, **more)
 
-    monkeypatch.setattr(module, "measured_set", stopping)
+    monkeypatch.setattr("righttime.evaluation.evaluating.measured_set", stopping)
     with pytest.raises(KeyboardInterrupt):
         evaluate(str(checkpoints), sets, tmp_path / "stopped", run="x", device="cpu")
     evaluate(str(checkpoints), sets, tmp_path / "stopped", run="x", device="cpu")
@@ -181,16 +182,16 @@ def test_a_stopped_evaluation_goes_on(
     ],
 )
 def test_what_makes_no_sense_is_refused(
-    tiny: Path, rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], said: str
+    bare: Path, rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], said: str
 ) -> None:
-    words = ["evaluate", str(tiny), "--target", str(rows / "target.jsonl"), "--out", str(tmp_path / "eval")]
+    words = ["evaluate", str(bare), "--target", str(rows / "target.jsonl"), "--out", str(tmp_path / "eval")]
     assert main([*words, *more]) == 1
     assert said in capsys.readouterr().err
     assert not (tmp_path / "eval").exists()
 
 
 def test_missing_models_and_weights_that_do_not_fit_are_named(
-    tiny: Path, checkpoints: Path, rows: Path, tmp_path: Path
+    bare: Path, checkpoints: Path, rows: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(RighttimeError, match="loading it failed"):
         evaluate(str(tmp_path / "nothing"), {"target": rows / "target.jsonl"}, tmp_path / "eval")

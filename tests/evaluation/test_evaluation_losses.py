@@ -54,13 +54,13 @@ def random_rows(seed: int, n: int, longest: int, max_length: int) -> list[Tokens
     half=st.integers(0, 2),
 )
 def test_every_loss_equals_the_plain_computation(
-    model: Any, seed: int, n: int, longest: int, max_length: int, batch_tokens: int, half: int
+    bare_model: Any, seed: int, n: int, longest: int, max_length: int, batch_tokens: int, half: int
 ) -> None:
     rows = random_rows(seed, n, longest, max_length)
-    parts = [row_losses(model, rows, batch_tokens, (process, half + 1)) for process in range(half + 1)]
+    parts = [row_losses(bare_model, rows, batch_tokens, (process, half + 1)) for process in range(half + 1)]
     found = {int(row): (t, c) for p in parts for row, t, c in zip(p.rows, p.total, p.count, strict=True)}
     assert sum(len(part.rows) for part in parts) == len(found), "each row by one process"
-    want = [plain_loss(model, row) for row in rows]
+    want = [plain_loss(bare_model, row) for row in rows]
     assert set(found) == {number for number, (_, count) in enumerate(want) if count}
     for number, (total, count) in found.items():
         assert count == want[number][1]
@@ -69,7 +69,7 @@ def test_every_loss_equals_the_plain_computation(
     assert all(np.isfinite(part.mean).all() for part in parts)
 
 
-def test_a_model_of_another_kind_and_one_with_adapters(model: Any) -> None:
+def test_a_model_of_another_kind_and_one_with_adapters(bare_model: Any) -> None:
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import GPT2Config, GPT2LMHeadModel
@@ -77,7 +77,7 @@ def test_a_model_of_another_kind_and_one_with_adapters(model: Any) -> None:
     torch.manual_seed(0)
     rows = random_rows(3, 9, 50, 40)
     gpt2 = GPT2LMHeadModel(GPT2Config(vocab_size=257, n_positions=64, n_embd=32, n_layer=2, n_head=2)).eval()
-    lora = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear")).eval()
+    lora = get_peft_model(bare_model, LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear")).eval()
     with torch.no_grad():
         for name, weights in lora.named_parameters():
             if "lora_B" in name:
@@ -89,44 +89,46 @@ def test_a_model_of_another_kind_and_one_with_adapters(model: Any) -> None:
             assert mean == pytest.approx(total / count, abs=1e-5)
 
 
-def test_a_model_that_cannot_make_logits_at_some_places_only(model: Any) -> None:
+def test_a_model_that_cannot_make_logits_at_some_places_only(bare_model: Any) -> None:
     import torch
 
     class Plain(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.inner, self.device = model, model.device
+            self.inner, self.device = bare_model, bare_model.device
 
         def forward(self, input_ids: Any, attention_mask: Any = None, use_cache: bool = True) -> Any:
             return self.inner(input_ids=input_ids, attention_mask=attention_mask, use_cache=use_cache)
 
     rows = random_rows(4, 9, 50, 50)
-    assert row_losses(Plain(), rows, 200).mean == pytest.approx(row_losses(model, rows, 200).mean, abs=1e-6)
+    assert row_losses(Plain(), rows, 200).mean == pytest.approx(row_losses(bare_model, rows, 200).mean, abs=1e-6)
 
 
-def test_transformers_own_loss_of_one_row_is_the_same(model: Any) -> None:
+def test_transformers_own_loss_of_one_row_is_the_same(bare_model: Any) -> None:
     import torch
 
     row = Tokens(np.arange(5, 25, dtype=np.int32), np.arange(20) >= 8)
     ids = torch.tensor([row.ids.tolist()])
     labels = torch.where(torch.tensor([row.learnt.tolist()]), ids, -100)
-    assert row_losses(model, [row]).mean[0] == pytest.approx(float(model(input_ids=ids, labels=labels).loss), abs=1e-5)
+    assert row_losses(bare_model, [row]).mean[0] == pytest.approx(
+        float(bare_model(input_ids=ids, labels=labels).loss), abs=1e-5
+    )
 
 
-def test_rows_without_a_token_to_learn_are_left_out_even_if_there_are_no_others(model: Any) -> None:
+def test_rows_without_a_token_to_learn_are_left_out_even_if_there_are_no_others(bare_model: Any) -> None:
     rows = [Tokens(np.arange(4, dtype=np.int32), np.zeros(4, np.bool_))] * 3
-    found = row_losses(model, rows)
+    found = row_losses(bare_model, rows)
     assert len(found.rows) == len(found.total) == 0
     assert found.left_out.tolist() == [0, 1, 2]
 
 
-def test_a_loss_that_is_no_number_is_an_error(model: Any) -> None:
+def test_a_loss_that_is_no_number_is_an_error(bare_model: Any) -> None:
     import torch
 
     with torch.no_grad():
-        model.lm_head.weight.fill_(math.nan)
+        bare_model.lm_head.weight.fill_(math.nan)
     with pytest.raises(ModelError, match="must be a number, but the model gives 1 rows NaN or infinity, first row 0"):
-        row_losses(model, [Tokens(np.arange(4, dtype=np.int32), np.arange(4) > 1)])
+        row_losses(bare_model, [Tokens(np.arange(4, dtype=np.int32), np.arange(4) > 1)])
 
 
 @given(st.lists(st.integers(0, 50)), st.integers(1, 200))

@@ -17,21 +17,21 @@ TALKS = [
 
 
 @pytest.fixture(params=["none", "end of text", "its own"])
-def reward_folder(request: pytest.FixtureRequest, tiny: Path, tokenizer: Any, tmp_path: Path) -> Path:
-    """A reward model whose tokenizer has no padding token, the end of text for one, or one of its own."""
+def reward_folder(request: pytest.FixtureRequest, bare: Path, bare_tokenizer: Any, tmp_path: Path) -> Path:
+    """A reward model whose bare_tokenizer has no padding token, the end of text for one, or one of its own."""
     import torch
     from transformers import AutoConfig, LlamaForSequenceClassification
 
     torch.manual_seed(1)
-    config = AutoConfig.from_pretrained(tiny, num_labels=1)
+    config = AutoConfig.from_pretrained(bare, num_labels=1)
     LlamaForSequenceClassification(config).save_pretrained(tmp_path)
     if request.param == "end of text":
-        tokenizer.pad_token = "</s>"
+        bare_tokenizer.pad_token = "</s>"
     if request.param == "its own":
-        tokenizer.pad_token = "q"
+        bare_tokenizer.pad_token = "q"
     # Every text ends with the end of text, as reward models' templates have it.
-    tokenizer.chat_template = "{% for turn in messages %}{{ turn['content'] }}{{ eos_token }}{% endfor %}"
-    tokenizer.save_pretrained(tmp_path)
+    bare_tokenizer.chat_template = "{% for turn in messages %}{{ turn['content'] }}{{ eos_token }}{% endfor %}"
+    bare_tokenizer.save_pretrained(tmp_path)
     return tmp_path
 
 
@@ -51,13 +51,13 @@ def test_rewards_are_those_of_each_conversation_alone(reward_folder: Path, batch
         assert value == pytest.approx(want, abs=1e-5)
 
 
-def test_a_model_that_is_no_reward_model_is_refused(tiny: Path, tmp_path: Path) -> None:
+def test_a_model_that_is_no_reward_model_is_refused(bare: Path, tmp_path: Path) -> None:
     from transformers import AutoConfig, LlamaForSequenceClassification
 
     with pytest.raises(ModelError, match="must be a folder or hub name of a sequence-classification model"):
         RewardModel(str(tmp_path)).rewards(TALKS)
-    LlamaForSequenceClassification(AutoConfig.from_pretrained(tiny, num_labels=3)).save_pretrained(tmp_path)
-    for file in tiny.glob("tokenizer*"):
+    LlamaForSequenceClassification(AutoConfig.from_pretrained(bare, num_labels=3)).save_pretrained(tmp_path)
+    for file in bare.glob("tokenizer*"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     with pytest.raises(ModelError, match="must have 1 output, but .* has 3"):
         RewardModel(str(tmp_path)).rewards(TALKS)

@@ -38,22 +38,22 @@ def row(*said: str) -> Example:
     ],
 )
 def test_a_prompt_ends_where_the_last_answer_begins(
-    tokenizer: Any, form: Any, template: str | None, wanted: list[str]
+    bare_tokenizer: Any, form: Any, template: str | None, wanted: list[str]
 ) -> None:
-    tokenizer.chat_template = template
+    bare_tokenizer.chat_template = template
     for rows, text in (
         ((row("q"), row("q", "r")), wanted[0]),
         ((row("q", "r", "s"), row("q", "r", "s", "t")), wanted[1]),
     ):
         for one in rows:
-            assert tokenizer.decode(prompt_tokens(one, tokenizer, form)) == text
-        whole = prepare_set("x", rows[1:], tokenizer, form, 512).tokens[0]
-        prompt = prompt_tokens(rows[1], tokenizer, form)
+            assert bare_tokenizer.decode(prompt_tokens(one, bare_tokenizer, form)) == text
+        whole = prepare_set("x", rows[1:], bare_tokenizer, form, 512).tokens[0]
+        prompt = prompt_tokens(rows[1], bare_tokenizer, form)
         assert whole.ids[: len(prompt)].tolist() == prompt.tolist(), "the very tokens that training sees"
         assert whole.learnt[len(prompt) :].all()
 
 
-def test_references_and_categories_come_from_the_file(tokenizer: Any, tmp_path: Path) -> None:
+def test_references_and_categories_come_from_the_file(bare_tokenizer: Any, tmp_path: Path) -> None:
     task = {
         "Categories": ["Sums"],
         "Definition": ["Add."],
@@ -66,28 +66,28 @@ def test_references_and_categories_come_from_the_file(tokenizer: Any, tmp_path: 
         + json.dumps({"id": "y", "prompt": "q"})
         + "\n"
     )
-    sums = read_set("sums", tmp_path / "task1_sums.json", tokenizer, "paper", 512)
+    sums = read_set("sums", tmp_path / "task1_sums.json", bare_tokenizer, "paper", 512)
     assert sums.references == (("2", "two"),)
     assert sums.categories == ("Sums",)
     assert sums.rows[0].task == "task1_sums"
-    rows = read_set("rows", tmp_path / "rows.jsonl", tokenizer, "paper", 512)
+    rows = read_set("rows", tmp_path / "rows.jsonl", bare_tokenizer, "paper", 512)
     assert rows.references == (("r",), ())
     assert rows.categories == ("c", None)
     assert [bool(one.learnt.any()) for one in rows.tokens] == [True, False]
 
 
-def test_a_set_has_a_name_that_files_can_have(tokenizer: Any) -> None:
+def test_a_set_has_a_name_that_files_can_have(bare_tokenizer: Any) -> None:
     with pytest.raises(SettingsError, match="letters, digits, - and _, got 'a/b'"):
-        prepare_set("a/b", [row("q", "r")], tokenizer, "paper", 512)
+        prepare_set("a/b", [row("q", "r")], bare_tokenizer, "paper", 512)
 
 
 @pytest.mark.real
-def test_real_rows_have_prompts_categories_and_references(tokenizer: Any, real_data: Path) -> None:
-    target = read_set("target", real_data / "niv2_target.jsonl.gz", tokenizer, "paper", 1024)
+def test_real_rows_have_prompts_categories_and_references(bare_tokenizer: Any, real_data: Path) -> None:
+    target = read_set("target", real_data / "niv2_target.jsonl.gz", bare_tokenizer, "paper", 1024)
     assert len(target.rows) == 260
     assert len(set(target.categories)) == 5
     for tokens, prompt, references in zip(target.tokens, target.prompts, target.references, strict=True):
         assert prompt[: len(tokens.ids)].tolist() == tokens.ids[: len(prompt)].tolist()
         assert references[0]
-    folder = read_set("folder", real_data / "niv2", tokenizer, "paper", 1024)
+    folder = read_set("folder", real_data / "niv2", bare_tokenizer, "paper", 1024)
     assert any(len(references) > 1 for references in folder.references)

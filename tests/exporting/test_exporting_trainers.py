@@ -15,7 +15,6 @@ import pytest
 from own_environment import own_environment
 from righttime.cli import main
 from righttime.exporting import ExportSettings, export
-from tiny_llama import save_tiny_llama
 
 pytestmark = pytest.mark.slow
 
@@ -42,11 +41,6 @@ if __name__ == "__main__":
 """
 
 Arranged = Callable[[int], Path]
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_llama(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="module")
@@ -89,13 +83,13 @@ def consumed(python: Path | str, folder: Path, record: Path, *command: str) -> l
     return [re.findall(r"\[(r\d+)\]", text)[0] for step in steps for text in step]
 
 
-def settings(tiny: Path) -> ExportSettings:
-    return ExportSettings(str(tiny), batch_size=BATCH_SIZE, max_length=256, dtype="fp32")
+def settings(bare: Path) -> ExportSettings:
+    return ExportSettings(str(bare), batch_size=BATCH_SIZE, max_length=256, dtype="fp32")
 
 
-def test_trl_consumes_the_order(arranged: Arranged, tiny: Path, tmp_path: Path) -> None:
+def test_trl_consumes_the_order(arranged: Arranged, bare: Path, tmp_path: Path) -> None:
     out, folder, record = arranged(1), tmp_path / "export", tmp_path / "record"
-    export(out, "trl", folder, settings(tiny))
+    export(out, "trl", folder, settings(bare))
     assert consumed(sys.executable, folder, record, "train_trl.py") == planned(out)
     script = (folder / "train_trl.py").read_text()
     (folder / "train_trl.py").write_text(script.replace('"sequential"', '"random"'))
@@ -103,9 +97,9 @@ def test_trl_consumes_the_order(arranged: Arranged, tiny: Path, tmp_path: Path) 
 
 
 def test_the_trl_script_refuses_to_train_where_a_row_would_be_dropped(
-    arranged: Arranged, tiny: Path, tmp_path: Path
+    arranged: Arranged, bare: Path, tmp_path: Path
 ) -> None:
-    export(arranged(1), "trl", tmp_path / "export", ExportSettings(str(tiny), 4, max_length=40, dtype="fp32"))
+    export(arranged(1), "trl", tmp_path / "export", ExportSettings(str(bare), 4, max_length=40, dtype="fp32"))
     done = subprocess.run(
         [sys.executable, "train_trl.py"], cwd=tmp_path / "export", capture_output=True, text=True, env={**os.environ}
     )
@@ -114,10 +108,10 @@ def test_the_trl_script_refuses_to_train_where_a_row_would_be_dropped(
     assert not any((tmp_path / "export" / "output").iterdir()), "nothing was trained"
 
 
-def test_llamafactory_consumes_the_order(arranged: Arranged, tiny: Path, tmp_path: Path) -> None:
+def test_llamafactory_consumes_the_order(arranged: Arranged, bare: Path, tmp_path: Path) -> None:
     python = own_environment(tmp_path / "env", ["torch==2.13.0"], ["llamafactory==0.9.5"])
     out, folder, record = arranged(1), tmp_path / "export", tmp_path / "record"
-    export(out, "llamafactory", folder, settings(tiny))
+    export(out, "llamafactory", folder, settings(bare))
     command = ("llamafactory.cli:main", "train", "llamafactory.yaml")
     assert consumed(python, folder, record, *command) == planned(out)
     config = (folder / "llamafactory.yaml").read_text()
@@ -126,13 +120,13 @@ def test_llamafactory_consumes_the_order(arranged: Arranged, tiny: Path, tmp_pat
     assert consumed(python, folder, record, *command) != planned(out), "what this test would see"
 
 
-def test_axolotl_consumes_the_order_and_then_another_one(arranged: Arranged, tiny: Path, tmp_path: Path) -> None:
+def test_axolotl_consumes_the_order_and_then_another_one(arranged: Arranged, bare: Path, tmp_path: Path) -> None:
     python = own_environment(tmp_path / "env", ["torch==2.13.0"], ["torch==2.13.0", "axolotl==0.19.0"])
     first, second, folder, record = arranged(1), arranged(2), tmp_path / "export", tmp_path / "record"
     command = ("axolotl.cli.main:main", "train", "axolotl.yaml", "--launcher", "python")
-    export(first, "axolotl", folder, settings(tiny))
+    export(first, "axolotl", folder, settings(bare))
     assert consumed(python, folder, record, *command) == planned(first)
-    export(second, "axolotl", tmp_path / "next", settings(tiny))
+    export(second, "axolotl", tmp_path / "next", settings(bare))
     prepared = re.compile(r'dataset_prepared_path: ".*"')
     kept = prepared.search((folder / "axolotl.yaml").read_text())
     assert kept is not None
