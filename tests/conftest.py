@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -31,6 +32,30 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
     from tiny_model import save_tiny_model
 
     return save_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of such a Llama without chat template and padding token."""
+    from tiny_model import save_bare_model
+
+    return save_bare_model(tmp_path_factory.mktemp("bare"))
+
+
+@pytest.fixture
+def bare_tokenizer(bare: Path) -> Any:
+    """Its tokenizer."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(bare)
+
+
+@pytest.fixture
+def bare_model(bare: Path) -> Any:
+    """The model, in evaluation mode."""
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(bare).eval()
 
 
 @pytest.fixture(scope="session")

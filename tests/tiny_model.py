@@ -54,3 +54,21 @@ def save_arrangement(folder: Path, rows: int, seed: int = 0) -> Path:
     words += ["--method", "random", "--budget", str(rows), "--seed", str(seed)]
     assert main([*words, "--out", str(folder / "out")]) == 0
     return folder / "out"
+
+
+def save_bare_model(folder: Path) -> Path:
+    """The same with larger weights, so that answers differ, and without chat template and padding token, as LLaMA-2."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    save_tiny_model(folder, template=None)
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(folder)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim > 1:
+                weight.mul_(10)
+    model.config.pad_token_id = None
+    model.save_pretrained(folder)
+    return folder

@@ -1,0 +1,138 @@
+"""The real trainers consume an export in order: the ids are read inside `training_step`, where nothing comes after."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from own_environment import own_environment
+from righttime.cli import main
+from righttime.exporting import ExportSettings, export
+
+pytestmark = pytest.mark.slow
+
+ROWS = 50  # not a multiple of the batch size, so that the last batch is an incomplete one
+BATCH_SIZE = 4
+
+# Runs a script, or the `module:function` behind a command, and writes down what each training step is given.
+RECORD = """
+import importlib, json, runpy, sys
+from transformers import Trainer
+kept = Trainer.training_step
+def training_step(self, model, inputs, *more, **named):
+    with open(RECORD, "a") as file:
+        file.write(json.dumps(self.processing_class.batch_decode(inputs["input_ids"])) + "\\n")
+    return kept(self, model, inputs, *more, **named)
+if __name__ == "__main__":
+    RECORD, *sys.argv = sys.argv[1:]
+    Trainer.training_step = training_step
+    module, _, name = sys.argv[0].partition(":")
+    if name:
+        getattr(importlib.import_module(module), name)()
+    else:
+        runpy.run_path(module, run_name="__main__")
+"""
+
+Arranged = Callable[[int], Path]
+
+
+@pytest.fixture(scope="module")
+def arranged(tmp_path_factory: pytest.TempPathFactory) -> Arranged:
+    """Rows of very different lengths, whose text says which row it is, in the order of a seed."""
+    folder = tmp_path_factory.mktemp("arranged")
+    rows = [
+        {"id": f"r{i}", "prompt": f"row [r{i}] " + "word " * (i * 7 % 40), "response": f"answer {i}"}
+        for i in range(ROWS)
+    ]
+    (folder / "pool.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "target.jsonl").write_text(json.dumps({"prompt": "?", "response": "!"}) + "\n")
+
+    def make(seed: int) -> Path:
+        out = folder / f"out{seed}"
+        words = ["arrange", str(folder / "pool.jsonl"), "--target", str(folder / "target.jsonl"), "--method", "random"]
+        assert main([*words, "--seed", str(seed), "--out", str(out), "--overwrite"]) == 0
+        return out
+
+    return make
+
+
+def planned(out: Path) -> list[str]:
+    return [json.loads(line)["id"] for line in (out / "train.jsonl").read_text().splitlines()]
+
+
+def consumed(python: Path | str, folder: Path, record: Path, *command: str) -> list[str]:
+    """Run a training command in an export's folder; the row ids that its steps were given, in order."""
+    script = record.with_suffix(".py")
+    script.write_text(RECORD)
+    record.unlink(missing_ok=True)
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHONPATH", "PYTEST"))}
+    env |= {"HF_HUB_OFFLINE": "1", "AXOLOTL_DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    env |= {"PATH": f"{Path(python).parent}{os.pathsep}{env['PATH']}"}
+    words = [str(python), str(script), str(record), *command]
+    done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    steps = [json.loads(line) for line in record.read_text().splitlines()]
+    assert [len(step) for step in steps] == [BATCH_SIZE] * (ROWS // BATCH_SIZE) + [ROWS % BATCH_SIZE]
+    return [re.findall(r"\[(r\d+)\]", text)[0] for step in steps for text in step]
+
+
+def settings(bare: Path) -> ExportSettings:
+    return ExportSettings(str(bare), batch_size=BATCH_SIZE, max_length=256, dtype="fp32")
+
+
+def test_trl_consumes_the_order(arranged: Arranged, bare: Path, tmp_path: Path) -> None:
+    out, folder, record = arranged(1), tmp_path / "export", tmp_path / "record"
+    export(out, "trl", folder, settings(bare))
+    assert consumed(sys.executable, folder, record, "train_trl.py") == planned(out)
+    script = (folder / "train_trl.py").read_text()
+    (folder / "train_trl.py").write_text(script.replace('"sequential"', '"random"'))
+    assert consumed(sys.executable, folder, record, "train_trl.py") != planned(out), "what this test would see"
+
+
+def test_the_trl_script_refuses_to_train_where_a_row_would_be_dropped(
+    arranged: Arranged, bare: Path, tmp_path: Path
+) -> None:
+    export(arranged(1), "trl", tmp_path / "export", ExportSettings(str(bare), 4, max_length=40, dtype="fp32"))
+    done = subprocess.run(
+        [sys.executable, "train_trl.py"], cwd=tmp_path / "export", capture_output=True, text=True, env={**os.environ}
+    )
+    assert done.returncode == 1
+    assert re.search(r"\d+ rows would be dropped, first \['r\d+'\]: their answers begin behind 40 tokens", done.stderr)
+    assert not any((tmp_path / "export" / "output").iterdir()), "nothing was trained"
+
+
+def test_llamafactory_consumes_the_order(arranged: Arranged, bare: Path, tmp_path: Path) -> None:
+    python = own_environment(tmp_path / "env", ["torch==2.13.0"], ["llamafactory==0.9.5"])
+    out, folder, record = arranged(1), tmp_path / "export", tmp_path / "record"
+    export(out, "llamafactory", folder, settings(bare))
+    command = ("llamafactory.cli:main", "train", "llamafactory.yaml")
+    assert consumed(python, folder, record, *command) == planned(out)
+    config = (folder / "llamafactory.yaml").read_text()
+    changed = config.replace("disable_shuffling: true", "disable_shuffling: false").replace('"output"', '"output2"')
+    (folder / "llamafactory.yaml").write_text(changed)
+    assert consumed(python, folder, record, *command) != planned(out), "what this test would see"
+
+
+def test_axolotl_consumes_the_order_and_then_another_one(arranged: Arranged, bare: Path, tmp_path: Path) -> None:
+    python = own_environment(tmp_path / "env", ["torch==2.13.0"], ["torch==2.13.0", "axolotl==0.19.0"])
+    first, second, folder, record = arranged(1), arranged(2), tmp_path / "export", tmp_path / "record"
+    command = ("axolotl.cli.main:main", "train", "axolotl.yaml", "--launcher", "python")
+    export(first, "axolotl", folder, settings(bare))
+    assert consumed(python, folder, record, *command) == planned(first)
+    export(second, "axolotl", tmp_path / "next", settings(bare))
+    prepared = re.compile(r'dataset_prepared_path: ".*"')
+    kept = prepared.search((folder / "axolotl.yaml").read_text())
+    assert kept is not None
+    for name in ("train.jsonl", "axolotl.yaml"):
+        (folder / name).write_bytes((tmp_path / "next" / name).read_bytes())
+    assert consumed(python, folder, record, *command) == planned(second)
+    config = (folder / "axolotl.yaml").read_text()
+    (folder / "axolotl.yaml").write_text(prepared.sub(kept[0], config))
+    assert consumed(python, folder, record, *command) == planned(first), "the copy of the first order is trained on"
