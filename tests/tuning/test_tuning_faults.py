@@ -80,8 +80,9 @@ def wait_for(process: subprocess.Popen[str], run: Path, attempt: int, consumed: 
 def kill(process: subprocess.Popen[str], all_of_them: bool = True) -> None:
     """Kill a launcher and its workers, or only its last worker."""
     workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    for pid in [*workers, process.pid] if all_of_them else workers[-1:]:
-        os.kill(int(pid), signal.SIGKILL)
+    pids = [int(worker) for worker in workers]
+    for pid in [*pids, process.pid] if all_of_them else pids[-1:]:
+        os.kill(pid, signal.SIGKILL)
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
