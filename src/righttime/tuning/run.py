@@ -92,6 +92,10 @@ def tune(
     check_versions()
     settings, folder = settings or TuneSettings(), Path(run)
     main, process, world = _processes()
+    if settings.report_to:
+        from righttime.tuning.trainer import check_trackers
+
+        check_trackers(settings.report_to)
     rows = _rows(Path(out), model, settings, progress and main)
     plan = Plan(
         rows.ids,
