@@ -93,7 +93,7 @@ def tune(
     recompute: Annotated[bool, typer.Option("--recompute", help="Recompute activations, for less memory.")] = False,
     seed: Annotated[int | None, typer.Option(help="Decides everything that is drawn by chance. [0]")] = None,
     save_every: Annotated[int | None, typer.Option(min=1, help="A checkpoint every so many steps. [500]")] = None,
-    keep: Annotated[int | None, typer.Option(min=1, help="Checkpoints to keep. [2]")] = None,
+    keep: Annotated[int | None, typer.Option(min=0, help="Checkpoints to keep; 0 keeps all. [2]")] = None,
     report_to: Annotated[
         list[str] | None, typer.Option(help="A tracker: tensorboard, trackio, wandb, mlflow, ...; may be repeated.")
     ] = None,
@@ -124,6 +124,8 @@ def tune(
         "report_to": tuple(report_to) if report_to else None,
     }
     changes = {name: value for name, value in given.items() if value is not None}
+    if keep == 0:
+        changes["keep"] = None
     flags = {"lora": Lora(lora_rank, 2 * lora_rank) if lora else None, "recompute": recompute}
     settings = TuneSettings.preset(preset.value, **changes, **flags, allow_reorder=allow_reorder)
     callbacks: Sequence[Any] = ()

@@ -89,8 +89,8 @@ def tune(
         RowError: If the form of text cannot hold a row; names it.
         StoreError: If `out` is no arrangement, or `run` holds something else or cannot be written.
     """
-    check_versions()
     settings, folder = settings or TuneSettings(), Path(run)
+    check_versions("transformers", "accelerate", *(["peft"] if settings.lora else []))
     main, process, world = _processes()
     if settings.report_to:
         from righttime.tuning.trainer import check_trackers
