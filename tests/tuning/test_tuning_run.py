@@ -354,3 +354,35 @@ def test_impossible_settings_are_refused(changes: dict[str, Any], message: str) 
         TuneSettings(**changes)
     with pytest.raises(SettingsError, match="unknown preset 'papper'"):
         TuneSettings.preset("papper")
+
+
+def test_the_target_is_measured_while_training(
+    tiny: str, arranged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, run = arranged.parent / "data", tmp_path / "run"
+    words = ["tune", str(arranged), "--model", tiny, "--run", str(run), "--batch", "4", "--learning-rate", "1e-3"]
+    measured = ["--target", str(data / "target.jsonl"), "--set", f"pool={data / 'pool.jsonl'}", "--evaluate-every", "4"]
+    assert main([*words, *measured]) == 0
+    values = pq.read_table(run / "evaluation" / "evaluation.parquet").to_pandas()
+    assert sorted(set(zip(values["step"], values["set"], strict=True))) == [
+        (step, name) for step in (0, 4, 8, 10) for name in ("pool", "target")
+    ]
+    means = values.groupby(["set", "step"])["value"].mean()
+    assert means["target", 10] < means["target", 0]
+    assert main(["verify", str(run), str(arranged)]) == 0
+    capsys.readouterr()
+    (run / "manifest.json").unlink()  # killed between the evaluation's end and the run's
+    assert main([*words, *measured]) == 0
+    assert main([*words, *measured, "--overwrite"]) == 0
+    assert pq.read_table(run / "evaluation" / "evaluation.parquet").num_rows == len(values)
+    assert main([*words, "--overwrite", "--target", "t.jsonl"]) == 1
+    assert "--target and --evaluate-every go together" in capsys.readouterr().err
+
+
+def test_measuring_does_not_touch_the_weights(tiny: str, arranged: Path, undisturbed: Path, tmp_path: Path) -> None:
+    from righttime.evaluation.while_tuning import dense_evaluation
+
+    target = arranged.parent / "data" / "target.jsonl"
+    callbacks = dense_evaluation(tmp_path / "run", tiny, {"target": target}, every=3)
+    tune(arranged, tiny, tmp_path / "run", FAST, callbacks=callbacks)
+    assert same(weights(tmp_path / "run"), weights(undisturbed))

@@ -10,7 +10,7 @@ import typer
 from righttime.cli.app import Out, Overwrite, PositiveExamples, Target, app
 from righttime.errors import SettingsError
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "named_sets"]
 
 
 @app.command()
@@ -58,7 +58,7 @@ def evaluate(
     )
     summary = measure(
         model,
-        {"target": target, **_named(sets)},
+        {"target": target, **named_sets(sets)},
         out,
         settings,
         form=form,
@@ -73,7 +73,7 @@ def evaluate(
     typer.echo(f"\nwrote {Path(out) / 'evaluation.parquet'}: every row's values")
 
 
-def _named(sets: list[str] | None) -> dict[str, str]:
+def named_sets(sets: list[str] | None) -> dict[str, str]:
     """`NAME=FILE` as a mapping."""
     found: dict[str, str] = {}
     for entry in sets or []:

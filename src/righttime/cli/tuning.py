@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from righttime.cli.app import app
+from righttime.cli.evaluating import named_sets
+from righttime.errors import SettingsError
 
 __all__ = ["pretrain", "tune", "verify"]
 
@@ -47,6 +50,16 @@ def tune(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder that `righttime arrange` wrote.")],
     model: Annotated[str, typer.Option(help="The model to tune: a folder or hub name, with safetensors weights.")],
     run: Annotated[Path, typer.Option(metavar="RUN", help="The folder to write to; a stopped run there goes on.")],
+    target: Annotated[
+        str | None, typer.Option(metavar="TARGET", help="Rows to measure the loss on while training, in any format.")
+    ] = None,
+    evaluate_every: Annotated[
+        int | None, typer.Option(min=1, metavar="K", help="With --target: at step 0, every K steps, and at the end.")
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=FILE", help="With --target: another set, where harm may show; repeatable."),
+    ] = None,
     preset: Annotated[
         Preset, typer.Option(help="constant: the defaults, to compare orders; paper: the settings of the paper's code.")
     ] = Preset.constant,
@@ -90,6 +103,7 @@ def tune(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Take away what is in RUN, and begin anew.")] = False,
 ) -> None:
     """Fine-tune a model in exactly the order of an arrangement, and record every row as the model is fed it."""
+    from righttime.evaluation.while_tuning import dense_evaluation
     from righttime.tuning import Lora, TuneSettings
     from righttime.tuning import tune as tuned
 
@@ -112,11 +126,21 @@ def tune(
     changes = {name: value for name, value in given.items() if value is not None}
     flags = {"lora": Lora(lora_rank, 2 * lora_rank) if lora else None, "recompute": recompute}
     settings = TuneSettings.preset(preset.value, **changes, **flags, allow_reorder=allow_reorder)
-    done = tuned(out, model, run, settings, overwrite=overwrite, progress=True, say=typer.echo)
+    callbacks: Sequence[Any] = ()
+    if target is not None and evaluate_every is not None:
+        measured = {"target": target, **named_sets(sets)}
+        callbacks = dense_evaluation(
+            run, model, measured, every=evaluate_every, form=settings.form, overwrite=overwrite
+        )
+    elif target is not None or evaluate_every is not None or sets:
+        raise SettingsError("--target and --evaluate-every go together, and --set goes with them; got only some.")
+    done = tuned(out, model, run, settings, callbacks=callbacks, overwrite=overwrite, progress=True, say=typer.echo)
     if done.main:
         counts = done.manifest["counts"]
         proven = done.manifest["first_difference"] or "in the planned order, each row once in each epoch"
         typer.echo(f"consumed {counts['consumed']:,} rows in {counts['steps']:,} steps: {proven}")
+        if callbacks:
+            typer.echo(f"what was measured is in {run / 'evaluation'}")
         typer.echo(f"the model is in {run / 'model'}; verify it: righttime verify {run} {out}")
 
 

@@ -1,8 +1,8 @@
 """Tuning: fine-tune a model in exactly the order of an arrangement, and prove that it was.
 
-arrangement ─ rows (tokens) ─ plan ─▶ trainer ─▶ model
-                                │        │ every micro-batch, as it is fed
-                                └─▶ oracle ─▶ records ─▶ verify
+    arrangement ─ rows (tokens) ─ plan ─▶ trainer ─▶ model
+                                    │        │ every micro-batch, as it is fed
+                                    └─▶ oracle ─▶ records ─▶ verify
 
 Importing this imports neither torch nor transformers.
 """

@@ -1,13 +1,14 @@
 """A run's folder: begun once, gone on with as often as needed, finished by its manifest.
 
-RUN/run.json           what decides the run: plan, settings, model, rows; written before the first step
-RUN/rows.parquet       place, id, tokens, learnt, cut, hash of every row as the model is fed it
-RUN/consumed/          what each attempt and process consumed, written as it went
-RUN/checkpoints/       the newest whole checkpoints
-RUN/model/             the tuned model (or its adapters) as safetensors, with its tokenizer
-RUN/consumed.parquet   the same records as one table, with what was superseded
-RUN/train_log.jsonl    loss, rate and gradient norm as they were logged
-RUN/manifest.json      written last
+    RUN/run.json           what decides the run: plan, settings, model, rows; written before the first step
+    RUN/rows.parquet       place, id, tokens, learnt, cut, hash of every row as the model is fed it
+    RUN/consumed/          what each attempt and process consumed, written as it went
+    RUN/checkpoints/       the newest whole checkpoints
+    RUN/model/             the tuned model (or its adapters) as safetensors, with its tokenizer
+    RUN/consumed.parquet   the same records as one table, with what was superseded
+    RUN/evaluation/        what was measured while it trained, where that was asked for
+    RUN/train_log.jsonl    loss, rate and gradient norm as they were logged
+    RUN/manifest.json      written last
 
 A run without a manifest is not finished.
 """
@@ -28,16 +29,8 @@ from righttime.tuning.records import last_attempt
 
 __all__ = ["Start", "begin", "read_run"]
 
-_OURS = (
-    "run.json",
-    "rows.parquet",
-    "consumed",
-    "checkpoints",
-    "model",
-    "consumed.parquet",
-    "train_log.jsonl",
-    MANIFEST,
-)
+_FILES = ("run.json", "rows.parquet", "consumed.parquet", "train_log.jsonl")
+_FOLDERS = ("consumed", "checkpoints", "model", "evaluation")
 
 
 @dataclass(frozen=True)
@@ -113,7 +106,7 @@ def read_run(run: Path) -> dict[str, Any]:
 
 
 def _clear(run: Path) -> None:
-    for name in (MANIFEST, *_OURS):  # the manifest first: a folder half cleared is no finished run
+    for name in (MANIFEST, *_FILES, *_FOLDERS):  # the manifest first: a folder half cleared is no finished run
         path = run / name
         if path.is_dir():
             shutil.rmtree(path)
