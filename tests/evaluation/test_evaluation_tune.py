@@ -34,11 +34,3 @@ def test_tune_measures_as_it_goes_and_evaluate_finds_the_same_later(
     want = {(line["step"], line["set"], line["row"]): line["value"] for line in values.to_pylist()}
     for line in later.to_pylist():
         assert line["value"] == pytest.approx(want[line["step"], line["set"], line["row"]], abs=1e-6)
-
-
-def test_a_set_is_named_once_and_not_target(
-    tiny: str, arranged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["tune", str(arranged), "--model", tiny, "--run", str(tmp_path / "run"), "--set", "target=x"]
-    assert main(words) == 1
-    assert "--set must be NAME=FILE" in capsys.readouterr().err
