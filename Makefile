@@ -60,6 +60,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/arrange.py
 	$(BIN)/python benchmarks/measures.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/evaluation.py
 
 docs: $(READY)
 	$(BIN)/python -m pip install --quiet -c constraints.txt mkdocs-material

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ from righttime.evaluation import (
     EvaluationSet,
     GenerationSettings,
     MeasureSettings,
+    means_by,
     prepare_set,
     read_evaluation,
     row_losses,
@@ -153,6 +154,36 @@ def test_a_resumed_run_ends_with_the_values_of_an_undisturbed_one(
     go_on = [dense(sets, tmp_path / "again", bare_tokenizer, every=1, settings=None)]
     train(bare, tmp_path / "b", go_on, resume_from_checkpoint=True)
     assert read_evaluation(tmp_path / "again").equals(read_evaluation(tmp_path / "eval"))
+    # Killed right after the last step: the evaluation was finished, the run was not.
+    train(bare, tmp_path / "b", go_on, resume_from_checkpoint=str(tmp_path / "b" / "checkpoint-3"))
+    assert read_evaluation(tmp_path / "again").equals(read_evaluation(tmp_path / "eval"))
+
+
+def test_trl_is_measured_and_trackers_are_told(
+    bare: Path, bare_tokenizer: Any, sets: list[EvaluationSet], tmp_path: Path
+) -> None:
+    from datasets import Dataset
+    from transformers import TrainerCallback
+    from trl import SFTConfig, SFTTrainer
+
+    class Tracker(TrainerCallback):  # type: ignore[misc]
+        told: ClassVar[list[Any]] = []
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **more: Any) -> None:
+            if "target_loss" in logs:
+                self.told.append((state.global_step, logs["target_loss"]))
+
+    rows = Dataset.from_list([{"prompt": f"question {i}", "completion": f" {i}"} for i in range(8)])
+    bare_tokenizer.pad_token = "</s>"
+    config = SFTConfig(str(tmp_path), max_steps=3, bf16=False, use_cpu=True, report_to="none", disable_tqdm=True)
+    watch = dense(sets, tmp_path / "eval", bare_tokenizer, settings=None)
+    trainer = SFTTrainer(
+        str(bare), config, train_dataset=rows, processing_class=bare_tokenizer, callbacks=[watch, Tracker()]
+    )
+    watch.attach(trainer)
+    trainer.train()
+    found = means_by(read_evaluation(tmp_path / "eval"), "set", "step")
+    assert Tracker.told == [(step, pytest.approx(found["target", step].over_rows)) for step in (0, 2, 3)]
 
 
 def test_settings_that_make_no_sense(bare_tokenizer: Any, sets: list[EvaluationSet], tmp_path: Path) -> None:

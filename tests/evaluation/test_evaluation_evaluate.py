@@ -193,7 +193,7 @@ def test_what_makes_no_sense_is_refused(
 def test_missing_models_and_weights_that_do_not_fit_are_named(
     bare: Path, checkpoints: Path, rows: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(RighttimeError, match="loading it failed"):
+    with pytest.raises(RighttimeError, match="loading its tokenizer failed"):
         evaluate(str(tmp_path / "nothing"), {"target": rows / "target.jsonl"}, tmp_path / "eval")
     from safetensors.torch import load_file, save_file
 

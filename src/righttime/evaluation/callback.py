@@ -13,7 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from righttime.errors import SettingsError
 from righttime.evaluation.folder import EvaluationFolder
-from righttime.evaluation.measuring import MeasureSettings, measured_set
+from righttime.evaluation.measuring import MeasureSettings, Value, measured_set
 from righttime.evaluation.sets import EvaluationSet
 from righttime.evaluation.summary import facts_of, means
 
@@ -62,13 +62,22 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
         self._folder = EvaluationFolder(folder, run)
         self._deciding = {**facts_of(self._sets, self._settings), "every": every, **(deciding or {})}
         self._overwrite, self._last = overwrite, -1
+        self._trainer: Any = None
+
+    def attach(self, trainer: Any) -> None:
+        """Tell the trainer's trackers of the means too; without this they stand in its log history alone.
+
+        Args:
+            trainer: The trainer that this is a callback of.
+        """
+        self._trainer = trainer
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
     ) -> None:
         """Measure the model before the first step; after a resume forget what came after the checkpoint."""
         if args.process_index == 0:
-            self._folder.begin(self._deciding, self._overwrite)
+            self._folder.begin(self._deciding, self._overwrite, reopen=state.global_step > 0)
             self._folder.forget_after(int(state.global_step))
         _wait()
         if state.global_step == 0:
@@ -92,10 +101,21 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
         for data in self._sets:
             values = measured_set(model, self._tokenizer, data, self._settings, share)
             self._folder.add(step, data, values, args.process_index)
-            if args.process_index == 0:  # of several processes, the mean over this one's share
-                found = {f"{data.name}_{metric}": mean for metric, mean in means(values).items()}
+            found = {f"{data.name}_{metric}": mean for metric, mean in means(_of_all(values, args)).items()}
+            if self._trainer is not None:
+                self._trainer.log(found)
+            else:
                 state.log_history.append({"step": step, **found})
         self._last = step
+
+
+def _of_all(values: list[Value], args: TrainingArguments) -> list[Value]:
+    """The values of all processes."""
+    if args.world_size == 1:
+        return values
+    from accelerate.utils import gather_object
+
+    return list(gather_object(values))
 
 
 def _wait() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from righttime.errors import ModelError
 
-__all__ = ["Evaluated", "find_checkpoints", "load_evaluated", "models_in_turn"]
+__all__ = ["Evaluated", "find_checkpoints", "load_evaluated", "models_in_turn", "readable_length"]
 
 _STEP = re.compile(r"checkpoint-(\d+)")
 
@@ -104,12 +104,37 @@ def load_evaluated(name: str, device: str | None = None) -> Any:
         else:
             model = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True, **settings)
     except Exception as error:  # hub, file and configuration errors of several libraries
-        first = (str(error).strip().splitlines() or ["no message"])[0][:200]
-        raise ModelError(
-            f"{name!r} must be a causal language model of transformers, or adapters of one, with safetensors weights; "
-            f"loading it failed: {type(error).__name__}: {first}. Hint: check the name."
-        ) from error
+        raise _not_loaded(name, error) from error
     return model.to(place).eval()
+
+
+def readable_length(name: str, asked: int) -> int:
+    """The most tokens of a row: as asked, or as many as the model reads where that is less.
+
+    Args:
+        name: A model's folder or hub name, or a folder with adapters.
+        asked: The most tokens asked for.
+
+    Raises:
+        ModelError: If there is no such model.
+    """
+    from transformers import AutoConfig
+
+    adapter = Path(name) / "adapter_config.json"
+    try:
+        base = json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"] if adapter.exists() else name
+        reads = getattr(AutoConfig.from_pretrained(base, trust_remote_code=False), "max_position_embeddings", None)
+    except Exception as error:  # hub, file and configuration errors of several libraries
+        raise _not_loaded(name, error) from error
+    return min(asked, reads or asked)
+
+
+def _not_loaded(name: str, error: Exception) -> ModelError:
+    first = (str(error).strip().splitlines() or ["no message"])[0][:200]
+    return ModelError(
+        f"{name!r} must be a causal language model of transformers, or adapters of one, with safetensors weights; "
+        f"loading it failed: {type(error).__name__}: {first}. Hint: check the name."
+    )
 
 
 def _config_text(name: str) -> str | None:

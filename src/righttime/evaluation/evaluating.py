@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from righttime.errors import SettingsError
-from righttime.evaluation.checkpoints import find_checkpoints, models_in_turn
+from righttime.evaluation.checkpoints import find_checkpoints, models_in_turn, readable_length
 from righttime.evaluation.folder import EvaluationFolder, read_evaluation
 from righttime.evaluation.measuring import MeasureSettings, measured_set
 from righttime.evaluation.sets import EvaluationSet, read_set
 from righttime.evaluation.summary import facts_of, summarised
 from righttime.tuning.masking import resolve_form
+from righttime.tuning.models import load_tokenizer
 
 __all__ = ["evaluate"]
 
@@ -43,7 +44,7 @@ def evaluate(
         out: The folder to write to.
         settings: What to measure; None measures the loss.
         form: ``chat``, ``paper`` or ``auto``; see `righttime.tuning.masking`.
-        max_length: The most tokens of a row; what is longer is cut at its end.
+        max_length: The most tokens of a row, or fewer where the model reads fewer; what is longer is cut at its end.
         positive_examples: For Natural Instructions: worked examples in each prompt.
         run: What the run is called in the results; None takes the folder's name.
         device: ``cpu``, ``cuda``, ...; None takes the best there is.
@@ -62,11 +63,11 @@ def evaluate(
     settings, found = settings or MeasureSettings(), find_checkpoints(model)
     if max_length < 2:
         raise SettingsError(f"--max-length must be at least 2, got {max_length}.")
-    tokenizer = _tokenizer(found[0].name)
-    chosen = resolve_form(tokenizer, form)
-    data = [read_set(name, path, tokenizer, chosen, max_length, positive_examples) for name, path in sets.items()]
+    tokenizer = load_tokenizer(found[0].name)
+    chosen, length = resolve_form(tokenizer, form), readable_length(found[0].name, max_length)
+    data = [read_set(name, path, tokenizer, chosen, length, positive_examples) for name, path in sets.items()]
     folder = EvaluationFolder(Path(out), run or Path(model).resolve().name)
-    how = {"form": chosen, "max_length": max_length, "models": [[one.step, one.name] for one in found]}
+    how = {"form": chosen, "max_length": length, "models": [[one.step, one.name] for one in found]}
     folder.begin({**facts_of(data, settings), **how}, overwrite)
     for line in _told(data):
         say(line)
@@ -89,17 +90,3 @@ def _told(data: list[EvaluationSet]) -> list[str]:
         line += f", {silent:,} with no token to learn, which have no loss" if silent else ""
         lines.append(line)
     return lines
-
-
-def _tokenizer(name: str) -> object:
-    from righttime.errors import ModelError
-
-    try:
-        from transformers import AutoTokenizer
-
-        return AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    except Exception as error:  # hub, file and configuration errors of several libraries
-        raise ModelError(
-            f"{name!r} must hold the model's tokenizer; loading it failed: {type(error).__name__}. "
-            "Hint: save the tokenizer beside the checkpoints."
-        ) from error

@@ -53,18 +53,19 @@ class EvaluationFolder:
         """
         self.folder, self.run = folder, run
 
-    def begin(self, deciding: Mapping[str, Any], overwrite: bool = False) -> None:
+    def begin(self, deciding: Mapping[str, Any], overwrite: bool = False, reopen: bool = False) -> None:
         """Begin, or go on where an evaluation with the same settings was stopped.
 
         Args:
             deciding: What decides the numbers, as JSON.
             overwrite: Take away what is there.
+            reopen: Go on with a finished evaluation too, as a run does that was killed right after its last step.
 
         Raises:
             StoreError: If the folder holds a finished evaluation, or somebody else's files, or cannot be written.
             SettingsError: If it was begun with other settings.
         """
-        prepare_folder(self.folder, (_FILE, _SETTINGS, _PARTS), overwrite)
+        prepare_folder(self.folder, (_FILE, _SETTINGS, _PARTS), overwrite or reopen)
         make_folder(self.folder)
         settings = self.folder / _SETTINGS
         if overwrite:
@@ -83,6 +84,8 @@ class EvaluationFolder:
         make_folder(self.folder / _PARTS)
         if not settings.exists():
             write_json(settings, now)
+        if (self.folder / MANIFEST).exists():
+            self._take_apart()
 
     def has(self, step: int, name: str, process: int = 0) -> bool:
         """Whether a part is there already."""
@@ -138,6 +141,15 @@ class EvaluationFolder:
         manifest = {**circumstances(), **settings, **facts, "files": {_FILE: file_sha256(self.folder / _FILE)}}
         write_json(self.folder / MANIFEST, manifest)
         shutil.rmtree(self.folder / _PARTS)
+
+    def _take_apart(self) -> None:
+        """Make parts of a finished evaluation again."""
+        values = read_evaluation(self.folder)
+        steps, sets = values["step"].to_pylist(), values["set"].to_pylist()
+        for key in dict.fromkeys(zip(steps, sets, strict=True)):
+            here = [one == key for one in zip(steps, sets, strict=True)]
+            write_parquet(self._part(*key, 0), values.filter(here))
+        (self.folder / MANIFEST).unlink()
 
     def _part(self, step: int, name: str, process: int) -> Path:
         return self.folder / _PARTS / f"step-{step:08}.{name}.{process}.parquet"

@@ -234,6 +234,9 @@ def _train(
         callbacks=list(callbacks),
     )
     keep_stdout_clean(trainer)
+    for callback in callbacks:
+        if hasattr(callback, "attach"):  # an evaluation, whose means are for the trackers too
+            callback.attach(trainer)
     trainer.train(resume_from_checkpoint=start.checkpoint)
     oracle.recorder.sync()
     oracle.recorder.close()
