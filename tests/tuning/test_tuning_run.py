@@ -398,6 +398,6 @@ def test_measuring_does_not_touch_the_weights(tiny: str, arranged: Path, undistu
     from righttime.evaluation.while_tuning import dense_evaluation
 
     target = arranged.parent / "data" / "target.jsonl"
-    callbacks = dense_evaluation(tmp_path / "run", tiny, {"target": target}, every=3)
-    tune(arranged, tiny, tmp_path / "run", FAST, callbacks=callbacks)
+    evaluation = dense_evaluation(tmp_path / "run", tiny, {"target": target}, every=3)
+    tune(arranged, tiny, tmp_path / "run", FAST, callbacks=[evaluation])
     assert same(weights(tmp_path / "run"), weights(undisturbed))

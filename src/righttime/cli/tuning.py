@@ -103,6 +103,7 @@ def tune(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Take away what is in RUN, and begin anew.")] = False,
 ) -> None:
     """Fine-tune a model in exactly the order of an arrangement, and record every row as the model is fed it."""
+    from righttime.evaluation import read_evaluation, summarised
     from righttime.evaluation.while_tuning import dense_evaluation
     from righttime.tuning import Lora, TuneSettings
     from righttime.tuning import tune as tuned
@@ -131,9 +132,7 @@ def tune(
     callbacks: Sequence[Any] = ()
     if target is not None and evaluate_every is not None:
         measured = {"target": target, **named_sets(sets)}
-        callbacks = dense_evaluation(
-            run, model, measured, every=evaluate_every, form=settings.form, overwrite=overwrite
-        )
+        callbacks = [dense_evaluation(run, model, measured, every=evaluate_every, form=settings.form)]
     elif target is not None or evaluate_every is not None or sets:
         raise SettingsError("--target and --evaluate-every go together, and --set goes with them; got only some.")
     done = tuned(out, model, run, settings, callbacks=callbacks, overwrite=overwrite, progress=True, say=typer.echo)
@@ -142,7 +141,8 @@ def tune(
         proven = done.manifest["first_difference"] or "in the planned order, each row once in each epoch"
         typer.echo(f"consumed {counts['consumed']:,} rows in {counts['steps']:,} steps: {proven}")
         if callbacks:
-            typer.echo(f"what was measured is in {run / 'evaluation'}")
+            typer.echo(f"\n{summarised(read_evaluation(run / 'evaluation'))}\n")
+            typer.echo(f"every row's values are in {run / 'evaluation' / 'evaluation.parquet'}")
         typer.echo(f"the model is in {run / 'model'}; verify it: righttime verify {run} {out}")
 
 
