@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def start(words: list[str], processes: int = 1, *launcher: str) -> subprocess.Po
     elif processes > 1:
         command = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "righttime.cli"]
         command += ["--", *words]  # without -- torchrun takes --run for its own
-    settings = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    settings = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "DS_ACCELERATOR": "cpu"}
     return subprocess.Popen(
         [sys.executable, "-m", *command],
         env=settings,
@@ -179,14 +180,25 @@ def _refused(words: list[str], processes: int, message: str) -> None:
     assert message in said
 
 
-def test_fully_sharded(tmp_path: Path, tiny: str, many: Path, two: Any) -> None:
-    """The shipped configuration for FSDP, on CPUs; killed once."""
-    shipped = (ROOT / "configs" / "accelerate_fsdp.yaml").read_text()
-    config = tmp_path / "fsdp.yaml"
+@pytest.mark.parametrize(
+    ("name", "script"),
+    [
+        ("fsdp", [str(ROOT / "tests" / "fsdp_on_cpu.py")]),
+        pytest.param(
+            "deepspeed",
+            ["-m", "righttime.cli"],
+            marks=pytest.mark.skipif(not find_spec("deepspeed"), reason="DeepSpeed is not installed"),
+        ),
+    ],
+)
+def test_sharded(tmp_path: Path, tiny: str, many: Path, two: Any, name: str, script: list[str]) -> None:
+    """The shipped configurations, on CPUs; killed once."""
+    shipped = (ROOT / "configs" / f"accelerate_{name}.yaml").read_text()
+    config = tmp_path / "config.yaml"
     config.write_text(
         shipped.replace("use_cpu: false", "use_cpu: true").replace("num_processes: 8", "num_processes: 2")
     )
-    launcher = ["accelerate.commands.launch", "--config_file", str(config), str(ROOT / "tests" / "fsdp_on_cpu.py")]
+    launcher = ["accelerate.commands.launch", "--config_file", str(config), *script]
     run = tmp_path / "run"
     words = _two_words(tiny, many, run)
     process = start(words, 2, *launcher)
@@ -196,7 +208,7 @@ def test_fully_sharded(tmp_path: Path, tiny: str, many: Path, two: Any) -> None:
     code, said = finish(start(words, 2, *launcher))
     assert code == 0, said
     assert "attempt 2, going on from step 4" in said
-    assert said.count("trained as DistributedType.FSDP") == 2
+    assert name == "deepspeed" or said.count("trained as DistributedType.FSDP") == 2
     assert main(["verify", str(run), str(many)]) == 0
     sharded = weights(run)  # names the tied embedding twice
     assert all(torch.allclose(value, sharded[name], atol=2e-5, rtol=0) for name, value in weights(two[0]).items())
