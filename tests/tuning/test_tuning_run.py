@@ -128,9 +128,9 @@ def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path: Path, arranged: Pat
     done = tune(arranged, model, run, FAST)
     assert done.start.step == stop // 5 * 5
     assert same(weights(run), weights(tmp_path / "undisturbed"))
-    assert first_difference(done.plan, read_records(run / "consumed")) is None
+    assert first_difference(done.job.plan, read_records(run / "consumed")) is None
     assert done.manifest["counts"]["superseded"] == sum(
-        len(batch.places) for batch in done.plan.all_batches() if done.start.step <= batch.step < stop
+        len(batch.places) for batch in done.job.plan.all_batches() if done.start.step <= batch.step < stop
     )
 
 
@@ -235,7 +235,7 @@ def test_the_papers_settings(tiny: str, arranged: Path, tmp_path: Path) -> None:
     assert rates[0] == 1e-6, "no warm-up"
     assert rates == sorted(rates, reverse=True)
     assert 1e-7 <= rates[-1] < 1.1e-7, "to a tenth"
-    assert done.rows.form == "paper"
+    assert done.job.rows.form == "paper"
 
 
 def test_the_order_then_a_shuffle(tiny: str, arranged: Path, tmp_path: Path) -> None:

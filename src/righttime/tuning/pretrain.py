@@ -187,7 +187,7 @@ def _trained(blocks: Any, tokenizer: Any, tokens: int, seed: int, progress: bool
             weight_decay=0.1,
             adam_beta2=0.95,
             seed=seed,
-            use_cpu=not torch.cuda.is_available(),
+            use_cpu=not torch.accelerator.is_available(),
             save_strategy="no",
             report_to="none",
             disable_tqdm=not progress,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
 from transformers.integrations import get_reporting_integration_callbacks
+from transformers.utils import logging
 
 from righttime.errors import SettingsError
 from righttime.tuning.checkpoints import keep_newest, mark_complete
@@ -28,6 +30,7 @@ __all__ = [
     "collated",
     "keep_stdout_clean",
     "training_arguments",
+    "without_bars",
 ]
 
 _IGNORED = -100
@@ -146,12 +149,11 @@ def training_arguments(settings: TuneSettings, folder: Path, progress: bool) -> 
         seed=settings.seed,
         data_seed=settings.seed,
         bf16=settings.precision == "bf16",
-        use_cpu=not torch.cuda.is_available(),
+        use_cpu=not torch.accelerator.is_available(),
         activation_checkpointing=settings.recompute,
         train_sampling_strategy="sequential",
         accelerator_config={"even_batches": False},
         remove_unused_columns=False,
-        ddp_find_unused_parameters=False,
         save_strategy="steps",
         save_steps=settings.save_every,
         save_total_limit=None,  # ours is kept after the mark is written: theirs would delete before that
@@ -176,6 +178,18 @@ def check_trackers(names: Sequence[str]) -> None:
             tracker()
     except (ImportError, RuntimeError, ValueError) as error:
         raise SettingsError(f"trackers must be known to transformers and installed, but: {error}") from error
+
+
+@contextlib.contextmanager
+def without_bars() -> Iterator[None]:
+    """Keep transformers from showing a progress bar for each reading and writing of weights."""
+    loud = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if loud:
+            logging.enable_progress_bar()
 
 
 class _Bar(ProgressCallback):  # type: ignore[misc]
