@@ -26,5 +26,5 @@ def _init_as_gpus(self: Any, cpu: bool = False, **settings: Any) -> None:
 if __name__ == "__main__":
     PartialState.__init__ = _init_as_gpus
     code = main(sys.argv[1:])
-    print("trained as", AcceleratorState().distributed_type)
+    print(AcceleratorState().distributed_type)
     sys.exit(code)
