@@ -54,6 +54,8 @@ def test_checkpoints_are_found_in_order(checkpoints: Path, bare: Path, tmp_path:
     assert [one.step for one in find_checkpoints(str(checkpoints / "checkpoints" / "checkpoint-20"))] == [20]
     assert [(one.step, one.name) for one in find_checkpoints(str(bare))] == [(0, str(bare))]
     assert [(one.step, one.name) for one in find_checkpoints("owner/name")] == [(0, "owner/name")]
+    (checkpoints / "checkpoints" / "checkpoint-20" / "complete.json").write_text("{}")
+    assert [one.step for one in find_checkpoints(str(checkpoints))] == [20], "a kill left the others half-written"
     with pytest.raises(ModelError, match="it holds neither"):
         find_checkpoints(str(tmp_path))
 

@@ -136,3 +136,48 @@ def test_axolotl_consumes_the_order_and_then_another_one(arranged: Arranged, bar
     config = (folder / "axolotl.yaml").read_text()
     (folder / "axolotl.yaml").write_text(prepared.sub(kept[0], config))
     assert consumed(python, folder, record, *command) == planned(first), "the copy of the first order is trained on"
+
+
+# The recipe's own loading, with a tokenizer that shows the text: batches are what its training loop would take.
+TORCHTUNE = """
+import importlib.util, json, sys, sysconfig
+from pathlib import Path
+from omegaconf import OmegaConf
+
+class Letters:
+    max_seq_len, pad_id = 10_000, 0
+    def __call__(self, sample, inference=False):
+        turns = [(turn.masked, list(turn.text_content.encode())) for turn in sample["messages"]]
+        tokens = [token for _, text in turns for token in text]
+        return {"tokens": tokens, "mask": [masked for masked, text in turns for _ in text]}
+
+path = Path(sysconfig.get_path("purelib"), "recipes", "full_finetune_single_device.py")
+spec = importlib.util.spec_from_file_location("recipe", path)
+recipe = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(recipe)
+config = OmegaConf.load("torchtune.yaml")
+holder = type("Holder", (), {"_tokenizer": Letters(), "_loss_fn": type("Loss", (), {"ignore_index": -100})})()
+setup = recipe.FullFinetuneRecipeSingleDevice._setup_data
+loader = setup(holder, config.dataset, config.shuffle, config.batch_size, "torchtune.data.padded_collate_sft")
+texts = [bytes(token for token in row.tolist() if token).decode() for batch in loader for row in batch["tokens"]]
+Path("texts.json").write_text(json.dumps(texts))
+"""
+
+
+def test_torchtune_loads_the_order(arranged: Arranged, bare: Path, tmp_path: Path) -> None:
+    python = own_environment(tmp_path / "env", ["torch==2.13.0"], ["torchtune==0.6.1", "torchao==0.10.0"])
+    out, folder = arranged(1), tmp_path / "export"
+    export(out, "torchtune", folder, ExportSettings(str(bare), batch_size=5, dtype="fp32"))
+
+    def loaded() -> list[str]:
+        env = {**os.environ, "HF_HUB_OFFLINE": "1"}
+        subprocess.run([python, "-c", TORCHTUNE], cwd=folder, env=env, check=True, capture_output=True)
+        return [re.findall(r"\[(r\d+)\]", text)[0] for text in json.loads((folder / "texts.json").read_text())]
+
+    assert loaded() == planned(out)
+    config = (folder / "torchtune.yaml").read_text()
+    (folder / "torchtune.yaml").write_text(config.replace("shuffle: false", "shuffle: true"))
+    assert loaded() != planned(out), "what this test would see"
+    # What the export refuses: the recipe drops the rows of an incomplete last batch.
+    (folder / "torchtune.yaml").write_text(config.replace("batch_size: 5", "batch_size: 4"))
+    assert loaded() == planned(out)[: ROWS // 4 * 4]

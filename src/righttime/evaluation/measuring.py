@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from righttime.errors import SettingsError, unknown_name
 from righttime.evaluation.batches import DEFAULT_BATCH_TOKENS
 from righttime.evaluation.generations import Answers, GenerationSettings, generated
@@ -108,7 +106,7 @@ def _scored(data: EvaluationSet, answers: Answers, settings: MeasureSettings) ->
         rewards = settings.reward.rewards(said, settings.batch_tokens)
         sizes = answers.tokens.tolist()
         numbered = zip(answers.rows.tolist(), rewards.tolist(), sizes, strict=True)
-        values += [Value(row, "reward", value, tokens) for row, value, tokens in numbered if np.isfinite(value)]
+        values += [Value(row, "reward", value, tokens) for row, value, tokens in numbered]
     return values
 
 
