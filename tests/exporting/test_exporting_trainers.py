@@ -27,8 +27,10 @@ import importlib, json, runpy, sys
 from transformers import Trainer
 kept = Trainer.training_step
 def training_step(self, model, inputs, *more, **named):
+    decode, rows = self.processing_class.batch_decode, zip(inputs["input_ids"].tolist(), inputs["labels"].tolist())
+    learnt = [[token for token, label in zip(*row) if label != -100] for row in rows]
     with open(RECORD, "a") as file:
-        file.write(json.dumps(self.processing_class.batch_decode(inputs["input_ids"])) + "\\n")
+        file.write(json.dumps([decode(inputs["input_ids"]), decode(learnt)]) + "\\n")
     return kept(self, model, inputs, *more, **named)
 if __name__ == "__main__":
     RECORD, *sys.argv = sys.argv[1:]
@@ -68,7 +70,10 @@ def planned(out: Path) -> list[str]:
 
 
 def consumed(python: Path | str, folder: Path, record: Path, *command: str) -> list[str]:
-    """Run a training command in an export's folder; the row ids that its steps were given, in order."""
+    """Run a training command in an export's folder; the row ids that its steps were given, in order.
+
+    What of each row is learnt must be its answers and what ends them.
+    """
     script = record.with_suffix(".py")
     script.write_text(RECORD)
     record.unlink(missing_ok=True)
@@ -79,8 +84,14 @@ def consumed(python: Path | str, folder: Path, record: Path, *command: str) -> l
     done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     steps = [json.loads(line) for line in record.read_text().splitlines()]
-    assert [len(step) for step in steps] == [BATCH_SIZE] * (ROWS // BATCH_SIZE) + [ROWS % BATCH_SIZE]
-    return [re.findall(r"\[(r\d+)\]", text)[0] for step in steps for text in step]
+    assert [len(texts) for texts, _ in steps] == [BATCH_SIZE] * (ROWS // BATCH_SIZE) + [ROWS % BATCH_SIZE]
+    fed = [(text, learnt) for step in steps for text, learnt in zip(*step, strict=True)]
+    ids = [re.findall(r"\[(r\d+)\]", text)[0] for text, _ in fed]
+    for name, (_, learnt) in zip(ids, fed, strict=True):
+        assert re.findall(r"\w+ \w+", learnt)[0] == f"answer {name[1:]}"
+        assert "row" not in learnt
+        assert "word" not in learnt
+    return ids
 
 
 def settings(bare: Path) -> ExportSettings:
@@ -94,6 +105,22 @@ def test_trl_consumes_the_order(arranged: Arranged, bare: Path, tmp_path: Path) 
     script = (folder / "train_trl.py").read_text()
     (folder / "train_trl.py").write_text(script.replace('"sequential"', '"random"'))
     assert consumed(sys.executable, folder, record, "train_trl.py") != planned(out), "what this test would see"
+
+
+def test_trl_learns_every_answer_of_a_conversation(bare: Path, tmp_path: Path) -> None:
+    rows = []
+    for i in range(ROWS):
+        turns = [("user", f"row [r{i}]"), ("assistant", f"answer {i}"), ("user", "word"), ("assistant", "more")]
+        rows.append({"id": f"r{i}", "messages": [{"role": role, "content": text} for role, text in turns]})
+    (tmp_path / "pool.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ["arrange", str(tmp_path / "pool.jsonl"), "--target", str(tmp_path / "pool.jsonl"), "--method", "random"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    export(tmp_path / "out", "trl", tmp_path / "export", settings(bare))
+    record = tmp_path / "record"
+    assert consumed(sys.executable, tmp_path / "export", record, "train_trl.py") == planned(tmp_path / "out")
+    learnt = [text for line in record.read_text().splitlines() for text in json.loads(line)[1]]
+    # The blank before an answer is a part of its first token.
+    assert [re.sub(r"\d+", "N", text) for text in learnt] == [" answer N</s> more</s>"] * ROWS
 
 
 def test_the_trl_script_refuses_to_train_where_a_row_would_be_dropped(

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["SCRIPT", "TEMPLATE"]
 
 TEMPLATE = (
+    "{% if tools %}{{ raise_exception('rows with tools need a tokenizer with a chat template of its own') }}{% endif %}"
     "{{ bos_token }}{% for turn in messages %}"
     "{% if turn['role'] == 'user' %}{{ 'User: ' + turn['content'] + '\\n' }}"
     "{% elif turn['role'] == 'assistant' %}{{ 'Assistant: ' }}"
