@@ -23,7 +23,7 @@ BATCH_SIZE = 4
 
 # Runs a script, or the `module:function` behind a command, and writes down what each training step is given.
 RECORD = """
-import importlib, json, runpy, sys
+import importlib, json, os, runpy, sys
 from transformers import Trainer
 kept = Trainer.training_step
 def training_step(self, model, inputs, *more, **named):
@@ -34,6 +34,7 @@ def training_step(self, model, inputs, *more, **named):
     return kept(self, model, inputs, *more, **named)
 if __name__ == "__main__":
     RECORD, *sys.argv = sys.argv[1:]
+    RECORD += os.environ["RANK"] if "BY_RANK" in os.environ else ""
     Trainer.training_step = training_step
     module, _, name = sys.argv[0].partition(":")
     if name:
@@ -121,6 +122,24 @@ def test_trl_learns_every_answer_of_a_conversation(bare: Path, tmp_path: Path) -
     learnt = [text for line in record.read_text().splitlines() for text in json.loads(line)[1]]
     # The blank before an answer is a part of its first token.
     assert [re.sub(r"\d+", "N", text) for text in learnt] == [" answer N</s> more</s>"] * ROWS
+
+
+def test_trl_consumes_the_order_in_two_processes(arranged: Arranged, bare: Path, tmp_path: Path) -> None:
+    out, folder, record = arranged(1), tmp_path / "export", tmp_path / "record"
+    export(out, "trl", folder, ExportSettings(str(bare), 5, processes=2, max_length=256, dtype="fp32"))
+    (tmp_path / "record.py").write_text(RECORD)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    words = [*launch, str(tmp_path / "record.py"), str(record), "train_trl.py"]
+    env = {**os.environ, "BY_RANK": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    subprocess.run(words, cwd=folder, env=env, check=True, capture_output=True)
+    steps = [[json.loads(line)[0] for line in Path(f"{record}{rank}").read_text().splitlines()] for rank in (0, 1)]
+    texts = [text for both in zip(*steps, strict=True) for batch in both for text in batch]
+    assert [re.findall(r"\[(r\d+)\]", text)[0] for text in texts] == planned(out)
+    script = (folder / "train_trl.py").read_text()
+    (folder / "train_trl.py").write_text(script.replace("BATCH_SIZE = 5", "BATCH_SIZE = 4"))
+    done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True)
+    assert done.returncode
+    assert "50 rows must be a multiple of 2 processes x batch size 4: some would be left" in done.stderr
 
 
 def test_the_trl_script_refuses_to_train_where_a_row_would_be_dropped(
