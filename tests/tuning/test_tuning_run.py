@@ -306,6 +306,21 @@ def test_missing_models_and_too_long_rows_are_named(tiny: str, arranged: Path, t
         tune(arranged, tiny, tmp_path / "run", dataclasses.replace(FAST, max_length=513))
 
 
+def test_unknown_trackers_are_refused_before_any_work(tiny: str, arranged: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="trackers must be known to transformers and installed, but: nonsense"):
+        tune(arranged, tiny, tmp_path / "run", dataclasses.replace(FAST, report_to=("nonsense",)))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("changes", [{"precision": "bf16"}, {"recompute": True}], ids=["bf16", "recompute"])
+def test_other_arithmetic_learns_much_the_same(
+    tiny: str, arranged: Path, undisturbed: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    tune(arranged, tiny, tmp_path / "run", dataclasses.replace(FAST, **changes))
+    assert close(weights(tmp_path / "run"), weights(undisturbed), 5e-3 if "precision" in changes else 1e-6)
+    assert same(weights(tmp_path / "run"), weights(undisturbed)) == ("recompute" in changes)
+
+
 def test_the_commands(tiny: str, arranged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = str(tmp_path / "run")
     words = [
@@ -383,6 +398,6 @@ def test_measuring_does_not_touch_the_weights(tiny: str, arranged: Path, undistu
     from righttime.evaluation.while_tuning import dense_evaluation
 
     target = arranged.parent / "data" / "target.jsonl"
-    callbacks = dense_evaluation(tmp_path / "run", tiny, {"target": target}, every=3)
-    tune(arranged, tiny, tmp_path / "run", FAST, callbacks=callbacks)
+    evaluation = dense_evaluation(tmp_path / "run", tiny, {"target": target}, every=3)
+    tune(arranged, tiny, tmp_path / "run", FAST, callbacks=[evaluation])
     assert same(weights(tmp_path / "run"), weights(undisturbed))

@@ -145,6 +145,12 @@ def test_a_random_sampler_in_our_own_trainer_is_stopped(
     assert "must be" in done.manifest["first_difference"]
 
 
+def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, arranged: Path, tiny: str, tmp_path: Path) -> None:
+    monkeypatch.setattr("righttime.tuning.versions.find_spec", lambda name: None if name == "accelerate" else name)
+    with pytest.raises(SettingsError, match=r"needs accelerate, .* pip install 'righttime\[train\]'"):
+        tune(arranged, tiny, tmp_path / "run")
+
+
 @pytest.mark.parametrize(
     ("package", "found", "message"),
     [

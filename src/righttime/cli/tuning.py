@@ -93,7 +93,7 @@ def tune(
     recompute: Annotated[bool, typer.Option("--recompute", help="Recompute activations, for less memory.")] = False,
     seed: Annotated[int | None, typer.Option(help="Decides everything that is drawn by chance. [0]")] = None,
     save_every: Annotated[int | None, typer.Option(min=1, help="A checkpoint every so many steps. [500]")] = None,
-    keep: Annotated[int | None, typer.Option(min=1, help="Checkpoints to keep. [2]")] = None,
+    keep: Annotated[int | None, typer.Option(min=0, help="Checkpoints to keep; 0 keeps all. [2]")] = None,
     report_to: Annotated[
         list[str] | None, typer.Option(help="A tracker: tensorboard, trackio, wandb, mlflow, ...; may be repeated.")
     ] = None,
@@ -103,6 +103,7 @@ def tune(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Take away what is in RUN, and begin anew.")] = False,
 ) -> None:
     """Fine-tune a model in exactly the order of an arrangement, and record every row as the model is fed it."""
+    from righttime.evaluation import read_evaluation, summarised
     from righttime.evaluation.while_tuning import dense_evaluation
     from righttime.tuning import Lora, TuneSettings
     from righttime.tuning import tune as tuned
@@ -124,14 +125,14 @@ def tune(
         "report_to": tuple(report_to) if report_to else None,
     }
     changes = {name: value for name, value in given.items() if value is not None}
+    if keep == 0:
+        changes["keep"] = None
     flags = {"lora": Lora(lora_rank, 2 * lora_rank) if lora else None, "recompute": recompute}
     settings = TuneSettings.preset(preset.value, **changes, **flags, allow_reorder=allow_reorder)
     callbacks: Sequence[Any] = ()
     if target is not None and evaluate_every is not None:
         measured = {"target": target, **named_sets(sets)}
-        callbacks = dense_evaluation(
-            run, model, measured, every=evaluate_every, form=settings.form, overwrite=overwrite
-        )
+        callbacks = [dense_evaluation(run, model, measured, every=evaluate_every, form=settings.form)]
     elif target is not None or evaluate_every is not None or sets:
         raise SettingsError("--target and --evaluate-every go together, and --set goes with them; got only some.")
     done = tuned(out, model, run, settings, callbacks=callbacks, overwrite=overwrite, progress=True, say=typer.echo)
@@ -140,7 +141,8 @@ def tune(
         proven = done.manifest["first_difference"] or "in the planned order, each row once in each epoch"
         typer.echo(f"consumed {counts['consumed']:,} rows in {counts['steps']:,} steps: {proven}")
         if callbacks:
-            typer.echo(f"what was measured is in {run / 'evaluation'}")
+            typer.echo(f"\n{summarised(read_evaluation(run / 'evaluation'))}\n")
+            typer.echo(f"every row's values are in {run / 'evaluation' / 'evaluation.parquet'}")
         typer.echo(f"the model is in {run / 'model'}; verify it: righttime verify {run} {out}")
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from righttime.errors import SettingsError
 from righttime.evaluation.measuring import MeasureSettings
 from righttime.evaluation.sets import read_set
-from righttime.store import MANIFEST
 from righttime.tuning.masking import resolve_form
 from righttime.tuning.models import load_tokenizer, trainable_length
 
@@ -30,9 +29,8 @@ def dense_evaluation(
     every: int,
     form: str = "auto",
     metrics: Sequence[str] = ("loss",),
-    overwrite: bool = False,
-) -> list[DenseEvaluation]:
-    """The callbacks that measure a run while it trains.
+) -> DenseEvaluation:
+    """The callback that measures a run while it trains.
 
     Rows are written in the form that is trained on and cut at 1,024 tokens, or what the model reads where that is less.
 
@@ -43,10 +41,6 @@ def dense_evaluation(
         every: Measure at step 0, every so many steps, and after the last.
         form: ``chat``, ``paper`` or ``auto``; see `righttime.tuning.masking`.
         metrics: Some of `righttime.evaluation.METRICS`, but ``reward``.
-        overwrite: The run begins anew.
-
-    Returns:
-        One callback; none where the run was evaluated to its end already.
 
     Raises:
         SettingsError: If a setting is out of range, or the model is sharded over processes.
@@ -58,9 +52,6 @@ def dense_evaluation(
             "evaluation while training needs the whole model in each process, and FSDP and DeepSpeed shard it. "
             "Hint: keep checkpoints (--save-every, --keep) and run righttime evaluate on them."
         )
-    folder = run / "evaluation"
-    if (folder / MANIFEST).exists() and not overwrite:
-        return []
     from righttime.evaluation.callback import DenseEvaluation
 
     tokenizer = load_tokenizer(model)
@@ -68,5 +59,5 @@ def dense_evaluation(
     data = [read_set(name, path, tokenizer, chosen, length) for name, path in sets.items()]
     how = {"form": chosen, "max_length": length}
     settings = MeasureSettings(metrics=metrics)
-    name = run.resolve().name
-    return [DenseEvaluation(data, folder, run=name, every=every, tokenizer=tokenizer, settings=settings, deciding=how)]
+    folder, name = run / "evaluation", run.resolve().name
+    return DenseEvaluation(data, folder, run=name, every=every, tokenizer=tokenizer, settings=settings, deciding=how)

@@ -17,6 +17,7 @@ from typing import Any
 from righttime.builtin import builtin_rows
 from righttime.errors import DataError
 from righttime.store import MANIFEST, file_sha256, prepare_folder, staged, write_json, write_lines
+from righttime.tuning.versions import check_versions
 
 __all__ = ["CHAT_TEMPLATE", "Pretrained", "pretrain"]
 
@@ -88,8 +89,10 @@ def pretrain(
 
     Raises:
         DataError: If a text file cannot be read.
+        SettingsError: If a package for training is missing.
         StoreError: If `out` holds something else or cannot be written.
     """
+    check_versions("transformers", "accelerate")
     prepare_folder(out, _FILES, overwrite)
     documents = _documents(texts, seed)
     tokenizer = _tokenizer(documents)

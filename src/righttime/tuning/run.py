@@ -89,9 +89,13 @@ def tune(
         RowError: If the form of text cannot hold a row; names it.
         StoreError: If `out` is no arrangement, or `run` holds something else or cannot be written.
     """
-    check_versions()
     settings, folder = settings or TuneSettings(), Path(run)
+    check_versions("transformers", "accelerate", *(["peft"] if settings.lora else []))
     main, process, world = _processes()
+    if settings.report_to:
+        from righttime.tuning.trainer import check_trackers
+
+        check_trackers(settings.report_to)
     rows = _rows(Path(out), model, settings, progress and main)
     plan = Plan(
         rows.ids,

@@ -11,14 +11,24 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
+from transformers.integrations import get_reporting_integration_callbacks
 
+from righttime.errors import SettingsError
 from righttime.tuning.checkpoints import keep_newest, mark_complete
 from righttime.tuning.oracle import Oracle
 from righttime.tuning.plan import Plan
 from righttime.tuning.rows import TokenRows
 from righttime.tuning.settings import TuneSettings
 
-__all__ = ["OrderedTrainer", "PlannedBatches", "PlannedRows", "collated", "keep_stdout_clean", "training_arguments"]
+__all__ = [
+    "OrderedTrainer",
+    "PlannedBatches",
+    "PlannedRows",
+    "check_trackers",
+    "collated",
+    "keep_stdout_clean",
+    "training_arguments",
+]
 
 _IGNORED = -100
 
@@ -150,6 +160,22 @@ def training_arguments(settings: TuneSettings, folder: Path, progress: bool) -> 
         report_to=list(settings.report_to) or "none",
         disable_tqdm=not progress,
     )
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Make sure, before any work, that trackers are known and installed.
+
+    Args:
+        names: Their names, as transformers knows them.
+
+    Raises:
+        SettingsError: If one is not.
+    """
+    try:
+        for tracker in get_reporting_integration_callbacks(list(names)):
+            tracker()
+    except (ImportError, RuntimeError, ValueError) as error:
+        raise SettingsError(f"trackers must be known to transformers and installed, but: {error}") from error
 
 
 class _Bar(ProgressCallback):  # type: ignore[misc]

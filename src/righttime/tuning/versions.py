@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import metadata
+from importlib.util import find_spec
 
 from righttime.errors import SettingsError
 
@@ -17,12 +18,20 @@ _REFUSED = {
 }
 
 
-def check_versions() -> None:
+def check_versions(*needed: str) -> None:
     """Refuse installed versions of transformers and TRL that would shuffle silently.
 
+    Args:
+        needed: Packages that must be installed.
+
     Raises:
-        SettingsError: If one is installed, or transformers is missing; names it.
+        SettingsError: If such a version is installed, or a needed package is not; names it.
     """
+    for package in needed:
+        if not find_spec(package):
+            raise SettingsError(
+                f"training needs {package}, which is not installed. Hint: pip install 'righttime[train]'."
+            )
     for package, (least, why) in _REFUSED.items():
         try:
             found = metadata.version(package)
