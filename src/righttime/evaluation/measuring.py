@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 from righttime.errors import SettingsError, unknown_name
@@ -43,6 +44,8 @@ class MeasureSettings:
                 raise unknown_name("metric", name, METRICS)
         if not self.metrics:
             raise SettingsError(f"at least one metric must be measured, got none. Known: {', '.join(METRICS)}.")
+        if "rouge" in self.metrics and not find_spec("rouge_score"):
+            raise SettingsError("the metric rouge needs rouge-score. Hint: pip install 'righttime[train]'.")
         if ("reward" in self.metrics) != (self.reward is not None):
             raise SettingsError("the metric reward and a reward model go together, got only one. Hint: --reward-model.")
 
