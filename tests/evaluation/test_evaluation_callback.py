@@ -186,13 +186,18 @@ def test_trl_is_measured_and_trackers_are_told(
     assert Tracker.told == [(step, pytest.approx(found["target", step].over_rows)) for step in (0, 2, 3)]
 
 
-def test_settings_that_make_no_sense(bare_tokenizer: Any, sets: list[EvaluationSet], tmp_path: Path) -> None:
+def test_settings_that_make_no_sense(
+    bare_tokenizer: Any, sets: list[EvaluationSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(SettingsError, match="every 1 step or more, got 0"):
         dense(sets, tmp_path, bare_tokenizer, every=0)
     with pytest.raises(SettingsError, match="different names, got target, target"):
         dense([sets[0], sets[0]], tmp_path, bare_tokenizer)
     with pytest.raises(SettingsError, match="go together"):
         MeasureSettings(("reward",))
+    monkeypatch.setattr("righttime.evaluation.measuring.find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match="needs rouge-score"):
+        MeasureSettings(("rouge",))
     with pytest.raises(SettingsError, match="unknown metric 'los': did you mean 'loss'"):
         MeasureSettings(("los",))
 

@@ -51,6 +51,16 @@ def test_rewards_are_those_of_each_conversation_alone(reward_folder: Path, batch
         assert value == pytest.approx(want, abs=1e-5)
 
 
+def test_a_reward_that_is_no_number_is_an_error(reward_folder: Path) -> None:
+    import torch
+
+    judge = RewardModel(str(reward_folder), device="cpu")
+    with torch.no_grad():
+        judge.model.score.weight.fill_(float("nan"))
+    with pytest.raises(ModelError, match="gives conversation 0 NaN"):
+        judge.rewards(TALKS)
+
+
 def test_a_model_that_is_no_reward_model_is_refused(bare: Path, tmp_path: Path) -> None:
     from transformers import AutoConfig, LlamaForSequenceClassification
 

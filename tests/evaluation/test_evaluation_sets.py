@@ -22,6 +22,8 @@ MARKED = CHAT.replace(
     "<{{ turn['role'] }}>{% if turn['role'] == 'assistant' %}{% generation %}{{ turn['content'] }}{{ eos_token }}"
     "{% endgeneration %}{% else %}{{ turn['content'] }}{{ eos_token }}{% endif %}",
 )
+UNLEARNT_END = MARKED.replace("{{ eos_token }}{% endgeneration %}", "{% endgeneration %}{{ eos_token }}")
+CHATS = ("<user>q</s><assistant>", "<user>q</s><assistant>r</s><user>s</s><assistant>")
 
 
 def row(*said: str) -> Example:
@@ -33,8 +35,9 @@ def row(*said: str) -> Example:
     ("form", "template", "wanted"),
     [
         ("paper", None, ["<s>User: q\nAssistant: ", "<s>User: q\nAssistant: r</s>User: s\nAssistant: "]),
-        ("chat", CHAT, ["<user>q</s><assistant>", "<user>q</s><assistant>r</s><user>s</s><assistant>"]),
-        ("chat", MARKED, ["<user>q</s><assistant>", "<user>q</s><assistant>r</s><user>s</s><assistant>"]),
+        ("chat", CHAT, list(CHATS)),
+        ("chat", UNLEARNT_END, list(CHATS)),
+        ("chat", MARKED, list(CHATS)),
     ],
 )
 def test_a_prompt_ends_where_the_last_answer_begins(
@@ -50,7 +53,8 @@ def test_a_prompt_ends_where_the_last_answer_begins(
         whole = prepare_set("x", rows[1:], bare_tokenizer, form, 512).tokens[0]
         prompt = prompt_tokens(rows[1], bare_tokenizer, form)
         assert whole.ids[: len(prompt)].tolist() == prompt.tolist(), "the very tokens that training sees"
-        assert whole.learnt[len(prompt) :].all()
+        assert whole.learnt[len(prompt)]
+        assert whole.learnt[len(prompt) :].all() or template == UNLEARNT_END
 
 
 def test_references_and_categories_come_from_the_file(bare_tokenizer: Any, tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ def find_checkpoints(name: str) -> list[Evaluated]:
         return [Evaluated(_step_of(folder), name)]
     for place in (folder, folder / "checkpoints"):
         found = [path for path in place.glob("checkpoint-*") if _STEP.fullmatch(path.name) and _holds_model(path)]
+        # A run of ours marks checkpoints that are whole; those of other trainers bear no mark.
+        found = [path for path in found if (path / "complete.json").exists()] or found
         if found:
             return sorted((Evaluated(_step_of(path), str(path)) for path in found), key=lambda one: one.step)
     raise ModelError(

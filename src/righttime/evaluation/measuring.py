@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
-
-import numpy as np
 
 from righttime.errors import SettingsError, unknown_name
 from righttime.evaluation.batches import DEFAULT_BATCH_TOKENS
@@ -45,6 +44,8 @@ class MeasureSettings:
                 raise unknown_name("metric", name, METRICS)
         if not self.metrics:
             raise SettingsError(f"at least one metric must be measured, got none. Known: {', '.join(METRICS)}.")
+        if "rouge" in self.metrics and not find_spec("rouge_score"):
+            raise SettingsError("the metric rouge needs rouge-score. Hint: pip install 'righttime[train]'.")
         if ("reward" in self.metrics) != (self.reward is not None):
             raise SettingsError("the metric reward and a reward model go together, got only one. Hint: --reward-model.")
 
@@ -108,7 +109,7 @@ def _scored(data: EvaluationSet, answers: Answers, settings: MeasureSettings) ->
         rewards = settings.reward.rewards(said, settings.batch_tokens)
         sizes = answers.tokens.tolist()
         numbered = zip(answers.rows.tolist(), rewards.tolist(), sizes, strict=True)
-        values += [Value(row, "reward", value, tokens) for row, value, tokens in numbered if np.isfinite(value)]
+        values += [Value(row, "reward", value, tokens) for row, value, tokens in numbered]
     return values
 
 

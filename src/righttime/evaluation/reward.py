@@ -70,7 +70,7 @@ class RewardModel:
             float64, shape (n,).
 
         Raises:
-            ModelError: If the model is missing or has not one output.
+            ModelError: If the model is missing, has not one output, or gives a reward that is no number.
         """
         import torch
 
@@ -80,7 +80,10 @@ class RewardModel:
         with undisturbed(self.model), torch.no_grad():
             self.model.config.get_text_config().pad_token_id = pad
             for batch in length_batches([len(row) for row in ids], batch_tokens):
-                found[batch] = self._scored([ids[row] for row in batch], pad)
+                found[batch] = self._scored([ids[row] for row in batch.tolist()], pad)
+        if not np.isfinite(found).all():
+            bad = int(np.flatnonzero(~np.isfinite(found))[0])
+            raise ModelError(f"a reward must be a number, but {self.name} gives conversation {bad} NaN or infinity.")
         return found
 
     def _ids(self, turns: Sequence[Message]) -> list[int]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.errors import SettingsError
+from righttime.errors import RowError, SettingsError
 from righttime.examples import Example, Message, said
 from righttime.formats import read_rows
 from righttime.store import ids_sha256
@@ -101,15 +101,28 @@ def prompt_tokens(row: Example, tokenizer: Any, form: Form) -> NDArray[np.int32]
 
     Returns:
         int32, shape (tokens,).
+
+    Raises:
+        RowError: If the form cannot hold the row; names it.
     """
     turns = row.messages[:-1] if row.messages[-1].role == "assistant" else row.messages
+    if form == "chat":
+        tools = json.loads(row.tools) if isinstance(row.tools, str) and row.tools.strip() else row.tools
+        asked = [turn.as_dict() for turn in turns]
+        try:
+            text = tokenizer.apply_chat_template(asked, tools=tools, tokenize=False, add_generation_prompt=True)
+        except Exception as error:  # a template may refuse anything, in any way
+            raise RowError(
+                f"{row.file}:{row.line}: the tokenizer's chat template must take every prompt, but it refuses that of "
+                f"row {row.id}: {error}. Hint: --form paper, or another tokenizer."
+            ) from error
+        return np.asarray(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"], np.int32)
+    # The paper's form of an empty answer: its end alone is learnt, and what stands before it introduces the answer.
     empty = dataclasses.replace(row, messages=(*turns, Message("assistant", "")))
     tokens = tokenised(empty, tokenizer, form, 2**31)
     learnt = np.flatnonzero(tokens.learnt)
-    # The last run of learnt tokens is the end of the empty answer.
-    gaps = np.flatnonzero(np.diff(learnt) > 1)
-    start = learnt[gaps[-1] + 1] if len(gaps) else (learnt[0] if len(learnt) else len(tokens.ids))
-    return tokens.ids[:start]
+    run = np.flatnonzero(np.diff(learnt) > 1)
+    return tokens.ids[: learnt[run[-1] + 1] if len(run) else learnt[0]]
 
 
 def _original(row: Example) -> dict[str, Any]:

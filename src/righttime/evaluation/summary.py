@@ -103,12 +103,15 @@ def _table(title: str, values: pa.Table, columns: tuple[str, str]) -> str:
     for head in dict.fromkeys(key[:2] for key in found):
         here = [found.get((*head, metric)) for metric in metrics]
         counted = max(one.rows for one in here if one is not None)
-        rows.append([str(head[0]), str(head[1]), f"{counted:,}", *(_cell(one, columns[1] == "step") for one in here)])
+        rows.append(
+            [str(head[0]), str(head[1]), f"{counted:,}", *(_cell(one, counted, columns[1] == "step") for one in here)]
+        )
     return f"{title}\n{table([*columns, 'rows', *metrics], rows)}"
 
 
-def _cell(found: Means | None, tasks: bool) -> str:
+def _cell(found: Means | None, rows: int, tasks: bool) -> str:
     if found is None:
         return "-"
     over_tasks = f" ({found.over_tasks:.4f})" if tasks and found.over_tasks == found.over_tasks else ""
-    return f"{found.over_rows:.4f}{over_tasks}"
+    of_fewer = f" of {found.rows:,}" if found.rows < rows else ""  # the others have no value
+    return f"{found.over_rows:.4f}{over_tasks}{of_fewer}"

@@ -64,7 +64,10 @@ def _config(finished: Finished, settings: ExportSettings) -> list[str]:
     )
     lines += commented("Run in this folder: axolotl train axolotl.yaml")
     lines += ["", *yaml_lines({"base_model": settings.model}), "datasets:", *_dataset()]
-    lines += commented("The tokenizer's own chat template, or ChatML where it has none.")
+    lines += commented(
+        "The tokenizer's own chat template, or ChatML where it has none. Where its turns do not end with the "
+        "tokenizer's eos_token, name that end in eot_tokens, or the model does not learn to stop."
+    )
     lines += yaml_lines({"chat_template": "tokenizer_default_fallback_chatml", "train_on_inputs": False})
     lines += yaml_lines({"sequence_len": settings.max_length})
     lines += ["", "# What keeps the order; every one of these is needed.", *switched(SWITCHES)]

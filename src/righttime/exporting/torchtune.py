@@ -60,6 +60,9 @@ def _config(settings: ExportSettings) -> list[str]:
     lines += yaml_lines(_model(settings))
     lines += ["", "# What keeps the order; every one of these is needed, dataset.packed too.", *switched(SWITCHES)]
     lines += yaml_lines({"dataset": _dataset()})
+    for switch in SWITCHES:
+        if switch.key.startswith("dataset."):
+            lines += [*commented(switch.why, "  "), *yaml_lines({switch.key.partition(".")[2]: switch.value}, "  ")]
     lines += ["", *yaml_lines(_training(settings))]
     lines += commented("No lr_scheduler: a decaying rate would confound what a row does with when it comes.")
     return lines
@@ -84,10 +87,9 @@ def _model(settings: ExportSettings) -> dict[str, Any]:
 
 
 def _dataset() -> dict[str, Any]:
-    packed = {switch.key.partition(".")[2]: switch.value for switch in SWITCHES if switch.key.startswith("dataset.")}
     about = {"_component_": "torchtune.datasets.chat_dataset", "source": "json", "data_files": "train.jsonl"}
     how = {"conversation_column": "messages", "conversation_style": "openai", "train_on_input": False}
-    return {**about, "split": "train", **how, **packed}
+    return {**about, "split": "train", **how}
 
 
 def _training(settings: ExportSettings) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["SCRIPT", "TEMPLATE"]
 
 TEMPLATE = (
+    "{% if tools %}{{ raise_exception('rows with tools need a tokenizer with a chat template of its own') }}{% endif %}"
     "{{ bos_token }}{% for turn in messages %}"
     "{% if turn['role'] == 'user' %}{{ 'User: ' + turn['content'] + '\\n' }}"
     "{% elif turn['role'] == 'assistant' %}{{ 'Assistant: ' }}"
@@ -41,6 +42,7 @@ processes = int(os.environ.get("WORLD_SIZE", "1"))
 if processes > 1 and ROWS % (processes * BATCH_SIZE):
     sys.exit(f"{ROWS} rows must be a multiple of {processes} processes x batch size {BATCH_SIZE}: some would be left")
 
+import torch  # noqa: E402
 from datasets import load_dataset  # noqa: E402
 from transformers import AutoTokenizer  # noqa: E402
 from trl import SFTConfig, SFTTrainer  # noqa: E402
@@ -65,9 +67,12 @@ $switches
     learning_rate=$learning_rate,
     lr_scheduler_type="constant",
     bf16=$bf16,
+    use_cpu=not torch.accelerator.is_available(),
     report_to="none",
 )
 trainer = SFTTrainer(model=MODEL, args=config, train_dataset=rows, processing_class=tokenizer)
+if trainer.accelerator.num_processes != processes:
+    sys.exit(f"{processes} processes were started, but each of them would train alone on all rows")
 
 # TRL drops rows whose whole answer lies beyond max_length, and moves all rows behind them up by one.
 planned, kept = list(rows["id"]), list(trainer.train_dataset["id"])
