@@ -306,6 +306,11 @@ def test_missing_models_and_too_long_rows_are_named(tiny: str, arranged: Path, t
         tune(arranged, tiny, tmp_path / "run", dataclasses.replace(FAST, max_length=513))
 
 
+def test_a_loss_that_is_no_number_stops(tiny: str, arranged: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"the training loss must be a number, but up to step \d+ it is nan"):
+        tune(arranged, tiny, tmp_path / "run", dataclasses.replace(FAST, learning_rate=1e30, clip=1e30))
+
+
 def test_unknown_trackers_are_refused_before_any_work(tiny: str, arranged: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="trackers must be known to transformers and installed, but: nonsense"):
         tune(arranged, tiny, tmp_path / "run", dataclasses.replace(FAST, report_to=("nonsense",)))

@@ -8,7 +8,6 @@ here they follow one another in the same form, ``<s>`` only before the first; sy
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from righttime.errors import RowError, SettingsError
 from righttime.examples import Example, said
+from righttime.tokens import tools_of
 
 __all__ = ["Form", "Tokens", "resolve_form", "tokenised"]
 
@@ -110,7 +110,7 @@ def _paper_parts(row: Example, bos: str, eos: str) -> Iterator[tuple[str, bool]]
 
 def _chat(row: Example, tokenizer: Any) -> tuple[list[int], list[int]]:
     turns = [message.as_dict() for message in row.messages]
-    tools = json.loads(row.tools) if isinstance(row.tools, str) and row.tools.strip() else row.tools
+    tools = tools_of(row)
     try:
         if _GENERATION.search(tokenizer.get_chat_template(tools=tools)):
             made = tokenizer.apply_chat_template(

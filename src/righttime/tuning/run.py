@@ -76,7 +76,7 @@ def tune(
         OrderError: If the model is fed another row than planned; names the place.
         SettingsError: If a setting is out of range or differs from what the run was begun with, or an installed version
             of a trainer would shuffle silently.
-        ModelError: If the model or its tokenizer is missing.
+        ModelError: If the model or its tokenizer is missing, or its loss is no number any more.
         RowError: If the form of text cannot hold a row; names it.
         StoreError: If `out` is no arrangement, or `run` holds something else or cannot be written.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArg
 from transformers.integrations import get_reporting_integration_callbacks
 from transformers.utils import logging
 
-from righttime.errors import SettingsError
+from righttime.errors import ModelError, SettingsError
 from righttime.tuning.checkpoints import keep_newest, mark_complete
 from righttime.tuning.oracle import Oracle
 from righttime.tuning.plan import Plan
@@ -240,6 +241,15 @@ class OrderedTrainer(Trainer):  # type: ignore[misc]
         inputs.pop("places", None)
         loss: Tensor = super().training_step(model, inputs, *args, **settings)
         return loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log, unless training has come to nothing."""
+        if not math.isfinite(logs.get("loss", 0.0)):
+            raise ModelError(
+                f"the training loss must be a number, but up to step {self.state.global_step} it is {logs['loss']}. "
+                "Hint: a lower learning rate, or some steps of warm-up."
+            )
+        super().log(logs, start_time)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a checkpoint, wait for every process, mark it whole; only then take old ones away."""
