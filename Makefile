@@ -8,7 +8,7 @@ export RIGHTTIME_DATA
 .PHONY: help demo test test-slow check bench docs clean
 
 help:
-	@echo "make demo       arrange the built-in data set and show which tasks came first, and why"
+	@echo "make demo       arrange the built-in data set, show which tasks came first and why, tune a tiny model in that order"
 	@echo "make test       the tests that need nothing but this folder"
 	@echo "make test-slow  the slow suites as well"
 	@echo "make check      lint, types, doctests, and the tests on the real data in RIGHTTIME_DATA ($(RIGHTTIME_DATA))"
@@ -35,6 +35,16 @@ demo: $(READY)
 	@echo
 	@echo "== and is it whole?"
 	$(BIN)/righttime check demo/arranged --pool demo/data/pool.jsonl --target demo/data/target.jsonl
+	@echo
+	@echo "== a tiny base model (two minutes or so)"
+	$(BIN)/righttime pretrain --out demo/base --overwrite
+	@echo
+	@echo "== tune it in that order, and measure its loss on the held-out families as it goes"
+	$(BIN)/righttime tune demo/arranged --model demo/base --run demo/run --learning-rate 1e-3 \
+		--target demo/data/target.jsonl --evaluate-every 10 --overwrite
+	@echo
+	@echo "== was it that order?"
+	$(BIN)/righttime verify demo/run demo/arranged
 
 test: $(READY)
 	@echo "== unit tests"
@@ -61,6 +71,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/measures.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/embedding.py
+	$(BIN)/python benchmarks/evaluation.py
 
 docs: $(READY)
 	$(BIN)/python -m pip install --quiet -c constraints.txt mkdocs-material

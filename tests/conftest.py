@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -24,6 +25,46 @@ def real_data() -> Path:
             pytest.fail(f"the real data is required, but {folder} does not hold it (set RIGHTTIME_DATA)")
         pytest.skip(f"no real data in {folder} (set RIGHTTIME_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a random Llama of some 20,000 parameters."""
+    from tiny_model import save_tiny_model
+
+    return save_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of such a Llama without chat template and padding token."""
+    from tiny_model import save_bare_model
+
+    return save_bare_model(tmp_path_factory.mktemp("bare"))
+
+
+@pytest.fixture
+def bare_tokenizer(bare: Path) -> Any:
+    """Its tokenizer."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(bare)
+
+
+@pytest.fixture
+def bare_model(bare: Path) -> Any:
+    """The model, in evaluation mode."""
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(bare).eval()
+
+
+@pytest.fixture(scope="session")
+def arranged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An arrangement of 37 rows."""
+    from tiny_model import save_arrangement
+
+    return save_arrangement(tmp_path_factory.mktemp("arranged"), 37)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -561,7 +561,18 @@ def test_out_that_cannot_be_written_is_said_before_any_work(data: Path, capsys: 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.strip() == righttime.__version__
-    for words in ([], ["arrange"], ["show"], ["check"], ["measure"], ["split"], ["builtin"]):
+    for words in (
+        [],
+        ["arrange"],
+        ["show"],
+        ["check"],
+        ["measure"],
+        ["split"],
+        ["builtin"],
+        ["tune"],
+        ["verify"],
+        ["pretrain"],
+    ):
         main([*words, "--help"])
         assert "righttime" in capsys.readouterr().out
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from righttime.errors import RighttimeError
     from righttime.examples import Example, Message
     from righttime.formats import read_rows
+    from righttime.tuning import TuneSettings, tune
 
 __version__ = "0.1.0"
 
@@ -23,11 +24,13 @@ _HOME = {
     "Example": "righttime.examples",
     "Message": "righttime.examples",
     "RighttimeError": "righttime.errors",
+    "TuneSettings": "righttime.tuning",
     "agreement": "righttime.agreeing",
     "arrange": "righttime.arranging",
     "arrange_embeddings": "righttime.arrangement",
     "builtin_rows": "righttime.builtin",
     "read_rows": "righttime.formats",
+    "tune": "righttime.tuning",
 }
 
 __all__ = [
@@ -35,11 +38,13 @@ __all__ = [
     "Example",
     "Message",
     "RighttimeError",
+    "TuneSettings",
     "agreement",
     "arrange",
     "arrange_embeddings",
     "builtin_rows",
     "read_rows",
+    "tune",
 ]
 
 

@@ -10,6 +10,8 @@
     ├── NonFiniteError         an array holds NaN, infinity or a zero vector: names the rows
     ├── SettingsError          an argument is out of range or names something unknown
     ├── EmbeddingError         a model is missing, changed or cannot embed
+    ├── ModelError             a model to be trained, or its tokenizer, is missing or cannot be used
+    ├── OrderError             training saw other rows, or another order, than was planned: names the place
     └── StoreError             writing or reading a result failed
 
 Every message says what must hold, what was got, where, and a hint. All of them are `ValueError`s.
@@ -26,7 +28,9 @@ __all__ = [
     "EmbeddingError",
     "EmptyDataError",
     "FormatError",
+    "ModelError",
     "NonFiniteError",
+    "OrderError",
     "RighttimeError",
     "RowError",
     "SettingsError",
@@ -74,6 +78,14 @@ class SettingsError(RighttimeError):
 
 class EmbeddingError(RighttimeError):
     """A model is missing, is not what it should be, or cannot embed."""
+
+
+class ModelError(RighttimeError):
+    """A model to be trained, or its tokenizer, is missing or cannot be used."""
+
+
+class OrderError(RighttimeError):
+    """Training saw other rows, or another order, than was planned; the message names the place."""
 
 
 class StoreError(RighttimeError):

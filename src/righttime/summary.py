@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from righttime.embedding import Agreement
+from righttime.exporting.advice import keep_order_advice
 from righttime.showing import printable, table
-from righttime.trainers import keep_order_advice
 
 if TYPE_CHECKING:
     from righttime.arranging import Result
@@ -28,7 +28,8 @@ def summary(result: Result, out: Path) -> str:
     lines = [*_read(result), *_embedded(result), *_warned(result), *_written(result, out)]
     lines += [
         "",
-        "To keep this order, switch off what shuffles in your trainer:",
+        f"To keep this order: righttime export {out} --to trl --model MODEL --dir DIR",
+        "(or --to axolotl, llamafactory, torchtune). By hand, every one of these is needed:",
         keep_order_advice(shutil.get_terminal_size((100, 24)).columns),
     ]
     lines += ["", f"Look at it: righttime show {out}"]

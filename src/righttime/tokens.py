@@ -9,7 +9,7 @@ from typing import Any
 from righttime.errors import EmbeddingError, RowError
 from righttime.examples import Example, said
 
-__all__ = ["token_counts"]
+__all__ = ["token_counts", "tools_of"]
 
 
 def token_counts(rows: Sequence[Example], tokenizer: str) -> list[int]:
@@ -46,7 +46,7 @@ def token_counts(rows: Sequence[Example], tokenizer: str) -> list[int]:
 
 
 def _text(row: Example, tokenizer: Any) -> str:
-    tools = _tools(row)
+    tools = tools_of(row)
     if not tokenizer.chat_template:
         described = [json.dumps(tools, ensure_ascii=False)] if tools else []
         return "\n".join([*described, *(said(message) for message in row.messages)])
@@ -60,7 +60,7 @@ def _text(row: Example, tokenizer: Any) -> str:
         ) from error
 
 
-def _tools(row: Example) -> Any:
+def tools_of(row: Example) -> Any:
     """The tools as templates take them: a list; text that is not JSON stays text."""
     if not isinstance(row.tools, str):
         return row.tools

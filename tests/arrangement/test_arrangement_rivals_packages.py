@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import venv
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from own_environment import own_environment
 from righttime import arrange_embeddings, builtin_rows
 from righttime.similarity import unit_rows
 from righttime.similarity.lattice import UNIT, on_lattice
@@ -22,11 +22,7 @@ pytestmark = pytest.mark.slow
 
 def run_in_own_environment(folder: Path, packages: list[str], script: str, *args: str) -> None:
     """Install packages into a fresh environment and run a script there; without a package index the test is skipped."""
-    venv.create(folder, with_pip=True)
-    python = folder / "bin" / "python"
-    got = subprocess.run([python, "-m", "pip", "install", "-q", *packages], capture_output=True, text=True)
-    if got.returncode:
-        pytest.skip(f"{packages} could not be installed: {got.stderr.strip().splitlines()[-1]}")
+    python = own_environment(folder, packages)
     subprocess.run([python, "-c", script, *args], check=True, cwd=folder, stdout=sys.stderr)
 
 

@@ -3,7 +3,14 @@
 Commands appear in ``--help`` in the order in which their modules are imported here.
 """
 
-from righttime.cli import arranging, looking, making  # noqa: F401 (each registers its commands)
+from righttime.cli import (  # noqa: F401 (each registers its commands)
+    arranging,
+    evaluating,
+    exporting,
+    looking,
+    making,
+    tuning,
+)
 from righttime.cli.app import app
 from righttime.cli.running import main
 

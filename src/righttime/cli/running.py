@@ -57,6 +57,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"righttime: error: {error}", file=sys.stderr)
         return 1
     except (_StoppedError, KeyboardInterrupt):
-        print("righttime: stopped; run the same command again to go on where embedding was.", file=sys.stderr)
+        print("righttime: stopped; run the same command again to go on where it was.", file=sys.stderr)
         return 130
     return 0

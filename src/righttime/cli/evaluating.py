@@ -1,0 +1,84 @@
+"""``righttime evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from righttime.cli.app import Out, Overwrite, PositiveExamples, Target, app
+from righttime.errors import SettingsError
+
+__all__ = ["evaluate", "named_sets"]
+
+
+@app.command()
+def evaluate(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHECKPOINTS_OR_MODEL",
+            help="A model's folder or hub name, a folder of checkpoint-N folders, or a RUN.",
+        ),
+    ],
+    target: Target,
+    out: Out,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=FILE", help="Another set to judge on; may be repeated.")
+    ] = None,
+    metrics: Annotated[str, typer.Option(help="Some of loss, rouge, em, reward, with commas between.")] = "loss",
+    reward_model: Annotated[
+        str | None, typer.Option(help="For reward: a sequence-classification model, a folder or hub name.")
+    ] = None,
+    form: Annotated[
+        str, typer.Option(help="chat (the tokenizer's template), paper (User: … Assistant: …) or auto.")
+    ] = "auto",
+    max_length: Annotated[int, typer.Option(help="Tokens of a row; what is longer is cut at its end.")] = 1024,
+    max_new_tokens: Annotated[int, typer.Option(help="The most tokens of an answer.")] = 128,
+    sample: Annotated[bool, typer.Option("--sample", help="Draw answers, not the likeliest words.")] = False,
+    temperature: Annotated[float, typer.Option(help="With --sample.")] = 1.0,
+    top_p: Annotated[float, typer.Option(help="With --sample.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="With --sample: decides what is drawn.")] = 0,
+    batch_tokens: Annotated[int, typer.Option(help="The most tokens of a batch.")] = 4096,
+    positive_examples: PositiveExamples = 0,
+    run: Annotated[str | None, typer.Option(help="What to call the run; default: the folder's name.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps, ...; default: the best there is.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Measure a model, or every checkpoint of a run, row by row: loss, ROUGE, Exact-Match, reward."""
+    from righttime.evaluation import GenerationSettings, MeasureSettings, RewardModel
+    from righttime.evaluation import evaluate as measure
+
+    settings = MeasureSettings(
+        metrics=[name.strip() for name in metrics.split(",") if name.strip()],
+        generation=GenerationSettings(max_new_tokens, sample, temperature, top_p, seed),
+        reward=RewardModel(reward_model, device=device) if reward_model else None,
+        batch_tokens=batch_tokens,
+    )
+    summary = measure(
+        model,
+        {"target": target, **named_sets(sets)},
+        out,
+        settings,
+        form=form,
+        max_length=max_length,
+        positive_examples=positive_examples,
+        run=run,
+        device=device,
+        overwrite=overwrite,
+        say=lambda line: typer.echo(line, err=True),
+    )
+    typer.echo(summary)
+    typer.echo(f"\nwrote {Path(out) / 'evaluation.parquet'}: every row's values")
+
+
+def named_sets(sets: list[str] | None) -> dict[str, str]:
+    """`NAME=FILE` as a mapping."""
+    found: dict[str, str] = {}
+    for entry in sets or []:
+        name, equals, file = entry.partition("=")
+        if not (name and equals and file) or name == "target" or name in found:
+            raise SettingsError(f"--set must be NAME=FILE, each name once and none of them target, got {entry!r}.")
+        found[name] = file
+    return found

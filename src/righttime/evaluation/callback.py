@@ -1,0 +1,124 @@
+"""Evaluation while training: at the start, every k steps and at the end, with no checkpoint written for it.
+
+Importing this imports torch and transformers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from righttime.errors import SettingsError
+from righttime.evaluation.folder import EvaluationFolder
+from righttime.evaluation.measuring import MeasureSettings, Value, measured_set
+from righttime.evaluation.sets import EvaluationSet
+from righttime.evaluation.summary import facts_of, means
+
+__all__ = ["DenseEvaluation"]
+
+
+class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
+    """A callback of transformers' Trainer that measures the model on sets of rows and leaves it as it was.
+
+    Training with it gives the same weights as without. Of several processes each measures its share of the rows.
+    """
+
+    def __init__(
+        self,
+        sets: Sequence[EvaluationSet],
+        folder: Path,
+        *,
+        run: str,
+        every: int,
+        tokenizer: Any,
+        settings: MeasureSettings | None = None,
+        deciding: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        """Say what to measure.
+
+        Args:
+            sets: The target, and any others.
+            folder: Where the values land; see `righttime.evaluation.folder`.
+            run: What the run is called in the results.
+            every: Measure every so many optimizer steps.
+            tokenizer: The model's tokenizer.
+            settings: What to measure; None measures the loss.
+            deciding: What else decides the numbers, as JSON, for the record.
+            overwrite: Take away an earlier evaluation there.
+
+        Raises:
+            SettingsError: If `every` is less than 1, or two sets have one name.
+        """
+        if every < 1:
+            raise SettingsError(f"an evaluation must come every 1 step or more, got {every}.")
+        if len({data.name for data in sets}) < len(sets):
+            raise SettingsError(f"sets must have different names, got {', '.join(data.name for data in sets)}.")
+        self._sets, self._every, self._tokenizer = tuple(sets), every, tokenizer
+        self._settings = settings or MeasureSettings()
+        self._folder = EvaluationFolder(folder, run)
+        self._deciding = {**facts_of(self._sets, self._settings), "every": every, **(deciding or {})}
+        self._overwrite, self._last = overwrite, -1
+        self._trainer: Any = None
+
+    def attach(self, trainer: Any) -> None:
+        """Tell the trainer's trackers of the means too; without this they stand in its log history alone.
+
+        Args:
+            trainer: The trainer that this is a callback of.
+        """
+        self._trainer = trainer
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
+    ) -> None:
+        """Measure the model before the first step; after a resume forget what came after the checkpoint."""
+        if args.process_index == 0:
+            self._folder.begin(self._deciding, self._overwrite, reopen=state.global_step > 0)
+            self._folder.forget_after(int(state.global_step))
+        _wait()
+        if state.global_step == 0:
+            self._measure(args, state, more["model"])
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
+        """Measure every so many steps."""
+        if state.global_step % self._every == 0:
+            self._measure(args, state, more["model"])
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
+        """Measure the last step, and put everything into one file."""
+        if state.global_step != self._last:
+            self._measure(args, state, more["model"])
+        _wait()
+        if args.process_index == 0:
+            self._folder.finish({"steps": int(state.global_step), "processes": args.world_size})
+
+    def _measure(self, args: TrainingArguments, state: TrainerState, model: Any) -> None:
+        step, share = int(state.global_step), (args.process_index, args.world_size)
+        for data in self._sets:
+            values = measured_set(model, self._tokenizer, data, self._settings, share)
+            self._folder.add(step, data, values, args.process_index)
+            found = {f"{data.name}_{metric}": mean for metric, mean in means(_of_all(values, args)).items()}
+            if self._trainer is not None:
+                self._trainer.log(found)
+            else:
+                state.log_history.append({"step": step, **found})
+        self._last = step
+
+
+def _of_all(values: list[Value], args: TrainingArguments) -> list[Value]:
+    """The values of all processes."""
+    if args.world_size == 1:
+        return values
+    from accelerate.utils import gather_object
+
+    return list(gather_object(values))
+
+
+def _wait() -> None:
+    from accelerate import PartialState
+
+    PartialState().wait_for_everyone()

@@ -1,0 +1,180 @@
+"""An evaluation on disk: a part for each step and set as soon as it is there, one Parquet file at the end.
+
+EVAL/settings.json       what decides the numbers; written before the first part
+EVAL/parts/              step-00000010.target.0.parquet: step, set, process
+EVAL/evaluation.parquet  all parts in one file
+EVAL/manifest.json       written last; then the parts go
+
+A part appears whole or not at all, and one that is made again takes the place of the first, so a kill at any moment
+loses nothing but the part that was being made.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from righttime.errors import SettingsError, StoreError
+from righttime.evaluation.measuring import Value
+from righttime.evaluation.sets import EvaluationSet
+from righttime.store import MANIFEST, file_sha256, make_folder, prepare_folder, write_json, write_parquet
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["EvaluationFolder", "read_evaluation", "schema"]
+
+_FILE, _SETTINGS, _PARTS = "evaluation.parquet", "settings.json", "parts"
+_NAME = re.compile(r"step-(\d+)\.([\w-]+)\.(\d+)\.parquet")
+
+
+def schema() -> pa.Schema:
+    """The columns of ``evaluation.parquet``."""
+    import pyarrow as pa
+
+    texts, numbers = ("id", "task", "category", "metric"), (("value", pa.float64()), ("tokens", pa.int32()))
+    head = [("run", pa.string()), ("step", pa.int64()), ("set", pa.string()), ("row", pa.int32())]
+    return pa.schema([*head, *((name, pa.string()) for name in texts), *numbers])
+
+
+class EvaluationFolder:
+    """Where the values of one run land."""
+
+    def __init__(self, folder: Path, run: str) -> None:
+        """Name the folder; nothing is touched yet.
+
+        Args:
+            folder: The folder.
+            run: What the run is called in the results.
+        """
+        self.folder, self.run = folder, run
+
+    def begin(self, deciding: Mapping[str, Any], overwrite: bool = False, reopen: bool = False) -> None:
+        """Begin, or go on where an evaluation with the same settings was stopped.
+
+        Args:
+            deciding: What decides the numbers, as JSON.
+            overwrite: Take away what is there.
+            reopen: Go on with a finished evaluation too, as a run does that was killed right after its last step.
+
+        Raises:
+            StoreError: If the folder holds a finished evaluation, or somebody else's files, or cannot be written.
+            SettingsError: If it was begun with other settings.
+        """
+        prepare_folder(self.folder, (_FILE, _SETTINGS, _PARTS), overwrite or reopen)
+        make_folder(self.folder)
+        settings = self.folder / _SETTINGS
+        if overwrite:
+            for name in (MANIFEST, _FILE, _SETTINGS):
+                (self.folder / name).unlink(missing_ok=True)
+            shutil.rmtree(self.folder / _PARTS, ignore_errors=True)
+        now = json.loads(json.dumps({"run": self.run, **deciding}))
+        if settings.exists():
+            then = json.loads(settings.read_text(encoding="utf-8"))
+            differing = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
+            if differing:
+                raise SettingsError(
+                    f"an evaluation must go on with what it began with, but {', '.join(differing)} differ from "
+                    f"{settings}. Hint: choose another folder, or --overwrite."
+                )
+        make_folder(self.folder / _PARTS)
+        if not settings.exists():
+            write_json(settings, now)
+        if (self.folder / MANIFEST).exists():
+            self._take_apart()
+
+    def has(self, step: int, name: str, process: int = 0) -> bool:
+        """Whether a part is there already."""
+        return self._part(step, name, process).exists()
+
+    def add(self, step: int, data: EvaluationSet, values: Sequence[Value], process: int = 0) -> None:
+        """Write one part.
+
+        Args:
+            step: Optimizer steps that led to the model.
+            data: The set.
+            values: Its rows' values.
+            process: The process that measured them.
+
+        Raises:
+            StoreError: If it cannot be written.
+        """
+        import pyarrow as pa
+
+        rows = [
+            {
+                "run": self.run,
+                "step": step,
+                "set": data.name,
+                "row": value.row,
+                "id": data.rows[value.row].id,
+                "task": data.rows[value.row].task,
+                "category": data.categories[value.row],
+                "metric": value.metric,
+                "value": value.value,
+                "tokens": value.tokens,
+            }
+            for value in values
+        ]
+        write_parquet(self._part(step, data.name, process), pa.Table.from_pylist(rows, schema()))
+
+    def forget_after(self, step: int) -> None:
+        """Take away parts of later steps: training goes on from here, and will come by them again."""
+        for path, of_step, _, _ in _parts(self.folder):
+            if of_step > step:
+                path.unlink()
+
+    def finish(self, facts: Mapping[str, Any]) -> None:
+        """Put all parts into one file, write the manifest, take the parts away.
+
+        Raises:
+            StoreError: If a file cannot be written.
+        """
+        from righttime.results import circumstances
+
+        write_parquet(self.folder / _FILE, read_evaluation(self.folder))
+        settings = json.loads((self.folder / _SETTINGS).read_text(encoding="utf-8"))
+        manifest = {**circumstances(), **settings, **facts, "files": {_FILE: file_sha256(self.folder / _FILE)}}
+        write_json(self.folder / MANIFEST, manifest)
+        shutil.rmtree(self.folder / _PARTS)
+
+    def _take_apart(self) -> None:
+        """Make parts of a finished evaluation again."""
+        values = read_evaluation(self.folder)
+        steps, sets = values["step"].to_pylist(), values["set"].to_pylist()
+        for key in dict.fromkeys(zip(steps, sets, strict=True)):
+            here = [one == key for one in zip(steps, sets, strict=True)]
+            write_parquet(self._part(*key, 0), values.filter(here))
+        (self.folder / MANIFEST).unlink()
+
+    def _part(self, step: int, name: str, process: int) -> Path:
+        return self.folder / _PARTS / f"step-{step:08}.{name}.{process}.parquet"
+
+
+def read_evaluation(folder: Path) -> pa.Table:
+    """All values of an evaluation, finished or not, by step, set, metric and row.
+
+    Raises:
+        StoreError: If there is none.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if (folder / MANIFEST).exists():
+        return pq.read_table(folder / _FILE)
+    parts = [pq.read_table(path) for path, *_ in _parts(folder)]
+    if not parts:
+        raise StoreError(f"{folder} must hold an evaluation, but there is not one value in it.")
+    by = [(name, "ascending") for name in ("step", "set", "metric", "row")]
+    return pa.concat_tables(parts).sort_by(by)
+
+
+def _parts(folder: Path) -> Iterator[tuple[Path, int, str, int]]:
+    """Every part with its step, set and process, by step."""
+    for path in sorted((folder / _PARTS).glob("*.parquet")):
+        if found := _NAME.fullmatch(path.name):
+            yield path, int(found[1]), found[2], int(found[3])

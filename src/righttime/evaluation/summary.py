@@ -1,0 +1,117 @@
+"""Few numbers from many rows: means over rows, and over tasks, so that a large task does not outweigh the others."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from righttime.evaluation.measuring import MeasureSettings, Value
+from righttime.evaluation.sets import EvaluationSet
+from righttime.showing import printable, table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Means", "facts_of", "means", "means_by", "summarised"]
+
+
+@dataclass(frozen=True)
+class Means:
+    """One metric of one set at one step.
+
+    Attributes:
+        rows: How many rows have a value.
+        over_rows: The mean over these rows.
+        over_tasks: The mean over their tasks of each task's mean; NaN where no row has a task.
+    """
+
+    rows: int
+    over_rows: float
+    over_tasks: float
+
+
+def means(values: Sequence[Value]) -> dict[str, float]:
+    """The mean over rows of each metric.
+
+    Example:
+        >>> means([Value(0, "loss", 1.0, 3), Value(1, "loss", 2.0, 1)])
+        {'loss': 1.5}
+    """
+    by_metric: dict[str, list[float]] = {}
+    for value in values:
+        by_metric.setdefault(value.metric, []).append(value.value)
+    return {name: float(np.mean(found)) for name, found in by_metric.items()}
+
+
+def means_by(values: pa.Table, *columns: str) -> dict[tuple[Any, ...], Means]:
+    """Means for each combination of some columns, in order of first appearance.
+
+    Args:
+        values: What `righttime.evaluation.read_evaluation` gives.
+        columns: Names such as ``step``, ``set``, ``metric``, ``task``, ``category``.
+    """
+    groups: dict[tuple[Any, ...], dict[str | None, list[float]]] = {}
+    keys = zip(*(values[name].to_pylist() for name in columns), strict=True)
+    for key, task, value in zip(keys, values["task"].to_pylist(), values["value"].to_pylist(), strict=True):
+        groups.setdefault(key, {}).setdefault(task, []).append(value)
+    return {key: _means(tasks) for key, tasks in groups.items()}
+
+
+def _means(tasks: Mapping[str | None, Sequence[float]]) -> Means:
+    rows = [value for found in tasks.values() for value in found]
+    of_tasks = [float(np.mean(found)) for task, found in tasks.items() if task is not None]
+    return Means(len(rows), float(np.mean(rows)), float(np.mean(of_tasks)) if of_tasks else float("nan"))
+
+
+def facts_of(sets: Sequence[EvaluationSet], settings: MeasureSettings) -> dict[str, Any]:
+    """What decides the numbers besides the model, as JSON; with it the rows that have no loss, which are left out."""
+    return {
+        "sets": {data.name: data.facts() for data in sets},
+        "metrics": list(settings.metrics),
+        "generation": dataclasses.asdict(settings.generation) if set(settings.metrics) - {"loss"} else None,
+        "reward_model": settings.reward.name if settings.reward else None,
+        "without_loss": {
+            data.name: [row.id for row, tokens in zip(data.rows, data.tokens, strict=True) if not tokens.learnt.any()]
+            for data in sets
+        },
+    }
+
+
+def summarised(values: pa.Table) -> str:
+    """Three tables for a person: every step, then the last step by category and by task.
+
+    Args:
+        values: What `righttime.evaluation.read_evaluation` gives.
+    """
+    parts = [_table("every step; mean over rows, in brackets over tasks", values, ("set", "step"))]
+    last = max(values["step"].to_pylist())
+    final = values.filter([step == last for step in values["step"].to_pylist()])
+    for column in ("category", "task"):
+        if any(name is not None for name in final[column].to_pylist()):
+            parts.append(_table(f"step {last:,} by {column}", final, ("set", column)))
+    return printable("\n\n".join(parts))
+
+
+def _table(title: str, values: pa.Table, columns: tuple[str, str]) -> str:
+    found = means_by(values, *columns, "metric")
+    metrics = list(dict.fromkeys(key[2] for key in found))
+    rows = []
+    for head in dict.fromkeys(key[:2] for key in found):
+        here = [found.get((*head, metric)) for metric in metrics]
+        counted = max(one.rows for one in here if one is not None)
+        rows.append(
+            [str(head[0]), str(head[1]), f"{counted:,}", *(_cell(one, counted, columns[1] == "step") for one in here)]
+        )
+    return f"{title}\n{table([*columns, 'rows', *metrics], rows)}"
+
+
+def _cell(found: Means | None, rows: int, tasks: bool) -> str:
+    if found is None:
+        return "-"
+    over_tasks = f" ({found.over_tasks:.4f})" if tasks and found.over_tasks == found.over_tasks else ""
+    of_fewer = f" of {found.rows:,}" if found.rows < rows else ""  # the others have no value
+    return f"{found.over_rows:.4f}{over_tasks}{of_fewer}"

@@ -1,0 +1,61 @@
+"""The finished result that an export starts from, verified before a line is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from righttime.errors import SettingsError, StoreError
+from righttime.results import result_manifest
+from righttime.store import file_sha256, ids_sha256
+
+__all__ = ["Finished", "read_finished"]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished arrangement.
+
+    Attributes:
+        folder: Where it lies.
+        manifest: Its manifest.
+        rows: The rows of ``train.jsonl``, in order: ``id``, ``messages``, and ``tools`` where given.
+    """
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]]
+
+    @property
+    def ids_sha256(self) -> str:
+        """The fingerprint of the order."""
+        return str(self.manifest["ids_sha256"])
+
+
+def read_finished(out: Path) -> Finished:
+    """Read a result of ``righttime arrange`` and verify that it is what was written.
+
+    Raises:
+        StoreError: If it is unfinished or was changed since.
+        SettingsError: If its rows are in their original form.
+    """
+    manifest = result_manifest(out)
+    for name, written in manifest["files"].items():
+        if (found := file_sha256(out / name)) != written:
+            raise StoreError(
+                f"{out / name} must be what was written (sha256 {written[:12]}…), got {found[:12]}…: it was changed "
+                f"since. Hint: arrange again; `righttime check {out}` tells more."
+            )
+    if manifest["settings"].get("as") == "original":
+        raise SettingsError(
+            f"an export needs rows in messages form, but {out} was arranged with --as original. "
+            "Hint: arrange again without --as."
+        )
+    lines = (out / "train.jsonl").read_text(encoding="utf-8").split("\n")
+    rows = [json.loads(line) for line in lines if line]
+    if ids_sha256(row["id"] for row in rows) != manifest["ids_sha256"]:
+        raise StoreError(f"{out / 'train.jsonl'} must hold the ids of {out / 'manifest.json'}, in order; it does not.")
+    return Finished(out, manifest, rows)

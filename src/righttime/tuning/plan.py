@@ -1,0 +1,158 @@
+"""Which rows each process consumes at each step: planned before training, and what the oracle holds training to.
+
+A row's *place* is its number in the arrangement, from 0. A *step* is one optimizer step, counted from 0 over all
+epochs; it consumes the next ``world × batch × accumulation`` places of its epoch's order. Inside a step come
+*micro-batches*: in micro-batch m, process p takes the next `batch` places after those of process p - 1. So a step is
+one consecutive block of the order, on one process as on several. The last step of an epoch takes what is left, filled
+in the same way; a process for which nothing is left takes an empty micro-batch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.errors import SettingsError
+from righttime.store import ids_sha256
+
+__all__ = ["Batch", "Plan"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One micro-batch of one process, as planned.
+
+    Attributes:
+        step: The optimizer step, from 0.
+        micro: The micro-batch in that step, from 0.
+        process: The process, from 0.
+        epoch: The epoch, from 0.
+        places: The places in the arrangement, in order; empty where nothing is left for this process.
+    """
+
+    step: int
+    micro: int
+    process: int
+    epoch: int
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The planned consumption of an arrangement.
+
+    Attributes:
+        ids: The rows' ids in the order of the arrangement; all different.
+        epochs: How often every row is consumed.
+        world: How many processes train.
+        batch: Rows of one micro-batch of one process.
+        accumulation: Micro-batches of one step.
+        shuffle_after: Follow the arrangement for so many steps, then shuffle what is left of that epoch, and every
+            later epoch whole; None follows it in every epoch.
+        seed: Decides those shuffles.
+
+    Raises:
+        SettingsError: If a number is out of range, there is no row, or an id stands twice.
+
+    Example:
+        >>> plan = Plan(("a", "b", "c", "d", "e"), world=2, batch=1)
+        >>> [batch.places for batch in plan.batches(process=0)], [batch.places for batch in plan.batches(process=1)]
+        ([(0,), (2,), (4,)], [(1,), (3,), ()])
+    """
+
+    ids: tuple[str, ...]
+    epochs: int = 1
+    world: int = 1
+    batch: int = 1
+    accumulation: int = 1
+    shuffle_after: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "world", "batch", "accumulation"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if self.shuffle_after is not None and self.shuffle_after < 0:
+            raise SettingsError(f"shuffle_after must not be negative, got {self.shuffle_after}.")
+        if not self.ids:
+            raise SettingsError("a plan must have at least one row, got none.")
+        if len(set(self.ids)) != len(self.ids):
+            twice = Counter(self.ids).most_common(1)[0][0]
+            raise SettingsError(f"the ids of a plan must all be different, got {twice!r} twice.")
+
+    @property
+    def rows_per_step(self) -> int:
+        """Rows that one optimizer step consumes: world × batch × accumulation."""
+        return self.world * self.batch * self.accumulation
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of one epoch, the last one perhaps of fewer rows."""
+        return -(-len(self.ids) // self.rows_per_step)
+
+    @property
+    def n_steps(self) -> int:
+        """Optimizer steps of all epochs."""
+        return self.epochs * self.steps_per_epoch
+
+    @property
+    def micros_per_epoch(self) -> int:
+        """Micro-batches of each process in one epoch: the same number for all, so that none waits for another."""
+        return -(-len(self.ids) // (self.world * self.batch))
+
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """The places in the order in which an epoch consumes them.
+
+        Returns:
+            int64, shape (n,), a permutation of range(n).
+
+        Example:
+            >>> Plan(tuple("abcdef"), shuffle_after=2).order(0).tolist()
+            [0, 1, 4, 2, 3, 5]
+        """
+        places = np.arange(len(self.ids), dtype=np.int64)
+        if self.shuffle_after is None:
+            return places
+        steps_before = epoch * self.steps_per_epoch
+        kept = max(0, self.shuffle_after - steps_before) * self.rows_per_step
+        rest = places[kept:]
+        return np.concatenate([places[:kept], np.random.default_rng([self.seed, epoch]).permutation(rest)])
+
+    def batches(self, process: int, epoch: int | None = None) -> Iterator[Batch]:
+        """The micro-batches of one process in their order.
+
+        Args:
+            process: The process, from 0.
+            epoch: Only this epoch's; None takes all.
+        """
+        for number in range(self.epochs) if epoch is None else (epoch,):
+            order = self.order(number).tolist()
+            for index in range(self.micros_per_epoch):
+                start = (index * self.world + process) * self.batch
+                step, micro = divmod(index, self.accumulation)
+                places = tuple(order[start : start + self.batch])
+                yield Batch(number * self.steps_per_epoch + step, micro, process, number, places)
+
+    def all_batches(self) -> Iterator[Batch]:
+        """The micro-batches of all processes, by step, micro-batch and process: the order of the rows."""
+        for together in zip(*(self.batches(process) for process in range(self.world)), strict=True):
+            yield from together
+
+    def facts(self) -> dict[str, Any]:
+        """Everything that decides the plan, the ids as their sha256."""
+        facts = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self) if entry.name != "ids"}
+        return {"rows": len(self.ids), "ids_sha256": ids_sha256(self.ids), **facts}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The sha256 of `facts`: equal for equal plans only."""
+        return hashlib.sha256(json.dumps(self.facts(), sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,36 @@
+"""`righttime tune` with a target: the losses of its rows along the run, at steps and in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from righttime.cli import main
+from righttime.evaluation import evaluate, read_evaluation
+from righttime.store import file_sha256
+
+
+def test_tune_measures_as_it_goes_and_evaluate_finds_the_same_later(
+    tiny: str, arranged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = arranged.parent / "data"
+    words = ["tune", str(arranged), "--model", tiny, "--batch", "8", "--learning-rate", "0.003"]
+    words += ["--save-every", "2", "--keep", "9"]
+    watch = ["--target", str(data / "target.jsonl"), "--set", f"pool={data / 'pool.jsonl'}", "--evaluate-every", "2"]
+    assert main([*words, "--run", str(tmp_path / "plain")]) == 0
+    assert main([*words, *watch, "--run", str(tmp_path / "run")]) == 0
+    model = "model/model.safetensors"
+    assert file_sha256(tmp_path / "plain" / model) == file_sha256(tmp_path / "run" / model), "nothing was disturbed"
+    assert main(["verify", str(tmp_path / "run"), str(arranged)]) == 0
+    values = read_evaluation(tmp_path / "run" / "evaluation")
+    assert sorted(set(values["step"].to_pylist())) == [0, 2, 4, 5]
+    assert set(values["set"].to_pylist()) == {"target", "pool"}
+    capsys.readouterr()
+    sets = {"target": data / "target.jsonl", "pool": data / "pool.jsonl"}
+    evaluate(str(tmp_path / "run"), sets, tmp_path / "later", device="cpu")
+    later = read_evaluation(tmp_path / "later")
+    assert sorted(set(later["step"].to_pylist())) == [2, 4, 5]
+    want = {(line["step"], line["set"], line["row"]): line["value"] for line in values.to_pylist()}
+    for line in later.to_pylist():
+        assert line["value"] == pytest.approx(want[line["step"], line["set"], line["row"]], abs=1e-6)
