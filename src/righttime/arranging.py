@@ -373,5 +373,14 @@ def _sides(
     if isinstance(embedder, str):
         names = ("max_length", "prefix", "device", "precision")
         embedder = embedder_named(embedder, **{name: getattr(request, name) for name in names})
-    rows, how = [pool[number] for number in kept], {"memory": request.memory, "workers": request.workers}
-    return embedded(rows, target, text, embedder, cache, progress=progress, **how)
+    return embedded(
+        [pool[number] for number in kept],
+        target,
+        text,
+        embedder,
+        cache,
+        memory=request.memory,
+        workers=request.workers,
+        on_ray=request.engine == "ray",
+        progress=progress,
+    )

@@ -81,6 +81,7 @@ def embedded(
     *,
     memory: int,
     workers: int = 1,
+    on_ray: bool = False,
     progress: bool = False,
 ) -> Sides:
     """Vectors of rows, through the cache.
@@ -93,11 +94,12 @@ def embedded(
         cache: The folder of cached vectors.
         memory: Vectors of more bytes than this are mapped from a file in that folder.
         workers: How many processes embed.
+        on_ray: Embed on the Ray cluster instead.
         progress: Show a progress bar on stderr.
     """
     texts = texts_for(embedder, [*pool, *target], text)
     n = len(pool)
-    done = _embed(texts, embedder, cache, memory, workers, progress)
+    done = _embed(texts, embedder, cache, memory, {"workers": workers, "on_ray": on_ray, "progress": progress})
     unit = unit_rows(done.vectors, "vectors", most_bytes=memory, folder=cache)
     truncated = done.lengths > done.max_length
     agreement = agreement_on(texts, embedder)
@@ -114,15 +116,13 @@ def embedded(
     return _fingerprinted(unit[:n], unit[n:], about)
 
 
-def _embed(
-    texts: Sequence[str], embedder: Embedder, cache: Path, memory: int, workers: int, progress: bool
-) -> Embedded:
+def _embed(texts: Sequence[str], embedder: Embedder, cache: Path, memory: int, how: Mapping[str, Any]) -> Embedded:
     if len(texts) * _WIDEST <= memory:
-        return embed_texts(texts, embedder, cache, workers=workers, progress=progress)
+        return embed_texts(texts, embedder, cache, **how)
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as folder:  # gone at once; what is mapped stays until it is let go
         into = Path(folder) / "vectors.npy"
-        return embed_texts(texts, embedder, cache, workers=workers, into=into, progress=progress)
+        return embed_texts(texts, embedder, cache, into=into, **how)
 
 
 def _fingerprinted(pool: NDArray[np.float32], target: NDArray[np.float32], about: Mapping[str, Any]) -> Sides:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,38 @@ def test_a_node_that_is_lost_in_mid_run_changes_nothing(cluster: Any, tmp_path: 
 
     assert saved(arrange_embeddings(pool, target, engine="ray", progress=once), tmp_path / "ray") == want
     assert len(told) > 5
+
+
+def test_ray_embeds_what_one_process_embeds(cluster: Any, tmp_path: Path) -> None:
+    from righttime.embedding import embed_texts, load_embedder
+
+    texts = [f"{word} " * length for length in (1, 3, 30, 90, 200) for word in ("red", "green", "blue", "what", "why")]
+    here, there = (
+        embed_texts(texts, load_embedder(device="cpu"), tmp_path / str(on_ray), on_ray=on_ray)
+        for on_ray in (False, True)
+    )
+    assert there.n_embedded == len(texts)
+    assert np.abs(here.vectors - there.vectors).max() < 1e-6
+
+
+def test_what_a_model_raises_on_a_cluster_is_raised_here(cluster: Any, tmp_path: Path) -> None:
+    from righttime.embedding import embed_texts
+    from righttime.errors import EmbeddingError
+
+    with pytest.raises(EmbeddingError, match="could not embed: ZeroDivisionError"):
+        embed_texts(["a", "b"], Failing(), tmp_path, on_ray=True)
+
+
+class Failing:
+    @property
+    def identity(self) -> Mapping[str, str | int]:
+        return {"model": "failing", "revision": "0", "max_length": 8}
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        return [1 for _ in texts]
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.full((len(texts), 1), 1 / 0, dtype=np.float32)
 
 
 def _worker_pids() -> list[int]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from righttime.embedding.cache import VectorCache
+from righttime.embedding.on_ray import embed_on_ray
 from righttime.embedding.workers import embed_in_processes
 from righttime.errors import EmbeddingError, SettingsError
 
@@ -78,6 +79,7 @@ def embed_texts(
     cache: Path,
     *,
     workers: int = 1,
+    on_ray: bool = False,
     into: Path | None = None,
     progress: bool = False,
     label: str = "embedding",
@@ -94,6 +96,7 @@ def embed_texts(
         cache: The folder of the cache.
         workers: How many processes embed. Which process a batch falls to does not matter, but how many threads each of
             them has may decide last bits; see `righttime.embedding.workers.threads_each`.
+        on_ray: Embed on the Ray cluster instead, one batch on one machine; see `righttime.cluster`.
         into: A .npy file to write the vectors to, a part at a time; what is returned is then mapped from that file
             and not held in memory.
         progress: Show a progress bar with rows/s and the time left on stderr.
@@ -111,7 +114,7 @@ def embed_texts(
     by_key = dict(zip(keys, texts, strict=True))
     with VectorCache(cache, identity) as store:
         missing = store.missing(list(by_key))
-        _embed_missing(missing, by_key, embedder, store, workers, label if progress else None)
+        _embed_missing(missing, by_key, embedder, store, 0 if on_ray else workers, label if progress else None)
         vectors, lengths = store.get(keys) if into is None else store.get_into(into, keys)
     return Embedded(vectors, len(missing), len(by_key) - len(missing), lengths, int(identity["max_length"]))
 
@@ -143,7 +146,10 @@ def _embed_missing(
     read = [min(length, int(embedder.identity["max_length"])) for length in lengths]
     plan = plan_batches(read, getattr(embedder, "tokens_per_batch", TOKENS_PER_BATCH))
     batches = [[by_key[missing[place]] for place in batch] for batch in plan]
-    done = embed_in_processes(embedder, batches, workers) if workers > 1 else _one_by_one(embedder, batches)
+    if workers == 1:
+        done = _one_by_one(embedder, batches)
+    else:  # none: on a cluster
+        done = embed_in_processes(embedder, batches, workers) if workers else embed_on_ray(embedder, batches)
     with (
         tqdm(total=len(missing), desc=label, unit=" rows", disable=not label or not missing, smoothing=0.05) as bar,
         closing(done),

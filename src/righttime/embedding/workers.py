@@ -26,7 +26,7 @@ from righttime.errors import EmbeddingError, RighttimeError, SettingsError
 if TYPE_CHECKING:
     from righttime.embedding.embedder import Embedder
 
-__all__ = ["embed_in_processes", "threads_each"]
+__all__ = ["check_picklable", "embed_in_processes", "embedded", "threads_each"]
 
 _PATIENCE_S = 5.0  # an idle process stops by itself when its pipe ends; one in the middle of a batch is not waited for
 _DEATHS = 3  # of one batch's processes, before the batch is taken to be the reason
@@ -67,7 +67,7 @@ def embed_in_processes(
         EmbeddingError: What the model raised, or that the processes of one batch died three times; names it.
         SettingsError: If the embedder cannot be sent to another process.
     """
-    _check_picklable(embedder)
+    check_picklable(embedder)
     threads = threads_each(workers)
     todo, deaths = deque(range(len(batches))), Counter[int]()
     crew: list[_Worker] = []
@@ -100,7 +100,12 @@ def embed_in_processes(
             _end(worker)
 
 
-def _check_picklable(embedder: Embedder) -> None:
+def check_picklable(embedder: Embedder) -> None:
+    """Refuse an embedder that cannot be sent to another process.
+
+    Raises:
+        SettingsError: If it cannot.
+    """
     try:
         pickle.dumps(embedder)
     except Exception as error:  # pickle raises many kinds
@@ -163,10 +168,10 @@ def _work(pipe: Connection, embedder: Embedder, number: int, threads: int) -> No
     with suppress(EOFError, OSError):  # the starting process is gone
         while True:
             texts = pipe.recv()
-            pipe.send(_embedded(embedder, number, texts))
+            pipe.send(embedded(embedder, number, texts))
 
 
-def _embedded(embedder: Embedder, number: int, texts: Sequence[str]) -> NDArray[np.float32] | RighttimeError:
+def embedded(embedder: Embedder, number: int, texts: Sequence[str]) -> NDArray[np.float32] | RighttimeError:
     """The vectors, or what went wrong as an error that can be sent."""
     try:
         return embedder.embed(texts)

@@ -7,8 +7,6 @@ again.
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.errors import SettingsError
+from righttime.cluster import started_ray, workers_of
 from righttime.neighbours.nominate import Gathered, Nominees, Progress
 from righttime.neighbours.search import MEMORY, BlockSearch
 
@@ -114,9 +112,9 @@ class ShardedSearch:
     def _actors_of(self, pool: Vectors) -> list[Any]:
         """The actors that hold this pool; those of another one are let go."""
         if self._pool is not pool:
-            ray = _started()
-            gpus, cores = (int(ray.cluster_resources().get(kind, 0)) for kind in ("GPU", "CPU"))
-            n = max(1, min(self.shards or gpus or cores, -(-len(pool) // _STRETCH)))
+            ray = started_ray()
+            workers, gpus = workers_of(ray)
+            n = min(self.shards or workers, -(-len(pool) // _STRETCH))
             # However often one dies it starts anew and is asked again; where a machine is lost, beside another one.
             options = {"max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": "SPREAD"}
             remote = ray.remote(**options, **({"num_gpus": 1} if gpus else {}))(Shard)
@@ -124,20 +122,6 @@ class ShardedSearch:
             self._pool, self._held = pool, [ray.put(_dealt(pool, shard, n)) for shard in range(n)]
             self._actors = [remote.remote(rows, engine, self.memory, self.block_rows) for rows in self._held]
         return self._actors
-
-
-def _started() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise SettingsError(
-            "the engine ray needs the package ray, which is not installed. Hint: pip install 'righttime[ray]'."
-        ) from error
-    if not ray.is_initialized():
-        # A cluster that is there already has or has not its dashboard; None leaves that alone.
-        dashboard = None if os.environ.get("RAY_ADDRESS") else False
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=dashboard)
-    return ray
 
 
 def _starts(n_pool: int, shard: int, n_shards: int) -> range:

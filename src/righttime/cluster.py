@@ -1,0 +1,43 @@
+"""The Ray cluster that work is spread over: the one that ``RAY_ADDRESS`` names, else one started on this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+from righttime.errors import SettingsError
+
+__all__ = ["started_ray", "workers_of"]
+
+
+def started_ray() -> Any:
+    """The module ``ray``, connected to a cluster.
+
+    Raises:
+        SettingsError: If Ray is not installed.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise SettingsError(
+            "the engine ray needs the package ray, which is not installed. Hint: pip install 'righttime[ray]'."
+        ) from error
+    if not ray.is_initialized():
+        # A cluster that is there already has or has not its dashboard; None leaves that alone.
+        dashboard = None if os.environ.get("RAY_ADDRESS") else False
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=dashboard)
+    return ray
+
+
+def workers_of(ray: Any) -> tuple[int, bool]:
+    """How many actors a cluster is meant to hold: one for each GPU, or where it has none one for each core.
+
+    Args:
+        ray: The module, connected.
+
+    Returns:
+        How many, and whether they are of GPUs.
+    """
+    gpus, cores = (int(ray.cluster_resources().get(kind, 0)) for kind in ("GPU", "CPU"))
+    return (gpus, True) if gpus else (max(1, cores), False)
