@@ -25,7 +25,7 @@ from righttime.sides import Sides, embedded, given, vectors_given
 from righttime.similarity import distance_names
 from righttime.tokens import token_counts
 
-__all__ = ["Request", "Result", "arrange", "arrange_rows"]
+__all__ = ["Request", "Result", "arrange", "arrange_rows", "question_of", "read_side", "resolve_text"]
 
 BAD_TARGET = "bad-target-row"
 """The reason of rows that the target lacks; they do not count among the pool's."""
@@ -253,14 +253,10 @@ def arrange_rows(
     if not kept:
         raise EmptyDataError(f"no pool row is left: all {len(dropped)} were left out, the first: {dropped[0].detail}.")
     rows = [read_pool.examples[number] for number in kept]
-    tasked = dataclasses.replace(
-        request.question(*_no_vectors(rows, read_target.examples)),
-        tasks=[row.task for row in rows],
-        target_tasks=[row.task for row in read_target.examples],
-    )
+    tasked = question_of(request, rows, read_target.examples)
     # Budget, parameters and tasks are checked before hours of embedding, not after.
     check_settings(request.method, tasked, len(rows))
-    text, notes = _resolve_text(request, read_target.examples)
+    text, notes = resolve_text(request, read_target.examples)
     needs = method_named(request.method).needs
     sides = Sides(tasked.pool, tasked.target, {})
     if "vectors" in needs:
@@ -303,8 +299,10 @@ def arrange_rows(
     )
 
 
-def _no_vectors(pool: Sequence[Example], target: Sequence[Example]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    return np.empty((len(pool), 0), dtype=np.float32), np.empty((len(target), 0), dtype=np.float32)
+def question_of(request: Request, pool: Sequence[Example], target: Sequence[Example]) -> Question:
+    """What a method is asked, as far as that is known before there are vectors."""
+    question = request.question(*(np.empty((len(side), 0), dtype=np.float32) for side in (pool, target)))
+    return dataclasses.replace(question, tasks=[row.task for row in pool], target_tasks=[row.task for row in target])
 
 
 def _keep(rows: Sequence[Example], request: Request) -> tuple[list[int], list[LeftOut], int]:
@@ -345,8 +343,8 @@ def _not_chosen(
     return [_out(rows[number], number, "not-chosen", detail) for number in kept if number not in chosen]
 
 
-def _resolve_text(request: Request, target: Sequence[Example]) -> tuple[str, list[str]]:
-    """The text that stands for a row: the prompt alone on both sides where a target row has no response."""
+def resolve_text(request: Request, target: Sequence[Example]) -> tuple[str, list[str]]:
+    """The text that stands for a row, the prompt alone on both sides where a target row has no response; and notes."""
     lacking = [row for row in target if row.response is None]
     if request.text == "prompt" or not lacking:
         return request.text, []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,9 @@ from righttime.showing import printable, table
 if TYPE_CHECKING:
     from righttime.arranging import Result
     from righttime.measuring import Measured
+    from righttime.planning import Stage
 
-__all__ = ["measured_summary", "summary"]
+__all__ = ["measured_summary", "planned_summary", "summary"]
 
 
 def summary(result: Result, out: Path) -> str:
@@ -110,3 +111,33 @@ def _measures_at(measured: Measured, place: int) -> str:
         values = [found.columns[name][place] for found in curves]
         rows.append([name, *("-" if value != value else f"{value:.4f}" for value in values)])
     return table(["", *measured.whole], rows)
+
+
+def planned_summary(stages: Sequence[Stage]) -> str:
+    """A line for each stage, and what they take together.
+
+    Args:
+        stages: What `righttime.planning.plan` returned.
+    """
+    rows = [
+        [stage.name, str(stage.passes), _lasts(stage.seconds), _size(stage.memory), _size(stage.disk)]
+        for stage in stages
+    ]
+    known = [stage.seconds for stage in stages if stage.seconds is not None]
+    memory, disk = (sum(getattr(stage, name) for stage in stages) for name in ("memory", "disk"))
+    more = "more than " * (len(known) < len(stages))
+    rows.append(["together", "", more + _lasts(sum(known)), _size(memory), _size(disk)])
+    lines = [table(["stage", "passes", "time", "memory", "disk"], rows), ""]
+    return "\n".join([*lines, *(f"{stage.name}: {stage.note}" for stage in stages)])
+
+
+def _lasts(seconds: float | None) -> str:
+    if seconds is None:
+        return "not told"
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:,.0f} MiB" if count < 2**33 else f"{count / 2**30:,.0f} GiB"

@@ -9,6 +9,7 @@ from righttime.cli import (  # noqa: F401 (each registers its commands)
     exporting,
     looking,
     making,
+    planning,
     tuning,
 )
 from righttime.cli.app import app

@@ -2,7 +2,7 @@
 
 from righttime.embedding.agreement import Agreement, agreement_on
 from righttime.embedding.cache import default_cache
-from righttime.embedding.embedder import Embedded, Embedder, embed_texts
+from righttime.embedding.embedder import Embedded, Embedder, embed_texts, plan_batches, uncached
 from righttime.embedding.given import given_sides, given_vectors
 from righttime.embedding.gradients import GradientEmbedder
 from righttime.embedding.hidden_states import HiddenStateEmbedder
@@ -28,4 +28,6 @@ __all__ = [
     "given_sides",
     "given_vectors",
     "load_embedder",
+    "plan_batches",
+    "uncached",
 ]

@@ -19,7 +19,7 @@ from righttime.embedding.on_ray import embed_on_ray
 from righttime.embedding.workers import embed_in_processes
 from righttime.errors import EmbeddingError, SettingsError
 
-__all__ = ["TOKENS_PER_BATCH", "Embedded", "Embedder", "embed_texts", "plan_batches"]
+__all__ = ["TOKENS_PER_BATCH", "Embedded", "Embedder", "embed_texts", "plan_batches", "uncached"]
 
 TOKENS_PER_BATCH = 2048
 """The bound on a batch's tokens, padding counted, for embedders that name none of their own."""
@@ -117,6 +117,13 @@ def embed_texts(
         _embed_missing(missing, by_key, embedder, store, 0 if on_ray else workers, label if progress else None)
         vectors, lengths = store.get(keys) if into is None else store.get_into(into, keys)
     return Embedded(vectors, len(missing), len(by_key) - len(missing), lengths, int(identity["max_length"]))
+
+
+def uncached(texts: Sequence[str], embedder: Embedder, cache: Path) -> list[str]:
+    """The distinct texts whose vectors the cache lacks: what `embed_texts` would embed."""
+    by_key = {hashlib.sha256(text.encode("utf-8")).digest(): text for text in texts}
+    with VectorCache(cache, _identity(embedder)) as store:
+        return [by_key[key] for key in store.missing(list(by_key))]
 
 
 def _identity(embedder: Embedder) -> Mapping[str, str | int]:

@@ -23,6 +23,7 @@ ENGINES = ("auto", "cpu", "cuda", "ray", "torch")
 MEMORY = 1 << 30
 """Bytes that a search may hold above the vectors, by default."""
 
+LEAST_MEMORY = 1 << 26
 _WORTH_THREADS = 1 << 30  # multiplications from which on threads of our own pay
 _WORTH_CUDA = 1 << 40  # and a GPU: seconds on a CPU
 _CPU_ELEMENTS = 1 << 21  # 8 MiB of products for each thread
@@ -75,7 +76,7 @@ def search_named(
         raise unknown_name("engine", engine, ENGINES)
     if first_look not in PRECISIONS:
         raise unknown_name("precision of the first look", first_look, PRECISIONS)
-    if memory < 1 << 26:
+    if memory < LEAST_MEMORY:
         raise SettingsError(f"memory must be at least 64 MiB, got {memory / 2**20:.1f} MiB.")
     if block_rows is not None and block_rows < 1:
         raise SettingsError(f"block_rows must be at least 1, got {block_rows}.")
