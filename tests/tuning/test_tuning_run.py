@@ -209,9 +209,22 @@ def test_finished_runs_and_strangers_are_left_alone(
             tune(arranged, tiny, tmp_path, FAST, overwrite=overwrite)
     run = tmp_path / "again"
     shutil.copytree(undisturbed, run)
+    for name in ("manifest.json", "run.json"):  # as if killed while it was being taken away
+        (run / name).unlink()
+    with pytest.raises(StoreError, match="must be empty or hold a run, but it holds 'checkpoints'"):
+        tune(arranged, tiny, run, FAST)
     done = tune(arranged, tiny, run, dataclasses.replace(FAST, epochs=1), overwrite=True)
     assert done.start.attempt == 1
     assert done.manifest["counts"]["consumed"] == 37
+
+
+def test_two_processes_never_train_in_one_folder(tiny: str, arranged: Path, tmp_path: Path) -> None:
+    def again(*_: Any) -> None:
+        tune(arranged, tiny, tmp_path / "run", FAST, overwrite=True)
+
+    with pytest.raises(StoreError, match="must be free, but another process trains there"):
+        tune(arranged, tiny, tmp_path / "run", FAST, say=again)
+    assert tune(arranged, tiny, tmp_path / "run", FAST).start.attempt == 1, "the lock went with the first"
 
 
 def test_rows_that_teach_nothing_keep_their_place(tiny: str, arranged: Path, tmp_path: Path) -> None:
