@@ -116,16 +116,22 @@ def test_what_lies_on_disk(arranged: Path, undisturbed: Path) -> None:
     assert all(finding.ok for finding in verify(undisturbed, arranged))
 
 
-@pytest.mark.parametrize("stop", [13, *(pytest.param(stop, marks=pytest.mark.slow) for stop in (0, 3, 5, 9, 10, 17))])
-def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path: Path, arranged: Path, stop: int) -> None:
+@pytest.mark.parametrize(
+    ("stop", "shuffle_after"),
+    [(13, 3), *(pytest.param(stop, None, marks=pytest.mark.slow) for stop in (0, 3, 5, 9, 10, 13, 17))],
+)
+def test_a_stopped_run_goes_on_to_the_same_weights(
+    tmp_path: Path, arranged: Path, stop: int, shuffle_after: int | None
+) -> None:
     """With dropout, so that the random generators must go on too; stops before, at and after checkpoints and epochs."""
     model = save_tiny_model(tmp_path / "model", dropout=0.1)
-    tune(arranged, model, tmp_path / "undisturbed", FAST)
+    settings = dataclasses.replace(FAST, shuffle_after=shuffle_after)
+    tune(arranged, model, tmp_path / "undisturbed", settings)
     run = tmp_path / "stopped"
     with pytest.raises(RuntimeError, match="power failure"):
-        tune(arranged, model, run, FAST, callbacks=[StopAt(stop)])
+        tune(arranged, model, run, settings, callbacks=[StopAt(stop)])
     assert not (run / "manifest.json").exists()
-    done = tune(arranged, model, run, FAST)
+    done = tune(arranged, model, run, settings)
     assert done.start.step == stop // 5 * 5
     assert same(weights(run), weights(tmp_path / "undisturbed"))
     assert first_difference(done.job.plan, read_records(run / "consumed")) is None
@@ -209,9 +215,22 @@ def test_finished_runs_and_strangers_are_left_alone(
             tune(arranged, tiny, tmp_path, FAST, overwrite=overwrite)
     run = tmp_path / "again"
     shutil.copytree(undisturbed, run)
+    for name in ("manifest.json", "run.json"):  # as if killed while it was being taken away
+        (run / name).unlink()
+    with pytest.raises(StoreError, match="must be empty or hold a run, but it holds 'checkpoints'"):
+        tune(arranged, tiny, run, FAST)
     done = tune(arranged, tiny, run, dataclasses.replace(FAST, epochs=1), overwrite=True)
     assert done.start.attempt == 1
     assert done.manifest["counts"]["consumed"] == 37
+
+
+def test_two_processes_never_train_in_one_folder(tiny: str, arranged: Path, tmp_path: Path) -> None:
+    def again(*_: Any) -> None:
+        tune(arranged, tiny, tmp_path / "run", FAST, overwrite=True)
+
+    with pytest.raises(StoreError, match="must be free, but another process trains there"):
+        tune(arranged, tiny, tmp_path / "run", FAST, say=again)
+    assert tune(arranged, tiny, tmp_path / "run", FAST).start.attempt == 1, "the lock went with the first"
 
 
 def test_rows_that_teach_nothing_keep_their_place(tiny: str, arranged: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ A run without a manifest is not finished.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,9 +28,10 @@ from righttime.store import MANIFEST, make_folder, write_json
 from righttime.tuning.checkpoints import clear_broken, whole_checkpoints
 from righttime.tuning.records import last_attempt
 
-__all__ = ["Start", "begin", "read_run"]
+__all__ = ["Start", "begin", "end", "read_run"]
 
 _FILES = ("run.json", "rows.parquet", "consumed.parquet", "train_log.jsonl")
+_LOCK = ".lock"
 _FOLDERS = ("consumed", "checkpoints", "model", "evaluation")
 
 
@@ -42,12 +44,14 @@ class Start:
         step: The step it goes on from.
         checkpoint: The checkpoint it goes on from, or None.
         broken: Names of checkpoints that were not whole and were taken away.
+        lock: What the main process holds the folder by, until `end`.
     """
 
     attempt: int
     step: int
     checkpoint: str | None
     broken: tuple[str, ...] = ()
+    lock: int | None = None
 
 
 def begin(run: Path, deciding: Mapping[str, Any], overwrite: bool = False) -> Start:
@@ -59,33 +63,79 @@ def begin(run: Path, deciding: Mapping[str, Any], overwrite: bool = False) -> St
         overwrite: Take away what an earlier run left there, and begin anew.
 
     Raises:
-        StoreError: If the folder holds a finished run or somebody else's files, or cannot be written.
+        StoreError: If the folder holds a finished run or somebody else's files, another process trains there, or it
+            cannot be written.
         SettingsError: If it was begun with something else; names what.
     """
     make_folder(run)
-    if overwrite:
-        _clear(run)
-    names = {entry.name for entry in run.iterdir()}
-    if MANIFEST in names:
+    names = {entry.name for entry in run.iterdir()} - {_LOCK}
+    strangers = names - {MANIFEST, *_FILES, *_FOLDERS}
+    # Without run.json even names like ours may be somebody's; only --overwrite takes those away.
+    if "run.json" not in names and (strangers or (names and not overwrite)):
+        raise StoreError(
+            f"{run} must be empty or hold a run, but it holds {min(strangers or names)!r}. Hint: choose another --run."
+        )
+    lock = _locked(run)
+    try:
+        if overwrite:
+            _clear(run)
+        return _begun(run, deciding, lock)
+    except BaseException:
+        _unlocked(lock)
+        raise
+
+
+def end(start: Start) -> None:
+    """Let another process train in the run's folder."""
+    _unlocked(start.lock)
+
+
+def _begun(run: Path, deciding: Mapping[str, Any], lock: int | None) -> Start:
+    if (run / MANIFEST).exists():
         raise StoreError(f"{run} holds a finished run already. Hint: choose another --run, or --overwrite.")
-    if "run.json" not in names:
-        if names:
-            raise StoreError(
-                f"{run} must be empty or hold a run, but it holds {min(names)!r}. Hint: choose another --run."
-            )
+    if not (run / "run.json").exists():
         write_json(run / "run.json", deciding)
-    began = read_run(run)
-    for what, then, now in _changes(began, json.loads(json.dumps(deciding))):
+    for what, then, now in _changes(read_run(run), json.loads(json.dumps(deciding))):
         raise SettingsError(
             f"a run must go on with what it began with, but {what} was {then!r} and is {now!r} now ({run}). "
             "Hint: run the first command again, or choose another --run, or --overwrite."
         )
-    broken = clear_broken(run / "checkpoints")
+    broken = tuple(clear_broken(run / "checkpoints"))
     whole = whole_checkpoints(run / "checkpoints")
     number = last_attempt(run / "consumed") + 1
     if not whole:
-        return Start(number, 0, None, tuple(broken))
-    return Start(number, whole[-1].step, str(whole[-1].path), tuple(broken))
+        return Start(number, 0, None, broken, lock)
+    return Start(number, whole[-1].step, str(whole[-1].path), broken, lock)
+
+
+def _locked(run: Path) -> int | None:
+    """Hold a run's folder: two processes that trained in one would mix their checkpoints and records.
+
+    The lock goes with the process, however it ends.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        return None
+    try:
+        handle = os.open(run / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise StoreError(f"{run / _LOCK} must be writable, got {error.strerror or error}.") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise StoreError(
+            f"{run} must be free, but another process trains there. Hint: wait for it, or end it."
+        ) from error
+    except OSError:  # a file system without locks
+        pass
+    return handle
+
+
+def _unlocked(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)
 
 
 def read_run(run: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from righttime.errors import RighttimeError, SettingsError
 from righttime.store import write_parquet
-from righttime.tuning.folder import Start, begin
+from righttime.tuning.folder import Start, begin, end
 from righttime.tuning.job import Job, announcement, finish
 from righttime.tuning.masking import resolve_form
 from righttime.tuning.models import load_model, load_tokenizer, trainable_length
@@ -99,20 +99,15 @@ def tune(
     )
     job = Job(folder, model, settings, plan, rows)
     start = _from_main(lambda: begin(folder, job.deciding(), overwrite))
-    if main:
-        write_parquet(folder / "rows.parquet", rows.to_table())
-        say(announcement(job, start))
-    oracle = Oracle(
-        plan,
-        rows.hashes,
-        folder / "consumed",
-        attempt=start.attempt,
-        resumed_from=start.step,
-        process=process,
-        allow_reorder=settings.allow_reorder,
-    )
-    log = _train(job, oracle, start, callbacks, progress)
-    return Tuned(job, start, _from_main(lambda: finish(job, log)), main)
+    try:
+        if main:
+            write_parquet(folder / "rows.parquet", rows.to_table())
+            say(announcement(job, start))
+        log = _train(job, start, process, callbacks, progress)
+        return Tuned(job, start, _from_main(lambda: finish(job, log)), main)
+    finally:
+        if main:
+            end(start)
 
 
 def _processes() -> tuple[bool, int, int]:
@@ -155,13 +150,22 @@ def _rows(out: Path, model: str, settings: TuneSettings, progress: bool) -> Toke
     return token_rows(examples, tokenizer, form, trainable_length(model, settings.max_length), progress)
 
 
-def _train(job: Job, oracle: Oracle, start: Start, callbacks: Sequence[Any], progress: bool) -> list[dict[str, Any]]:
+def _train(job: Job, start: Start, process: int, callbacks: Sequence[Any], progress: bool) -> list[dict[str, Any]]:
     """Train from where the attempt starts to the end and save the model; returns what was logged."""
     from transformers import set_seed
 
     from righttime.tuning.trainer import OrderedTrainer, keep_stdout_clean, training_arguments, without_bars
 
     settings, model_folder = job.settings, job.folder / "model"
+    oracle = Oracle(
+        job.plan,
+        job.rows.hashes,
+        job.folder / "consumed",
+        attempt=start.attempt,
+        resumed_from=start.step,
+        process=process,
+        allow_reorder=settings.allow_reorder,
+    )
     set_seed(settings.seed)
     tokenizer = load_tokenizer(job.model)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
