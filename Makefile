@@ -4,15 +4,18 @@ BIN := .venv/bin
 READY := .venv/.ready
 RIGHTTIME_DATA ?= ../shared/data
 export RIGHTTIME_DATA
+# Seconds that a rival may take for one pool, before it is stopped and said to be.
+BENCH_LIMIT ?= 300
 
-.PHONY: help demo test test-slow check bench docs clean
+.PHONY: help demo test test-slow check bench bench-quick docs clean
 
 help:
 	@echo "make demo       arrange the built-in data set, show which tasks came first and why, tune a tiny model in that order"
 	@echo "make test       the tests that need nothing but this folder"
 	@echo "make test-slow  the slow suites as well"
 	@echo "make check      lint, types, doctests, and the tests on the real data in RIGHTTIME_DATA ($(RIGHTTIME_DATA))"
-	@echo "make bench      the benchmarks; results go to benchmarks/results"
+	@echo "make bench      the benchmarks (40 minutes on two cores); results go to benchmarks/results, tables to the docs"
+	@echo "make bench-quick  the same at small sizes, in five minutes, to try them"
 	@echo "make docs       the documentation as a site in site/"
 
 $(READY): pyproject.toml constraints.txt
@@ -65,13 +68,22 @@ check: $(READY)
 	@echo "== tests on the real data in $(RIGHTTIME_DATA)"
 	RIGHTTIME_REQUIRE_DATA=1 $(BIN)/python -m pytest -q -m "real and not slow"
 
+# Quick ones first. Each line says about how long it takes on two cores.
 bench: $(READY)
-	@echo "== benchmarks"
-	$(BIN)/python benchmarks/arrange.py
-	$(BIN)/python benchmarks/measures.py
-	$(BIN)/python benchmarks/memory.py
-	$(BIN)/python benchmarks/embedding.py
-	$(BIN)/python benchmarks/evaluation.py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt faiss-cpu "ray[data]"
+	@echo "== measures (1 minute)" && $(BIN)/python benchmarks/measures.py $(BENCH)
+	@echo "== leading directions (1 minute)" && $(BIN)/python benchmarks/directions.py $(BENCH)
+	@echo "== growth (3 minutes)" && $(BIN)/python benchmarks/growth.py $(BENCH)
+	@echo "== FAISS, semantic_search, RDS+ (3 minutes)" && $(BIN)/python benchmarks/neighbours.py $(BENCH)
+	@echo "== Ray nodes (4 minutes)" && $(BIN)/python benchmarks/ray_nodes.py $(BENCH)
+	@echo "== arrange: floor, released procedure (25 minutes)" && $(BIN)/python benchmarks/arrange.py --limit $(BENCH_LIMIT) $(BENCH)
+	@[ -n "$(BENCH)" ] || { echo "== evaluation (2 minutes)" && $(BIN)/python benchmarks/evaluation.py; }
+	@[ -n "$(BENCH)" ] || { echo "== embedding (10 minutes)" && $(BIN)/python benchmarks/embedding.py; }
+	$(BIN)/python benchmarks/tables.py $(TABLES)
+
+# The same at small sizes, to try the scripts: results and tables go to build/bench and the terminal, the docs stay.
+bench-quick:
+	$(MAKE) bench BENCH="--quick --results build/bench" TABLES="--results build/bench --print"
 
 docs: $(READY)
 	$(BIN)/python -m pip install --quiet -c constraints.txt mkdocs-material

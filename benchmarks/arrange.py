@@ -1,95 +1,193 @@
-"""TMA against the floor (one blocked product, thrown away) and against the paper's procedure with one BLAS product.
+"""TMA against the floor (every product once, thrown away) and against the paper's procedure on a matrix.
 
-    python benchmarks/arrange.py [--pool 20000] [--target 500]
+    python benchmarks/arrange.py [--sizes 20000 100000 200000 1000000] [--target 1000] [--limit 600]
 
-Prints a table and writes benchmarks/results/arrange.json. Ratios are taken within this run; the machine is named.
+Time: ours and the floor in turn, in this process, on vectors in memory; ratios are of the shortest times and the median
+of each turn's. `tma_rounds` takes unit vectors; `arrange_embeddings` checks and normalises what it is given, too.
+Peaks: in processes of their own, resident memory above what was resident once the vectors were there. Rivals: once, in
+a process of their own, to the end of the pool, noting when each budget is reached; stopped at --limit seconds.
+Writes arrange.json after every pool.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import time
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from machine import parser, save
 from righttime import arrange_embeddings
-from righttime.similarity import unit_rows
+from righttime.arrangement import tma_rounds
+from rivals import one_product, one_product_bytes, released, released_bytes
+from trials import Outcome, Vectors, Watch, alone, clustered, in_turn, profile, ratio, real
 
-Vectors = NDArray[np.float32]
-
-
-def vectors(n: int, rng: np.random.Generator, centres: Vectors) -> Vectors:
-    """Unit vectors in clusters, as texts of tasks are."""
-    return unit_rows(centres[rng.integers(0, len(centres), size=n)] + 0.7 * rng.normal(size=(n, centres.shape[1])))
-
-
-def floor(pool: Vectors, target: Vectors) -> None:
-    for start in range(0, len(pool), 8192):
-        target @ pool[start : start + 8192].T
+SIZES = (20_000, 100_000, 200_000, 1_000_000)
+EXTRA = {200_000: [10_000], 1_000_000: [30_000]}
+"""Budgets beside 1%, 10% and all."""
+BLOCKS = (256, 512, 1024, 2048, 4096, 8192)
+RIVALS = {"released": (released, released_bytes), "one_product": (one_product, one_product_bytes)}
 
 
-def matrix_rounds(pool: Vectors, target: Vectors, budget: int) -> int:
-    """The paper's procedure: the whole matrix, and an arg-max over all of it in every round."""
-    similarity = target @ pool.T
-    taken = 0
-    while taken < budget:
-        chosen = np.unique(similarity.argmax(axis=1))
-        similarity[:, chosen] = -np.inf
-        taken += len(chosen)
-    return taken
+def floor(pool: Vectors, target: Vectors, block_rows: int, out: Vectors) -> None:
+    """Every product of a target row with a pool row, in blocks, all into the same place."""
+    for start in range(0, len(pool), block_rows):
+        block = pool[start : start + block_rows]
+        np.matmul(target, block.T, out=out[:, : len(block)] if len(block) < block_rows else out)
 
 
-def seconds(work: Callable[[], Any]) -> float:
-    """The best of three."""
-    best = float("inf")
-    for _ in range(3):
-        start = time.perf_counter()
-        work()
-        best = min(best, time.perf_counter() - start)
-    return best
+def floor_of(pool: Vectors, target: Vectors, block_rows: int) -> Callable[[], object]:
+    return partial(floor, pool, target, block_rows, np.empty((len(target), block_rows), dtype=np.float32))
+
+
+def rounds(pool: Vectors, target: Vectors, budget: int) -> int:
+    """Play rounds until the budget is reached; how many it took."""
+    count = 0
+    for number, played in enumerate(tma_rounds(pool, target, expected_rows=budget)):
+        count += len(played.rows)
+        if count >= budget:
+            return number + 1
+    raise AssertionError("the pool is smaller than the budget")
+
+
+def whole(pool: Vectors, target: Vectors, budget: int) -> int:
+    """The whole call, from vectors to an arrangement; how many rounds it took."""
+    found = arrange_embeddings(pool, target, method="tma", budget=budget).round
+    assert found is not None
+    return int(found[-1]) + 1
+
+
+def ours_alone(watch: Watch, folder: str, budget: int, name: str) -> int:
+    pool, target = _loaded(folder)
+    watch.begin()
+    return rounds(pool, target, budget) if name == "rounds" else whole(pool, target, budget)
+
+
+def rival_alone(watch: Watch, folder: str, budgets: list[int], name: str) -> dict[str, int]:
+    """The rival's rounds to the end; tells every ten seconds or so, and at each budget."""
+    pool, target = _loaded(folder)
+    watch.begin()
+    count, number, waiting = 0, 0, sorted(budgets)
+    for number, chosen in enumerate(RIVALS[name][0](pool, target), 1):
+        count += len(chosen)
+        reached = [budget for budget in waiting if budget <= count]
+        waiting = waiting[len(reached) :]
+        watch.tell(rounds=number, rows=count, reached=reached)
+    return {"rounds": number, "rows": count}
+
+
+def _loaded(folder: str) -> Iterator[Vectors]:
+    return (np.load(Path(folder) / f"{side}.npy") for side in ("pool", "target"))
+
+
+def rival(folder: str, name: str, shape: tuple[int, int], budgets: list[int], limit_s: float) -> dict[str, Any]:
+    """When a rival reached each budget, or that it did not, and why."""
+    needs = RIVALS[name][1](*shape)
+    found = alone(rival_alone, folder, budgets, name, limit_s=limit_s, needs_bytes=needs, name=name)
+    reached = {budget: told["seconds"] for told in found.told for budget in told["reached"]}
+    last = found.told[-1] if found.told else {"rounds": 0, "rows": 0}
+    return {
+        "finished": found.finished,
+        "reason": found.reason,
+        "seconds": {str(budget): reached.get(budget) for budget in budgets},
+        "rounds_done": last["rounds"],
+        "rows_done": last["rows"],
+        "peak_mib": found.peak_mib,
+        "matrix_mib": 4 * shape[0] * shape[1] / 2**20,
+    }
+
+
+def budget_row(pool: Vectors, target: Vectors, budget: int, block: int, folder: str, turns: int) -> dict[str, Any]:
+    works: dict[str, Callable[[], object]] = {
+        "floor": floor_of(pool, target, block),
+        "rounds": partial(rounds, pool, target, budget),
+        "whole": partial(whole, pool, target, budget),
+    }
+    seconds = in_turn(works, turns)
+    peaks: dict[str, Outcome] = {}
+    for name in ("rounds", "whole"):
+        peaks[name] = alone(ours_alone, folder, budget, name, name=f"{name}, budget {budget:,},")
+    return {
+        "budget": budget,
+        "seconds": seconds,
+        "rounds": peaks["rounds"].result,
+        "to_floor": {name: ratio(seconds[name], seconds["floor"]) for name in ("rounds", "whole")},
+        "peak_mib": {name: found.peak_mib for name, found in peaks.items()},
+        "profile": profile(works["rounds"]) if budget == len(pool) else None,
+        "not_finished": {name: found.reason for name, found in peaks.items() if not found.finished},
+    }
+
+
+def measured(
+    label: str, pool: Vectors, target: Vectors, budgets: list[int], args: argparse.Namespace
+) -> dict[str, Any]:
+    """One pool: the floor's best block, every budget, both rivals."""
+    print(f"{label}: {len(pool):,} x {len(target):,} x {pool.shape[1]}", flush=True)
+    floors = {str(block): floor_of(pool, target, block) for block in BLOCKS if block <= len(pool)}
+    tried = {block: min(times) for block, times in in_turn(floors, 3, 20).items()}
+    block = int(min(tried, key=tried.__getitem__))
+    with tempfile.TemporaryDirectory() as folder:
+        for side, vectors in (("pool", pool), ("target", target)):
+            np.save(Path(folder) / f"{side}.npy", vectors)
+        rows = []
+        for budget in budgets:
+            rows.append(budget_row(pool, target, budget, block, folder, args.turns))
+            show(rows[-1])
+        shape = (len(pool), len(target))
+        others = {name: rival(folder, name, shape, budgets, args.limit) for name in RIVALS}
+    for name, other in others.items():
+        print(f"  {name}: {other['seconds']}, {other['rounds_done']} rounds; {other['reason'] or 'finished'}")
+    return {
+        "vectors": label,
+        "pool": len(pool),
+        "target": len(target),
+        "dimensions": pool.shape[1],
+        "floor_s_by_block_rows": tried,
+        "floor_block_rows": block,
+        "rows": rows,
+        "rivals": others,
+        "rival_limit_s": args.limit,
+    }
+
+
+def show(row: dict[str, Any]) -> None:
+    best = {name: min(times) for name, times in row["seconds"].items()}
+    print(
+        f"  budget {row['budget']:>9,}: floor {best['floor']:.2f} s, rounds {best['rounds']:.2f} s "
+        f"(x {row['to_floor']['rounds']['of_best']:.2f}, {row['peak_mib']['rounds'] or 0:.0f} MiB), "
+        f"whole call {best['whole']:.2f} s (x {row['to_floor']['whole']['of_best']:.2f}, "
+        f"{row['peak_mib']['whole'] or 0:.0f} MiB)",
+        flush=True,
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pool", type=int, default=20_000)
-    parser.add_argument("--target", type=int, default=500)
-    args = parser.parse_args()
-    rng = np.random.default_rng(0)
-    centres = rng.normal(size=(100, 384)).astype(np.float32)
-    pool, target = vectors(args.pool, rng, centres), vectors(args.target, rng, centres)
-    base = seconds(lambda: floor(pool, target))
-    rows = []
-    for budget in (args.pool // 100, args.pool // 10, args.pool):
-        ours = seconds(lambda budget=budget: arrange_embeddings(pool, target, method="tma", budget=budget))  # type: ignore[misc]
-        rival = seconds(lambda budget=budget: matrix_rounds(pool, target, budget))  # type: ignore[misc]
-        rows.append({"budget": budget, "ours_s": ours, "matrix_s": rival, "ours_to_floor": ours / base})
-        rows[-1]["matrix_to_ours"] = rival / ours
-    machine = {"machine": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()}
-    result = {
-        "pool": args.pool,
-        "target": args.target,
-        "floor_s": base,
-        "rows": rows,
-        "numpy": np.__version__,
-        **machine,
-    }
-    path = Path(__file__).parent / "results" / "arrange.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(result, indent=2) + "\n")
-    print(f"pool {args.pool:,} x target {args.target:,} x 384; floor {base:.3f} s")
-    print(f"{'budget':>9} {'ours s':>8} {'x floor':>8} {'matrix s':>9} {'matrix/ours':>12}")
-    for row in rows:
-        print(
-            f"{row['budget']:>9,} {row['ours_s']:>8.3f} {row['ours_to_floor']:>8.1f} {row['matrix_s']:>9.3f}"
-            f" {row['matrix_to_ours']:>12.1f}"
-        )
+    made = parser(__doc__)
+    made.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
+    made.add_argument("--target", type=int, default=1000)
+    made.add_argument("--turns", type=int, default=5)
+    made.add_argument("--limit", type=float, default=600.0, help="seconds that each run of a rival may take")
+    args = made.parse_args()
+    if args.quick:
+        args.sizes, args.target, args.turns, args.limit = [5_000, 20_000], 200, 2, min(args.limit, 10.0)
+    pools: list[dict[str, Any]] = []
+    given = real()
+    sources: list[tuple[str, Callable[[], tuple[NDArray[np.float32], NDArray[np.float32]]]]] = [
+        ("clustered", partial(clustered, size, args.target)) for size in args.sizes
+    ]
+    if given is not None:
+        sources.insert(1, ("NIV2", lambda: given))
+    for label, source in sources:
+        pool, target = source()
+        budgets = [len(pool) // 100, *EXTRA.get(len(pool), []), len(pool) // 10, len(pool)]
+        pools.append(measured(label, pool, target, sorted(budgets), args))
+        save(args.results, "arrange", {"pools": pools})
+        del pool, target
 
 
 if __name__ == "__main__":

@@ -25,10 +25,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from machine import about
 from numpy.typing import NDArray
 
 import righttime
+from machine import about
 from righttime.embedding import Embedder, embed_texts, embedder_named, load_embedder
 from righttime.embedding.agreement import compare_vectors
 from righttime.embedding.embedder import plan_batches

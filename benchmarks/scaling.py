@@ -1,0 +1,195 @@
+"""The arithmetic of docs/scaling.md: what 100 million rows would cost, from the rates in the results.
+
+Nothing here is measured at that size. Every line shows its formula with the numbers put in; `tables.py` writes them.
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import median
+from typing import Any
+
+POOL, TARGET, DIMENSIONS = 100_000_000, 10_000, 384
+BUDGET = 1_000_000
+NODES, CORES = 64, 32
+GPUS, GPU_RATE = 8, 10e12
+"""Multiplications, with their additions, a second of one GPU in float32: an assumption, a third of what the data
+sheet of an H100 SXM gives (67 TFLOP/s)."""
+NETWORK, PCIE, DISK = 1.25e9, 12e9, 1e9
+"""Bytes a second: 10 Gbit/s Ethernet, PCIe 4 as it is seen in practice, one NVMe disk. Assumptions."""
+PER_NOMINEE, SORTED = 8, 64
+"""Bytes of a nominee on the way (row and value), and at the peak of sorting (`_BYTES_PER_NOMINEE` of the search)."""
+AHEAD = 8
+MEMORY = 1 << 30
+
+Row = list[str]
+
+
+def _table(heads: list[str], rows: list[Row]) -> str:
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def _largest(results: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The largest clustered pool of arrange.json, and its rows by budget."""
+    pool = max(results["arrange"]["pools"], key=lambda pool: int(pool["pool"]))
+    return pool, sorted(pool["rows"], key=lambda row: int(row["budget"]))
+
+
+def rates_of(results: dict[str, Any]) -> dict[str, float]:
+    """Rates of one core, from the largest pool: multiplications, normalised rows and rows taken, a second each."""
+    pool, rows = _largest(results)
+    cores = results["arrange"]["made_on"]["blas"]["threads"]
+    size = pool["pool"] * pool["target"] * pool["dimensions"]
+    floor = min(min(row["seconds"]["floor"]) for row in rows)
+    first, last = rows[0], rows[-1]
+    one = median(first["seconds"]["rounds"])
+    every = median(last["seconds"]["rounds"])
+    around = median(first["seconds"]["whole"]) - one
+    return {
+        "floor": size / floor / cores,
+        "pass": size / one / cores,
+        "rows_taken": (last["budget"] - first["budget"]) / max(every - one, 1e-9),
+        "normalised": pool["pool"] / max(around, 1e-9),
+        "cores": cores,
+    }
+
+
+def rates(results: dict[str, Any]) -> str:
+    """The rates, with what they were taken from."""
+    pool, rows = _largest(results)
+    found = rates_of(results)
+    what = f"{pool['pool']:,} × {pool['target']:,} × {pool['dimensions']}"
+    first, last = rows[0], rows[-1]
+    one, call = (median(row["seconds"][name]) for row, name in ((first, "rounds"), (first, "whole")))
+    cores = found["cores"]
+    lines = [
+        ["the floor, one core", f"{what} ÷ {cores} threads ÷ shortest time", f"{found['floor'] / 1e9:,.1f} G/s"],
+        [
+            f"`tma_rounds`, budget {first['budget']:,}, one core",
+            f"{what} ÷ {cores} threads ÷ {one:.2f} s",
+            f"{found['pass'] / 1e9:,.1f} G/s",
+        ],
+        [
+            "rows taken a second, refills included",
+            f"({last['budget']:,} − {first['budget']:,}) ÷ ({median(last['seconds']['rounds']):.1f} − "
+            f"{median(first['seconds']['rounds']):.1f} s)",
+            f"{found['rows_taken']:,.0f} rows/s",
+        ],
+        [
+            "rows checked and normalised a second, on one thread",
+            f"{pool['pool']:,} ÷ ({call:.2f} − {one:.2f} s)",
+            f"{found['normalised']:,.0f} rows/s",
+        ],
+    ]
+    if "embedding" in results:
+        part = results["embedding"]["rates"]
+        for way in part["ways"]:
+            lines.append(
+                [
+                    f"embedding, {way['way']}",
+                    f"`embedding.json`, {part['rows']} texts",
+                    f"{way['rows_per_s']:.1f} rows/s",
+                ]
+            )
+    return _table(["what", "from", "rate"], lines)
+
+
+def one_pass(results: dict[str, Any]) -> str:
+    """Time of each stage on 64 CPU nodes and on 8 GPUs."""
+    found = rates_of(results)
+    work = POOL * TARGET * DIMENSIONS
+    vectors = 4 * POOL * DIMENSIONS
+    cpu = work / (found["pass"] * NODES * CORES)
+    gpu = work / (GPU_RATE * GPUS)
+    rows = [
+        [
+            "read the vectors once",
+            f"{vectors / 1e9:.1f} GB ÷ {NODES} ÷ {DISK / 1e9:.0f} GB/s = {vectors / NODES / DISK:.1f} s",
+            f"{vectors / 1e9:.1f} GB ÷ {GPUS} ÷ {PCIE / 1e9:.0f} GB/s = {vectors / GPUS / PCIE:.1f} s (PCIe, assumed)",
+        ],
+        [
+            "one pass of products, thresholds included",
+            f"{work:.2e} ÷ ({found['pass'] / 1e9:.1f} G/s × {NODES * CORES:,} cores) = {cpu:.1f} s",
+            f"{work:.2e} ÷ ({GPU_RATE / 1e12:.0f} T/s assumed × {GPUS}) = {gpu:.1f} s **(not measured)**",
+        ],
+        [
+            f"rounds up to {BUDGET:,} rows, on the driver",
+            f"{BUDGET:,} ÷ {found['rows_taken']:,.0f} rows/s = {BUDGET / found['rows_taken']:.0f} s",
+            "the same",
+        ],
+        [
+            "rounds of the whole pool, on the driver",
+            f"{POOL:,} ÷ {found['rows_taken']:,.0f} rows/s = {POOL / found['rows_taken'] / 3600:.1f} h",
+            "the same",
+        ],
+    ]
+    return _table(["stage", f"{NODES} nodes of {CORES} cores", f"{GPUS} GPUs"], rows)
+
+
+def _part(wanted: int) -> int:
+    """How many a shard is asked to nominate, as `ShardedSearch` does it, held to the shard's memory."""
+    part = wanted / NODES
+    return min(int(part + 4 * math.sqrt(part) + 1), MEMORY // (SORTED * TARGET))
+
+
+def limits(results: dict[str, Any]) -> str:
+    """Bytes of each thing that grows, and where they must fit."""
+    vectors = 4 * POOL * DIMENSIONS
+    some, every = (AHEAD * -(-budget // TARGET) for budget in (BUDGET, POOL))
+    nominees, all_nominees = (2 * _part(wanted) * NODES * TARGET for wanted in (some, every))
+    most = MEMORY // (SORTED * TARGET)
+    covered = most // AHEAD * TARGET
+    rows = [
+        [
+            "vectors, float32",
+            f"{POOL:,} × {DIMENSIONS} × 4 = {vectors / 1e9:.1f} GB",
+            f"{vectors / NODES / 1e9:.1f} GB a node, {vectors / GPUS / 1e9:.1f} GB a GPU: fits",
+        ],
+        [
+            "the same on the driver",
+            f"the array, a normalised copy, and all shards in the object store: 3 × {vectors / 1e9:.1f} GB = "
+            f"{3 * vectors / 1e9:.0f} GB",
+            "**breaks first**: the driver hands out the vectors",
+        ],
+        [
+            "handing them out over one network card",
+            f"{vectors / 1e9:.1f} GB ÷ {NETWORK / 1e9:.2f} GB/s = {vectors / NETWORK:.0f} s",
+            "longer than the pass itself; once a run",
+        ],
+        [
+            f"lists on their way to the driver, {BUDGET:,} rows",
+            f"{some:,} wanted, so up to 2 × {_part(some)} from each of {NODES} shards for each target row: "
+            f"{nominees / 1e6:.0f} M × {PER_NOMINEE} B = {nominees * PER_NOMINEE / 1e9:.2f} GB",
+            f"{nominees * PER_NOMINEE / NETWORK:.1f} s over one network card",
+        ],
+        [
+            "merging them",
+            f"{nominees / 1e6:.0f} M × {SORTED} B = {nominees * SORTED / 1e9:.1f} GB",
+            f"above the {MEMORY >> 30} GiB of `--memory`, which the merged lists are not held to",
+        ],
+        [
+            "the same for the whole pool",
+            f"{every:,} wanted, up to 2 × {_part(every):,} from each shard: {all_nominees / 1e6:,.0f} M × {SORTED} B = "
+            f"{all_nominees * SORTED / 1e9:.0f} GB",
+            "**breaks next**: the driver's merged lists",
+        ],
+        [
+            f"passes for the whole pool where lists are held to {MEMORY >> 30} GiB (engines cpu, cuda)",
+            f"{most:,} nominees a target row, {AHEAD} for each row it is to take: {covered / 1e6:.1f} M rows a pass, "
+            f"{POOL / covered:.0f} passes",
+            "fewer with more `--memory`, in proportion",
+        ],
+        ["marks of taken rows, a pass", f"{POOL:,} × 1 B = {POOL / 1e9:.1f} GB to the shards", "small"],
+        [
+            "columns of the result",
+            f"32 B a row taken: {32 * BUDGET / 1e6:.0f} MB for {BUDGET:,}, {32 * POOL / 1e9:.1f} GB for all",
+            "fits",
+        ],
+        [
+            "rows and texts in the command",
+            f"about 1 kB a row as text: {POOL * 1000 / 1e9:.0f} GB",
+            "**breaks too**: `righttime arrange` holds the rows it read",
+        ],
+    ]
+    return _table(["what", "bytes", "and so"], rows)

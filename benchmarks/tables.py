@@ -1,0 +1,331 @@
+"""Write the tables of the docs from the JSON that the benchmarks write, so that every number has a file behind it.
+
+    python benchmarks/tables.py [--results benchmarks/results] [--check | --print]
+
+In docs/performance.md and docs/scaling.md, what stands between `<!-- table: NAME -->` and `<!-- end -->` is the table
+NAME. --check changes nothing and fails where a table is not what its JSON gives; --print only shows them all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import scaling
+from machine import RESULTS
+
+DOCS = [Path(__file__).parents[1] / "docs" / name for name in ("performance.md", "scaling.md")]
+_MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+WAYS = {
+    "top_k": "righttime `top_k`",
+    "first_look": "righttime, first look only",
+    "faiss": "FAISS flat, `knn`",
+    "semantic_search": "`semantic_search`",
+}
+
+
+def grid(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    return "\n".join(lines + ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows])
+
+
+def time_of(seconds: float | None) -> str:
+    """Three digits, or a dash."""
+    if seconds is None:
+        return "-"
+    return f"{seconds:,.0f} s" if seconds >= 100 else f"{seconds:.1f} s" if seconds >= 10 else f"{seconds:.2f} s"
+
+
+def times(ratio: dict[str, float]) -> str:
+    """A ratio of the best, and the median of the turns."""
+    return f"{ratio['of_best']:.2f} ({ratio['median']:.2f})"
+
+
+def mib(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f} MiB"
+
+
+def machine(results: dict[str, Any]) -> str:
+    rows = []
+    for name, result in results.items():
+        made = result.get("made_on")
+        if made is None:  # a file whose parts were measured at different times
+            continue
+        blas = made.get("blas", {})
+        rows.append(
+            [
+                f"`{name}.json`",
+                f"{made['cores']} cores of {made['processor']}, {made['memory_gib']} GiB",
+                f"{made['python']}, {made['versions'].get('numpy')}",
+                f"{blas.get('library')} {blas.get('version')}, {blas.get('kernels')}, {blas.get('threads')} threads",
+                f"{made.get('commit')}, {made.get('date')}, {made.get('load')}",
+            ]
+        )
+    return grid(["file", "machine", "Python, NumPy", "BLAS", "commit, end of the run, load then"], rows)
+
+
+def arrange(results: dict[str, Any]) -> str:
+    rows = []
+    for pool in results["arrange"]["pools"]:
+        for row in pool["rows"]:
+            best = {name: min(seconds) for name, seconds in row["seconds"].items()}
+            rows.append(
+                [
+                    f"{pool['vectors']}, {pool['pool']:,} × {pool['target']:,}",
+                    "all" if row["budget"] == pool["pool"] else f"{row['budget']:,}",
+                    row["rounds"],
+                    time_of(best["floor"]),
+                    time_of(best["rounds"]),
+                    times(row["to_floor"]["rounds"]),
+                    mib(row["peak_mib"]["rounds"]),
+                    time_of(best["whole"]),
+                    times(row["to_floor"]["whole"]),
+                    mib(row["peak_mib"]["whole"]),
+                ]
+            )
+    heads = ["pool × target", "budget", "rounds", "floor", "`tma_rounds`", "× floor", "peak"]
+    return grid([*heads, "`arrange_embeddings`", "× floor", "peak"], rows)
+
+
+def profiles(results: dict[str, Any]) -> str:
+    """Where the time of whole pools goes."""
+    rows = []
+    for pool in results["arrange"]["pools"]:
+        for row in pool["rows"]:
+            if row["profile"]:
+                parts = ", ".join(f"`{part['function']}` {part['own_s']:.2f}" for part in row["profile"][:5])
+                rows.append([f"{pool['vectors']}, {pool['pool']:,} × {pool['target']:,}", parts])
+    return grid(["pool × target, all", "seconds in a function itself, under a profiler"], rows)
+
+
+def rivals(results: dict[str, Any]) -> str:
+    rows = []
+    for pool in results["arrange"]["pools"]:
+        for row in pool["rows"]:
+            ours = median(row["seconds"]["rounds"])
+            cells: list[object] = [
+                f"{pool['vectors']}, {pool['pool']:,} × {pool['target']:,}",
+                "all" if row["budget"] == pool["pool"] else f"{row['budget']:,}",
+                f"{time_of(ours)}, {mib(row['peak_mib']['rounds'])}",
+            ]
+            for name in ("released", "one_product"):
+                rival = pool["rivals"][name]
+                seconds = rival["seconds"][str(row["budget"])]
+                if seconds is None:
+                    cells += [f"{rival['reason']}; {rival['rounds_done']:,} rounds, {rival['rows_done']:,} rows", "-"]
+                else:
+                    cells += [f"{time_of(seconds)}, {mib(rival['peak_mib'])}", f"{seconds / ours:.2f}"]
+            rows.append(cells)
+    heads = ["pool × target", "budget", "righttime", "released procedure", "÷ ours", "one product", "÷ ours"]
+    return grid(heads, rows)
+
+
+def required(results: dict[str, Any]) -> str:
+    """The lines that were asked for, as far as this run has them."""
+    found = {(pool["pool"], row["budget"]): (pool, row) for pool in results["arrange"]["pools"] for row in pool["rows"]}
+    rows: list[list[object]] = []
+
+    def line(key: tuple[int, int], what: str, target: str, got: Callable[[Any, Any], tuple[str, bool | None]]) -> None:
+        text, met = got(*found[key]) if key in found else ("not measured", None)
+        rows.append([what, target, text, {True: "met", False: "**missed**", None: "not measured"}[met]])
+
+    def to_floor(most: float) -> Callable[[Any, Any], tuple[str, bool | None]]:
+        return lambda _, row: (
+            times(row["to_floor"]["rounds"]),
+            row["to_floor"]["rounds"]["of_best"] <= most,
+        )
+
+    def against(pool: Any, row: Any) -> tuple[str, bool | None]:
+        other, ours = pool["rivals"]["released"], median(row["seconds"]["rounds"])
+        seconds = other["seconds"][str(row["budget"])]
+        second = pool["rivals"]["one_product"]["seconds"][str(row["budget"])]
+        beside = "second rival not finished" if second is None else f"second rival {second / ours:.2f} ×"
+        if seconds is None:
+            return f"more than {other['rival_limit_s'] / ours:.0f} ×, it was stopped; {beside}", None
+        return f"{seconds / ours:.0f} ×; {beside}", seconds / ours >= 20
+
+    def peak(pool: Any, row: Any) -> tuple[str, bool | None]:
+        own, other = row["peak_mib"]["rounds"], pool["rivals"]["released"]["peak_mib"]
+        return f"{mib(own)}; released {mib(other)}", own is not None and own <= 512 and other > 1024
+
+    def ends(_: Any, row: Any) -> tuple[str, bool | None]:
+        done = row["rounds"] is not None
+        text = f"{time_of(min(row['seconds']['rounds']))}, {mib(row['peak_mib']['rounds'])}, {row['rounds']} rounds"
+        return text if done else str(row["not_finished"]), done
+
+    line((200_000, 10_000), "200,000 × 1,000, budget 10,000, against the floor", "≤ 1.3 ×", to_floor(1.3))
+    line((200_000, 200_000), "200,000 × 1,000, whole pool, against the floor", "≤ 3 ×", to_floor(3.0))
+    line((100_000, 100_000), "100,000 × 1,000, whole pool, against the released procedure", "≥ 20 ×", against)
+    line((100_000, 100_000), "its peak above the input", "≤ 512 MiB, theirs > 1 GiB", peak)
+    line((1_000_000, 30_000), "1,000,000 × 1,000, budget 30,000", "runs to the end", ends)
+    return grid(["what", "target", "measured: best (median)", ""], rows)
+
+
+def lists(results: dict[str, Any]) -> str:
+    rows = []
+    for source in results["neighbours"]["sources"]:
+        for row in source["lists"]:
+            for name, seconds in row["seconds"].items():
+                same = row["same_as_ours"].get(name)
+                differs = "" if same is None else f"{same['places_that_differ']:.2%}, {same['of_them_ties']:.1%}"
+                rows.append(
+                    [
+                        f"{source['vectors']}, {source['pool']:,} × {source['target']:,}",
+                        f"{row['k']:,}",
+                        WAYS[name],
+                        time_of(min(seconds)),
+                        "1" if name == "top_k" else times(row["to_top_k"][name]),
+                        "" if same is None else f"{same['same_order']:.1%}",
+                        "" if same is None else f"{same['same_rows']:.1%}",
+                        differs,
+                    ]
+                )
+    heads = [
+        "pool × target",
+        "k",
+        "way",
+        "best time",
+        "÷ `top_k`",
+        "lists equal ours",
+        "as sets",
+        "places that differ, ties",
+    ]
+    return grid(heads, rows)
+
+
+def orders(results: dict[str, Any]) -> str:
+    rows = []
+    for source in results["neighbours"]["sources"]:
+        for row in source["orders"]:
+            place = row["first_place_that_differs"]
+            rows.append(
+                [
+                    f"{source['vectors']}, {source['pool']:,} × {source['target']:,}",
+                    f"`{row['method']}`, {row['budget']:,}",
+                    time_of(min(row["seconds"]["ours"])),
+                    f"{row['rival']}: {time_of(min(row['seconds']['theirs']))}",
+                    times(row["theirs_to_ours"]),
+                    "equal" if place is None else f"from place {place:,}",
+                    f"{row['rows_shared']:.2%}",
+                ]
+            )
+    return grid(["pool × target", "order", "righttime", "rival", "rival ÷ ours", "differs", "rows shared"], rows)
+
+
+def growth(results: dict[str, Any]) -> str:
+    rows = []
+    for curve in results["growth"]["curves"]:
+        done = [point for point in curve["points"] if point["reason"] is None]
+        rows.append(
+            [
+                curve["grows"],
+                ", ".join(f"{point[curve['grows']]:,}" for point in done),
+                ", ".join(f"{min(point['seconds']):.3g}" for point in done),
+                ", ".join(f"{point['peak_mib']:.0f}" for point in done),
+                f"{curve['time_exponent']:.2f}",
+                f"{curve['floor_exponent']:.2f}",
+                f"{curve['peak_exponent']:.2f}",
+            ]
+        )
+    return grid(["grows", "sizes", "seconds", "peak, MiB", "exponent of time", "of the floor", "of the peak"], rows)
+
+
+def ray(results: dict[str, Any]) -> str:
+    rows = []
+    for job in results["ray_nodes"]["jobs"]:
+        cpu = min(run["seconds"] for run in job["cpu"])
+        budget = "all" if job["budget"] == results["ray_nodes"]["pool"] else f"{job['budget']:,}"
+        rows.append(
+            [budget, "CPU engine", time_of(cpu), "1", mib(max(run["driver_peak_mib"] for run in job["cpu"])), ""]
+        )
+        for row in job["ray"]:
+            killed = f", {row['processes_killed']} processes of one killed" if "processes_killed" in row else ""
+            seconds = min(run["seconds"] for run in row["runs"])
+            nodes = f"{row['nodes']} node" + ("s" if row["nodes"] > 1 else "")
+            peak = mib(max(run["driver_peak_mib"] for run in row["runs"]))
+            same = "same bytes" if row["same_bytes"] else "**different**"
+            rows.append([budget, nodes + killed, time_of(seconds), f"{seconds / cpu:.1f}", peak, same])
+    return grid(["budget", "on", "best time", "÷ CPU engine", "driver's peak", "arrangement.parquet"], rows)
+
+
+def directions(results: dict[str, Any]) -> str:
+    rows = []
+    for row in results["directions"]["rows"]:
+        rows.append(
+            [
+                f"{row['vectors']}, {row['pool']:,} × {row['target']:,}",
+                row["k"],
+                row["leading"],
+                f"{row['left']:.1%}",
+                time_of(min(row["seconds"]["full"])),
+                *(times(row["to_full"][name]) for name in ("first_look", "by_bound", "turn")),
+            ]
+        )
+    heads = ["pool × target", "k", "directions", "pairs left", "full product", "first look ÷ full"]
+    return grid([*heads, "with the pairs left ÷ full", "turn ÷ full"], rows)
+
+
+TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "machine": machine,
+    "required": required,
+    "arrange": arrange,
+    "profiles": profiles,
+    "rivals": rivals,
+    "lists": lists,
+    "orders": orders,
+    "growth": growth,
+    "ray": ray,
+    "directions": directions,
+    "rates": scaling.rates,
+    "pass": scaling.one_pass,
+    "limits": scaling.limits,
+}
+
+
+def made(name: str, results: dict[str, Any]) -> str:
+    """A table, or the file that it lacks."""
+    try:
+        return TABLES[name](results)
+    except KeyError as missing:
+        return f"*(not measured yet: no {missing} in the results)*"
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """All results of a folder, by the name of their file."""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+
+
+def filled(text: str, results: dict[str, Any]) -> str:
+    """A document with every marked table written anew."""
+    return _MARKED.sub(lambda found: f"{found[1]}\n{made(found[2], results)}\n\n{found[3]}", text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--print", action="store_true")
+    args = parser.parse_args()
+    results = read(args.results)
+    if args.print:
+        for name in TABLES:
+            print(f"{name}\n\n{made(name, results)}\n")
+        return
+    for path in DOCS:
+        before = path.read_text(encoding="utf-8")
+        after = filled(before, results)
+        if args.check and after != before:
+            sys.exit(f"{path.name} is not what the results give. Hint: python benchmarks/tables.py")
+        path.write_text(after, encoding="utf-8")
+        print(f"wrote the tables of {path}")
+
+
+if __name__ == "__main__":
+    main()
