@@ -87,7 +87,7 @@ def _loaded(folder: str) -> Iterator[Vectors]:
 
 def rival(folder: str, name: str, shape: tuple[int, int], budgets: list[int], limit_s: float) -> dict[str, Any]:
     """When a rival reached each budget, or that it did not, and why."""
-    needs = RIVALS[name][1](*shape)
+    needs = RIVALS[name][1](*shape) + sum(file.stat().st_size for file in Path(folder).iterdir())
     found = alone(rival_alone, folder, budgets, name, limit_s=limit_s, needs_bytes=needs, name=name)
     reached = {budget: told["seconds"] for told in found.told for budget in told["reached"]}
     last = found.told[-1] if found.told else {"rounds": 0, "rows": 0}

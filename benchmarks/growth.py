@@ -2,9 +2,9 @@
 
     python benchmarks/growth.py
 
-One of the four at a time, the others as in the middle: 100,000 x 500 x 384, budget 10,000. Every point is a process of
-its own; time is the shortest of three, the peak that of the first. The exponent is the slope of a straight line through
-the logarithms (least squares). Writes growth.json.
+One of the four at a time, the others as in the middle: 200,000 x 1,000 x 384, budget 10,000. Every point is a process
+of its own; time is the shortest of three, the peak that of the first. The exponent is the slope of a straight line
+through the logarithms (least squares). Writes growth.json.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from arrange import floor, rounds
 from machine import parser, save
 from trials import Watch, alone, clustered, exponent
 
-MIDDLE = {"pool": 100_000, "target": 500, "dimension": 384, "budget": 10_000}
+MIDDLE = {"pool": 200_000, "target": 1_000, "dimension": 384, "budget": 10_000}
 POINTS = {
-    "pool": (25_000, 50_000, 100_000, 200_000, 400_000),
-    "target": (125, 250, 500, 1_000, 2_000),
-    "dimension": (96, 192, 384, 768),
-    "budget": (1_000, 3_000, 10_000, 30_000, 100_000),
+    "pool": (50_000, 100_000, 200_000, 400_000, 800_000),
+    "target": (250, 500, 1_000, 2_000, 4_000),
+    "dimension": (96, 192, 384, 768, 1_536),
+    "budget": (2_000, 6_000, 20_000, 60_000, 200_000),
 }
 _BLOCK = 1024
 

@@ -3,7 +3,7 @@
     python benchmarks/ray_nodes.py [--pool 100000] [--target 500]
 
 All nodes are processes of this machine and share its cores, so times show what the way over Ray costs, not what more
-machines gain. The node that is killed holds a shard: all its processes get SIGKILL after the first shard has answered.
+machines gain. The node that is killed holds a shard: all its processes get SIGKILL once a shard has answered.
 Results are compared as the bytes of arrangement.parquet. Writes ray_nodes.json.
 """
 
@@ -61,20 +61,28 @@ def _parent(process: Path) -> int:
         return 0
 
 
-class KillOnce:
-    """A progress callback that kills one node at the first report."""
+def shards_among(pids: list[int]) -> int:
+    """How many of these processes are shards; Ray gives an actor's process the name of its class."""
+    lines = [path.read_bytes() for pid in pids if (path := Path(f"/proc/{pid}/cmdline")).exists()]
+    return sum(line.startswith(b"ray::Shard") for line in lines)
 
-    def __init__(self, node: Any) -> None:
-        self.node, self.reports, self.killed = node, 0, 0
+
+class KillOnce:
+    """A progress callback that kills all processes of one node by SIGKILL, as soon as there is one with a shard."""
+
+    def __init__(self, nodes: list[Any]) -> None:
+        self.nodes, self.reports, self.processes, self.shards = nodes, 0, 0, 0
 
     def __call__(self, done: int) -> None:
         self.reports += 1
-        if self.reports > 1:
+        if self.shards:
             return
-        for pid in processes_of(self.node):
+        pids = max(map(processes_of, self.nodes), key=shards_among)
+        self.shards = shards_among(pids)
+        for pid in pids if self.shards else []:
             try:
                 os.kill(pid, signal.SIGKILL)
-                self.killed += 1
+                self.processes += 1
             except ProcessLookupError:
                 continue
 
@@ -103,9 +111,10 @@ def on_nodes(pool: Vectors, target: Vectors, budget: int | None, nodes: int, tim
 
 def with_one_killed(pool: Vectors, target: Vectors, budget: int | None, nodes: int) -> dict[str, Any]:
     with cluster(nodes) as made:
-        kill = KillOnce(made.worker_nodes[-1] if isinstance(made.worker_nodes, list) else next(iter(made.worker_nodes)))
+        kill = KillOnce(list(made.worker_nodes))
         run = job(pool, target, budget, "ray", kill)
-    return {"nodes": nodes, "runs": [run], "processes_killed": kill.killed, "answers_of_shards": kill.reports}
+    killed = {"processes_killed": kill.processes, "shards_killed": kill.shards, "answers_of_shards": kill.reports}
+    return {"nodes": nodes, "runs": [run], **killed}
 
 
 def main() -> None:
@@ -129,7 +138,9 @@ def main() -> None:
             for row in rows:
                 row["same_bytes"] = all(run["sha256"] == cpu[0]["sha256"] for run in row["runs"])
                 best = min(run["seconds"] for run in row["runs"])
-                killed = f", {row['processes_killed']} processes killed" if "processes_killed" in row else ""
+                killed = ""
+                if "processes_killed" in row:
+                    killed = f", {row['processes_killed']} processes, {row['shards_killed']} shards killed"
                 print(f"budget {budget or args.pool:,}, {row['nodes']} nodes{killed}: {best:.2f} s ", end="")
                 print(f"(CPU engine {min(run['seconds'] for run in cpu):.2f} s), same bytes: {row['same_bytes']}")
             jobs.append({"budget": budget or args.pool, "cpu": cpu, "ray": rows})

@@ -246,7 +246,9 @@ def ray(results: dict[str, Any]) -> str:
             [budget, "CPU engine", time_of(cpu), "1", mib(max(run["driver_peak_mib"] for run in job["cpu"])), ""]
         )
         for row in job["ray"]:
-            killed = f", {row['processes_killed']} processes of one killed" if "processes_killed" in row else ""
+            killed = ""
+            if "processes_killed" in row:
+                killed = f", one killed ({row['processes_killed']} processes, {row['shards_killed']} shards)"
             seconds = min(run["seconds"] for run in row["runs"])
             nodes = f"{row['nodes']} node" + ("s" if row["nodes"] > 1 else "")
             peak = mib(max(run["driver_peak_mib"] for run in row["runs"]))

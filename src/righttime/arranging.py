@@ -267,14 +267,18 @@ def arrange_rows(
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore", UserWarning)  # told in the notes instead
+
+        def within(done: int) -> None:  # lists that run out take more passes than the one that can be foreseen
+            bar.update(min(done, len(rows) - bar.n))
+
         question = dataclasses.replace(
             tasked,
             pool=sides.pool,
             target=sides.target,
-            search=search_named(request.engine, memory=request.memory, progress=bar.update),
+            search=search_named(request.engine, memory=request.memory, progress=within),
             texts=[text_of(row, text) for row in rows] if "texts" in needs else None,
             target_texts=[text_of(row, text) for row in read_target.examples] if "texts" in needs else None,
-            progress=bar.update,
+            progress=within,
         )
         found = arrange_unit_vectors(request.method, question)
     if "warning" in found.settings:
