@@ -14,14 +14,16 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import threadpoolctl
 from numpy.typing import NDArray
 
-from machine import parser, save
+from machine import blas, parser, save
 from righttime import arrange_embeddings
 from righttime.arrangement import tma_rounds
 from rivals import one_product, one_product_bytes, released, released_bytes
@@ -30,19 +32,42 @@ from trials import Outcome, Vectors, Watch, alone, clustered, in_turn, profile, 
 SIZES = (20_000, 100_000, 200_000, 1_000_000)
 EXTRA = {200_000: [10_000], 1_000_000: [30_000]}
 """Budgets beside 1%, 10% and all."""
-BLOCKS = (256, 512, 1024, 2048, 4096, 8192)
+BLOCKS = (256, 512, 1024, 2048, 4096)
 RIVALS = {"released": (released, released_bytes), "one_product": (one_product, one_product_bytes)}
 
 
-def floor(pool: Vectors, target: Vectors, block_rows: int, out: Vectors) -> None:
-    """Every product of a target row with a pool row, in blocks, all into the same place."""
-    for start in range(0, len(pool), block_rows):
-        block = pool[start : start + block_rows]
-        np.matmul(target, block.T, out=out[:, : len(block)] if len(block) < block_rows else out)
+def floor(pool: Vectors, target: Vectors, block_rows: int, side_by_side: bool) -> None:
+    """Every product of a target row with a pool row, in blocks, each thread's all into the same place.
+
+    Args:
+        pool: float32, shape (n, d).
+        target: float32, shape (m, d).
+        block_rows: Pool rows of one product.
+        side_by_side: Whether every thread multiplies blocks of its own, or BLAS shares out each product.
+    """
+    threads = int(blas()["threads"]) if side_by_side else 1
+
+    def every(first: int) -> None:
+        out = np.empty((len(target), block_rows), dtype=np.float32)
+        for start in range(first * block_rows, len(pool), threads * block_rows):
+            block = pool[start : start + block_rows]
+            np.matmul(target, block.T, out=out if len(block) == block_rows else out[:, : len(block)])
+
+    if not side_by_side:
+        every(0)
+        return
+    with threadpoolctl.threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as workers:
+        list(workers.map(every, range(threads)))
 
 
-def floor_of(pool: Vectors, target: Vectors, block_rows: int) -> Callable[[], object]:
-    return partial(floor, pool, target, block_rows, np.empty((len(target), block_rows), dtype=np.float32))
+def best_floor(pool: Vectors, target: Vectors) -> tuple[Callable[[], object], dict[str, Any]]:
+    """The fastest floor here, and what all of them took."""
+    ways = [(block, beside) for block in BLOCKS if block <= len(pool) for beside in (False, True)]
+    floors = {way: partial(floor, pool, target, *way) for way in ways}
+    tried = {way: min(times) for way, times in in_turn(floors, 3, 30).items()}
+    best = min(tried, key=tried.__getitem__)
+    told = [{"block_rows": way[0], "side_by_side": way[1], "seconds": seconds} for way, seconds in tried.items()]
+    return floors[best], {"block_rows": best[0], "side_by_side": best[1], "tried": told}
 
 
 def rounds(pool: Vectors, target: Vectors, budget: int) -> int:
@@ -102,9 +127,11 @@ def rival(folder: str, name: str, shape: tuple[int, int], budgets: list[int], li
     }
 
 
-def budget_row(pool: Vectors, target: Vectors, budget: int, block: int, folder: str, turns: int) -> dict[str, Any]:
+def budget_row(
+    pool: Vectors, target: Vectors, budget: int, base: Callable[[], object], folder: str, turns: int
+) -> dict[str, Any]:
     works: dict[str, Callable[[], object]] = {
-        "floor": floor_of(pool, target, block),
+        "floor": base,
         "rounds": partial(rounds, pool, target, budget),
         "whole": partial(whole, pool, target, budget),
     }
@@ -128,15 +155,13 @@ def measured(
 ) -> dict[str, Any]:
     """One pool: the floor's best block, every budget, both rivals."""
     print(f"{label}: {len(pool):,} x {len(target):,} x {pool.shape[1]}", flush=True)
-    floors = {str(block): floor_of(pool, target, block) for block in BLOCKS if block <= len(pool)}
-    tried = {block: min(times) for block, times in in_turn(floors, 3, 20).items()}
-    block = int(min(tried, key=tried.__getitem__))
+    base, how = best_floor(pool, target)
     with tempfile.TemporaryDirectory() as folder:
         for side, vectors in (("pool", pool), ("target", target)):
             np.save(Path(folder) / f"{side}.npy", vectors)
         rows = []
         for budget in budgets:
-            rows.append(budget_row(pool, target, budget, block, folder, args.turns))
+            rows.append(budget_row(pool, target, budget, base, folder, args.turns))
             show(rows[-1])
         shape = (len(pool), len(target))
         others = {name: rival(folder, name, shape, budgets, args.limit) for name in RIVALS}
@@ -147,8 +172,7 @@ def measured(
         "pool": len(pool),
         "target": len(target),
         "dimensions": pool.shape[1],
-        "floor_s_by_block_rows": tried,
-        "floor_block_rows": block,
+        "floor": how,
         "rows": rows,
         "rivals": others,
         "rival_limit_s": args.limit,

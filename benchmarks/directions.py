@@ -6,8 +6,8 @@ For unit x and t, turned to the pool's principal directions and cut after h of t
 x·t <= x[:h]·t[:h] + |x[h:]|·|t[h:]|. The right side is one product of h + 1 columns, the last of them those norms.
 Pairs whose bound is above the cut are multiplied in full, gathered a few at a time. The cut is the best there is: each
 target row's k-th similarity, less a margin. Against it: the full product and its pairs above that cut, in the same
-blocks, all on one thread. The turn of the pool costs d/m of a full product and is timed by itself. Writes
-directions.json.
+blocks, all on one thread. Turning the pool costs d/m of a full product, finding its directions as much again; both are
+timed by themselves. Writes directions.json.
 """
 
 from __future__ import annotations

@@ -12,8 +12,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import numpy as np
-
 from arrange import floor, rounds
 from machine import parser, save
 from trials import Watch, alone, clustered, exponent
@@ -40,9 +38,8 @@ def point(watch: Watch, sizes: dict[str, int], times: int) -> dict[str, Any]:
         number = rounds(pool, target, sizes["budget"])
         seconds.append(time.perf_counter() - start)
         peak = peak or watch.peak_mib()
-        out = np.empty((len(target), _BLOCK), dtype=np.float32)
         start = time.perf_counter()
-        floor(pool, target, _BLOCK, out)
+        floor(pool, target, _BLOCK, side_by_side=True)
         floors.append(time.perf_counter() - start)
     return {"seconds": seconds, "floor_s": floors, "peak_mib": peak, "rounds": number}
 

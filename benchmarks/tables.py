@@ -325,8 +325,9 @@ def main() -> None:
         after = filled(before, results)
         if args.check and after != before:
             sys.exit(f"{path.name} is not what the results give. Hint: python benchmarks/tables.py")
-        path.write_text(after, encoding="utf-8")
-        print(f"wrote the tables of {path}")
+        if not args.check:
+            path.write_text(after, encoding="utf-8")
+            print(f"wrote the tables of {path}")
 
 
 if __name__ == "__main__":

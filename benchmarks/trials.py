@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from righttime.similarity import unit_rows
 
 Vectors = NDArray[np.float32]
+Name = TypeVar("Name")
 
 DIMENSIONS = 384
 _CHUNK = 1 << 15
@@ -67,8 +68,8 @@ def real() -> tuple[Vectors, Vectors] | None:
 
 
 def in_turn(
-    works: Mapping[str, Callable[[], object]], times: int = 5, at_most_s: float = 90.0
-) -> dict[str, list[float]]:
+    works: Mapping[Name, Callable[[], object]], times: int = 5, at_most_s: float = 90.0
+) -> dict[Name, list[float]]:
     """Seconds of every work, each in turn and all again, so that a noisy moment meets all of them.
 
     Args:
@@ -76,7 +77,7 @@ def in_turn(
         times: How many turns, at most.
         at_most_s: No new turn begins after so long; but there are always two.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in works}
+    seconds: dict[Name, list[float]] = {name: [] for name in works}
     begin = time.perf_counter()
     for turn in range(times):
         if turn > 1 and time.perf_counter() - begin > at_most_s:
