@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 
 from righttime.arrangement import candidates, tma_rounds
 from righttime.errors import SettingsError
-from righttime.neighbours import ENGINES, MEMORY, BlockSearch, Search, nominate, search, search_named
+from righttime.neighbours import ENGINES, MEMORY, BlockSearch, Nominees, Search, nominate, search, search_named
+from righttime.neighbours.products import TorchProducts
 from righttime.similarity import pair_similarity, unit_rows
 from strategies import vectors
 from twin import matrix, tma
@@ -201,3 +203,54 @@ def test_every_engine_can_be_named() -> None:
     for name in ENGINES:
         if name not in ("cuda", "ray"):
             assert search_named(name, memory=MEMORY) is not None
+
+
+@pytest.mark.parametrize("how", ["legacy", "new"])
+def test_shortcuts_that_the_process_allows_torch_change_nothing(how: str, near_ties: Any) -> None:
+    """With ``medium`` CPUs that can multiply bfloat16 in place of float32, 150 times beyond the margin."""
+    import torch
+
+    pool, target, want = near_ties
+    cuda, cpu = torch.backends.cuda.matmul, getattr(torch.backends.mkldnn, "matmul", None)
+    if how == "new" and not hasattr(cpu, "fp32_precision"):
+        pytest.skip("this PyTorch has the old setting only")
+    try:
+        if how == "legacy":
+            torch.set_float32_matmul_precision("medium")
+        else:
+            cuda.fp32_precision, cpu.fp32_precision = "tf32", "bf16"  # type: ignore[union-attr]
+        products = TorchProducts(target, "cpu")
+        who, where, value = products.above(pool, np.full(len(target), -np.inf, dtype=np.float32))
+        assert np.abs(pair_similarity(pool[where], target[who]) - value).max() <= products.margin
+        assert played(pool, target, BlockSearch("torch")) == want
+        if how == "legacy":
+            assert torch.get_float32_matmul_precision() == "medium"
+        else:
+            assert (cuda.fp32_precision, cpu.fp32_precision) == ("tf32", "bf16")  # type: ignore[union-attr]
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+class _Hoarder:
+    """A search whose lists never settle a choice, so that they are asked to be ever longer."""
+
+    def __init__(self) -> None:
+        self.wanted: list[int] = []
+
+    def nominees(self, pool: Any, target: Any, wanted: int, taken: Any) -> Nominees:
+        self.wanted.append(wanted)
+        found = BlockSearch("cpu").nominees(pool, target, 1, taken)
+        return dataclasses.replace(found, cut=np.full(len(target), np.inf, dtype=np.float32))
+
+    def best(self, pool: Any, target: Any, wanted: int, taken: Any) -> Nominees:
+        return BlockSearch("cpu").best(pool, target, 1, taken)
+
+    def nearest(self, pool: Any, target: Any) -> Any:
+        raise NotImplementedError
+
+
+def test_lists_are_never_asked_to_be_longer_than_the_living() -> None:
+    pool = unit_rows(np.random.default_rng(0).normal(size=(200, 3)))
+    how = _Hoarder()
+    assert played(pool, pool[:2], how) == played(pool, pool[:2], BlockSearch("cpu"))
+    assert max(how.wanted) <= 200

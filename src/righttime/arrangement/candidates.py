@@ -150,10 +150,10 @@ class CandidateLists:
             again: How often that was done before and left a choice open, since so many rows are nearly alike: then
                 lists get longer, and if that is not enough, exact.
         """
-        if again == 1:
+        if again == 1 and self._ahead < self.n_alive:
             self._ahead *= 4
         expected = max(0, self.expected - (len(self.pool) - self.n_alive))
-        wanted = max(_SHORTEST, _AHEAD * -(-expected // len(self.target))) * self._ahead
+        wanted = min(self.n_alive, max(_SHORTEST, _AHEAD * -(-expected // len(self.target))) * self._ahead)
         taken = self.taken if self.n_alive < len(self.pool) else None
         if again > 1:
             self._replace(needy, self.search.best(self.pool, self.target[needy], wanted, taken))

@@ -136,14 +136,26 @@ class TorchProducts:
 
 @contextmanager
 def _full_precision(torch: Any) -> Iterator[None]:
-    """No shortcuts in products on CUDA while this lasts: the margins cover neither TF32 nor sums in half precision."""
-    matmul = torch.backends.cuda.matmul
-    names = ("allow_tf32", "allow_fp16_reduced_precision_reduction", "allow_bf16_reduced_precision_reduction")
-    before = {name: getattr(matmul, name) for name in names}
-    for name in names:
-        setattr(matmul, name, False)
+    """No shortcuts in products while this lasts, whatever the process has set for itself.
+
+    The margins cover neither TF32 nor bfloat16 in the place of float32 (``torch.set_float32_matmul_precision``, on CPUs
+    too), nor sums in half precision on CUDA.
+    """
+    cuda = torch.backends.cuda.matmul
+    settings = [(cuda, f"allow_{kind}_reduced_precision_reduction", False) for kind in ("fp16", "bf16")]
+    # PyTorch from 2.9 on refuses to read the old setting where a new one was made.
+    places = [cuda, getattr(torch.backends.mkldnn, "matmul", None)]
+    settings += [(place, "fp32_precision", "ieee") for place in places if hasattr(place, "fp32_precision")]
+    before = [(place, name, getattr(place, name)) for place, name, _ in settings]
+    old = None if len(settings) > 2 else torch.get_float32_matmul_precision()
     try:
+        for place, name, value in settings:
+            setattr(place, name, value)
+        if old is not None:
+            torch.set_float32_matmul_precision("highest")
         yield
     finally:
-        for name, value in before.items():
-            setattr(matmul, name, value)
+        for place, name, value in before:
+            setattr(place, name, value)
+        if old is not None:
+            torch.set_float32_matmul_precision(old)
