@@ -160,7 +160,10 @@ def verify(
         typer.echo(mark + finding.what + (f": {finding.detail}" if finding.detail else ""))
     failed = sum(not finding.ok for finding in findings)
     if failed:
-        typer.echo(f"{failed} of {len(findings)} checks failed: {run} did not train in the order of {out}.", err=True)
+        typer.echo(
+            f"{failed} of {len(findings)} checks failed: it is not proven that {run} trained in {out}'s order.",
+            err=True,
+        )
         raise typer.Exit(1)
 
 

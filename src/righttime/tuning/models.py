@@ -91,7 +91,9 @@ def trainable_length(name: str, asked: int | None) -> int:
     if asked is None:
         return min(reads or _MAX_LENGTH, _MAX_LENGTH)
     if reads is not None and asked > reads:
-        raise SettingsError(f"max_length must be at most the {reads} tokens that {name} reads, got {asked}.")
+        raise SettingsError(
+            f"max_length must be at most the {reads} tokens that {name} reads, got {asked}. Hint: --max-length {reads}."
+        )
     return asked
 
 
