@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from righttime.cli import main
 from righttime.errors import ModelError, SettingsError, StoreError
 from righttime.tuning import Lora, TuneSettings, first_difference, read_records, tune
+from righttime.tuning.models import load_model
 from righttime.tuning.verify import verify
 from tiny_model import save_arrangement, save_tiny_model
 
@@ -284,6 +285,12 @@ def test_adapters_only(tiny: str, arranged: Path, tmp_path: Path) -> None:
     assert all(finding.ok for finding in verify(tmp_path / "run", arranged))
 
 
+def test_adapters_name_their_bases_folder_in_full(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(tiny).parent)
+    model = load_model(Path(tiny).name, TuneSettings(lora=Lora(rank=2)))
+    assert model.peft_config["default"].base_model_name_or_path == str(Path(tiny).resolve())
+
+
 def test_verify_finds_what_was_tampered_with(undisturbed: Path, arranged: Path, tmp_path: Path) -> None:
     def failed(run: Path, arrangement: Path = arranged) -> list[str]:
         return [f"{finding.what}: {finding.detail}" for finding in verify(run, arrangement) if not finding.ok]
@@ -381,7 +388,7 @@ def test_the_commands(tiny: str, arranged: Path, tmp_path: Path, capsys: pytest.
         tiny,
         "--run",
         run,
-        "--batch",
+        "--batch-size",
         "2",
         "--accumulation",
         "2",

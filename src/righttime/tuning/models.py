@@ -62,7 +62,9 @@ def load_model(name: str, settings: TuneSettings) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    model = _loaded(name, "model", AutoModelForCausalLM.from_pretrained, dtype=torch.float32, use_safetensors=True)
+    # Adapters name their base by what is loaded here, and may be read from elsewhere.
+    place = str(Path(name).resolve()) if Path(name).is_dir() else name
+    model = _loaded(place, "model", AutoModelForCausalLM.from_pretrained, dtype=torch.float32, use_safetensors=True)
     if settings.lora is None:
         return model
     from peft import LoraConfig, get_peft_model
