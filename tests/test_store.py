@@ -84,7 +84,9 @@ def test_somebody_elses_files_and_finished_results_are_not_written_over(tmp_path
     (tmp_path / "a").write_text("unfinished")
     prepare_folder(tmp_path, ["a"])
     write_json(tmp_path / "manifest.json", {})
-    with pytest.raises(StoreError, match="holds a finished result already. Hint: choose another --out, or --overwrite"):
+    with pytest.raises(
+        StoreError, match="holds a finished result already. Hint: choose another folder, or --overwrite"
+    ):
         prepare_folder(tmp_path, ["a"])
     prepare_folder(tmp_path, ["a"], overwrite=True)
     assert (tmp_path / "manifest.json").exists(), "the old result stays one until the new one is written"

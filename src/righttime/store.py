@@ -124,7 +124,7 @@ def make_folder(folder: Path) -> None:
             pass
     except OSError as error:
         raise StoreError(
-            f"{folder} must be a folder that can be written, got {error.strerror or error}. Hint: choose another --out."
+            f"{folder} must be a folder that can be written, got {error.strerror or error}. Hint: choose another."
         ) from error
 
 
@@ -151,10 +151,10 @@ def prepare_folder(folder: Path, ours: Iterable[str], overwrite: bool = False) -
     if strangers:
         raise StoreError(
             f"{folder} must be empty or hold a result of righttime, but it holds {strangers[0]!r}"
-            f"{f' and {len(strangers) - 1} more' if len(strangers) > 1 else ''}. Hint: choose another --out."
+            f"{f' and {len(strangers) - 1} more' if len(strangers) > 1 else ''}. Hint: choose another folder."
         )
     if MANIFEST in names and not overwrite:
-        raise StoreError(f"{folder} holds a finished result already. Hint: choose another --out, or --overwrite.")
+        raise StoreError(f"{folder} holds a finished result already. Hint: choose another folder, or --overwrite.")
 
 
 @contextlib.contextmanager
@@ -196,7 +196,7 @@ def _told(path: Path) -> Iterator[None]:
     except OSError as error:
         raise StoreError(
             f"{path} must be writable, got {error.strerror or error}. "
-            "Hint: check free space and permissions of that folder, or choose another --out."
+            "Hint: check free space and permissions of that folder, or choose another folder."
         ) from error
 
 

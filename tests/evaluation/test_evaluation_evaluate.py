@@ -213,6 +213,17 @@ def test_what_makes_no_sense_is_refused(
     assert not (tmp_path / "eval").exists()
 
 
+@pytest.mark.parametrize("metrics", ["loss", "loss,em"])
+def test_a_set_without_an_answer_is_refused_before_any_work(
+    bare: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], metrics: str
+) -> None:
+    (tmp_path / "asked.jsonl").write_text('{"messages": [{"role": "user", "content": "why?"}]}\n')
+    words = ["evaluate", str(bare), "--target", str(tmp_path / "asked.jsonl"), "--out", str(tmp_path / "eval")]
+    assert main([*words, "--metrics", metrics]) == 1
+    assert "the set target must have a row with an answer" in capsys.readouterr().err
+    assert not (tmp_path / "eval").exists()
+
+
 def test_missing_models_and_weights_that_do_not_fit_are_named(
     bare: Path, checkpoints: Path, rows: Path, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -103,6 +104,19 @@ def test_the_trl_script_holds_every_switch_and_says_why(arranged: Arranged, tmp_
         assert f"{name} {number}" in text
     row = json.loads((tmp_path / "export" / "train.jsonl").read_text(encoding="utf-8").split("\n")[0])
     assert [turn["role"] for turn in row["prompt"] + row["completion"]] == ["user", "assistant"]
+
+
+@pytest.mark.parametrize("to", [name for name, trainer in TRAINERS.items() if trainer.written_for])
+def test_a_models_folder_is_named_in_full_since_the_config_is_used_elsewhere(
+    arranged: Arranged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "base").mkdir()
+    export(arranged(plain(12)), to, tmp_path / "export", dataclasses.replace(MODEL, model="base"))
+    config = (tmp_path / "export" / TRAINERS[to].files[-1]).read_text(encoding="utf-8")
+    assert json.dumps(str(tmp_path / "base"), ensure_ascii=False) in config
+    export(tmp_path / "out", to, tmp_path / "export", MODEL, overwrite=True)
+    assert '"some/model"' in (tmp_path / "export" / TRAINERS[to].files[-1]).read_text(encoding="utf-8")
 
 
 def test_rows_of_several_answers_stay_messages_for_trl(arranged: Arranged, tmp_path: Path) -> None:

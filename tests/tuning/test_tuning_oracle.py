@@ -178,6 +178,12 @@ def test_records_survive_a_cut_last_line_and_tell_of_damage(tmp_path: Path) -> N
     path.write_bytes(b'{"attempt": 1}\n')
     with pytest.raises(StoreError, match="a line lacks 'resumed_from'"):
         read_records(tmp_path)
+    line = json.loads(whole.splitlines()[1])
+    changes: list[dict[str, object]] = [{"tokens": []}, {"step": "one"}, {"places": None}]
+    for change in changes:
+        path.write_bytes(whole + json.dumps({**line, **change}).encode() + b"\n")
+        with pytest.raises(StoreError, match="must hold the records of a run, but a line is none"):
+            read_records(tmp_path)
 
 
 def test_attempts_never_share_a_file(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from righttime.cli import main
 from righttime.errors import ModelError, SettingsError, StoreError
 from righttime.tuning import Lora, TuneSettings, first_difference, read_records, tune
+from righttime.tuning.models import load_model
 from righttime.tuning.verify import verify
 from tiny_model import save_arrangement, save_tiny_model
 
@@ -265,6 +266,9 @@ def test_the_order_then_a_shuffle(tiny: str, arranged: Path, tmp_path: Path) -> 
     assert consumed[12:37] != ids[12:]
     assert sorted(consumed[:37]) == sorted(consumed[37:]) == sorted(ids)
     assert done.manifest["first_difference"] is None
+    findings = verify(tmp_path / "run", arranged)
+    assert all(finding.ok for finding in findings)
+    assert "the order for 3 steps, then a shuffle" in {finding.detail for finding in findings}
 
 
 def test_adapters_only(tiny: str, arranged: Path, tmp_path: Path) -> None:
@@ -279,6 +283,12 @@ def test_adapters_only(tiny: str, arranged: Path, tmp_path: Path) -> None:
     assert any(bool(value.any()) for name, value in adapters[0].items() if "lora_B" in name), "they did learn"
     assert not (tmp_path / "run" / "model" / "model.safetensors").exists()
     assert all(finding.ok for finding in verify(tmp_path / "run", arranged))
+
+
+def test_adapters_name_their_bases_folder_in_full(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(tiny).parent)
+    model = load_model(Path(tiny).name, TuneSettings(lora=Lora(rank=2)))
+    assert model.peft_config["default"].base_model_name_or_path == str(Path(tiny).resolve())
 
 
 def test_verify_finds_what_was_tampered_with(undisturbed: Path, arranged: Path, tmp_path: Path) -> None:
@@ -306,22 +316,46 @@ def test_verify_finds_what_was_tampered_with(undisturbed: Path, arranged: Path, 
     swapped["tokens"].reverse()
     records.write_text("\n".join([lines[0], json.dumps(swapped), *lines[2:]]) + "\n")
     assert any("the model was fed the tokens of those texts: step 0" in one for one in failed(run))
+    records.write_text("\n".join(lines) + "\n")
+    assert failed(run) == []
+    began = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**began, "rows": {**began["rows"], "learnt_sha256": "0"}}))
+    assert "the tokens that were learnt are the answers': " in failed(run)
+    shutil.copy(undisturbed / "run.json", run)
+    for name in ("model/adapter_config.json", "consumed/attempt-0002-process-0000.jsonl"):
+        (run / name).touch()
+        assert failed(run) == [f"{name} is as it was written: the run did not write it"]
+        (run / name).unlink()
+    (run / "consumed.parquet").unlink()
+    assert failed(run) == ["consumed.parquet is as it was written: it is gone"]
+    (run / "manifest.json").write_text("{}")
+    assert failed(run) == ["every file is as it was written: the manifest names none"]
     (run / "manifest.json").unlink()
     assert any("it has no manifest.json" in one for one in failed(run))
+
+
+@pytest.mark.parametrize("began", ["", "[]", "{}", '{"plan": {"batch": "x"}, "settings": {}, "model": {}, "rows": {}}'])
+def test_a_run_whose_beginning_is_damaged_is_named(
+    undisturbed: Path, arranged: Path, tmp_path: Path, began: str
+) -> None:
+    run = Path(shutil.copytree(undisturbed, tmp_path / "run"))
+    (run / "run.json").write_text(began)
+    with pytest.raises(StoreError, match="run.json"):
+        verify(run, arranged)
 
 
 def test_a_changed_training_file_is_refused(tiny: str, arranged: Path, tmp_path: Path) -> None:
     changed = Path(shutil.copytree(arranged, tmp_path / "out"))
     lines = (changed / "train.jsonl").read_text().splitlines(keepends=True)
     (changed / "train.jsonl").write_text("".join([lines[1], lines[0], *lines[2:]]))
-    with pytest.raises(StoreError, match="must be as it was written, but it was changed"):
+    with pytest.raises(StoreError, match="must be what was written .* it was changed since"):
         tune(changed, tiny, tmp_path / "run", FAST)
 
 
 def test_missing_models_and_too_long_rows_are_named(tiny: str, arranged: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="'no/such' must be a folder with a causal language model"):
         tune(arranged, "no/such", tmp_path / "run", FAST)
-    with pytest.raises(SettingsError, match="at most the 512 tokens that"):
+    with pytest.raises(SettingsError, match="at most the 512 tokens that .* Hint: --max-length 512"):
         tune(arranged, tiny, tmp_path / "run", dataclasses.replace(FAST, max_length=513))
 
 
@@ -354,7 +388,7 @@ def test_the_commands(tiny: str, arranged: Path, tmp_path: Path, capsys: pytest.
         tiny,
         "--run",
         run,
-        "--batch",
+        "--batch-size",
         "2",
         "--accumulation",
         "2",

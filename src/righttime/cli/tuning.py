@@ -63,7 +63,9 @@ def tune(
     preset: Annotated[
         Preset, typer.Option(help="constant: the defaults, to compare orders; paper: the settings of the paper's code.")
     ] = Preset.constant,
-    batch: Annotated[int | None, typer.Option(min=1, help="Rows at once, of each process. [16]")] = None,
+    batch: Annotated[
+        int | None, typer.Option("--batch", "--batch-size", min=1, help="Rows at once, of each process. [16]")
+    ] = None,
     accumulation: Annotated[int | None, typer.Option(min=1, help="Batches of one optimizer step. [1]")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="How often every row is consumed. [1]")] = None,
     curriculum_then_shuffle: Annotated[
@@ -134,7 +136,10 @@ def tune(
         measured = {"target": target, **named_sets(sets)}
         callbacks = [dense_evaluation(run, model, measured, every=evaluate_every, form=settings.form)]
     elif target is not None or evaluate_every is not None or sets:
-        raise SettingsError("--target and --evaluate-every go together, and --set goes with them; got only some.")
+        raise SettingsError(
+            "--target and --evaluate-every go together, and --set goes with them; got only some. "
+            "Hint: --target FILE --evaluate-every 10."
+        )
     done = tuned(out, model, run, settings, callbacks=callbacks, overwrite=overwrite, progress=True, say=typer.echo)
     if done.main:
         counts = done.manifest["counts"]
@@ -160,7 +165,10 @@ def verify(
         typer.echo(mark + finding.what + (f": {finding.detail}" if finding.detail else ""))
     failed = sum(not finding.ok for finding in findings)
     if failed:
-        typer.echo(f"{failed} of {len(findings)} checks failed: {run} did not train in the order of {out}.", err=True)
+        typer.echo(
+            f"{failed} of {len(findings)} checks failed: it is not proven that {run} trained in {out}'s order.",
+            err=True,
+        )
         raise typer.Exit(1)
 
 

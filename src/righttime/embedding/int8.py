@@ -114,7 +114,7 @@ def _require_onnx() -> None:
     if missing:
         raise SettingsError(
             f"--precision int8 needs ONNX Runtime and ONNX, but {missing[0]} is not installed. "
-            "Hint: pip install righttime[onnx]."
+            "Hint: pip install 'righttime[onnx]'."
         )
 
 

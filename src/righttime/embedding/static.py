@@ -55,7 +55,7 @@ class StaticEmbedder:
         if missing:
             raise SettingsError(
                 f"--embedder static needs model2vec and skeletoken, but {missing[0]} is not installed. "
-                "Hint: pip install righttime[static]."
+                "Hint: pip install 'righttime[static]'."
             )
         self.reference = SentenceTransformerEmbedder(name)
         self._name, self._max_length = name, max_length

@@ -13,7 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from righttime.errors import SettingsError
 from righttime.evaluation.folder import EvaluationFolder
-from righttime.evaluation.measuring import MeasureSettings, Value, measured_set
+from righttime.evaluation.measuring import MeasureSettings, Value, check_measurable, measured_set
 from righttime.evaluation.sets import EvaluationSet
 from righttime.evaluation.summary import facts_of, means
 
@@ -52,6 +52,7 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
 
         Raises:
             SettingsError: If `every` is less than 1, or two sets have one name.
+            EmptyDataError: If a set has no row that can be measured.
         """
         if every < 1:
             raise SettingsError(f"an evaluation must come every 1 step or more, got {every}.")
@@ -59,6 +60,7 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
             raise SettingsError(f"sets must have different names, got {', '.join(data.name for data in sets)}.")
         self._sets, self._every, self._tokenizer = tuple(sets), every, tokenizer
         self._settings = settings or MeasureSettings()
+        check_measurable(self._sets, self._settings)
         self._folder = EvaluationFolder(folder, run)
         self._deciding = {**facts_of(self._sets, self._settings), "every": every, **(deciding or {})}
         self._overwrite, self._last = overwrite, -1

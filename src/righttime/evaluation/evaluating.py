@@ -9,7 +9,7 @@ from pathlib import Path
 from righttime.errors import SettingsError
 from righttime.evaluation.checkpoints import find_checkpoints, models_in_turn, readable_length
 from righttime.evaluation.folder import EvaluationFolder, read_evaluation
-from righttime.evaluation.measuring import MeasureSettings, measured_set
+from righttime.evaluation.measuring import MeasureSettings, check_measurable, measured_set
 from righttime.evaluation.sets import EvaluationSet, read_set
 from righttime.evaluation.summary import facts_of, summarised
 from righttime.tuning.masking import resolve_form
@@ -56,7 +56,7 @@ def evaluate(
 
     Raises:
         ModelError: If a model is missing or gives no numbers.
-        DataError: If a set cannot be read or written in that form.
+        DataError: If a set cannot be read or written in that form, or has no row that can be measured.
         SettingsError: If a setting is out of range, or `out` was begun with other settings.
         StoreError: If `out` cannot be written, or is finished.
     """
@@ -66,6 +66,7 @@ def evaluate(
     tokenizer = load_tokenizer(found[0].name)
     chosen, length = resolve_form(tokenizer, form), readable_length(found[0].name, max_length)
     data = [read_set(name, path, tokenizer, chosen, length, positive_examples) for name, path in sets.items()]
+    check_measurable(data, settings)
     folder = EvaluationFolder(Path(out), run or Path(model).resolve().name)
     how = {"form": chosen, "max_length": length, "models": [[one.step, one.name] for one in found]}
     folder.begin({**facts_of(data, settings), **how}, overwrite)

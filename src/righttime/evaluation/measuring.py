@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
-from righttime.errors import SettingsError, unknown_name
+from righttime.errors import EmptyDataError, SettingsError, unknown_name
 from righttime.evaluation.batches import DEFAULT_BATCH_TOKENS
 from righttime.evaluation.generations import Answers, GenerationSettings, generated
 from righttime.evaluation.losses import row_losses
@@ -16,7 +16,7 @@ from righttime.evaluation.scores import exact_match, rouge
 from righttime.evaluation.sets import EvaluationSet
 from righttime.examples import Message
 
-__all__ = ["METRICS", "MeasureSettings", "Value", "measured_set"]
+__all__ = ["METRICS", "MeasureSettings", "Value", "check_measurable", "measured_set"]
 
 METRICS = ("loss", "rouge", "em", "reward")
 """What can be asked for. ``rouge`` gives two values for each row, ``rouge1`` and ``rougeL``."""
@@ -65,6 +65,28 @@ class Value:
     metric: str
     value: float
     tokens: int
+
+
+def check_measurable(sets: Sequence[EvaluationSet], settings: MeasureSettings) -> None:
+    """Make sure, before any work, that each set has a row that some metric can be taken of.
+
+    Args:
+        sets: The sets.
+        settings: What is to be measured.
+
+    Raises:
+        EmptyDataError: If no row of a set has an answer, and only metrics that need one are asked for.
+    """
+    asked = set(settings.metrics)
+    for data in sets:
+        learnt = "loss" in asked and any(row.learnt.any() for row in data.tokens)
+        compared = asked & {"rouge", "em"} and any(data.references)
+        if not (learnt or compared or "reward" in asked):
+            raise EmptyDataError(
+                f"the set {data.name} must have a row with an answer to take {', '.join(settings.metrics)} of, but of "
+                f"its {len(data.rows):,} rows none has one, or all were cut away. Hint: rows with answers; "
+                "righttime evaluate also takes --max-length and --metrics reward."
+            )
 
 
 def measured_set(

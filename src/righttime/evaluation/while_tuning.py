@@ -44,7 +44,7 @@ def dense_evaluation(
 
     Raises:
         SettingsError: If a setting is out of range, or the model is sharded over processes.
-        DataError: If a set cannot be read or written in that form.
+        DataError: If a set cannot be read or written in that form, or has no row that can be measured.
         ModelError: If there is no such model.
     """
     if any(os.environ.get(name, "").lower() == "true" for name in ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")):

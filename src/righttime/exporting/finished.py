@@ -51,7 +51,7 @@ def read_finished(out: Path) -> Finished:
             )
     if manifest["settings"].get("as") == "original":
         raise SettingsError(
-            f"an export needs rows in messages form, but {out} was arranged with --as original. "
+            f"rows must be in messages form, but {out} was arranged with --as original. "
             "Hint: arrange again without --as."
         )
     lines = (out / "train.jsonl").read_text(encoding="utf-8").split("\n")

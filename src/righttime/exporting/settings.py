@@ -18,7 +18,7 @@ class ExportSettings:
     """What a person decides of the training that a config describes.
 
     Attributes:
-        model: A folder or hub name; only the bare data needs none.
+        model: A folder or hub name; only the bare data needs none. A folder is written with its full path.
         batch_size: Rows that one process takes at once.
         accumulation: Batches that one optimizer step sums up.
         processes: Processes that train together.

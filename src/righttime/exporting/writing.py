@@ -64,6 +64,9 @@ def export(
     settings.check()
     if trainer.written_for and not settings.model:
         raise SettingsError(f"a config for {trainer.title} must name a model, got none. Hint: --model MODEL.")
+    # The config is used in its own folder, where a path as it was typed here would lead nowhere.
+    if settings.model and Path(settings.model).is_dir():
+        settings = dataclasses.replace(settings, model=str(Path(settings.model).resolve()))
     notes = version_notes(trainer)
 
     prepare_folder(folder, trainer.files, overwrite)

@@ -32,6 +32,7 @@ __all__ = ["Start", "begin", "end", "read_run"]
 
 _FILES = ("run.json", "rows.parquet", "consumed.parquet", "train_log.jsonl")
 _LOCK = ".lock"
+_DECIDING = ("plan", "settings", "model", "rows")
 _FOLDERS = ("consumed", "checkpoints", "model", "evaluation")
 
 
@@ -150,8 +151,8 @@ def read_run(run: Path) -> dict[str, Any]:
         raise StoreError(
             f"{run} must be a folder of righttime tune, but its run.json cannot be read: {error}."
         ) from error
-    if not isinstance(began, dict):
-        raise StoreError(f"{run / 'run.json'} must hold a JSON object, got {type(began).__name__}.")
+    if not (isinstance(began, dict) and all(isinstance(began.get(name), dict) for name in _DECIDING)):
+        raise StoreError(f"{run / 'run.json'} must hold {', '.join(_DECIDING)}, which it does not: it was changed.")
     return began
 
 

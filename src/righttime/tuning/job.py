@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +20,10 @@ from righttime.tuning.records import Records, read_records
 from righttime.tuning.rows import TokenRows
 from righttime.tuning.settings import TuneSettings
 
-__all__ = ["Job", "announcement", "finish"]
+__all__ = ["Job", "announcement", "finish", "result_files"]
 
 _LIBRARIES = ("accelerate", "deepspeed", "peft", "torch", "transformers", "trl")
-_RESULT = ("run.json", "rows.parquet", "consumed.parquet", "train_log.jsonl", "consumed", "model")
+_RESULT = ("run.json", "rows.parquet", "consumed.parquet", "train_log.jsonl", "consumed", "evaluation", "model")
 
 
 @dataclass(frozen=True)
@@ -51,14 +50,11 @@ class Job:
         Raises:
             ModelError: If there is no such model.
         """
-        learnt = hashlib.sha256()
-        for row in self.rows.tokens:
-            learnt.update(row.learnt.tobytes() + b"\n")
         fed = {
             "form": self.rows.form,
             "max_length": self.rows.max_length,
             "hashes_sha256": ids_sha256(self.rows.hashes),
-            "learnt_sha256": learnt.hexdigest(),
+            "learnt_sha256": self.rows.learnt_sha256,
         }
         model = model_identity(self.model)
         return {"plan": self.plan.facts(), "settings": self.settings.deciding(), "model": model, "rows": fed}
@@ -119,7 +115,7 @@ def finish(job: Job, log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "first_difference": difference,
         "attempts": [dataclasses.asdict(attempt) for attempt in records.attempts],
         "unlearnt": job.rows.unlearnt,
-        "files": _files(folder),
+        "files": result_files(folder),
     }
     write_json(folder / MANIFEST, manifest)
     return manifest
@@ -130,8 +126,8 @@ def _consumption(records: Records) -> dict[str, int]:
     return {"consumed": sum(len(record.rows) for record in records.effective()), "superseded": sum(lost)}
 
 
-def _files(folder: Path) -> dict[str, str]:
-    """The sha256 of every file of the result, checkpoints apart."""
+def result_files(folder: Path) -> dict[str, str]:
+    """The sha256 of every file of a run's result, by its path in the folder; checkpoints are no part of it."""
     roots = (path for name in _RESULT for path in sorted([folder / name, *(folder / name).rglob("*")]))
     return {path.relative_to(folder).as_posix(): file_sha256(path) for path in roots if path.is_file()}
 

@@ -62,7 +62,9 @@ def load_model(name: str, settings: TuneSettings) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    model = _loaded(name, "model", AutoModelForCausalLM.from_pretrained, dtype=torch.float32, use_safetensors=True)
+    # Adapters name their base by what is loaded here, and may be read from elsewhere.
+    place = str(Path(name).resolve()) if Path(name).is_dir() else name
+    model = _loaded(place, "model", AutoModelForCausalLM.from_pretrained, dtype=torch.float32, use_safetensors=True)
     if settings.lora is None:
         return model
     from peft import LoraConfig, get_peft_model
@@ -91,7 +93,9 @@ def trainable_length(name: str, asked: int | None) -> int:
     if asked is None:
         return min(reads or _MAX_LENGTH, _MAX_LENGTH)
     if reads is not None and asked > reads:
-        raise SettingsError(f"max_length must be at most the {reads} tokens that {name} reads, got {asked}.")
+        raise SettingsError(
+            f"max_length must be at most the {reads} tokens that {name} reads, got {asked}. Hint: --max-length {reads}."
+        )
     return asked
 
 

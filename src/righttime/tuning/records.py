@@ -189,8 +189,10 @@ def read_records(folder: Path) -> Records:
         try:
             attempt = Attempt(head["attempt"], head["resumed_from"], head["world"], head["plan"])
             consumed += _consumed(lines[1:], attempt.number, head["process"])
-        except (KeyError, TypeError) as error:
+        except KeyError as error:
             raise StoreError(f"{path} must hold the records of a run, but a line lacks {error}.") from error
+        except (TypeError, ValueError) as error:
+            raise StoreError(f"{path} must hold the records of a run, but a line is none: {error}.") from error
         if attempts.setdefault(attempt.number, attempt) != attempt:
             raise StoreError(f"{path} must belong to {attempts[attempt.number]}, got {attempt}.")
     consumed.sort(key=lambda record: (record.attempt, record.step, record.micro, record.process))
@@ -198,19 +200,15 @@ def read_records(folder: Path) -> Records:
 
 
 def _consumed(lines: Iterable[Mapping[str, Any]], attempt: int, process: int) -> list[Consumed]:
-    return [
-        Consumed(
-            attempt,
-            process,
-            line["step"],
-            line["micro"],
-            line["epoch"],
-            tuple(line["rows"]),
-            tuple(line["places"]),
-            tuple(line["tokens"]),
-        )
-        for line in lines
-    ]
+    return [_micro_batch(line, attempt, process) for line in lines]
+
+
+def _micro_batch(line: Mapping[str, Any], attempt: int, process: int) -> Consumed:
+    rows, places, tokens = (tuple(line[name]) for name in ("rows", "places", "tokens"))
+    if not len(rows) == len(places) == len(tokens):
+        raise ValueError(f"it has {len(rows)} rows, {len(places)} places and {len(tokens)} hashes")
+    step, micro, epoch = (int(line[name]) for name in ("step", "micro", "epoch"))
+    return Consumed(attempt, process, step, micro, epoch, rows, places, tokens)
 
 
 def _lines(path: Path) -> Sequence[Mapping[str, Any]]:

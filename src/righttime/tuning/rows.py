@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from righttime.errors import StoreError
 from righttime.examples import Example
-from righttime.store import file_sha256, ids_sha256
+from righttime.store import ids_sha256
 from righttime.tuning.masking import Form, Tokens, tokenised
 from righttime.tuning.oracle import tokens_hash
 
@@ -24,20 +25,16 @@ def arranged_rows(out: Path) -> tuple[Example, ...]:
     """The rows of a result of ``righttime arrange``, in their order, after making sure that they are the arranged ones.
 
     Raises:
-        StoreError: If `out` is no result, or ``train.jsonl`` is not as it was written or has not the arranged ids.
+        StoreError: If `out` is no result, or is not as it was written, or has not the arranged ids.
+        SettingsError: If its rows are in their original form.
     """
+    from righttime.exporting.finished import read_finished
     from righttime.formats import read_rows
-    from righttime.results import result_manifest
 
-    manifest, file = result_manifest(out), out / "train.jsonl"
-    if file_sha256(file) != manifest["files"].get("train.jsonl"):
-        raise StoreError(f"{file} must be as it was written, but it was changed. Hint: arrange again.")
+    finished, file = read_finished(out), out / "train.jsonl"
     rows = read_rows([file], role="target").examples  # as a target, since rows without an answer keep their place
-    if ids_sha256(row.id for row in rows) != manifest["ids_sha256"]:
-        raise StoreError(
-            f"{file} must hold the ids of the arrangement, which it does not. "
-            "Hint: it was written with --as original; arrange again without it."
-        )
+    if ids_sha256(row.id for row in rows) != finished.ids_sha256:
+        raise StoreError(f"{file} must be read as the arranged rows, but other ids were read. Hint: arrange again.")
     return rows
 
 
@@ -61,6 +58,14 @@ class TokenRows:
     def hashes(self) -> tuple[str, ...]:
         """What each row is known by to the oracle."""
         return tuple(tokens_hash(row.ids) for row in self.tokens)
+
+    @cached_property
+    def learnt_sha256(self) -> str:
+        """A hash of which tokens of which row are learnt."""
+        digest = hashlib.sha256()
+        for row in self.tokens:
+            digest.update(row.learnt.tobytes() + b"\n")
+        return digest.hexdigest()
 
     @property
     def n_cut(self) -> int:
