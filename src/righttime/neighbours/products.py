@@ -142,7 +142,9 @@ def _full_precision(torch: Any) -> Iterator[None]:
     too), nor sums in half precision on CUDA.
     """
     cuda = torch.backends.cuda.matmul
-    settings = [(cuda, f"allow_{kind}_reduced_precision_reduction", False) for kind in ("fp16", "bf16")]
+    settings: list[tuple[Any, str, Any]] = [
+        (cuda, f"allow_{kind}_reduced_precision_reduction", False) for kind in ("fp16", "bf16")
+    ]
     # PyTorch from 2.9 on refuses to read the old setting where a new one was made.
     places = [cuda, getattr(torch.backends.mkldnn, "matmul", None)]
     settings += [(place, "fp32_precision", "ieee") for place in places if hasattr(place, "fp32_precision")]

@@ -15,7 +15,7 @@ from righttime.neighbours.blocks import similarity_of, top_k
 from righttime.neighbours.nominate import Nominees, Progress, nominate, side_by_side
 from righttime.neighbours.products import PRECISIONS, NumpyProducts, Products, TorchProducts
 
-__all__ = ["ENGINES", "MEMORY", "BlockSearch", "Search", "search_named"]
+__all__ = ["ENGINES", "MEMORY", "BlockSearch", "Search", "affordable", "search_named"]
 
 ENGINES = ("auto", "cpu", "cuda", "ray", "torch")
 """``torch`` is what ``cuda`` runs, on the CPU."""
@@ -89,6 +89,11 @@ def search_named(
     return BlockSearch(engine, memory, first_look, block_rows, progress)
 
 
+def affordable(wanted: int, memory: int, n_target: int) -> int:
+    """How many nominees of each target row are wanted at most, so that all of them fit in so many bytes."""
+    return max(1, min(wanted, memory // (_BYTES_PER_NOMINEE * n_target)))
+
+
 def _has_cuda() -> bool:
     import torch
 
@@ -127,7 +132,7 @@ class BlockSearch:
                 len(target),
                 products.above,
                 margin=products.margin,
-                wanted=max(1, min(wanted, self.memory // (_BYTES_PER_NOMINEE * len(target)))),
+                wanted=affordable(wanted, self.memory, len(target)),
                 block_rows=self._block_rows(products, len(target)),
                 taken=taken,
                 threads=threads,
@@ -137,7 +142,7 @@ class BlockSearch:
     def best(self, pool: Vectors, target: Vectors, wanted: int, taken: NDArray[np.bool_] | None) -> Nominees:
         """See `Search`; always by NumPy."""
         alive = None if taken is None else np.flatnonzero(~taken)
-        wanted = max(1, min(wanted, self.memory // (_BYTES_PER_NOMINEE * len(target))))
+        wanted = affordable(wanted, self.memory, len(target))
         found = top_k(pool, target, wanted, alive=alive, block_rows=self.block_rows, progress=self.progress)
         m, k = found.rows.shape
         cut = np.full(m, -np.inf, dtype=np.float32)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from righttime.cluster import started_ray, workers_of
 from righttime.neighbours.nominate import Gathered, Nominees, Progress
-from righttime.neighbours.search import MEMORY, BlockSearch
+from righttime.neighbours.search import MEMORY, BlockSearch, affordable
 
 __all__ = ["ShardedSearch"]
 
@@ -64,7 +64,7 @@ class ShardedSearch:
     def nominees(self, pool: Vectors, target: Vectors, wanted: int, taken: NDArray[np.bool_] | None) -> Nominees:
         """See `Search`."""
         actors = self._actors_of(pool)
-        n = len(actors)
+        n, wanted = len(actors), affordable(wanted, self.memory, len(target))
         part = wanted / n
         part = min(wanted, int(part + _SLACK * np.sqrt(part) + 1))
         marks = [None if taken is None else _dealt(taken, shard, n) for shard in range(n)]
