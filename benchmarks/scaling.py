@@ -128,9 +128,9 @@ def one_pass(results: dict[str, Any]) -> str:
 
 
 def _part(wanted: int) -> int:
-    """How many a shard is asked to nominate, as `ShardedSearch` does it, held to the shard's memory."""
-    part = wanted / NODES
-    return min(int(part + 4 * math.sqrt(part) + 1), MEMORY // (SORTED * TARGET))
+    """How many a shard is asked to nominate, as `ShardedSearch` does it: its part of what fits in memory, and some more."""
+    part = min(wanted, MEMORY // (SORTED * TARGET)) / NODES
+    return int(part + 4 * math.sqrt(part) + 1)
 
 
 def limits(results: dict[str, Any]) -> str:
@@ -166,16 +166,16 @@ def limits(results: dict[str, Any]) -> str:
         [
             "merging them",
             f"{nominees / 1e6:.0f} M × {SORTED} B = {nominees * SORTED / 1e9:.1f} GB",
-            f"above the {MEMORY >> 30} GiB of `--memory`, which the merged lists are not held to",
+            f"at most about twice the {MEMORY >> 30} GiB of `--memory`",
         ],
         [
             "the same for the whole pool",
-            f"{every:,} wanted, up to 2 × {_part(every):,} from each shard: {all_nominees / 1e6:,.0f} M × {SORTED} B = "
-            f"{all_nominees * SORTED / 1e9:.0f} GB",
-            "**breaks next**: the driver's merged lists",
+            f"{every:,} wanted, held to what fits: up to 2 × {_part(every):,} from each shard, {all_nominees / 1e6:,.0f} M × "
+            f"{SORTED} B = {all_nominees * SORTED / 1e9:.1f} GB",
+            "the same, in many passes:",
         ],
         [
-            f"passes for the whole pool where lists are held to {MEMORY >> 30} GiB (engines cpu, cuda)",
+            f"passes for the whole pool where lists are held to {MEMORY >> 30} GiB",
             f"{most:,} nominees a target row, {AHEAD} for each row it is to take: {covered / 1e6:.1f} M rows a pass, "
             f"{POOL / covered:.0f} passes",
             "fewer with more `--memory`, in proportion",
