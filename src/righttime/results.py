@@ -183,13 +183,17 @@ def write_split(split: Split, read: Reading, out: Path, settings: Mapping[str, A
         write_json(staging / MANIFEST, manifest)
 
 
-def circumstances() -> dict[str, Any]:
-    """When, from what and with which versions a result was made."""
+def circumstances(*libraries: str) -> dict[str, Any]:
+    """When, from what and with which versions a result was made.
+
+    Args:
+        libraries: Libraries whose versions count as well, where they are installed.
+    """
     return {
         "righttime": __version__,
         "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "git_commit": _git_commit(),
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"python": platform.python_version(), **_versions(_LIBRARIES + libraries)},
     }
 
 
@@ -205,9 +209,9 @@ def _settings(result: Result, as_: str) -> dict[str, Any]:
     return {**asked, **result.arrangement.settings, "text": result.text, "text_asked": asked["text"], "as": as_}
 
 
-def _versions() -> dict[str, str]:
+def _versions(libraries: tuple[str, ...]) -> dict[str, str]:
     found = {}
-    for name in _LIBRARIES:
+    for name in libraries:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from righttime.cli import main
+from righttime.errors import EmptyDataError, SettingsError
 from righttime.evaluation import evaluate, read_evaluation
+from righttime.evaluation.while_tuning import dense_evaluation
 from righttime.store import file_sha256
 
 
@@ -34,3 +36,20 @@ def test_tune_measures_as_it_goes_and_evaluate_finds_the_same_later(
     want = {(line["step"], line["set"], line["row"]): line["value"] for line in values.to_pylist()}
     for line in later.to_pylist():
         assert line["value"] == pytest.approx(want[line["step"], line["set"], line["row"]], abs=1e-6)
+
+
+@pytest.mark.parametrize("variable", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])
+def test_a_sharded_model_is_not_measured_while_it_trains(
+    tiny: str, arranged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "true")  # as accelerate launch sets it
+    sets = {"target": arranged.parent / "data" / "target.jsonl"}
+    with pytest.raises(SettingsError, match="needs the whole model in each process.*righttime evaluate"):
+        dense_evaluation(tmp_path / "run", tiny, sets, every=2)
+
+
+def test_a_target_without_an_answer_is_refused_before_training(tiny: str, tmp_path: Path) -> None:
+    asked = tmp_path / "asked.jsonl"
+    asked.write_text('{"messages": [{"role": "user", "content": "why?"}]}\n')
+    with pytest.raises(EmptyDataError, match="the set target must have a row with an answer to take loss of"):
+        dense_evaluation(tmp_path / "run", tiny, {"target": asked}, every=2)

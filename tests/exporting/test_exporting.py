@@ -102,6 +102,7 @@ def test_the_trl_script_holds_every_switch_and_says_why(arranged: Arranged, tmp_
     assert ast.literal_eval(given["completion_only_loss"]) is True, "one answer a row: prompt and completion"
     for name, number in TRAINERS["trl"].written_for.items():
         assert f"{name} {number}" in text
+    assert "--num_processes N train_trl.py" in text
     row = json.loads((tmp_path / "export" / "train.jsonl").read_text(encoding="utf-8").split("\n")[0])
     assert [turn["role"] for turn in row["prompt"] + row["completion"]] == ["user", "assistant"]
 

@@ -74,7 +74,7 @@ def _script(settings: ExportSettings, rows: int, prompts: bool) -> str:
             written_for=python_literal(_WRITTEN_FOR),
             named=", ".join(f"{name} {number}" for name, number in _WRITTEN_FOR.items()),
             model=python_literal(settings.model),
-            processes=settings.processes,
+            processes=settings.processes if settings.processes > 1 else "N",
             rows=rows,
             switches="\n".join(switches),
             loss="completion_only_loss" if prompts else "assistant_only_loss",

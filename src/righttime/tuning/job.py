@@ -6,7 +6,6 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from righttime.tuning.settings import TuneSettings
 
 __all__ = ["Job", "announcement", "finish", "result_files"]
 
-_LIBRARIES = ("accelerate", "deepspeed", "peft", "torch", "transformers", "trl")
+_LIBRARIES = ("accelerate", "deepspeed", "peft", "trl")
 _RESULT = ("run.json", "rows.parquet", "consumed.parquet", "train_log.jsonl", "consumed", "evaluation", "model")
 
 
@@ -104,10 +103,8 @@ def finish(job: Job, log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     (folder / "model" / "training_args.bin").unlink(missing_ok=True)  # a pickle that nothing reads
     write_parquet(folder / "consumed.parquet", records.to_table())
     write_lines(folder / "train_log.jsonl", (json.dumps(entry) for entry in log if "loss" in entry))
-    about = circumstances()
-    about["versions"] |= _versions()
     manifest = {
-        **about,
+        **circumstances(*_LIBRARIES),
         **job.deciding(),
         "settings": dataclasses.asdict(job.settings),
         "plan_fingerprint": job.plan.fingerprint,
@@ -130,13 +127,3 @@ def result_files(folder: Path) -> dict[str, str]:
     """The sha256 of every file of a run's result, by its path in the folder; checkpoints are no part of it."""
     roots = (path for name in _RESULT for path in sorted([folder / name, *(folder / name).rglob("*")]))
     return {path.relative_to(folder).as_posix(): file_sha256(path) for path in roots if path.is_file()}
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
