@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from righttime.arrangement import candidates, tma_rounds
+from righttime.arrangement.candidates import CandidateLists
 from righttime.errors import SettingsError
 from righttime.neighbours import ENGINES, MEMORY, BlockSearch, Nominees, Search, nominate, search, search_named
 from righttime.neighbours.products import TorchProducts
@@ -199,6 +201,12 @@ def test_cuda_is_refused_where_there_is_none() -> None:
         search_named("cuda")
 
 
+def test_ray_is_refused_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SettingsError, match=r"needs the package ray.*pip install 'righttime\[ray\]'"):
+        search_named("ray")
+
+
 def test_every_engine_can_be_named() -> None:
     for name in ENGINES:
         if name not in ("cuda", "ray"):
@@ -254,3 +262,20 @@ def test_lists_are_never_asked_to_be_longer_than_the_living() -> None:
     how = _Hoarder()
     assert played(pool, pool[:2], how) == played(pool, pool[:2], BlockSearch("cpu"))
     assert max(how.wanted) <= 200
+
+
+@pytest.mark.parametrize(("n_pool", "n_target"), [(40_000, 100), (5_000, 5_000)])
+def test_the_search_stays_under_its_memory(n_pool: int, n_target: int) -> None:
+    """The whole pool, with lists held to the least memory there is; and more target rows than a sample should hold."""
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    pool, target = (unit_rows(rng.normal(size=(n, 8))) for n in (n_pool, n_target))
+    memory = 1 << 26 if n_target > 1000 else 1 << 23
+    lists = CandidateLists(pool, target, n_pool, BlockSearch("cpu", memory, block_rows=256))
+    tracemalloc.start()
+    for _ in range(100 if n_target < 1000 else 1):
+        lists.take(np.unique(lists.choose()[0]))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= memory

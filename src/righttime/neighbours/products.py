@@ -142,12 +142,13 @@ def _full_precision(torch: Any) -> Iterator[None]:
     too), nor sums in half precision on CUDA.
     """
     cuda = torch.backends.cuda.matmul
-    settings = [(cuda, f"allow_{kind}_reduced_precision_reduction", False) for kind in ("fp16", "bf16")]
+    halves = [f"allow_{kind}_reduced_precision_reduction" for kind in ("fp16", "bf16")]
+    settings: list[tuple[Any, str, Any]] = [(cuda, name, False) for name in halves]
     # PyTorch from 2.9 on refuses to read the old setting where a new one was made.
     places = [cuda, getattr(torch.backends.mkldnn, "matmul", None)]
     settings += [(place, "fp32_precision", "ieee") for place in places if hasattr(place, "fp32_precision")]
     before = [(place, name, getattr(place, name)) for place, name, _ in settings]
-    old = None if len(settings) > 2 else torch.get_float32_matmul_precision()
+    old = None if len(settings) > len(halves) else torch.get_float32_matmul_precision()
     try:
         for place, name, value in settings:
             setattr(place, name, value)
