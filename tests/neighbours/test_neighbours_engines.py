@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -139,6 +140,17 @@ def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch, near_ties: Any)
     for threads in (1, 2, 3):
         with threadpoolctl.threadpool_limits(threads):
             assert played(pool, target, BlockSearch("cpu", block_rows=100)) == want
+
+
+@every_local_engine
+def test_vectors_mapped_from_a_file_to_be_read_only(engine: str, tmp_path: Path, recwarn: Any) -> None:
+    rows = unit_rows(np.random.default_rng(0).normal(size=(300, 8)))
+    np.save(tmp_path / "v.npy", rows)
+    mapped = np.load(tmp_path / "v.npy", mmap_mode="r")
+    how = LOCAL[engine]()
+    assert played(mapped, mapped[:20], how) == played(rows, rows[:20], how)
+    assert how.nearest(mapped, mapped[:20])[0].tolist() == how.nearest(rows, rows[:20])[0].tolist()
+    assert not recwarn.list
 
 
 def test_little_memory_changes_nothing(near_ties: Any) -> None:

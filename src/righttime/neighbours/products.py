@@ -96,7 +96,7 @@ class TorchProducts:
         import torch
 
         self.device, self.kind = device, getattr(torch, precision)
-        self.target = torch.from_numpy(np.ascontiguousarray(target)).to(device, self.kind)
+        self.target = _tensor(torch, target).to(device, self.kind)
         self.margin = rounding_margin(target.shape[1]) + PRECISIONS[precision]
 
     def above(self, block: NDArray[np.float32], cut: NDArray[np.float32]) -> Pairs:
@@ -122,7 +122,7 @@ class TorchProducts:
     def _products(self, block: NDArray[np.float32]) -> Iterator[tuple[int, Any]]:
         import torch
 
-        rows = torch.from_numpy(np.ascontiguousarray(block)).to(self.device, self.kind).T
+        rows = _tensor(torch, block).to(self.device, self.kind).T
         for start in range(0, len(self.target), _TARGET_ROWS):
             with torch.inference_mode(), _full_precision(torch):
                 product = (self.target[start : start + _TARGET_ROWS] @ rows).float()
@@ -132,6 +132,11 @@ class TorchProducts:
     def _found(product: Any, marks: Any, first: int) -> Pairs:
         who, where = marks.nonzero(as_tuple=True)
         return (who + first).int().cpu().numpy(), where.cpu().numpy(), product[who, where].cpu().numpy()
+
+
+def _tensor(torch: Any, rows: NDArray[np.float32]) -> Any:
+    """Rows as a tensor; those of a file mapped to be read only are copied, since PyTorch warns of them."""
+    return torch.from_numpy(np.require(rows, requirements=["C_CONTIGUOUS", "WRITEABLE"]))
 
 
 @contextmanager
