@@ -44,7 +44,7 @@ class Nominees:
         rows: int64 or int32, shape (e,): pool rows.
         value: float32, shape (e,): their similarity as the first look saw it.
         cut: float32, shape (m,): every living row that is not nominated looked at most as similar as this; minus
-            infinity where all living rows are nominated.
+            infinity where all living rows are nominated, or where the others are known to come after these.
         margin: How far a first look may lie from the similarity; 0 where `value` is the similarity itself.
     """
 
