@@ -17,8 +17,9 @@ GPUS, GPU_RATE = 8, 10e12
 sheet of an H100 SXM gives (67 TFLOP/s)."""
 NETWORK, PCIE, DISK = 1.25e9, 12e9, 1e9
 """Bytes a second: 10 Gbit/s Ethernet, PCIe 4 as it is seen in practice, one NVMe disk. Assumptions."""
-PER_NOMINEE, SORTED = 8, 64
-"""Bytes of a nominee on the way (row and value), and at the peak of sorting (`_BYTES_PER_NOMINEE` of the search)."""
+PER_NOMINEE, SORTED, WANTED = 8, 64, 128
+"""Bytes of a nominee on the way (row and value), at the peak of sorting, and of one that is asked for
+(`_BYTES_PER_NOMINEE` of the search: there may come more, and old lists are still there)."""
 AHEAD = 8
 MEMORY = 1 << 30
 
@@ -129,7 +130,7 @@ def one_pass(results: dict[str, Any]) -> str:
 
 def _part(wanted: int) -> int:
     """How many a shard is asked to nominate, as `ShardedSearch` does it: its part of what fits in memory, and some more."""
-    part = min(wanted, MEMORY // (SORTED * TARGET)) / NODES
+    part = min(wanted, MEMORY // (WANTED * TARGET)) / NODES
     return int(part + 4 * math.sqrt(part) + 1)
 
 
@@ -138,7 +139,7 @@ def limits(results: dict[str, Any]) -> str:
     vectors = 4 * POOL * DIMENSIONS
     some, every = (AHEAD * -(-budget // TARGET) for budget in (BUDGET, POOL))
     nominees, all_nominees = (2 * _part(wanted) * NODES * TARGET for wanted in (some, every))
-    most = MEMORY // (SORTED * TARGET)
+    most = MEMORY // (WANTED * TARGET)
     covered = most // AHEAD * TARGET
     rows = [
         [

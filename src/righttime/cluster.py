@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 from typing import Any
 
 from righttime.errors import SettingsError
 
-__all__ = ["started_ray", "workers_of"]
+__all__ = ["check_ray", "started_ray", "workers_of"]
+
+
+def check_ray() -> None:
+    """Refuse work on a cluster where Ray is not installed; imports nothing.
+
+    Raises:
+        SettingsError: If it is not.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise SettingsError(
+            "the engine ray needs the package ray, which is not installed. Hint: pip install 'righttime[ray]'."
+        )
 
 
 def started_ray() -> Any:
@@ -17,12 +30,9 @@ def started_ray() -> Any:
     Raises:
         SettingsError: If Ray is not installed.
     """
-    try:
-        import ray
-    except ImportError as error:
-        raise SettingsError(
-            "the engine ray needs the package ray, which is not installed. Hint: pip install 'righttime[ray]'."
-        ) from error
+    check_ray()
+    import ray
+
     if not ray.is_initialized():
         # A cluster that is there already has or has not its dashboard; None leaves that alone.
         dashboard = None if os.environ.get("RAY_ADDRESS") else False

@@ -163,8 +163,8 @@ def _searching(n_pool: int, n_target: int, dimension: int, request: Request) -> 
                 return
 
     seconds = _timed(rounds if look == "rounds" else lambda: search.nearest(pool, target)) * passes * n_pool / n
-    # Lists of about 16 entries a row that is to be taken, 64 bytes each at the peak, but never more than allowed.
-    lists = min(request.memory, 64 * max(128 * n_target, 16 * budget)) if look == "rounds" else 0
+    # Lists of about 8 entries a row that is to be taken, 128 bytes each at the peak, but never more than allowed.
+    lists = min(request.memory, 128 * max(64 * n_target, 8 * budget)) if look == "rounds" else 0
     note = f"exact; measured on {n:,} random rows"
     if request.engine == "ray":
         note += "; one machine's time, not a cluster's"

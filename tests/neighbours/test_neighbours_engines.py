@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from righttime.arrangement import candidates, tma_rounds
+from righttime.arrangement.candidates import CandidateLists
 from righttime.errors import SettingsError
 from righttime.neighbours import ENGINES, MEMORY, BlockSearch, Nominees, Search, nominate, search, search_named
 from righttime.neighbours.products import TorchProducts
@@ -139,6 +142,17 @@ def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch, near_ties: Any)
             assert played(pool, target, BlockSearch("cpu", block_rows=100)) == want
 
 
+@every_local_engine
+def test_vectors_mapped_from_a_file_to_be_read_only(engine: str, tmp_path: Path, recwarn: Any) -> None:
+    rows = unit_rows(np.random.default_rng(0).normal(size=(300, 8)))
+    np.save(tmp_path / "v.npy", rows)
+    mapped = np.load(tmp_path / "v.npy", mmap_mode="r")
+    how = LOCAL[engine]()
+    assert played(mapped, mapped[:20], how) == played(rows, rows[:20], how)
+    assert how.nearest(mapped, mapped[:20])[0].tolist() == how.nearest(rows, rows[:20])[0].tolist()
+    assert not recwarn.list
+
+
 def test_little_memory_changes_nothing(near_ties: Any) -> None:
     pool, target, want = near_ties
     assert played(pool, target, BlockSearch("cpu", memory=64 * len(target) * 8)) == want
@@ -199,6 +213,12 @@ def test_cuda_is_refused_where_there_is_none() -> None:
         search_named("cuda")
 
 
+def test_ray_is_refused_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SettingsError, match=r"needs the package ray.*pip install 'righttime\[ray\]'"):
+        search_named("ray")
+
+
 def test_every_engine_can_be_named() -> None:
     for name in ENGINES:
         if name not in ("cuda", "ray"):
@@ -254,3 +274,20 @@ def test_lists_are_never_asked_to_be_longer_than_the_living() -> None:
     how = _Hoarder()
     assert played(pool, pool[:2], how) == played(pool, pool[:2], BlockSearch("cpu"))
     assert max(how.wanted) <= 200
+
+
+@pytest.mark.parametrize(("n_pool", "n_target"), [(40_000, 100), (5_000, 5_000)])
+def test_the_search_stays_under_its_memory(n_pool: int, n_target: int) -> None:
+    """The whole pool, with lists held to the least memory there is; and more target rows than a sample should hold."""
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    pool, target = (unit_rows(rng.normal(size=(n, 8))) for n in (n_pool, n_target))
+    memory = 1 << 26 if n_target > 1000 else 1 << 23
+    lists = CandidateLists(pool, target, n_pool, BlockSearch("cpu", memory, block_rows=256))
+    tracemalloc.start()
+    for _ in range(100 if n_target < 1000 else 1):
+        lists.take(np.unique(lists.choose()[0]))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= memory

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from righttime import arrange_embeddings
 from righttime.neighbours import BlockSearch
 from righttime.neighbours.nominate import Gathered
-from righttime.neighbours.shards import Shard, ShardedSearch, _dealt, _numbers
+from righttime.neighbours.shards import Shard, ShardedSearch, _dealt, _numbers, _size
 from righttime.similarity import unit_rows
 
 ray = pytest.importorskip("ray")
@@ -39,8 +39,13 @@ def test_every_row_is_in_one_shard_and_keeps_its_number(n: int, n_shards: int) -
         dealt = _dealt(column, shard, n_shards)
         numbers = _numbers(np.arange(len(dealt)), shard, n_shards)
         assert column[numbers].tolist() == dealt.tolist()
+        assert _size(n, shard, min(n_shards, -(-n // 128))) == len(_dealt(column, shard, min(n_shards, -(-n // 128))))
         seen += numbers.tolist()
     assert sorted(seen) == list(range(n))
+
+
+def test_pools_of_more_rows_than_32_bits_count() -> None:
+    assert _numbers(np.array([2**25 - 1], dtype=np.int32), 99, 100).tolist() == [2**25 * 100 - 1]
 
 
 def test_merged_shards_nominate_all_rows_above_the_cut() -> None:
@@ -92,6 +97,16 @@ def test_ray_gives_the_bytes_of_the_cpu(cluster: Any, method: str, tmp_path: Pat
             for engine in ("cpu", "ray")
         )
         assert here == there
+
+
+def test_progress_counts_every_living_row_once(cluster: Any) -> None:
+    pool, target = clustered(1_000)
+    told: list[int] = []
+    search, taken = ShardedSearch(progress=told.append), np.arange(len(pool)) % 3 == 0
+    search.nominees(pool, target, 5, None)
+    assert sum(told) == len(pool)
+    search.nominees(pool, target, 5, taken)
+    assert sum(told) == len(pool) + np.count_nonzero(~taken)
 
 
 def test_shards_that_are_killed_answer_all_the_same(cluster: Any) -> None:

@@ -44,7 +44,7 @@ class Nominees:
         rows: int64 or int32, shape (e,): pool rows.
         value: float32, shape (e,): their similarity as the first look saw it.
         cut: float32, shape (m,): every living row that is not nominated looked at most as similar as this; minus
-            infinity where all living rows are nominated.
+            infinity where all living rows are nominated, or where the others are known to come after these.
         margin: How far a first look may lie from the similarity; 0 where `value` is the similarity itself.
     """
 
@@ -166,8 +166,12 @@ class Gathered:
         rank = self._rank(len(rows))
         if rank >= len(rows):
             return
-        seen = above(pool[rows], self.cut)[2].reshape(len(self.cut), len(rows))
-        self.cut = -np.partition(-seen, rank, axis=1)[:, rank]
+        seen = np.empty((len(self.cut), len(rows)), dtype=np.float32)
+        for start in range(0, len(rows), _STRETCH):  # all pairs pass, so only a few at a time
+            some = slice(start, start + _STRETCH)
+            seen[:, some] = above(pool[rows[some]], self.cut)[2].reshape(len(self.cut), -1)
+        seen.partition(len(rows) - 1 - rank, axis=1)
+        self.cut = seen[:, len(rows) - 1 - rank].copy()
 
     def _rank(self, seen: int) -> int:
         """How many of `seen` rows to let pass so that in the end seldom fewer than `wanted` do."""
@@ -179,15 +183,17 @@ class Gathered:
         self.parts.append(part)
         self.count += len(part[0])
         self.seen += seen
-        if self.seen >= self.next_trim or self.count > 4 * self.wanted * len(self.cut):
+        if self.seen >= self.next_trim or self.count > 2 * self.wanted * len(self.cut):
             self._trim(min(max(self._rank(self.seen), self.wanted // 2), 2 * self.wanted))
             self.next_trim = 4 * self.seen
 
     def _trim(self, most: int) -> Nominees:
         """Keep at most so many nominees of each target row, and raise the cuts to the last ones kept."""
         who, rows, value = (np.concatenate(column) for column in zip(*self.parts, strict=True))
+        self.parts = []  # let go at once, since this is where most memory is held
         order = np.argsort(_keys(who, value))
         who, rows, value = who[order], rows[order], value[order]
+        del order
         start = np.searchsorted(who, np.arange(len(self.cut) + 1))
         long = np.diff(start) > most
         cut = self.cut.copy()  # workers may be reading the old one
@@ -213,5 +219,7 @@ class Gathered:
 def _keys(who: NDArray[np.int32], value: NDArray[np.float32]) -> NDArray[np.uint64]:
     """Numbers that sort by target row, then by falling value."""
     bits = (0.0 - value).view(np.uint32)
-    rising = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
-    return (who.astype(np.uint64) << np.uint64(32)) | rising
+    keys = who.astype(np.uint64)
+    keys <<= np.uint64(32)
+    keys |= np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
+    return keys

@@ -96,7 +96,7 @@ class TorchProducts:
         import torch
 
         self.device, self.kind = device, getattr(torch, precision)
-        self.target = torch.from_numpy(np.ascontiguousarray(target)).to(device, self.kind)
+        self.target = _tensor(torch, target).to(device, self.kind)
         self.margin = rounding_margin(target.shape[1]) + PRECISIONS[precision]
 
     def above(self, block: NDArray[np.float32], cut: NDArray[np.float32]) -> Pairs:
@@ -122,7 +122,7 @@ class TorchProducts:
     def _products(self, block: NDArray[np.float32]) -> Iterator[tuple[int, Any]]:
         import torch
 
-        rows = torch.from_numpy(np.ascontiguousarray(block)).to(self.device, self.kind).T
+        rows = _tensor(torch, block).to(self.device, self.kind).T
         for start in range(0, len(self.target), _TARGET_ROWS):
             with torch.inference_mode(), _full_precision(torch):
                 product = (self.target[start : start + _TARGET_ROWS] @ rows).float()
@@ -134,6 +134,11 @@ class TorchProducts:
         return (who + first).int().cpu().numpy(), where.cpu().numpy(), product[who, where].cpu().numpy()
 
 
+def _tensor(torch: Any, rows: NDArray[np.float32]) -> Any:
+    """Rows as a tensor; those of a file mapped to be read only are copied, since PyTorch warns of them."""
+    return torch.from_numpy(np.require(rows, requirements=["C_CONTIGUOUS", "WRITEABLE"]))
+
+
 @contextmanager
 def _full_precision(torch: Any) -> Iterator[None]:
     """No shortcuts in products while this lasts, whatever the process has set for itself.
@@ -142,14 +147,13 @@ def _full_precision(torch: Any) -> Iterator[None]:
     too), nor sums in half precision on CUDA.
     """
     cuda = torch.backends.cuda.matmul
-    settings: list[tuple[Any, str, Any]] = [
-        (cuda, f"allow_{kind}_reduced_precision_reduction", False) for kind in ("fp16", "bf16")
-    ]
+    halves = [f"allow_{kind}_reduced_precision_reduction" for kind in ("fp16", "bf16")]
+    settings: list[tuple[Any, str, Any]] = [(cuda, name, False) for name in halves]
     # PyTorch from 2.9 on refuses to read the old setting where a new one was made.
     places = [cuda, getattr(torch.backends.mkldnn, "matmul", None)]
     settings += [(place, "fp32_precision", "ieee") for place in places if hasattr(place, "fp32_precision")]
     before = [(place, name, getattr(place, name)) for place, name, _ in settings]
-    old = None if len(settings) > 2 else torch.get_float32_matmul_precision()
+    old = None if len(settings) > len(halves) else torch.get_float32_matmul_precision()
     try:
         for place, name, value in settings:
             setattr(place, name, value)

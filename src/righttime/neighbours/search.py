@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from righttime.cluster import check_ray
 from righttime.errors import SettingsError, unknown_name
 from righttime.neighbours.blocks import similarity_of, top_k
 from righttime.neighbours.nominate import Nominees, Progress, nominate, side_by_side
@@ -28,7 +29,7 @@ _WORTH_THREADS = 1 << 30  # multiplications from which on threads of our own pay
 _WORTH_CUDA = 1 << 40  # and a GPU: seconds on a CPU
 _CPU_ELEMENTS = 1 << 21  # 8 MiB of products for each thread
 _CUDA_ELEMENTS = 1 << 26  # 256 MiB of products on the device
-_BYTES_PER_NOMINEE = 64  # of host memory, at the peak of sorting
+_BYTES_PER_NOMINEE = 128  # of host memory, measured: at the peak of sorting, with the old lists still there
 
 Vectors = NDArray[np.float32]
 
@@ -83,6 +84,7 @@ def search_named(
     if engine == "cuda" and not _has_cuda():
         raise SettingsError("the engine cuda needs a GPU that PyTorch finds, got none. Hint: --engine cpu, or auto.")
     if engine == "ray":
+        check_ray()
         from righttime.neighbours.shards import ShardedSearch
 
         return ShardedSearch(memory, block_rows, progress)

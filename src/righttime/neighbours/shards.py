@@ -74,7 +74,8 @@ class ShardedSearch:
         for shard, some in found:
             merged = merged or Gathered(len(target), wanted, alive, len(pool), some.margin)
             merged.join(some, _numbers(some.rows, shard, n))
-            self._tell(len(_starts(len(pool), shard, n)) * _STRETCH)
+            mark = marks[shard]
+            self._tell(_size(len(pool), shard, n) if mark is None else int(np.count_nonzero(~mark)))
         assert merged is not None
         return merged.finish()
 
@@ -128,11 +129,18 @@ def _starts(n_pool: int, shard: int, n_shards: int) -> range:
     return range(shard * _STRETCH, n_pool, n_shards * _STRETCH)
 
 
+def _size(n_pool: int, shard: int, n_shards: int) -> int:
+    """How many rows a shard holds."""
+    starts = _starts(n_pool, shard, n_shards)
+    return len(starts) * _STRETCH - max(0, starts[-1] + _STRETCH - n_pool)
+
+
 def _dealt(column: NDArray[Any], shard: int, n_shards: int) -> NDArray[Any]:
     """A shard's entries of a column with one for each pool row."""
     return np.concatenate([column[start : start + _STRETCH] for start in _starts(len(column), shard, n_shards)])
 
 
-def _numbers(rows: NDArray[np.integer], shard: int, n_shards: int) -> NDArray[np.integer]:
-    """The pool rows of rows counted in a shard."""
+def _numbers(rows: NDArray[np.integer], shard: int, n_shards: int) -> NDArray[np.int64]:
+    """The pool rows of rows counted in a shard; int64, since a pool may have more rows than a shard can count."""
+    rows = rows.astype(np.int64)
     return ((rows // _STRETCH) * n_shards + shard) * _STRETCH + rows % _STRETCH
