@@ -69,6 +69,30 @@ def test_rounds_equal_the_twin(engine: str, both: tuple[Any, Any]) -> None:
 
 
 @every_local_engine
+@pytest.mark.usefixtures("small_lists")
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(both=vectors(max_pool=40), data=st.data())
+def test_any_target_rows_choose_after_any_rows_are_taken(
+    engine: str, both: tuple[Any, Any], data: st.DataObject
+) -> None:
+    """As in a mixture or in turns: some target rows wait while others take, and rows go that nobody chose."""
+    pool, target = both
+    s, there = matrix(pool, target).T, np.ones(len(pool), dtype=bool)
+    lists = CandidateLists(pool, target, len(pool), LOCAL[engine]())
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    while there.any():
+        who = np.flatnonzero(rng.random(len(target)) < 0.5)
+        rows, similarity = lists.choose(who)
+        left = np.where(there, s[who], -np.inf)
+        assert rows.tolist() == left.argmax(axis=1).tolist()
+        assert similarity.tolist() == left.max(axis=1).tolist()
+        some = rng.permutation(np.flatnonzero(there))[: rng.integers(3)]
+        gone = np.union1d(some, rows[: rng.integers(2)])
+        lists.take(gone)
+        there[gone] = False
+
+
+@every_local_engine
 @settings(max_examples=100)
 @given(both=vectors(max_pool=40, max_target=20), tile=st.integers(1, 8))
 def test_nearest_equals_the_definition(engine: str, both: tuple[Any, Any], tile: int) -> None:
