@@ -129,7 +129,7 @@ def one_pass(results: dict[str, Any]) -> str:
 
 
 def _part(wanted: int) -> int:
-    """How many a shard is asked to nominate, as `ShardedSearch` does it: its part of what fits in memory, and some more."""
+    """How many a shard is asked to nominate, as `ShardedSearch` does it: its part of what fits in memory, and more."""
     part = min(wanted, MEMORY // (WANTED * TARGET)) / NODES
     return int(part + 4 * math.sqrt(part) + 1)
 
@@ -171,8 +171,8 @@ def limits(results: dict[str, Any]) -> str:
         ],
         [
             "the same for the whole pool",
-            f"{every:,} wanted, held to what fits: up to 2 × {_part(every):,} from each shard, {all_nominees / 1e6:,.0f} M × "
-            f"{SORTED} B = {all_nominees * SORTED / 1e9:.1f} GB",
+            f"{every:,} wanted, held to what fits: up to 2 × {_part(every):,} from each shard, "
+            f"{all_nominees / 1e6:,.0f} M × {SORTED} B = {all_nominees * SORTED / 1e9:.1f} GB",
             "the same, in many passes:",
         ],
         [
