@@ -2,8 +2,8 @@
 
     python benchmarks/tables.py [--results benchmarks/results] [--check | --print]
 
-In docs/performance.md and docs/scaling.md, what stands between `<!-- table: NAME -->` and `<!-- end -->` is the table
-NAME. --check changes nothing and fails where a table is not what its JSON gives; --print only shows them all.
+In docs/performance.md, scaling.md and embedding.md, what stands between `<!-- table: NAME -->` and `<!-- end -->` is
+the table NAME. --check changes nothing and fails where a table is not what its JSON gives; --print only shows them all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import scaling
 from machine import RESULTS
 
-DOCS = [Path(__file__).parents[1] / "docs" / name for name in ("performance.md", "scaling.md")]
+DOCS = [Path(__file__).parents[1] / "docs" / name for name in ("performance.md", "scaling.md", "embedding.md")]
 _MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 WAYS = {
     "top_k": "righttime `top_k`",
@@ -274,6 +274,46 @@ def directions(results: dict[str, Any]) -> str:
     return grid([*heads, "with the pairs left ÷ full", "turn ÷ full"], rows)
 
 
+def embedding_rates(results: dict[str, Any]) -> str:
+    rows = [
+        [
+            way["way"],
+            f"{way['rows_per_s']:,.1f}",
+            f"{way['ratio']:.2f}",
+            f"{way['ratio_of_cpu']:.2f}",
+            "other dimensions" if way["cosine_min_to_rival"] is None else f"{way['cosine_min_to_rival']:.6f}",
+        ]
+        for way in results["embedding"]["rates"]["ways"]
+    ]
+    return grid(["way", "rows/s", "× rival, wall (median)", "× rival, CPU time", "least cosine to the rival"], rows)
+
+
+def embedding_fidelity(results: dict[str, Any]) -> str:
+    found = results["embedding"]["fidelity"]
+    budgets = list(found["by_chance"])
+    rows = [
+        [
+            way["way"],
+            "-" if way["cosine_mean"] is None else f"{way['cosine_mean']:.5f} / {way['cosine_min']:.5f}",
+            f"{way['similarity_correlation']:.3f}",
+            f"{way['neighbours_shared']:.0%}",
+            *(f"{way['tma_jaccard'][budget]:.2f}" for budget in budgets),
+        ]
+        for way in found["ways"]
+    ]
+    rows.append(["by chance", "", "", "", *(f"{found['by_chance'][budget]:.2f}" for budget in budgets)])
+    heads = ["way", "cosine, mean / least", "similarities correlate", "5 nearest shared"]
+    return grid([*heads, *(f"TMA {budget}" for budget in budgets)], rows)
+
+
+def embedding_processes(results: dict[str, Any]) -> str:
+    rows = [
+        [run["workers"], f"{run['start_s']:.1f} s", f"{run['rows_per_s_then']:.1f}"]
+        for run in results["embedding"]["processes"]["runs"]
+    ]
+    return grid(["processes", "all at work after", "then rows/s"], rows)
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "machine": machine,
     "required": required,
@@ -288,6 +328,9 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "rates": scaling.rates,
     "pass": scaling.one_pass,
     "limits": scaling.limits,
+    "embedding_rates": embedding_rates,
+    "embedding_fidelity": embedding_fidelity,
+    "embedding_processes": embedding_processes,
 }
 
 
