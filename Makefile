@@ -5,7 +5,7 @@ READY := .venv/.ready
 RIGHTTIME_DATA ?= ../shared/data
 export RIGHTTIME_DATA
 # Seconds that a rival may take for one pool, before it is stopped and said to be.
-BENCH_LIMIT ?= 300
+BENCH_LIMIT ?= 150
 
 .PHONY: help demo test test-slow check bench bench-quick docs clean
 
