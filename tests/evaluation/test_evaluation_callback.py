@@ -44,7 +44,7 @@ def examples(n: int, first: int = 0) -> list[Example]:
 def sets(bare_tokenizer: Any) -> list[EvaluationSet]:
     return [
         prepare_set("target", examples(7), bare_tokenizer, "paper", 128),
-        prepare_set("other", examples(5, 100), bare_tokenizer, "paper", 24),  # so short that some answers are cut away
+        prepare_set("other", examples(5, 100), bare_tokenizer, "paper", 36),  # so short that some answers are cut away
     ]
 
 
