@@ -76,6 +76,13 @@ class Request:
             params=self.params,
         )
 
+    def model(self) -> Embedder:
+        """The embedder, found by its name and the settings that go with it, or as it was given."""
+        if not isinstance(self.embedder, str):
+            return self.embedder
+        names = ("max_length", "prefix", "device", "precision")
+        return embedder_named(self.embedder, **{name: getattr(self, name) for name in names})
+
     def check(self) -> None:
         """Refuse what can be refused before anything is read."""
         nothing = np.empty((0, 1), dtype=np.float32)
@@ -367,19 +374,15 @@ def _sides(
     cache: Path,
     progress: bool,
 ) -> Sides:
-    embedder = request.embedder
-    if vectors_given(embedder):
-        return given(embedder, request.target_embedder, kept, len(pool), len(target), request.memory, cache)
+    if vectors_given(request.embedder):
+        return given(request.embedder, request.target_embedder, kept, len(pool), len(target), request.memory, cache)
     if request.target_embedder is not None:
         raise SettingsError("--target-embedder is only for given vectors: one model must embed both sides.")
-    if isinstance(embedder, str):
-        names = ("max_length", "prefix", "device", "precision")
-        embedder = embedder_named(embedder, **{name: getattr(request, name) for name in names})
     return embedded(
         [pool[number] for number in kept],
         target,
         text,
-        embedder,
+        request.model(),
         cache,
         memory=request.memory,
         workers=request.workers,

@@ -19,7 +19,7 @@ import numpy as np
 
 from righttime.arrangement import check_settings, method_named, tma_rounds
 from righttime.arranging import Data, Request, question_of, read_side, resolve_text
-from righttime.embedding import Embedder, default_cache, embedder_named, given_sides, plan_batches, uncached
+from righttime.embedding import Embedder, default_cache, given_sides, plan_batches, uncached
 from righttime.embedding.texts import texts_for
 from righttime.examples import Example
 from righttime.neighbours import search_named
@@ -101,10 +101,7 @@ def _embedding(rows: Sequence[Example], targets: Sequence[Example], request: Req
         note = "given; read, normalised where they are not yet" + (", mapped from a file" if mapped else "")
         seconds = _timed(lambda: unit_rows(np.asarray(sides[0][:_TEXTS]))) * len(rows) / min(len(rows), _TEXTS)
         return Stage("vectors", 1, seconds, 0 if mapped else size, size if mapped else 0, note), dimension
-    embedder = request.embedder
-    if isinstance(embedder, str):
-        names = ("max_length", "prefix", "device", "precision")
-        embedder = embedder_named(embedder, **{name: getattr(request, name) for name in names})
+    embedder = request.model()
     text, _ = resolve_text(request, targets)
     texts = texts_for(embedder, [*rows, *targets], text)
     missing = uncached(texts, embedder, cache)
