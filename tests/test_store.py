@@ -14,11 +14,19 @@ from righttime.errors import StoreError
 from righttime.store import ids_sha256, prepare_folder, read_manifest, staged, write_json, write_lines
 
 
-def test_files_appear_whole_with_ordinary_permissions(tmp_path: Path) -> None:
-    write_lines(tmp_path / "a.jsonl", ["ä", "b"])
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions are of Unix")
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_files_appear_whole_with_ordinary_permissions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mask: int
+) -> None:
+    before = os.umask(mask)
+    try:
+        with monkeypatch.context() as patch:
+            patch.delattr(os, "umask")  # it is the whole process's: files of other threads would get its permissions
+            write_lines(tmp_path / "a.jsonl", ["ä", "b"])
+    finally:
+        os.umask(before)
     assert (tmp_path / "a.jsonl").read_bytes() == "ä\nb\n".encode()
-    mask = os.umask(0)
-    os.umask(mask)
     assert (tmp_path / "a.jsonl").stat().st_mode & 0o777 == 0o666 & ~mask
 
 

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -38,26 +39,18 @@ MANIFEST = "manifest.json"
 @contextlib.contextmanager
 def _atomically(path: Path) -> Iterator[IO[bytes]]:
     """A file that appears at `path` whole or not at all."""
-    temporary: str | None = None
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
     try:
         with _told(path):
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-            with os.fdopen(handle, "wb") as file:
+            # Opened like any file, so that it gets ordinary permissions; `tempfile` would keep it from everybody else.
+            with open(temporary, "xb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
             os.replace(temporary, path)
     finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

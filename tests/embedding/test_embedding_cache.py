@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from righttime.embedding import embed_texts
+from righttime.embedding import default_cache, embed_texts
 from righttime.embedding.embedder import plan_batches
 from righttime.errors import EmbeddingError, StoreError
 
@@ -201,3 +201,29 @@ def test_vectors_go_into_a_file_a_part_at_a_time(tmp_path: Path, monkeypatch: py
     assert embed_texts([], Counting(), tmp_path / "cache", into=tmp_path / "none.npy").vectors.shape == (0, 0)
     with pytest.raises(StoreError, match="nowhere"):
         embed_texts(texts, Counting(), tmp_path / "cache", into=tmp_path / "nowhere" / "vectors.npy")
+
+
+def test_the_cache_is_where_the_system_keeps_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RIGHTTIME_CACHE")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda *_, **__: tmp_path / "Library" / "Caches" / "righttime")
+    for variables, folder in (({}, ".cache"), ({"XDG_CACHE_HOME": str(tmp_path / "xdg")}, "xdg")):
+        with monkeypatch.context() as patch:
+            patch.delenv("XDG_CACHE_HOME", raising=False)
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            assert default_cache() == tmp_path / "Library" / "Caches" / "righttime"
+            (tmp_path / folder / "righttime").mkdir(parents=True)
+            assert default_cache() == tmp_path / folder / "righttime", "what is cached already is found again"
+    monkeypatch.setenv("RIGHTTIME_CACHE", str(tmp_path / "own"))
+    assert default_cache() == tmp_path / "own"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the folder of Linux")
+def test_on_linux_the_cache_is_where_it_always_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RIGHTTIME_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_cache() == tmp_path / ".cache" / "righttime"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert default_cache() == tmp_path / "xdg" / "righttime"

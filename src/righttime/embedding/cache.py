@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+import platformdirs
 from numpy.typing import NDArray
 
 from righttime.errors import StoreError
@@ -32,7 +33,9 @@ def default_cache() -> Path:
     own = os.environ.get("RIGHTTIME_CACHE")
     if own:
         return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "righttime"
+    # Earlier releases used this folder on every system; what is cached there is used on.
+    earlier = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "righttime"
+    return earlier if earlier.is_dir() else platformdirs.user_cache_path("righttime", appauthor=False)
 
 
 def _npy_header(shape: tuple[int, int]) -> bytes:

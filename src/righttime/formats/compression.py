@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import gzip
-import io
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any, cast
+from typing import IO, cast
 
 from righttime.errors import DataError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 __all__ = ["opened"]
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-_BLOCK = 1 << 20
 
 
 @contextmanager
@@ -33,7 +37,7 @@ def opened(path: str, file: str) -> Iterator[IO[bytes]]:
             magic = plain.read(4)
             plain.seek(0)
             yield _decompressed(plain, magic)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (EOFError, zlib.error, gzip.BadGzipFile, zstd.ZstdError) as error:
         raise DataError(
             f"{file}: the compressed data is damaged or ends early ({error}); fetch the file again"
         ) from error
@@ -45,48 +49,5 @@ def _decompressed(plain: IO[bytes], magic: bytes) -> IO[bytes]:
     if magic.startswith(_GZIP):
         return cast(IO[bytes], gzip.open(plain))
     if magic.startswith(_ZSTD):
-        return io.BufferedReader(_Zstandard(plain), _BLOCK)
+        return cast(IO[bytes], zstd.open(plain))
     return plain
-
-
-class _Zstandard(io.RawIOBase):
-    """Frames of Zstandard as one stream.
-
-    The library's own reader takes data that ends early for data that ends.
-    """
-
-    def __init__(self, plain: IO[bytes]) -> None:
-        self._plain = plain
-        self._frame: Any = None
-        self._ready = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._ready:
-            compressed = self._plain.read(_BLOCK)
-            if not compressed:
-                if self._frame is not None:
-                    raise EOFError("Zstandard frame without an end")
-                return 0
-            self._ready = self._more(compressed)
-        size = min(len(buffer), len(self._ready))
-        buffer[:size], self._ready = self._ready[:size], self._ready[size:]
-        return size
-
-    def _more(self, compressed: bytes) -> bytes:
-        import zstandard
-
-        out = []
-        while compressed:
-            if self._frame is None:
-                self._frame = zstandard.ZstdDecompressor().decompressobj()
-            try:
-                out.append(self._frame.decompress(compressed))
-            except zstandard.ZstdError as error:
-                raise EOFError(str(error)) from error
-            compressed = b""
-            if self._frame.eof:
-                compressed, self._frame = self._frame.unused_data, None
-        return b"".join(out)

@@ -15,13 +15,15 @@ A run without a manifest is not finished.
 
 from __future__ import annotations
 
+import errno
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, SoftFileLock, Timeout
 
 from righttime.errors import SettingsError, StoreError
 from righttime.store import MANIFEST, make_folder, write_json
@@ -32,6 +34,7 @@ __all__ = ["Start", "begin", "end", "read_run"]
 
 _FILES = ("run.json", "rows.parquet", "consumed.parquet", "train_log.jsonl")
 _LOCK = ".lock"
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 _DECIDING = ("plan", "settings", "model", "rows")
 _FOLDERS = ("consumed", "checkpoints", "model", "evaluation")
 
@@ -52,7 +55,7 @@ class Start:
     step: int
     checkpoint: str | None
     broken: tuple[str, ...] = ()
-    lock: int | None = None
+    lock: FileLock | None = None
 
 
 def begin(run: Path, deciding: Mapping[str, Any], overwrite: bool = False) -> Start:
@@ -91,7 +94,7 @@ def end(start: Start) -> None:
     _unlocked(start.lock)
 
 
-def _begun(run: Path, deciding: Mapping[str, Any], lock: int | None) -> Start:
+def _begun(run: Path, deciding: Mapping[str, Any], lock: FileLock | None) -> Start:
     if (run / MANIFEST).exists():
         raise StoreError(f"{run} holds a finished run already. Hint: choose another --run, or --overwrite.")
     if not (run / "run.json").exists():
@@ -109,34 +112,33 @@ def _begun(run: Path, deciding: Mapping[str, Any], lock: int | None) -> Start:
     return Start(number, whole[-1].step, str(whole[-1].path), broken, lock)
 
 
-def _locked(run: Path) -> int | None:
+def _locked(run: Path) -> FileLock | None:
     """Hold a run's folder: two processes that trained in one would mix their checkpoints and records.
 
-    The lock goes with the process, however it ends.
+    The lock goes with the process, however it ends. None where the file system has no locks.
     """
+    lock = FileLock(run / _LOCK, thread_local=False)
     try:
-        import fcntl
-    except ImportError:  # not on Windows
-        return None
-    try:
-        handle = os.open(run / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise StoreError(f"{run / _LOCK} must be writable, got {error.strerror or error}.") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
+        lock.acquire(timeout=0)
+    except Timeout as error:
         raise StoreError(
             f"{run} must be free, but another process trains there. Hint: wait for it, or end it."
         ) from error
-    except OSError:  # a file system without locks
-        pass
-    return handle
+    except NotImplementedError:  # what filelock 3 says of such a file system
+        return None
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return None
+        raise StoreError(f"{run / _LOCK} must be writable, got {error.strerror or error}.") from error
+    if SoftFileLock in type(lock).mro():  # what filelock takes instead is a mere file: it outlives a killed process
+        lock.release()
+        return None
+    return lock
 
 
-def _unlocked(lock: int | None) -> None:
+def _unlocked(lock: FileLock | None) -> None:
     if lock is not None:
-        os.close(lock)
+        lock.release()
 
 
 def read_run(run: Path) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import metadata
 from importlib.util import find_spec
 
+from packaging.version import Version
+
 from righttime.errors import SettingsError
 
 __all__ = ["check_versions"]
@@ -37,19 +39,9 @@ def check_versions(*needed: str) -> None:
             found = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-        if _numbers(found) < least:
+        if Version(found).release[:2] < least:  # a pre-release of what is wanted will do
             wanted = ".".join(map(str, least))
             raise SettingsError(
                 f"{package} must be at least {wanted}, got {found}, which {why}. "
                 f"Hint: pip install '{package}>={wanted}'."
             )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """The first two numbers of a version.
-
-    Example:
-        >>> _numbers("5.2.0.dev0")
-        (5, 2)
-    """
-    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
