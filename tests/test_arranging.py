@@ -213,7 +213,7 @@ def test_numpy_numbers_are_numbers_and_other_things_are_not(tmp_path: Path) -> N
         POOL, TARGET, embedder=Letters(), budget=np.int64(5), seed=np.int32(1), rounds=(np.int64(0), None), out=out
     )
     assert json.loads((out / "manifest.json").read_text())["settings"]["budget"] == 5
-    bad: list[dict[str, Any]] = [{"budget": 2.0}, {"budget": "5"}, {"seed": None}, {"rounds": "0:5"}, {"rounds": (0,)}]
+    bad: list[dict[str, Any]] = [{"budget": 2.0}, {"budget": "5"}, {"seed": "1"}, {"rounds": "0:5"}, {"rounds": (0,)}]
     for settings in bad:
         with pytest.raises(SettingsError, match="must be a"):
             arranged(**settings)

@@ -138,7 +138,7 @@ def test_tsds_near_duplicates_share_what_one_row_would_get() -> None:
 def test_tsds_rows_without_mass_come_last_by_similarity() -> None:
     rng = np.random.default_rng(2)
     both: dict[str, Any] = {"pool_vectors": rng.normal(size=(100, 5)), "target_vectors": rng.normal(size=(6, 5))}
-    found = arrange_embeddings(**both, method="tsds")
+    found = arrange_embeddings(**both, method="tsds", params={"alpha": 0.9})
     n = found.settings["rows_with_mass"]
     assert 0 < n < 100
     assert found.distance is not None
