@@ -113,6 +113,18 @@ def test_evaluate_measures_the_rows_of_both(data: Path, model: str) -> None:
     assert [file["source"] for file in manifest(folder)["inputs"]["target"]] == ["a", "b"]
 
 
+def test_a_seed_without_sampled_answers_is_said_to_change_nothing(
+    data: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["evaluate", model, "--target", f"{data}/a.jsonl", "--seed", "3", "--out"]
+    assert main([*words, str(tmp_path / "plain")]) == 0
+    assert "note: --seed 3 changes nothing: answers are drawn by chance only with --sample" in capsys.readouterr().err
+    assert main([*words, str(tmp_path / "loss"), "--sample"]) == 0
+    assert "note: --seed 3 changes nothing: the loss asks for no answers" in capsys.readouterr().err
+    assert main([*words, str(tmp_path / "drawn"), "--sample", "--metrics", "em", "--max-new-tokens", "4"]) == 0
+    assert "changes nothing" not in capsys.readouterr().err
+
+
 def test_tune_measures_the_rows_of_both(data: Path, out: Path, model: str) -> None:
     run = data / "run"
     tuned = ["tune", str(out), "--model", model, "--run", str(run), "--evaluate-every", "2", *words(data, "")[1:]]

@@ -172,6 +172,21 @@ def test_replicates_differ_and_a_method_without_chance_follows_the_draw(data: Pa
     assert len(orders) == 5
 
 
+def test_a_split_of_named_tasks_says_that_its_seed_changes_nothing(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "two.jsonl").write_text("".join(json.dumps(row | {"task": row["id"][-1]}) + "\n" for row in ROWS))
+    words = ["split", f"{data}/two.jsonl", "--seed", "3", "--out"]
+    for name, more, idle in (
+        ("named", ["--tasks", "1,2"], True),
+        ("few", ["--tasks", "1,2", "--max-per-pool-task", "9"], True),
+        ("many", ["--tasks", "1,2", "--max-per-pool-task", "2"], False),
+        ("count", ["--count", "2"], False),
+    ):
+        assert main([*words, str(data / name), *more]) == 0
+        assert ("--seed 3 changes nothing" in capsys.readouterr().out) == idle, name
+
+
 @pytest.mark.parametrize("value", [np.int64(10), np.float64(0.25)])
 def test_numpy_numbers_are_recorded(value: Any, tmp_path: Path) -> None:
     righttime.arrange(ROWS, TARGET, method="random", subsample=value, out=tmp_path / "out")

@@ -176,7 +176,7 @@ def arrange(
 
     Args:
         pool: File or folder names, ``hf:owner/name``, a `datasets.Dataset`, or dicts in any known format.
-        target: The same; rows without a response will do here.
+        target: The same; several files are one joint target. Rows without a response will do here.
         out: A folder to write the result to, as ``righttime arrange --out`` does.
         overwrite: Replace a finished result there.
         cache: The folder of cached vectors; None takes the user's.

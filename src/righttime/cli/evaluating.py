@@ -50,10 +50,12 @@ def evaluate(
     from righttime.evaluation import GenerationSettings, MeasureSettings, RewardModel
     from righttime.evaluation import evaluate as measure
 
-    if seed is not None and not sample:
-        typer.echo(f"note: --seed {seed} changes nothing without --sample: no answer is drawn by chance.", err=True)
+    asked = [name.strip() for name in metrics.split(",") if name.strip()]
+    if seed is not None and (not sample or set(asked) == {"loss"}):
+        how = "the loss asks for no answers" if sample else "answers are drawn by chance only with --sample"
+        typer.echo(f"note: --seed {seed} changes nothing: {how}.", err=True)
     settings = MeasureSettings(
-        metrics=[name.strip() for name in metrics.split(",") if name.strip()],
+        metrics=asked,
         generation=GenerationSettings(max_new_tokens, sample, temperature, top_p, seed or 0),
         reward=RewardModel(reward_model, device=device) if reward_model else None,
         batch_tokens=batch_tokens,
