@@ -213,7 +213,7 @@ def test_numpy_numbers_are_numbers_and_other_things_are_not(tmp_path: Path) -> N
         POOL, TARGET, embedder=Letters(), budget=np.int64(5), seed=np.int32(1), rounds=(np.int64(0), None), out=out
     )
     assert json.loads((out / "manifest.json").read_text())["settings"]["budget"] == 5
-    bad: list[dict[str, Any]] = [{"budget": 2.0}, {"budget": "5"}, {"seed": None}, {"rounds": "0:5"}, {"rounds": (0,)}]
+    bad: list[dict[str, Any]] = [{"budget": 2.0}, {"budget": "5"}, {"seed": "1"}, {"rounds": "0:5"}, {"rounds": (0,)}]
     for settings in bad:
         with pytest.raises(SettingsError, match="must be a"):
             arranged(**settings)
@@ -228,6 +228,38 @@ def test_a_folder_as_a_path_is_an_embedder() -> None:
     from righttime.embedding.models import find_model
 
     assert len(arranged(POOL[:5], TARGET[:2], embedder=Path(find_model().path))) == 5
+
+
+@pytest.mark.parametrize("method", ["tma", "nearest", "round-robin"])
+def test_a_seed_that_changes_nothing_is_said_to_change_nothing(method: str, tmp_path: Path) -> None:
+    result = arrange_rows(POOL, TARGET, Request(method=method, embedder=Letters(), seed=3))
+    within = " with --within-round similarity" if method == "tma" else ""
+    assert result.notes == (
+        f"--seed 3 changes nothing: method {method}{within} draws nothing by chance. "
+        "For replicates, draw a part of the pool: --subsample 0.5 --seed 1.",
+    )
+    righttime.arrange(POOL, TARGET, method=method, embedder=Letters(), seed=0, out=tmp_path / "out")
+    assert "--seed 0 changes nothing" in json.loads((tmp_path / "out" / "manifest.json").read_text())["notes"][0]
+    assert not arrange_rows(POOL, TARGET, Request(method=method, embedder=Letters())).notes, "none was given"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"method": "random"},
+        {"method": "tma", "within_round": "random"},
+        {"method": "tma", "subsample": 0.5},
+        {"method": "dsir"},
+        {"method": "kcenter", "params": {"start": "random"}},
+    ],
+)
+def test_a_seed_that_decides_something_needs_no_note(settings: dict[str, Any]) -> None:
+    assert not arrange_rows(POOL, TARGET, Request(**settings, embedder=Letters(), seed=3)).notes
+
+
+def test_a_draw_of_the_whole_pool_leaves_the_seed_idle() -> None:
+    result = arrange_rows(POOL, TARGET, Request(embedder=Letters(), seed=3, subsample=len(POOL)))
+    assert result.notes[0].startswith("--seed 3 changes nothing")
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from righttime.arrangement import METHODS, Arrangement, Question, arrange_unit_vectors, check_settings, method_named
+from righttime.arrangement import (
+    METHODS,
+    Arrangement,
+    Question,
+    arrange_unit_vectors,
+    check_settings,
+    draws_by_chance,
+    method_named,
+)
 from righttime.embedding import DEFAULT_MODEL, Embedder, default_cache, embedder_named
 from righttime.errors import EmptyDataError, SettingsError, unknown_name
 from righttime.examples import TEXTS, Example, LeftOut, content_id, text_of
 from righttime.formats import Reading, from_records, read_rows
 from righttime.guard import same_prompts
 from righttime.neighbours import MEMORY, search_named
+from righttime.sampling import check_subsample, drawn, sampled_away
 from righttime.sides import Sides, embedded, given, vectors_given
 from righttime.similarity import distance_names
 from righttime.tokens import token_counts
@@ -43,7 +52,8 @@ class Request:
     rounds: tuple[int, int | None] | None = None
     within_round: str = "similarity"
     params: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = 0
+    seed: int | None = None
+    subsample: str | float | None = None
     text: str = "prompt+response"
     embedder: str | Embedder = DEFAULT_MODEL
     target_embedder: str | None = None
@@ -63,6 +73,9 @@ class Request:
     engine: str = "auto"
     memory: int = MEMORY
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "subsample", check_subsample(self.subsample))  # as a number, for the manifest
+
     def question(self, pool: NDArray[np.float32], target: NDArray[np.float32]) -> Question:
         """The part of the request that a method looks at, with the vectors; how to search is left at its default."""
         return Question(
@@ -72,7 +85,7 @@ class Request:
             rounds=self.rounds,
             within_round=self.within_round,
             distance=self.distance or distance_names()[0],
-            seed=self.seed,
+            seed=0 if self.seed is None else self.seed,
             params=self.params,
         )
 
@@ -163,13 +176,14 @@ def arrange(
 
     Args:
         pool: File or folder names, ``hf:owner/name``, a `datasets.Dataset`, or dicts in any known format.
-        target: The same; rows without a response will do here.
+        target: The same; several files are one joint target. Rows without a response will do here.
         out: A folder to write the result to, as ``righttime arrange --out`` does.
         overwrite: Replace a finished result there.
         cache: The folder of cached vectors; None takes the user's.
         progress: Show progress bars on stderr.
         **settings: The fields of `righttime.arranging.Request`: method ("tma"), distance ("wsd" where there is one),
             budget (all), rounds, within_round ("similarity"), params (a dict of the method's own), seed (0),
+            subsample (all; a share such as 0.5 or "50%", or a number of rows, drawn by the seed before anything else),
             text ("prompt+response"), embedder (a model name, a folder, ``vectors:FILE``, or any object with the
             methods of `righttime.embedding.Embedder`), target_embedder, max_length, prefix, device,
             precision ("float32"), workers (1, processes that embed), duplicates ("keep"), bad_rows ("stop"), format,
@@ -256,14 +270,17 @@ def arrange_rows(
             "Hint: leave --as out."
         )
     read_target = read_side(target, "target", request)
-    kept, dropped, duplicates = _keep(read_pool.examples, request)
+    part = drawn(len(read_pool.examples), request.subsample, request.seed or 0)
+    kept, dropped, duplicates = _keep(read_pool.examples, part, request)
     if not kept:
         raise EmptyDataError(f"no pool row is left: all {len(dropped)} were left out, the first: {dropped[0].detail}.")
     rows = [read_pool.examples[number] for number in kept]
     tasked = question_of(request, rows, read_target.examples)
     # Budget, parameters and tasks are checked before hours of embedding, not after.
-    check_settings(request.method, tasked, len(rows))
+    checked = check_settings(request.method, tasked, len(rows))
     text, notes = resolve_text(request, read_target.examples)
+    if not (draws_by_chance(request.method, checked) or len(part) < len(read_pool.examples)):
+        notes += _idle_seed(request)
     needs = method_named(request.method).needs
     sides = Sides(tasked.pool, tasked.target, {})
     if "vectors" in needs:
@@ -303,7 +320,7 @@ def arrange_rows(
         text=sides.about.get("text", text),
         embedding=sides.about,
         duplicates=duplicates,
-        leaks=same_prompts(read_pool.examples, read_target.examples),
+        leaks=_leaks(read_pool.examples, part, read_target.examples),
         notes=tuple(notes),
         kept=kept,
         vectors=(sides.pool, sides.target),
@@ -316,17 +333,39 @@ def question_of(request: Request, pool: Sequence[Example], target: Sequence[Exam
     return dataclasses.replace(question, tasks=[row.task for row in pool], target_tasks=[row.task for row in target])
 
 
-def _keep(rows: Sequence[Example], request: Request) -> tuple[list[int], list[LeftOut], int]:
-    """The rows that take part, those that do not and why, and how many repeat an earlier row."""
+def _idle_seed(request: Request) -> list[str]:
+    """What to say of a seed that decides nothing, where one was given."""
+    if request.seed is None:
+        return []
+    within = f" with --within-round {request.within_round}" if "rounds" in method_named(request.method).needs else ""
+    return [
+        f"--seed {request.seed} changes nothing: method {request.method}{within} draws nothing by chance. "
+        "For replicates, draw a part of the pool: --subsample 0.5 --seed 1."
+    ]
+
+
+def _leaks(rows: Sequence[Example], part: Sequence[int], target: Sequence[Example]) -> dict[int, int]:
+    """Target rows whose prompt the drawn part of the pool contains; see `righttime.guard.same_prompts`."""
+    found = same_prompts([rows[number] for number in part], target)
+    return {row: part[place] for row, place in found.items()}
+
+
+def _keep(rows: Sequence[Example], part: Sequence[int], request: Request) -> tuple[list[int], list[LeftOut], int]:
+    """The rows that take part, those that do not and why, and how many repeat an earlier row.
+
+    The draw comes first, so that it depends on nothing but the seed: rows are repeats, or too long, among those drawn.
+    """
     first: dict[str, int] = {}
     again = {}
-    for number, row in enumerate(rows):
-        earlier = first.setdefault(content_id(row.messages, row.tools), number)
+    for number in part:
+        earlier = first.setdefault(content_id(rows[number].messages, rows[number].tools), number)
         if earlier != number:
             again[number] = earlier
-    counts = token_counts(rows, request.tokenizer) if request.tokenizer else None
-    kept, dropped = [], []
-    for number, row in enumerate(rows):
+    lengths = token_counts([rows[number] for number in part], request.tokenizer) if request.tokenizer else None
+    counts = None if lengths is None else dict(zip(part, lengths, strict=True))
+    kept, dropped = [], sampled_away(rows, part, request.subsample, request.seed or 0)
+    for number in part:
+        row = rows[number]
         if request.duplicates == "drop" and number in again:
             twin = rows[again[number]]
             dropped.append(_out(row, number, "duplicate", f"the same content as {twin.id} ({twin.file}:{twin.line})"))

@@ -87,7 +87,7 @@ class _Folder:
 
 def measure_folders(
     folders: Sequence[Path_],
-    target: Path_,
+    target: Path_ | Sequence[Path_],
     *,
     out: Path_ | None = None,
     every: int = 160,
@@ -104,7 +104,8 @@ def measure_folders(
 
     Args:
         folders: Folders that ``righttime arrange`` wrote.
-        target: The file or folder of the target; it is read as the first arrangement's target was.
+        target: The file or folder of the target, or several that are one joint target; read as the first arrangement's
+            target was.
         out: A folder to write ``measures.parquet``, ``manifest.json`` and, with matplotlib, ``measures.png`` to.
         every: Prefixes of so many rows, twice as many, ..., and the whole.
         per_task: Also one curve for each target task.
@@ -192,10 +193,10 @@ def _agreed(folders: Sequence[_Folder], given: Mapping[str, Any]) -> dict[str, A
     return agreed
 
 
-def _read_target(target: Path_, folder: _Folder) -> Reading:
+def _read_target(target: Path_ | Sequence[Path_], folder: _Folder) -> Reading:
     settings = folder.settings
     return read_rows(
-        [target],
+        [target] if isinstance(target, str | os.PathLike) else target,
         role="target",
         format=settings["target_format"],
         bad_rows=settings["bad_rows"],
@@ -266,7 +267,7 @@ def _must_be_the_same(folder: _Folder, target: Reading, pool: NDArray[Any], unit
     """Refuse a file of vectors that was changed since the arrangement was made, where the manifest can tell."""
     known, counts = folder.manifest["embedding"], folder.manifest["counts"]
     want = {}
-    dropped = {"duplicate", "too-long"} & set(counts["left_out_by_reason"])
+    dropped = {"duplicate", "too-long", "sampled-away"} & set(counts["left_out_by_reason"])
     if not dropped and "pool_vectors_sha256" in known:
         want["pool"] = (known["pool_vectors_sha256"], unit_rows(pool, "pool vectors"))
     was = [file["sha256"] for file in folder.manifest["inputs"]["target"]]

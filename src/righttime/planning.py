@@ -23,6 +23,7 @@ from righttime.embedding import Embedder, default_cache, given_sides, plan_batch
 from righttime.embedding.texts import texts_for
 from righttime.examples import Example
 from righttime.neighbours import search_named
+from righttime.sampling import drawn
 from righttime.sides import vectors_given
 from righttime.similarity import unit_rows
 
@@ -80,21 +81,25 @@ def plan(pool: Data, target: Data, request: Request, cache: Path | None = None) 
     request.check()
     before, start = _resident(), time.perf_counter()
     rows, targets = read_side(pool, "pool", request).examples, read_side(target, "target", request).examples
+    n_read = len(rows)
+    rows = tuple(rows[number] for number in drawn(n_read, request.subsample, request.seed or 0))
     reading = Stage("read", 1, time.perf_counter() - start, max(0, _resident() - before), 0, "measured")
     check_settings(request.method, question_of(request, rows, targets), len(rows))
     stages, dimension = [reading], 0
     if "vectors" in method_named(request.method).needs:
-        embedding, dimension = _embedding(rows, targets, request, cache or default_cache())
+        embedding, dimension = _embedding(rows, targets, request, cache or default_cache(), n_read)
         stages += [embedding]
     stages += [_searching(len(rows), len(targets), dimension, request), _writing(rows, request)]
     return tuple(stages)
 
 
-def _embedding(rows: Sequence[Example], targets: Sequence[Example], request: Request, cache: Path) -> tuple[Stage, int]:
-    """The stage that makes vectors, and their dimension."""
+def _embedding(
+    rows: Sequence[Example], targets: Sequence[Example], request: Request, cache: Path, n_read: int
+) -> tuple[Stage, int]:
+    """The stage that makes vectors, and their dimension; given vectors are of all rows that were read."""
     n = len(rows) + len(targets)
     if vectors_given(request.embedder):
-        sides = given_sides(request.embedder, request.target_embedder, len(rows), len(targets))
+        sides = given_sides(request.embedder, request.target_embedder, n_read, len(targets))
         dimension = sides[0].shape[1]
         size = 4 * dimension * n
         mapped = size > request.memory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 from righttime import Arrangement, RighttimeError, arrange_embeddings
-from righttime.arrangement import METHODS
+from righttime.arrangement import METHODS, Question, draws_by_chance
+from righttime.arrangement.methods import resolved_params
 from righttime.errors import EmptyDataError, NonFiniteError, SettingsError, ShapeError, StoreError
 from righttime.similarity import unit_rows
 from twin import distances, matrix
@@ -207,6 +209,40 @@ def test_cluster_and_round_robin_are_as_defined() -> None:
     }
     assert arrange_embeddings(**given, method="cluster").order.tolist() == [0, 2, 4, 1, 5, 3, 6]
     assert arrange_embeddings(**given, method="round-robin").order.tolist() == [0, 1, 3, 2, 5, 6, 4]
+
+
+DRAWN: dict[str, list[dict[str, Any]]] = {
+    "granular": [{}, {"groups": 9}, {"groups": 50}],
+    "dsir": [{"draw": "sample"}, {"draw": "top"}],
+    "kcenter": [{"start": "random"}, {"start": "target"}],
+}
+"""Parameters with which chance may decide something, and with which it does not."""
+
+
+@pytest.mark.parametrize("within_round", ["similarity", "index", "random"])
+@every_method
+def test_the_seed_decides_exactly_where_the_table_says_so(method: str, within_round: str) -> None:
+    given, rounds = some(), "rounds" in METHODS[method].needs
+    if not rounds and within_round != "similarity":
+        return
+    for params in DRAWN.get(method, [WHOLE.get(method, {})]):
+        settings = {"params": params, "within_round": within_round}
+        orders = {tuple(arranged(method, given, **settings, seed=seed).order.tolist()) for seed in range(4)}
+        sides = unit_rows(given["pool_vectors"]), unit_rows(given["target_vectors"])
+        question = Question(*sides, within_round=within_round, params=resolved_params(method, params))
+        assert (len(orders) > 1) == draws_by_chance(method, question), params
+
+
+def test_methods_that_draw_are_as_known() -> None:
+    question = Question(np.ones((9, 1), dtype=np.float32), np.ones((1, 1), dtype=np.float32))
+    asked = {name: dataclasses.replace(question, params=resolved_params(name, {})) for name in METHODS}
+    shuffled = {"random", "random-balanced", "tma-rt", "nearest-shuffled", "granular", "coarse"}
+    assert {name for name in METHODS if draws_by_chance(name, asked[name])} == {
+        *shuffled,
+        "dsir",
+        "tsds",
+        "tsds-uniform",
+    }
 
 
 def test_seeds_differ() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import warnings
 from collections import Counter
 from typing import Any
 
@@ -118,6 +119,51 @@ def test_tsds_extremes() -> None:
     assert 10 <= wide.settings["rows_with_mass"] <= 60
 
 
+def shares(both: dict[str, Any], method: str, **params: float) -> tuple[int, list[int]]:
+    """How many rows have mass, and the order."""
+    found = arrange_embeddings(**both, method=method, params=params)
+    return found.settings["rows_with_mass"], found.order.tolist()
+
+
+@pytest.mark.parametrize("method", ["tsds", "tsds-uniform"])
+def test_tsds_follows_alpha_at_its_defaults(method: str) -> None:
+    """Lists of a tenth of the pool are full for every alpha up to 0.7 here; they grow until the optimum lies inside."""
+    rng = np.random.default_rng(4)
+    pool, target = rng.normal(size=(300, 8)), rng.normal(size=(12, 8))
+    both: dict[str, Any] = {"pool_vectors": pool, "target_vectors": target + 0.5}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = [shares(both, method, alpha=alpha) for alpha in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)]
+    assert len({tuple(order) for _, order in found}) == len(found)
+    counts = [count for count, _ in found]
+    assert counts == sorted(counts, reverse=True), "the larger alpha, the nearer"
+    # The optimum over the whole pool, without any list.
+    d = np.sqrt(np.maximum(2 - 2 * unit_rows(target + 0.5).astype(np.float64) @ unit_rows(pool).T, 0))
+    order = np.argsort(d, axis=1, kind="stable")
+    w = (1 / kernel_density(unit_rows(pool), 0.75) if method == "tsds" else np.ones(300))[order]
+    share = spread(w, level(np.take_along_axis(d, order, axis=1), w, 0.2, 5.0))
+    assert counts[0] == len(np.unique(order[share > 0]))
+
+
+def test_tsds_says_where_alpha_has_no_effect() -> None:
+    rng = np.random.default_rng(4)
+    both: dict[str, Any] = {"pool_vectors": rng.normal(size=(300, 8)), "target_vectors": rng.normal(size=(12, 8))}
+    with pytest.warns(UserWarning, match=r"alpha=0.5 changes nothing here: .* list of 20 nearest rows is full"):
+        found = arrange_embeddings(**both, method="tsds", params={"max_k": 20})
+    said = re.search(r"every alpha below (0\.\d\d) gives this order", found.settings["warning"])
+    assert said is not None
+    edge = float(said[1])
+    for alpha, same in ((0.01, True), (edge - 0.01, True), (edge + 0.01, False)):
+        again = arrange_embeddings(**both, method="tsds", params={"max_k": 20, "alpha": alpha})
+        assert (again.order.tolist() == found.order.tolist()) == same
+        assert ("warning" in again.settings) == same
+    wide = arrange_embeddings(**both, method="tsds", params={"max_k": 20, "alpha": 0})
+    assert "warning" not in wide.settings, "0 asks for full lists"
+    assert wide.order.tolist() == found.order.tolist()
+    few = arrange_embeddings(both["pool_vectors"][:9], both["target_vectors"], method="tsds")
+    assert "spreads over the whole pool" in few.settings["warning"]
+
+
 def test_tsds_near_duplicates_share_what_one_row_would_get() -> None:
     """Twenty copies of a row and nineteen lone rows, as near: with the kernel the copies together count as one row."""
     angles = np.linspace(0.5, 5.8, 19)
@@ -138,7 +184,7 @@ def test_tsds_near_duplicates_share_what_one_row_would_get() -> None:
 def test_tsds_rows_without_mass_come_last_by_similarity() -> None:
     rng = np.random.default_rng(2)
     both: dict[str, Any] = {"pool_vectors": rng.normal(size=(100, 5)), "target_vectors": rng.normal(size=(6, 5))}
-    found = arrange_embeddings(**both, method="tsds")
+    found = arrange_embeddings(**both, method="tsds", params={"alpha": 0.9})
     n = found.settings["rows_with_mass"]
     assert 0 < n < 100
     assert found.distance is not None

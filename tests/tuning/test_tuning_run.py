@@ -185,6 +185,32 @@ def test_a_run_goes_on_only_as_it_began(
         tune(arranged, tiny, begun, dataclasses.replace(FAST, **changes))
 
 
+SHORT = TuneSettings(batch=8, learning_rate=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "dropout", "idle"),
+    [
+        ({}, 0.0, True),
+        ({"shuffle_after": 99}, 0.0, True),  # after the last step there is nothing to shuffle
+        ({"shuffle_after": 1}, 0.0, False),
+        ({"lora": Lora(4, 8)}, 0.0, False),
+        ({}, 0.3, False),
+    ],
+)
+def test_a_seed_that_changes_nothing_is_said_to_change_nothing(
+    arranged: Path, tmp_path: Path, changes: dict[str, Any], dropout: float, idle: bool
+) -> None:
+    model, said = save_tiny_model(tmp_path / "model", dropout=dropout), list[str]()
+    runs = [tmp_path / str(seed) for seed in (0, 1)]
+    for seed, run in enumerate(runs):
+        tune(arranged, model, run, dataclasses.replace(SHORT, **changes, seed=seed), say=said.append)
+        notes = json.loads((run / "manifest.json").read_text())["notes"]
+        assert ("--seed changes nothing" in " ".join(notes)) == ("--seed changes nothing" in said[seed]) == idle
+    name = "adapter_model.safetensors" if "lora" in changes else "model.safetensors"
+    assert same(*(dict(load_file(run / "model" / name)) for run in runs)) == idle, "as the weights prove"
+
+
 def test_what_does_not_decide_the_weights_may_change(tiny: str, arranged: Path, begun: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(begun, tmp_path / "run"))
     free = dataclasses.replace(FAST, save_every=7, keep=1, log_every=3)

@@ -3,7 +3,7 @@
 from righttime.arrangement.arrangement import Arrangement, Labels
 from righttime.arrangement.by_round import WITHIN_ROUND
 from righttime.arrangement.embeddings import arrange_embeddings, arrange_unit_vectors, check_settings
-from righttime.arrangement.methods import METHODS, method_named
+from righttime.arrangement.methods import METHODS, draws_by_chance, method_named
 from righttime.arrangement.question import Method, Param, Picked, Question
 from righttime.arrangement.tma import Round, tma_rounds
 
@@ -20,6 +20,7 @@ __all__ = [
     "arrange_embeddings",
     "arrange_unit_vectors",
     "check_settings",
+    "draws_by_chance",
     "method_named",
     "tma_rounds",
 ]

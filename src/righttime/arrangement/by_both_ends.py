@@ -67,13 +67,14 @@ def _rt(question: Question) -> Picked:
     return in_order(found, np.random.default_rng(question.seed).permutation(len(found.order)).astype(np.int64))
 
 
-def _method(order: Callable[[Question], Picked], does: str) -> Method:
-    return Method(order, does, PAPER, frozenset({"vectors", "rounds"}), "2·n·m·d", nested=False)
+def _method(order: Callable[[Question], Picked], does: str, draws: bool = False) -> Method:
+    needs = frozenset({"vectors", "rounds"})
+    return Method(order, does, PAPER, needs, "2·n·m·d", nested=False, draws=lambda _: draws)
 
 
 METHODS = {
     "tma-nft": _method(_nft, "half from each end of TMA: nearest rounds first, then the farthest, reversed"),
     "tma-fft": _method(_fft, "half from each end of TMA: farthest rounds first, then the nearest, reversed"),
-    "tma-rt": _method(_rt, "half from each end of TMA, in a seeded shuffle"),
+    "tma-rt": _method(_rt, "half from each end of TMA, in a seeded shuffle", draws=True),
 }
 """N and F overlap nowhere and have exactly the budget's rows together, where the released code's halves may overlap."""

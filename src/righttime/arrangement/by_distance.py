@@ -87,13 +87,14 @@ def _shuffled(question: Question) -> Picked:
     return in_order(_by_distance(question), places.astype(np.int64))
 
 
-def _method(order: Callable[[Question], Picked], does: str, nested: bool = True) -> Method:
-    return Method(order, does, PAPER, frozenset({"vectors", "distance"}), "n·m·d", WEIGHTS, nested, check_distance_of)
+def _method(order: Callable[[Question], Picked], does: str, nested: bool = True, draws: bool = False) -> Method:
+    needs = frozenset({"vectors", "distance"})
+    return Method(order, does, PAPER, needs, "n·m·d", WEIGHTS, nested, lambda _: draws, check_distance_of)
 
 
 METHODS = {
     "nearest": _method(_by_distance, "rows by distance to the target, nearest first"),
     "farthest": _method(lambda q: _by_distance(q, -1.0), "rows by distance to the target, farthest first"),
     "nearest-reversed": _method(_reversed, "exactly the rows of nearest, the nearest last", nested=False),
-    "nearest-shuffled": _method(_shuffled, "exactly the rows of nearest, in a seeded shuffle", nested=False),
+    "nearest-shuffled": _method(_shuffled, "exactly the rows of nearest, in a seeded shuffle", False, draws=True),
 }

@@ -30,6 +30,11 @@ def _granular(question: Question) -> Picked:
     return _by_group(question, k_means(question.pool, groups, question.seed))
 
 
+def _draws(question: Question) -> bool:
+    """Rows are shuffled within their groups, unless every row is a group of its own."""
+    return question.params.get("groups") != len(question.pool)
+
+
 def _check(question: Question) -> None:
     """Groups that there can be, tasks where they are the groups, and a distance that can be computed."""
     groups = question.params.get("groups") or len(rows_by_task(question))
@@ -112,6 +117,7 @@ METHODS = {
         _NEEDS,
         "n·m·d + 300·n·g·d",
         {"groups": _GROUPS, **WEIGHTS},
+        draws=_draws,
         check=_check,
     ),
     "coarse": Method(
@@ -121,6 +127,7 @@ METHODS = {
         _NEEDS,
         "n·m·d",
         WEIGHTS,
+        draws=_draws,
         check=_check,
     ),
 }

@@ -45,7 +45,7 @@ def _round_robin(question: Question) -> Picked:
 _TASKS = frozenset({"tasks"})
 
 METHODS = {
-    "random": Method(_random, "a seeded shuffle", PAPER, cost="n"),
+    "random": Method(_random, "a seeded shuffle", PAPER, cost="n", draws=lambda _: True),
     "cluster": Method(
         _cluster, "all rows of a task together, tasks by first appearance", PAPER, _TASKS, "n", check=rows_by_task
     ),

@@ -89,5 +89,6 @@ METHODS = {
             ),
             "weight": Param(float, 0.0, "how much similarity to the target weighs; 0 is plain k-center", least=0),
         },
+        draws=lambda question: question.params["start"] == "random",
     ),
 }

@@ -123,5 +123,6 @@ METHODS = {
             "ngrams": Param(int, 2, "the longest n-gram counted, in words", least=1),
             "draw": Param(str, "sample", "sample by the seed, or top: the largest weights", choices=("sample", "top")),
         },
+        draws=lambda question: question.params["draw"] == "sample",
     )
 }

@@ -21,10 +21,10 @@ from righttime.arrangement import (
     round_robin,
     transport,
 )
-from righttime.arrangement.question import Method
+from righttime.arrangement.question import Method, Question
 from righttime.errors import SettingsError, unknown_name
 
-__all__ = ["METHODS", "method_named", "resolved_params"]
+__all__ = ["METHODS", "draws_by_chance", "method_named", "resolved_params"]
 
 METHODS: Mapping[str, Method] = {
     **by_round.METHODS,
@@ -53,6 +53,20 @@ def method_named(name: str) -> Method:
     if name not in METHODS:
         raise unknown_name("method", name, METHODS)
     return METHODS[name]
+
+
+def draws_by_chance(method: str, question: Question) -> bool:
+    """Whether chance decides anything of a method's answer; where not, every seed gives the same.
+
+    Args:
+        method: The method's name.
+        question: The settings, with all parameters resolved (`righttime.arrangement.check_settings`).
+
+    Raises:
+        SettingsError: If there is no such method.
+    """
+    entry = method_named(method)
+    return entry.draws(question) or ("rounds" in entry.needs and question.within_round == "random")
 
 
 def resolved_params(method: str, given: Mapping[str, Any]) -> dict[str, Any]:

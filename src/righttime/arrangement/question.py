@@ -166,6 +166,8 @@ class Method:
         cost: Time in n pool rows, m target rows, d dimensions and b budget, in a few words.
         params: Its own parameters by name.
         nested: Whether a smaller budget always gives the first rows of a larger one.
+        draws: Whether chance decides anything of the answer to a question with these parameters; where not, no seed
+            changes it. The order inside a round is apart: see `righttime.arrangement.draws_by_chance`.
         check: Refuses a question whose parameters, tasks or size the method cannot answer, before there are vectors.
     """
 
@@ -176,4 +178,5 @@ class Method:
     cost: str = ""
     params: Mapping[str, Param] = field(default_factory=dict)
     nested: bool = True
+    draws: Callable[[Question], bool] = lambda _: False
     check: Callable[[Question], object] | None = None

@@ -5,6 +5,7 @@ Liu, Karbasi and Rekatsinas, "TSDS: Data Selection for Task-Specific Model Finet
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +15,10 @@ from righttime.arrangement.question import Method, Param, Picked, Question
 from righttime.neighbours import top_k
 from righttime.similarity.lattice import UNIT, on_lattice
 
-__all__ = ["METHODS", "kernel_density", "level", "spread"]
+__all__ = ["METHODS", "idle_alpha", "kernel_density", "level", "spread"]
 
 _BLOCK_ELEMENTS = 1 << 22  # 32 MiB of float64 products at a time
+_LONGEST = 5000  # the released code's max_K
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,13 @@ class _Mass:
         rows: int64, shape (n_target, k): nearest first.
         similarity: float32, shape (n_target, k).
         share: float64, shape (n_target, k): each row sums to 1.
+        idle_alpha: Up to which alpha the shares are the same since a list is full; 0 where no list is.
     """
 
     rows: NDArray[np.int64]
     similarity: NDArray[np.float32]
     share: NDArray[np.float64]
+    idle_alpha: float
 
 
 def kernel_density(vectors: NDArray[np.float32], sigma: float) -> NDArray[np.float64]:
@@ -70,16 +74,36 @@ def level(distance: NDArray[np.float64], weight: NDArray[np.float64], alpha: flo
         alpha: Between 0 (spread as far as the rows go) and 1 (all mass to the nearest row).
         c: The scale that makes distances comparable with the regulariser.
     """
+    steps, cost, full = _steps(distance, weight)
+    # A list that is full can take no more, so u cannot fall further.
+    best = np.flatnonzero((alpha / c * cost >= (1.0 - alpha) * len(distance)) | (steps >= full))[0]
+    return float(steps[best])
+
+
+def idle_alpha(distance: NDArray[np.float64], weight: NDArray[np.float64], c: float) -> float:
+    """Every alpha below this gives the same `level`, that at which the first list is full.
+
+    Args:
+        distance: As for `level`.
+        weight: The same.
+        c: The same.
+    """
+    steps, cost, full = _steps(distance, weight)
+    before = int(np.searchsorted(steps, full))
+    reached = float(cost[before - 1]) if before else 0.0
+    return c * len(distance) / (reached + c * len(distance))
+
+
+def _steps(
+    distance: NDArray[np.float64], weight: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Every s at which a target row fills one row more, ascending; Σ cost_i from there on; where a list is full."""
     filled, paid = np.cumsum(weight, axis=1), np.cumsum(weight * distance, axis=1)
     cost = distance[:, 1:] * filled[:, :-1] - paid[:, :-1]
     grows = np.zeros_like(filled)
     grows[:, :-1] = np.diff(cost, axis=1, prepend=0.0)
-    ends = np.zeros(filled.shape, dtype=np.bool_)
-    ends[:, -1] = True  # a list that is full can take no more, so u cannot fall further
     order = np.argsort(filled, axis=None, kind="stable")
-    moved = alpha / c * np.cumsum(grows.ravel()[order])
-    best = np.flatnonzero((moved >= (1.0 - alpha) * len(distance)) | ends.ravel()[order])[0]
-    return float(filled.ravel()[order[best]])
+    return filled.ravel()[order], np.cumsum(grows.ravel()[order]), float(filled[:, -1].min())
 
 
 def spread(weight: NDArray[np.float64], s: float) -> NDArray[np.float64]:
@@ -101,14 +125,27 @@ def spread(weight: NDArray[np.float64], s: float) -> NDArray[np.float64]:
 
 
 def _mass(question: Question, sigma: float) -> _Mass:
-    params, n = question.params, len(question.pool)
-    k = min(n, params["max_k"] if params["max_k"] is not None else max(2, min(5000, n // 10)))
+    """Over lists of `max_k` rows; by default a tenth of the pool, longer where the optimum lies beyond their ends."""
+    n, wanted = len(question.pool), question.params["max_k"]
+    longest = min(n, _LONGEST if wanted is None else wanted)
+    k = min(longest, max(2, n // 10) if wanted is None else wanted)
+    mass = _mass_over(question, sigma, k)
+    while mass.idle_alpha and k < longest:
+        k = min(2 * k, longest)
+        mass = _mass_over(question, sigma, k)
+    return mass
+
+
+def _mass_over(question: Question, sigma: float, k: int) -> _Mass:
+    params = question.params
     found = top_k(question.pool, question.target, k, progress=question.progress)
     distance = np.sqrt(np.maximum(2.0 - 2.0 * found.similarity.astype(np.float64), 0.0))
     candidates, where = np.unique(found.rows, return_inverse=True)
     density = kernel_density(question.pool[candidates], sigma) if sigma else np.ones(len(candidates))
     weight = 1.0 / density[where.reshape(found.rows.shape)]
-    return _Mass(found.rows, found.similarity, spread(weight, level(distance, weight, params["alpha"], params["c"])))
+    s = level(distance, weight, params["alpha"], params["c"])
+    idle = idle_alpha(distance, weight, params["c"])
+    return _Mass(found.rows, found.similarity, spread(weight, s), idle if params["alpha"] < idle else 0.0)
 
 
 def _tsds(question: Question, sigma: float) -> Picked:
@@ -132,7 +169,24 @@ def _tsds(question: Question, sigma: float) -> Picked:
         rest = rest[np.argsort(-near, kind="stable")]
         drawn = np.concatenate([drawn, rest])
     order = drawn.astype(np.int64)
-    return Picked(order, None, picked_by[order], similarity[order], distance[order], {"rows_with_mass": n - len(rest)})
+    resolved = {"rows_with_mass": n - len(rest), "max_k": mass.rows.shape[1], **_warned(question, mass)}
+    return Picked(order, None, picked_by[order], similarity[order], distance[order], resolved)
+
+
+def _warned(question: Question, mass: _Mass) -> dict[str, str]:
+    """What to say where alpha has no effect; not of 0, which asks for lists that are full."""
+    alpha, (_, k) = question.params["alpha"], mass.rows.shape
+    if not mass.idle_alpha or not alpha:
+        return {}
+    whole = k == len(question.pool)
+    why = "a target row spreads over the whole pool" if whole else f"a target row's list of {k:,} nearest rows is full"
+    hint = "a larger alpha, or a smaller c" if whole else "a larger alpha or max_k, or a smaller c"
+    warning = (
+        f"alpha={alpha:g} changes nothing here: {why}, so every alpha below {mass.idle_alpha:.2f} gives this order. "
+        f"Hint: {hint}."
+    )
+    warnings.warn(warning, UserWarning, stacklevel=2)
+    return {"warning": warning}
 
 
 def _givers(mass: _Mass, n: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -152,7 +206,7 @@ _PARAMS = {
     "alpha": Param(float, 0.5, "0 spreads widest, 1 takes the nearest rows alone", least=0, most=1),
     "c": Param(float, 5.0, "the scale that distances are divided by", above=0),
     "max_k": Param(
-        int, None, "nearest rows looked at for each target row; default: a tenth of the pool, at most 5,000", least=1
+        int, None, "nearest rows of each target row; default: a tenth of the pool, up to 5,000 where full", least=1
     ),
 }
 
@@ -167,6 +221,7 @@ METHODS = {
             **_PARAMS,
             "sigma": Param(float, 0.75, "the kernel's width as a Euclidean distance; 0 switches it off", least=0),
         },
+        draws=lambda _: True,
     ),
     "tsds-uniform": Method(
         lambda q: _tsds(q, 0.0),
@@ -175,5 +230,6 @@ METHODS = {
         _NEEDS,
         "n·m·d",
         _PARAMS,
+        draws=lambda _: True,
     ),
 }

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from righttime import __version__
+from righttime.cli.options import Commands
 from righttime.errors import SettingsError
 
 __all__ = [
@@ -18,19 +19,21 @@ __all__ = [
     "Cache",
     "EngineName",
     "FormatName",
+    "GivenSeed",
     "Memory",
     "Out",
     "Overwrite",
     "Pools",
     "PositiveExamples",
     "Seed",
+    "Subsample",
     "Target",
     "TaskField",
     "app",
     "bytes_in",
 ]
 
-app = typer.Typer(
+app = Commands(
     name="righttime",
     no_args_is_help=True,
     add_completion=False,
@@ -44,11 +47,25 @@ Pools = Annotated[
     typer.Argument(metavar="POOL...", help="Files, folders or hf:owner/name[/config][:split] to choose rows from."),
 ]
 Target = Annotated[
-    str, typer.Option(metavar="TARGET", help="Rows that stand for what the model will be judged on, in any format.")
+    list[str],
+    typer.Option(
+        metavar="TARGET",
+        help="Rows that stand for what the model will be judged on, in any format; several are one joint target.",
+    ),
 ]
 Out = Annotated[Path, typer.Option(metavar="OUT", help="The folder to write to.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a finished result in OUT.")]
 Seed = Annotated[int, typer.Option(help="Decides everything that is drawn by chance.")]
+GivenSeed = Annotated[
+    int | None, typer.Option(help="Decides everything that is drawn by chance: what --method draws, --subsample. [0]")
+]
+Subsample = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHARE|N",
+        help="Draw a part of the pool by --seed before anything else, such as 0.5, 50% or 1000 rows: true replicates.",
+    ),
+]
 FormatName = Annotated[str | None, typer.Option("--format", help="The pool's format, where it is not told right.")]
 TaskField = Annotated[
     str | None, typer.Option(help="The field that holds a row's task; @file takes the file's name as the task.")

@@ -13,12 +13,13 @@ from righttime.cli.app import (
     Cache,
     EngineName,
     FormatName,
+    GivenSeed,
     Memory,
     Out,
     Overwrite,
     Pools,
     PositiveExamples,
-    Seed,
+    Subsample,
     Target,
     TaskField,
     app,
@@ -66,7 +67,8 @@ def arrange(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="A parameter of the method's own; may be repeated."),
     ] = None,
-    seed: Seed = 0,
+    seed: GivenSeed = None,
+    subsample: Subsample = None,
     text: Annotated[
         str, typer.Option(help="What stands for a row: prompt+response of the first exchange, prompt, or all turns.")
     ] = "prompt+response",
@@ -127,6 +129,7 @@ def arrange(
         within_round=within_round,
         params=_params(param),
         seed=seed,
+        subsample=subsample,
         text=text,
         embedder=embedder or DEFAULT_MODEL,
         target_embedder=target_embedder,
@@ -159,6 +162,8 @@ def _params(given: list[str] | None) -> dict[str, str]:
     for name, equals, _ in pairs:
         if not equals or not name:
             raise SettingsError(f"--param must be NAME=VALUE, got {name!r}.")
+        if sum(other == name for other, _, _ in pairs) > 1:
+            raise SettingsError(f"--param {name} must be given once, got it more often. Hint: leave out all but one.")
     return {name: value for name, _, value in pairs}
 
 

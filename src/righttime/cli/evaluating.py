@@ -39,7 +39,7 @@ def evaluate(
     sample: Annotated[bool, typer.Option("--sample", help="Draw answers, not the likeliest words.")] = False,
     temperature: Annotated[float, typer.Option(help="With --sample.")] = 1.0,
     top_p: Annotated[float, typer.Option(help="With --sample.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="With --sample: decides what is drawn.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="With --sample: decides what is drawn. [0]")] = None,
     batch_tokens: Annotated[int, typer.Option(help="The most tokens of a batch.")] = 4096,
     positive_examples: PositiveExamples = 0,
     run: Annotated[str | None, typer.Option(help="What to call the run; default: the folder's name.")] = None,
@@ -50,15 +50,19 @@ def evaluate(
     from righttime.evaluation import GenerationSettings, MeasureSettings, RewardModel
     from righttime.evaluation import evaluate as measure
 
+    asked = [name.strip() for name in metrics.split(",") if name.strip()]
+    if seed is not None and (not sample or set(asked) == {"loss"}):
+        how = "the loss asks for no answers" if sample else "answers are drawn by chance only with --sample"
+        typer.echo(f"note: --seed {seed} changes nothing: {how}.", err=True)
     settings = MeasureSettings(
-        metrics=[name.strip() for name in metrics.split(",") if name.strip()],
-        generation=GenerationSettings(max_new_tokens, sample, temperature, top_p, seed),
+        metrics=asked,
+        generation=GenerationSettings(max_new_tokens, sample, temperature, top_p, seed or 0),
         reward=RewardModel(reward_model, device=device) if reward_model else None,
         batch_tokens=batch_tokens,
     )
     summary = measure(
         model,
-        {"target": target, **named_sets(sets)},
+        {"target": tuple(target), **named_sets(sets)},
         out,
         settings,
         form=form,

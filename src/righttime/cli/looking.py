@@ -32,13 +32,15 @@ def check(
     pool: Annotated[
         list[str] | None, typer.Option(metavar="POOL", help="The pool it was made from; may be repeated.")
     ] = None,
-    target: Annotated[str | None, typer.Option(metavar="TARGET", help="The target it was made around.")] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(metavar="TARGET", help="The target it was made around; may be repeated.")
+    ] = None,
     cache: Cache = None,
 ) -> None:
     """Verify a result: hashes, permutation, counts; with the data also every similarity and round."""
     from righttime.checking import check as verify
 
-    findings = verify(out, pool or None, target, cache=cache, progress=True)
+    findings = verify(out, pool or None, target or None, cache=cache, progress=True)
     marks: Mapping[bool | None, str] = {True: "ok     ", False: "FAILED ", None: "unsure "}
     for finding in findings:
         typer.echo(marks[finding.ok] + finding.what + (f": {finding.detail}" if finding.detail else ""))

@@ -48,7 +48,7 @@ def split(
     ] = None,
     max_per_pool_task: Annotated[int | None, typer.Option(help="At most so many rows of each training task.")] = None,
     max_per_target_task: Annotated[int | None, typer.Option(help="At most so many rows of each held-out task.")] = None,
-    seed: Seed = 0,
+    seed: Annotated[int | None, typer.Option(help="Decides everything that is drawn by chance. [0]")] = None,
     bad_rows: BadRowsOption = BadRows.stop,
     format_: FormatName = None,
     positive_examples: PositiveExamples = 0,
@@ -61,7 +61,7 @@ def split(
     from righttime.splits import split_rows
 
     prepare_split(out, overwrite)
-    settings: dict[str, Any] = {"count": count, "share": share, "by": by.value, "seed": seed}
+    settings: dict[str, Any] = {"count": count, "share": share, "by": by.value, "seed": seed or 0}
     settings |= {"max_per_pool_task": max_per_pool_task, "max_per_target_task": max_per_target_task}
     settings |= {"tasks": _listed(tasks), "groups": _mapping(groups)}
     read = read_rows(
@@ -74,6 +74,8 @@ def split(
     )
     done = split_rows(read.examples, **settings)
     write_split(done, read, out, settings)
+    if seed is not None and tasks is not None and all(row.reason != "sampled-away" for row in done.left_out):
+        typer.echo(f"note: --seed {seed} changes nothing: the tasks are named, and no task has too many rows.")
     typer.echo(f"held out {len(done.held_out)} tasks: {', '.join(done.held_out)}")
     if done.relatives:
         typer.echo(f"left out {len(done.relatives)} tasks of the same groups: {', '.join(done.relatives)}")

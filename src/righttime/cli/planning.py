@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from righttime.cli.app import Cache, EngineName, FormatName, Memory, Pools, Target, app, bytes_in
+from righttime.cli.app import (
+    Cache,
+    EngineName,
+    FormatName,
+    GivenSeed,
+    Memory,
+    Pools,
+    Subsample,
+    Target,
+    app,
+    bytes_in,
+)
 
 __all__ = ["plan"]
 
@@ -18,6 +29,8 @@ def plan(
     method: Annotated[str, typer.Option(help="As for arrange.")] = "tma",
     distance: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
     budget: Annotated[int | None, typer.Option(help="As for arrange.")] = None,
+    seed: GivenSeed = None,
+    subsample: Subsample = None,
     text: Annotated[str, typer.Option(help="As for arrange.")] = "prompt+response",
     embedder: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
     target_embedder: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
@@ -40,6 +53,8 @@ def plan(
         method=method,
         distance=distance,
         budget=budget,
+        seed=seed,
+        subsample=subsample,
         text=text,
         embedder=embedder or DEFAULT_MODEL,
         target_embedder=target_embedder,

@@ -51,7 +51,8 @@ def tune(
     model: Annotated[str, typer.Option(help="The model to tune: a folder or hub name, with safetensors weights.")],
     run: Annotated[Path, typer.Option(metavar="RUN", help="The folder to write to; a stopped run there goes on.")],
     target: Annotated[
-        str | None, typer.Option(metavar="TARGET", help="Rows to measure the loss on while training, in any format.")
+        list[str] | None,
+        typer.Option(metavar="TARGET", help="Rows to measure the loss on while training; several are one target."),
     ] = None,
     evaluate_every: Annotated[
         int | None, typer.Option(min=1, metavar="K", help="With --target: at step 0, every K steps, and at the end.")
@@ -132,10 +133,10 @@ def tune(
     flags = {"lora": Lora(lora_rank, 2 * lora_rank) if lora else None, "recompute": recompute}
     settings = TuneSettings.preset(preset.value, **changes, **flags, allow_reorder=allow_reorder)
     callbacks: Sequence[Any] = ()
-    if target is not None and evaluate_every is not None:
-        measured = {"target": target, **named_sets(sets)}
+    if target and evaluate_every is not None:
+        measured = {"target": tuple(target), **named_sets(sets)}
         callbacks = [dense_evaluation(run, model, measured, every=evaluate_every, form=settings.form)]
-    elif target is not None or evaluate_every is not None or sets:
+    elif target or evaluate_every is not None or sets:
         raise SettingsError(
             "--target and --evaluate-every go together, and --set goes with them; got only some. "
             "Hint: --target FILE --evaluate-every 10."

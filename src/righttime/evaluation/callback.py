@@ -14,7 +14,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from righttime.errors import SettingsError
 from righttime.evaluation.folder import EvaluationFolder
 from righttime.evaluation.measuring import MeasureSettings, Value, check_measurable, measured_set
-from righttime.evaluation.sets import EvaluationSet
+from righttime.evaluation.sets import EvaluationSet, inputs_of
 from righttime.evaluation.summary import facts_of, means
 
 __all__ = ["DenseEvaluation"]
@@ -96,7 +96,8 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
             self._measure(args, state, more["model"])
         _wait()
         if args.process_index == 0:
-            self._folder.finish({"steps": int(state.global_step), "processes": args.world_size})
+            facts = {"steps": int(state.global_step), "processes": args.world_size, "inputs": inputs_of(self._sets)}
+            self._folder.finish(facts)
 
     def _measure(self, args: TrainingArguments, state: TrainerState, model: Any) -> None:
         step, share = int(state.global_step), (args.process_index, args.world_size)

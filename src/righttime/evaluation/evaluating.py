@@ -10,7 +10,7 @@ from righttime.errors import SettingsError
 from righttime.evaluation.checkpoints import find_checkpoints, models_in_turn, readable_length
 from righttime.evaluation.folder import EvaluationFolder, read_evaluation
 from righttime.evaluation.measuring import MeasureSettings, check_measurable, measured_set
-from righttime.evaluation.sets import EvaluationSet, read_set
+from righttime.evaluation.sets import EvaluationSet, Files, inputs_of, read_set
 from righttime.evaluation.summary import facts_of, summarised
 from righttime.tuning.masking import resolve_form
 from righttime.tuning.models import load_tokenizer
@@ -22,7 +22,7 @@ _MAX_LENGTH = 1024  # of the paper's evaluation
 
 def evaluate(
     model: str,
-    sets: Mapping[str, str | os.PathLike[str]],
+    sets: Mapping[str, Files],
     out: str | os.PathLike[str],
     settings: MeasureSettings | None = None,
     *,
@@ -40,7 +40,7 @@ def evaluate(
 
     Args:
         model: A model's folder or hub name, a folder of ``checkpoint-N`` folders, or a run.
-        sets: Name to file or folder, in any known format.
+        sets: Name to file or folder, in any known format; several files are one joint set.
         out: The folder to write to.
         settings: What to measure; None measures the loss.
         form: ``chat``, ``paper`` or ``auto``; see `righttime.tuning.masking`.
@@ -78,7 +78,7 @@ def evaluate(
         for each in data:
             if not folder.has(one.step, each.name):
                 folder.add(one.step, each, measured_set(loaded, tokenizer, each, settings))
-    folder.finish({"steps": max(one.step for one in found)})
+    folder.finish({"steps": max(one.step for one in found), "inputs": inputs_of(data)})
     return summarised(read_evaluation(Path(out)))
 
 

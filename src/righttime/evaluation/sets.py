@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from righttime.errors import RowError, SettingsError
 from righttime.examples import Example, Message, said
-from righttime.formats import read_rows
+from righttime.formats import InputFile, read_rows
 from righttime.store import ids_sha256
 from righttime.tuning.masking import Form, Tokens, tokenised
 
-__all__ = ["EvaluationSet", "prepare_set", "prompt_tokens", "read_set"]
+__all__ = ["EvaluationSet", "Files", "inputs_of", "prepare_set", "prompt_tokens", "read_set"]
+
+Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+"""A file or folder, or several that are one joint set."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +35,7 @@ class EvaluationSet:
         prompts: Each row's tokens up to where its last answer begins.
         references: What would be right answers; the row's own last answer, or all that its file gives; empty if none.
         categories: The category of each row's task, where its file names one.
+        inputs: The files it was read from; empty where the rows were given.
     """
 
     name: str
@@ -40,6 +44,7 @@ class EvaluationSet:
     prompts: tuple[NDArray[np.int32], ...]
     references: tuple[tuple[str, ...], ...]
     categories: tuple[str | None, ...]
+    inputs: tuple[InputFile, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """What decides its numbers, as JSON."""
@@ -53,15 +58,16 @@ class EvaluationSet:
 
 
 def read_set(
-    name: str, path: str | os.PathLike[str], tokenizer: Any, form: Form, max_length: int, positive_examples: int = 0
+    name: str, path: Files, tokenizer: Any, form: Form, max_length: int, positive_examples: int = 0
 ) -> EvaluationSet:
-    """Read a set from a file or folder in any known format; see `prepare_set`.
+    """Read a set from a file or folder in any known format, or from several as one joint set; see `prepare_set`.
 
     Raises:
         DataError: If it cannot be read, or a row cannot be written in that form.
     """
-    read = read_rows([path], role="target", positive_examples=positive_examples, keep_original=True)
-    return prepare_set(name, read.examples, tokenizer, form, max_length)
+    paths = [path] if isinstance(path, str | os.PathLike) else path
+    read = read_rows(paths, role="target", positive_examples=positive_examples, keep_original=True)
+    return dataclasses.replace(prepare_set(name, read.examples, tokenizer, form, max_length), inputs=read.inputs)
 
 
 def prepare_set(name: str, rows: Sequence[Example], tokenizer: Any, form: Form, max_length: int) -> EvaluationSet:
@@ -89,6 +95,11 @@ def prepare_set(name: str, rows: Sequence[Example], tokenizer: Any, form: Form, 
         references=tuple(_references(row, original) for row, original in zip(rows, originals, strict=True)),
         categories=tuple(_category(original) for original in originals),
     )
+
+
+def inputs_of(sets: Sequence[EvaluationSet]) -> dict[str, Any]:
+    """The files of each set, for the record, as JSON."""
+    return {data.name: [dataclasses.asdict(file) for file in data.inputs] for data in sets}
 
 
 def prompt_tokens(row: Example, tokenizer: Any, form: Form) -> NDArray[np.int32]:

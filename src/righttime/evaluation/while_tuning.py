@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from righttime.errors import SettingsError
 from righttime.evaluation.measuring import MeasureSettings
-from righttime.evaluation.sets import read_set
+from righttime.evaluation.sets import Files, read_set
 from righttime.tuning.masking import resolve_form
 from righttime.tuning.models import load_tokenizer, trainable_length
 
@@ -24,7 +24,7 @@ _MAX_LENGTH = 1024  # of the paper's evaluation
 def dense_evaluation(
     run: Path,
     model: str,
-    sets: Mapping[str, str | os.PathLike[str]],
+    sets: Mapping[str, Files],
     *,
     every: int,
     form: str = "auto",
@@ -37,7 +37,7 @@ def dense_evaluation(
     Args:
         run: The run's folder.
         model: The model that is tuned.
-        sets: Name to file or folder, in any known format.
+        sets: Name to file or folder, in any known format; several files are one joint set.
         every: Measure at step 0, every so many steps, and after the last.
         form: ``chat``, ``paper`` or ``auto``; see `righttime.tuning.masking`.
         metrics: Some of `righttime.evaluation.METRICS`, but ``reward``.

@@ -35,6 +35,7 @@ class Job:
         settings: How to tune.
         plan: What is to be consumed.
         rows: The rows as they are fed.
+        notes: Sentences that a person should read.
     """
 
     folder: Path
@@ -42,6 +43,7 @@ class Job:
     settings: TuneSettings
     plan: Plan
     rows: TokenRows
+    notes: tuple[str, ...] = ()
 
     def deciding(self) -> dict[str, Any]:
         """What decides the weights, as JSON: a run goes on only with the same.
@@ -75,6 +77,7 @@ def announcement(job: Job, start: Start) -> str:
     if rows.unlearnt:
         lines.append(f"{len(rows.unlearnt):,} rows have no token to learn; they keep their place and teach nothing")
     lines += [f"{name} was not whole and is gone" for name in start.broken]
+    lines += [f"note: {note}" for note in job.notes]
     if start.attempt > 1:
         lines.append(f"attempt {start.attempt}, going on from step {start.step:,} of {plan.n_steps:,}")
     return "\n".join(lines)
@@ -112,6 +115,7 @@ def finish(job: Job, log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "first_difference": difference,
         "attempts": [dataclasses.asdict(attempt) for attempt in records.attempts],
         "unlearnt": job.rows.unlearnt,
+        "notes": list(job.notes),
         "files": result_files(folder),
     }
     write_json(folder / MANIFEST, manifest)

@@ -13,7 +13,7 @@ from righttime.store import file_sha256
 if TYPE_CHECKING:
     from righttime.tuning.settings import TuneSettings
 
-__all__ = ["load_model", "load_tokenizer", "model_identity", "trainable_length"]
+__all__ = ["configuration", "load_model", "load_tokenizer", "model_identity", "trainable_length"]
 
 
 _MAX_LENGTH = 2048  # of the paper
@@ -29,7 +29,7 @@ def model_identity(name: str) -> dict[str, str]:
         ModelError: If the folder holds no safetensors weights, or there is no such model.
     """
     if not Path(name).is_dir():
-        return {"name": name, "revision": str(getattr(_configuration(name), "_commit_hash", None))}
+        return {"name": name, "revision": str(getattr(configuration(name), "_commit_hash", None))}
     weights = sorted(Path(name).glob("*.safetensors"))
     if not weights:
         raise ModelError(
@@ -89,7 +89,7 @@ def trainable_length(name: str, asked: int | None) -> int:
         SettingsError: If the model reads fewer.
         ModelError: If there is no such model.
     """
-    reads = getattr(_configuration(name), "max_position_embeddings", None)
+    reads = getattr(configuration(name), "max_position_embeddings", None)
     if asked is None:
         return min(reads or _MAX_LENGTH, _MAX_LENGTH)
     if reads is not None and asked > reads:
@@ -99,7 +99,12 @@ def trainable_length(name: str, asked: int | None) -> int:
     return asked
 
 
-def _configuration(name: str) -> Any:
+def configuration(name: str) -> Any:
+    """The configuration of a model.
+
+    Raises:
+        ModelError: If there is none.
+    """
     from transformers import AutoConfig
 
     return _loaded(name, "configuration", AutoConfig.from_pretrained)

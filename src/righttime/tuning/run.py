@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from righttime.errors import RighttimeError, SettingsError
 from righttime.store import write_parquet
+from righttime.tuning.chance import idle_seed
 from righttime.tuning.folder import Start, begin, end
 from righttime.tuning.job import Job, announcement, finish
 from righttime.tuning.masking import resolve_form
@@ -97,7 +98,8 @@ def tune(
         shuffle_after=settings.shuffle_after,
         seed=settings.seed,
     )
-    job = Job(folder, model, settings, plan, rows)
+    idle = idle_seed(settings, plan, model)
+    job = Job(folder, model, settings, plan, rows, (idle,) if idle else ())
     start = _from_main(lambda: begin(folder, job.deciding(), overwrite))
     try:
         if main:
