@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from righttime.cli.app import Cache, EngineName, FormatName, Memory, Pools, Target, app, bytes_in
+from righttime.cli.app import (
+    Cache,
+    EngineName,
+    Fields,
+    FormatName,
+    Memory,
+    Pools,
+    Target,
+    TargetFields,
+    app,
+    bytes_in,
+    fields_in,
+)
 
 __all__ = ["plan"]
 
@@ -26,6 +38,8 @@ def plan(
     device: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
     format_: FormatName = None,
     target_format: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
+    fields: Fields = None,
+    target_fields: TargetFields = None,
     engine: EngineName = "auto",
     memory: Memory = "1GiB",
     cache: Cache = None,
@@ -48,6 +62,8 @@ def plan(
         device=device,
         format=format_,
         target_format=target_format,
+        fields=fields_in(fields),
+        target_fields=fields_in(target_fields),
         engine=engine,
         memory=bytes_in(memory),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,14 +53,20 @@ class EvaluationSet:
 
 
 def read_set(
-    name: str, path: str | os.PathLike[str], tokenizer: Any, form: Form, max_length: int, positive_examples: int = 0
+    name: str,
+    path: str | os.PathLike[str],
+    tokenizer: Any,
+    form: Form,
+    max_length: int,
+    positive_examples: int = 0,
+    fields: Mapping[str, str] | None = None,
 ) -> EvaluationSet:
     """Read a set from a file or folder in any known format; see `prepare_set`.
 
     Raises:
         DataError: If it cannot be read, or a row cannot be written in that form.
     """
-    read = read_rows([path], role="target", positive_examples=positive_examples, keep_original=True)
+    read = read_rows([path], role="target", positive_examples=positive_examples, keep_original=True, fields=fields)
     return prepare_set(name, read.examples, tokenizer, form, max_length)
 
 
