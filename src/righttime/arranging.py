@@ -68,6 +68,8 @@ class Request:
     target_format: str | None = None
     positive_examples: int = 0
     task_field: str | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+    target_fields: Mapping[str, str] = field(default_factory=dict)
     tokenizer: str | None = None
     max_tokens: int | None = None
     engine: str = "auto"
@@ -187,8 +189,10 @@ def arrange(
             text ("prompt+response"), embedder (a model name, a folder, ``vectors:FILE``, or any object with the
             methods of `righttime.embedding.Embedder`), target_embedder, max_length, prefix, device,
             precision ("float32"), workers (1, processes that embed), duplicates ("keep"), bad_rows ("stop"), format,
-            target_format, positive_examples (0), task_field, tokenizer, max_tokens, engine ("auto", "cpu", "cuda" or
-            "ray"; never changes a result), memory (bytes that the search may hold above the vectors: 1 GiB).
+            target_format, positive_examples (0), task_field, fields and target_fields (dicts of which field of a row
+            is its prompt, response, system, context, options, task or id), tokenizer, max_tokens, engine ("auto",
+            "cpu", "cuda" or "ray"; never changes a result), memory (bytes that the search may hold above the vectors:
+            1 GiB).
 
     Returns:
         The arrangement, carrying the rows it arranges.
@@ -231,6 +235,7 @@ def read_side(data: Data, role: Literal["pool", "target"], request: Request, kee
         "bad_rows": request.bad_rows,
         "positive_examples": request.positive_examples,
         "task_field": request.task_field,
+        "fields": request.fields if role == "pool" else request.target_fields,
         "keep_original": keep_original,
     }
     if isinstance(data, str | os.PathLike):

@@ -202,6 +202,7 @@ def _read_target(target: Path_ | Sequence[Path_], folder: _Folder) -> Reading:
         bad_rows=settings["bad_rows"],
         positive_examples=settings["positive_examples"],
         task_field=settings["task_field"],
+        fields=settings.get("target_fields"),
     )
 
 

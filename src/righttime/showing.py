@@ -54,6 +54,7 @@ def _targets(manifest: Mapping[str, Any]) -> dict[str, Example]:
             bad_rows=settings["bad_rows"],
             positive_examples=settings["positive_examples"],
             task_field=settings["task_field"],
+            fields=settings.get("target_fields"),
         )
     except RighttimeError:
         return {}

@@ -18,6 +18,7 @@ __all__ = [
     "BadRowsOption",
     "Cache",
     "EngineName",
+    "Fields",
     "FormatName",
     "GivenSeed",
     "Memory",
@@ -28,9 +29,11 @@ __all__ = [
     "Seed",
     "Subsample",
     "Target",
+    "TargetFields",
     "TaskField",
     "app",
     "bytes_in",
+    "fields_in",
 ]
 
 app = Commands(
@@ -71,6 +74,15 @@ TaskField = Annotated[
     str | None, typer.Option(help="The field that holds a row's task; @file takes the file's name as the task.")
 ]
 PositiveExamples = Annotated[int, typer.Option(help="Natural Instructions: positive examples put into each prompt.")]
+Fields = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PART=FIELD,...",
+        help="For files of no known format: which field is what, such as prompt=title,context=body,response=reply; "
+        "also system, options, task, id. Columns without a header by number: prompt=1,response=2.",
+    ),
+]
+TargetFields = Annotated[str | None, typer.Option(metavar="PART=FIELD,...", help="As --fields, for the target.")]
 Cache = Annotated[
     Path | None,
     typer.Option(help="The folder of cached vectors; default: RIGHTTIME_CACHE, or the user's cache folder."),
@@ -103,6 +115,27 @@ class BadRows(str, enum.Enum):
 
 
 BadRowsOption = Annotated[BadRows, typer.Option(help="At a row that cannot be used: stop, or skip and list it.")]
+
+
+def fields_in(given: str | None) -> dict[str, str]:
+    """`prompt=title,response=reply` as a mapping; nothing as an empty one.
+
+    Raises:
+        SettingsError: If it is not in that form, or names a part twice.
+
+    Example:
+        >>> fields_in("prompt=title, response=reply")
+        {'prompt': 'title', 'response': 'reply'}
+    """
+    found: dict[str, str] = {}
+    for entry in [] if given is None else given.split(","):
+        part, equals, name = (word.strip() for word in entry.partition("="))
+        if not (part and equals and name):
+            raise SettingsError(f"--fields must be PART=FIELD,..., such as prompt=title,response=reply, got {given!r}.")
+        if part in found:
+            raise SettingsError(f"--fields must name each part once, got {part} twice in {given!r}.")
+        found[part] = name
+    return found
 
 
 def bytes_in(size: str) -> int:

@@ -12,6 +12,7 @@ from righttime.cli.app import (
     BadRowsOption,
     Cache,
     EngineName,
+    Fields,
     FormatName,
     GivenSeed,
     Memory,
@@ -21,9 +22,11 @@ from righttime.cli.app import (
     PositiveExamples,
     Subsample,
     Target,
+    TargetFields,
     TaskField,
     app,
     bytes_in,
+    fields_in,
 )
 from righttime.errors import SettingsError
 
@@ -102,6 +105,8 @@ def arrange(
     target_format: Annotated[str | None, typer.Option(help="The same for the target.")] = None,
     positive_examples: PositiveExamples = 0,
     task_field: TaskField = None,
+    fields: Fields = None,
+    target_fields: TargetFields = None,
     tokenizer: Annotated[
         str | None,
         typer.Option(help="With --max-tokens: the tokenizer of the model to be trained, a folder or hub name."),
@@ -144,6 +149,8 @@ def arrange(
         target_format=target_format,
         positive_examples=positive_examples,
         task_field=task_field,
+        fields=fields_in(fields),
+        target_fields=fields_in(target_fields),
         tokenizer=tokenizer,
         max_tokens=max_tokens,
         engine=engine,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from righttime.cli.app import Out, Overwrite, PositiveExamples, Target, app
+from righttime.cli.app import Out, Overwrite, PositiveExamples, Target, TargetFields, app, fields_in
 from righttime.errors import SettingsError
 
 __all__ = ["evaluate", "named_sets"]
@@ -42,6 +42,7 @@ def evaluate(
     seed: Annotated[int | None, typer.Option(help="With --sample: decides what is drawn. [0]")] = None,
     batch_tokens: Annotated[int, typer.Option(help="The most tokens of a batch.")] = 4096,
     positive_examples: PositiveExamples = 0,
+    target_fields: TargetFields = None,
     run: Annotated[str | None, typer.Option(help="What to call the run; default: the folder's name.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps, ...; default: the best there is.")] = None,
     overwrite: Overwrite = False,
@@ -68,6 +69,7 @@ def evaluate(
         form=form,
         max_length=max_length,
         positive_examples=positive_examples,
+        target_fields=fields_in(target_fields),
         run=run,
         device=device,
         overwrite=overwrite,

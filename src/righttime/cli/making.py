@@ -12,6 +12,7 @@ import typer
 from righttime.cli.app import (
     BadRows,
     BadRowsOption,
+    Fields,
     FormatName,
     Out,
     Overwrite,
@@ -20,6 +21,7 @@ from righttime.cli.app import (
     Seed,
     TaskField,
     app,
+    fields_in,
 )
 from righttime.errors import SettingsError
 
@@ -53,6 +55,7 @@ def split(
     format_: FormatName = None,
     positive_examples: PositiveExamples = 0,
     task_field: TaskField = None,
+    fields: Fields = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Hold out tasks: write OUT/pool.jsonl to train on and OUT/target.jsonl to be judged on."""
@@ -71,7 +74,11 @@ def split(
         bad_rows=bad_rows.value,
         positive_examples=positive_examples,
         task_field=task_field,
+        fields=fields_in(fields),
     )
+    for file in read.inputs:
+        if file.note:
+            typer.echo(f"{file.path}: {file.note}")
     done = split_rows(read.examples, **settings)
     write_split(done, read, out, settings)
     if seed is not None and tasks is not None and all(row.reason != "sampled-away" for row in done.left_out):

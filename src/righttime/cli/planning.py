@@ -9,14 +9,17 @@ import typer
 from righttime.cli.app import (
     Cache,
     EngineName,
+    Fields,
     FormatName,
     GivenSeed,
     Memory,
     Pools,
     Subsample,
     Target,
+    TargetFields,
     app,
     bytes_in,
+    fields_in,
 )
 
 __all__ = ["plan"]
@@ -39,6 +42,8 @@ def plan(
     device: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
     format_: FormatName = None,
     target_format: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
+    fields: Fields = None,
+    target_fields: TargetFields = None,
     engine: EngineName = "auto",
     memory: Memory = "1GiB",
     cache: Cache = None,
@@ -63,6 +68,8 @@ def plan(
         device=device,
         format=format_,
         target_format=target_format,
+        fields=fields_in(fields),
+        target_fields=fields_in(target_fields),
         engine=engine,
         memory=bytes_in(memory),
     )

@@ -29,6 +29,7 @@ def evaluate(
     form: str = "auto",
     max_length: int = _MAX_LENGTH,
     positive_examples: int = 0,
+    target_fields: Mapping[str, str] | None = None,
     run: str | None = None,
     device: str | None = None,
     overwrite: bool = False,
@@ -46,6 +47,7 @@ def evaluate(
         form: ``chat``, ``paper`` or ``auto``; see `righttime.tuning.masking`.
         max_length: The most tokens of a row, or fewer where the model reads fewer; what is longer is cut at its end.
         positive_examples: For Natural Instructions: worked examples in each prompt.
+        target_fields: Which field of the set named ``target`` is its prompt, response and so on; see `read_rows`.
         run: What the run is called in the results; None takes the folder's name.
         device: ``cpu``, ``cuda``, ...; None takes the best there is.
         overwrite: Take away what is in `out`.
@@ -65,7 +67,11 @@ def evaluate(
         raise SettingsError(f"--max-length must be at least 2, got {max_length}.")
     tokenizer = load_tokenizer(found[0].name)
     chosen, length = resolve_form(tokenizer, form), readable_length(found[0].name, max_length)
-    data = [read_set(name, path, tokenizer, chosen, length, positive_examples) for name, path in sets.items()]
+    fields = {"target": target_fields}
+    data = [
+        read_set(name, path, tokenizer, chosen, length, positive_examples, fields.get(name))
+        for name, path in sets.items()
+    ]
     check_measurable(data, settings)
     folder = EvaluationFolder(Path(out), run or Path(model).resolve().name)
     how = {"form": chosen, "max_length": length, "models": [[one.step, one.name] for one in found]}

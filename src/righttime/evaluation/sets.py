@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +58,13 @@ class EvaluationSet:
 
 
 def read_set(
-    name: str, path: Files, tokenizer: Any, form: Form, max_length: int, positive_examples: int = 0
+    name: str,
+    path: Files,
+    tokenizer: Any,
+    form: Form,
+    max_length: int,
+    positive_examples: int = 0,
+    fields: Mapping[str, str] | None = None,
 ) -> EvaluationSet:
     """Read a set from a file or folder in any known format, or from several as one joint set; see `prepare_set`.
 
@@ -66,7 +72,8 @@ def read_set(
         DataError: If it cannot be read, or a row cannot be written in that form.
     """
     paths = [path] if isinstance(path, str | os.PathLike) else path
-    read = read_rows(paths, role="target", positive_examples=positive_examples, keep_original=True)
+    settings: dict[str, Any] = {"positive_examples": positive_examples, "keep_original": True, "fields": fields}
+    read = read_rows(paths, role="target", **settings)
     return dataclasses.replace(prepare_set(name, read.examples, tokenizer, form, max_length), inputs=read.inputs)
 
 

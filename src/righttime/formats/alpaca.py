@@ -11,18 +11,26 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from righttime.examples import Message
-from righttime.formats.fields import BadRowError, exchange, kind_of, optional, text
+from righttime.formats.asking import asked, options_of, replied
+from righttime.formats.fields import BadRowError, exchange, kind_of, optional
+from righttime.formats.seen import Seen, forgo, unread
 
 __all__ = ["alpaca", "instances", "self_instruct"]
 
 
 def alpaca(record: Mapping[str, Any]) -> tuple[Message, ...]:
     """Read an instruction with its input and output, after the `system` text and the `history` if there are any."""
-    instruction = text(record, "instruction")
-    given = optional(record, "input") or optional(record, "context")
-    prompt = f"{instruction}\n{given}" if given.strip() else instruction
+    prompt = asked(record, "instruction", always=("input", "context"))
     system = exchange("", "", optional(record, "system"))
-    return (*system, *_history(record), *exchange(prompt, optional(record, "output", "response")))
+    return (*system, *_history(record), *exchange(prompt, _response(record)))
+
+
+def _response(record: Mapping[str, Any]) -> str:
+    """The output; where there are options, it may be the number of one."""
+    options = options_of(record)
+    if options:
+        return replied(record, ("output", "response", "answer"), options)
+    return optional(record, "output", "response")
 
 
 def _history(record: Mapping[str, Any]) -> Iterator[Message]:
@@ -50,4 +58,8 @@ def self_instruct(record: Mapping[str, Any]) -> tuple[Message, ...]:
     given = record["instances"]
     if not isinstance(given, list) or not given or not isinstance(given[0], Mapping):
         raise BadRowError(f"`instances` must be a list of at least one object, got {kind_of(given)}")
-    return alpaca({"instruction": record["instruction"], **given[0]})
+    inside = Seen({"instruction": record["instruction"], **given[0]})
+    read = alpaca(inside)
+    for field in unread(inside):
+        forgo(record, f"instances[].{field}")
+    return read

@@ -1,4 +1,4 @@
-"""Conversations: OpenAI `messages`, ShareGPT `conversations`, UltraChat `data`.
+"""Conversations: OpenAI `messages`, ShareGPT `conversations`, LMSYS `conversation`, UltraChat `data`.
 
 OpenAI, content as text, null beside tool calls, or a list of parts; righttime's own `train.jsonl` is this too:
 
@@ -13,9 +13,14 @@ Flan-mini, a ShareGPT row whose `source` is the task:
 
     {"id": "1", "source": "cot_gsm8k", "conversations": [{"from": "human", "value": "2+2?"}, ...]}
 
-UltraChat, user and assistant by turns:
+UltraChat, user and assistant by turns, and LIMA, which has them under the key of ShareGPT:
 
     {"id": "0", "data": ["How can cross training help?", "It strengthens other muscles."]}
+    {"conversations": ["Can brain cells move?", "Mostly they do not."], "source": "stackexchange"}
+
+LMSYS-Chat-1M, also WildChat:
+
+    {"conversation_id": "33f9", "model": "vicuna-13b", "conversation": [{"role": "user", "content": "hi"}, ...]}
 """
 
 from __future__ import annotations
@@ -28,7 +33,7 @@ from righttime.errors import unknown_name
 from righttime.examples import Message
 from righttime.formats.fields import BadRowError, RefusedError, kind_of, optional
 
-__all__ = ["ROLES", "messages", "sharegpt", "turns", "ultrachat"]
+__all__ = ["ROLES", "conversation", "messages", "sharegpt", "turns", "ultrachat"]
 
 ROLES = {
     "system": "system",
@@ -49,6 +54,11 @@ ROLES = {
 }
 """The names that files give to those who speak, and the role that each is."""
 
+_MEDIA = {
+    **dict.fromkeys(("image", "image_url", "input_image"), ("an image", "images")),
+    **dict.fromkeys(("audio", "audio_url", "input_audio"), ("audio", "audio")),
+    **dict.fromkeys(("video", "video_url"), ("video", "videos")),
+}
 _CALLS = {"function_call", "tool_call"}
 _EXTRA = ("name", "tool_call_id", "reasoning_content")
 
@@ -60,7 +70,9 @@ def messages(record: Mapping[str, Any]) -> tuple[Message, ...]:
 
 def sharegpt(record: Mapping[str, Any]) -> tuple[Message, ...]:
     """Read a ShareGPT `conversations` record, with its top-level `system` text if it has one."""
-    said = turns(record["conversations"], "conversations")
+    given = record["conversations"]
+    texts = isinstance(given, list) and bool(given) and all(isinstance(text, str) for text in given)
+    said = _by_turns(given) if texts else turns(given, "conversations")
     system = optional(record, "system")
     return (Message("system", system), *said) if system.strip() else said
 
@@ -70,7 +82,16 @@ def ultrachat(record: Mapping[str, Any]) -> tuple[Message, ...]:
     data = record["data"]
     if not isinstance(data, list) or not all(isinstance(text, str) for text in data):
         raise BadRowError(f"`data` must be a list of texts, user and assistant by turns, got {kind_of(data)}")
-    return tuple(Message("assistant" if place % 2 else "user", text) for place, text in enumerate(data))
+    return _by_turns(data)
+
+
+def conversation(record: Mapping[str, Any]) -> tuple[Message, ...]:
+    """Read an LMSYS-Chat-1M or WildChat record."""
+    return turns(record["conversation"], "conversation")
+
+
+def _by_turns(texts: Sequence[str]) -> tuple[Message, ...]:
+    return tuple(Message("assistant" if place % 2 else "user", text) for place, text in enumerate(texts))
 
 
 def turns(value: Any, field: str) -> tuple[Message, ...]:
@@ -125,8 +146,9 @@ def _part(part: Any, field: str) -> tuple[str, str]:
     if not isinstance(part, Mapping):
         raise BadRowError(f"`{field}` must be an object with `type` and `text`, got {kind_of(part)}")
     kind = part.get("type", "text")
-    if kind in {"image", "image_url"}:
-        raise RefusedError(f"`{field}` is an image, and only text can be arranged; take the rows with images out")
+    if kind in _MEDIA:
+        what, rows = _MEDIA[kind]
+        raise RefusedError(f"`{field}` is {what}, and only text can be arranged; take the rows with {rows} out")
     if kind not in {"text", "reasoning", "tool_call"}:
         raise BadRowError(f"`{field}.type` must be text, reasoning or tool_call, got {kind!r}")
     key = "text" if part.get("text") is not None else "value"

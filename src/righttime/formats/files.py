@@ -13,9 +13,14 @@ from righttime.formats.compression import opened
 from righttime.formats.json_text import BOM, Record, whole
 from righttime.store import file_sha256
 
-__all__ = ["SUFFIXES", "Source", "file_source", "stem_of"]
+__all__ = ["SUFFIXES", "TEXT", "Source", "file_source", "stem_of"]
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+"""Names of data files; in a folder these alone are read."""
+
+TEXT = ".txt"
+"""A file of prompts, one a line; read where it is named, not in a folder, where it may be a licence."""
+
 _COMPRESSED = (".gz", ".zst")
 
 
@@ -31,6 +36,7 @@ class Source:
         by_line: Whether a record's number is a line.
         format: The format that the container implies, or None.
         note: What a person should know about it, or None.
+        hint: What else to try where its format is unknown.
     """
 
     path: str
@@ -40,6 +46,7 @@ class Source:
     by_line: bool = True
     format: str | None = None
     note: str | None = None
+    hint: str = ""
 
     def place(self, file: str, line: int) -> str:
         """Where a record stands, for a person: ``file:line``, or ``file: row N`` where there are no lines."""
@@ -54,33 +61,48 @@ def stem_of(path: str) -> str:
         'pool.v2'
     """
     name = os.path.basename(os.path.normpath(path))
-    for endings in (_COMPRESSED, SUFFIXES):
+    for endings in (_COMPRESSED, (*SUFFIXES, TEXT)):
         stem, dot, ending = name.rpartition(".")
         if stem and dot + ending.lower() in endings:
             name = stem
     return name
 
 
-def file_source(path: str, file: str | None = None) -> Source:
+def file_source(path: str, file: str | None = None, *, numbered: bool = False) -> Source:
     """Find out what a file is.
 
     Args:
         path: Where it lies.
         file: What to call it in errors and results; the path if None.
+        numbered: Whether the user named a table's columns by their numbers, which says that it has no header.
 
     Raises:
-        DataError: If it is empty, damaged or neither JSON nor a table.
+        DataError: If it is empty, damaged or neither JSON nor a table nor text.
     """
     file = file or path
     container = _container(path, file)
-    implied = "flan-cot" if container == "tsv-without-header" else None
-    by_line = container != "parquet"
+    columns, implied, note, hint = None, None, None, ""
+    if container in ("csv", "tsv"):
+        with opened(path, file) as stream:
+            columns = sheets.headerless(stream, tabs=container == "tsv", numbered=numbered)
+        hint = "; columns without a header are named by number, `--fields prompt=1,response=2`"
+    if columns is not None:
+        container += "-without-header"
+        implied = "flan-cot" if not columns.quoted else None
+        note = f"the table has no header; its columns are taken as {', '.join(columns.names)}"
     return Source(
-        file, container, lambda: _records(path, file, container), lambda: file_sha256(Path(path)), by_line, implied
+        file,
+        container,
+        lambda: _records(path, file, container, columns),
+        lambda: file_sha256(Path(path)),
+        by_line=container != "parquet",
+        format=implied,
+        note=note,
+        hint=hint,
     )
 
 
-def _records(path: str, file: str, container: str) -> Iterator[Record]:
+def _records(path: str, file: str, container: str, columns: sheets.Columns | None) -> Iterator[Record]:
     if container == "parquet":
         yield from sheets.parquet(path, file)
         return
@@ -91,9 +113,10 @@ def _records(path: str, file: str, container: str) -> Iterator[Record]:
             yield from json_text.array(_decoded(stream.read()), file)
         elif container == "json-object":
             yield from json_text.single(_decoded(stream.read()), file, stem_of(path))
+        elif container == "text":
+            yield from json_text.text_lines(stream, file)
         else:
-            header = container != "tsv-without-header"
-            yield from sheets.separated(stream, file, tabs=container != "csv", header=header)
+            yield from sheets.separated(stream, file, tabs=container.startswith("tsv"), columns=columns)
 
 
 def _decoded(data: bytes) -> str:
@@ -114,17 +137,22 @@ def _container(path: str, file: str) -> str:
     if name.endswith(".csv"):
         return "csv"
     if name.endswith(".tsv"):
-        with opened(path, file) as stream:
-            return "tsv-without-header" if sheets.headerless(stream) else "tsv"
+        return "tsv"
+    if name.endswith(TEXT) and first not in (b"{", b"[") and not isinstance(whole(_decoded(first)), dict | list):
+        return "text"
     if first.startswith(b"["):
         inside = first[1:].lstrip()[:1] or second[:1]
-        return "json-array" if name.endswith(".json") or inside in (b"{", b"]", b"") else "jsonl"
+        alone = inside == b'"' and not second.startswith(b"[")  # a list of prompts
+        return "json-array" if name.endswith(".json") or inside in (b"{", b"]", b"") or alone else "jsonl"
     if first.startswith(b"{"):
         return "jsonl" if _one_a_line(path, file, name, first, second) else "json-object"
     if name.endswith((".jsonl", ".ndjson", ".json")):
         return "jsonl"
     known = ", ".join(SUFFIXES)
-    raise DataError(f"{file}: the file must be JSON or a table ({known}, each also .gz or .zst), got {first[:40]!r}")
+    raise DataError(
+        f"{file}: the file must be JSON or a table ({known}, each also .gz or .zst), or prompts, one a line of a "
+        f"{TEXT} file, got {first[:40]!r}"
+    )
 
 
 def _plain_name(path: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,18 +21,21 @@ __all__ = ["find_sources", "labels"]
 _DATA = tuple(suffix + ending for suffix in SUFFIXES for ending in ("", ".gz", ".zst"))
 
 
-def find_sources(path: str, role: str) -> list[Source]:
+def find_sources(path: str, role: str, *, numbered: bool = False) -> list[Source]:
     """What there is to read at a path.
 
     Args:
         path: A file, a folder, or ``hf:owner/name[/config][:split]``.
         role: ``pool`` or ``target``, which tells the split where there are several.
+        numbered: Whether the user named a table's columns by their numbers, which says that it has no header.
 
     Raises:
         DataError: If there is nothing at the path, or nothing to read.
     """
     if path.startswith(hub.PREFIX):
         return [hub.hub_source(path, role)]
+    if found := re.match(r"(\w+):/", path):
+        _refuse_remote(path, found[1].lower())
     if not os.path.exists(path):
         folder = os.path.dirname(path) or "."
         near = (
@@ -40,14 +44,36 @@ def find_sources(path: str, role: str) -> list[Source]:
         hint = f"did you mean {' or '.join(near)}?" if near else "look for a slip in the path"
         raise DataError(f"{path}: no such file or folder; {hint}")
     if not os.path.isdir(path):
-        return [file_source(path)]
-    found = _in_folder(path, role)
+        return [file_source(path, numbered=numbered)]
+    found = _in_folder(path, role, numbered)
     if not found:
         raise EmptyDataError(f"{path}: the folder must hold data files ({', '.join(SUFFIXES)}), got none")
     return found
 
 
-def _in_folder(path: str, role: str) -> list[Source]:
+_COPY = {
+    "s3": "aws s3 cp {path} .",
+    "gs": "gcloud storage cp {path} .",
+    "http": "curl -LO {path}",
+    "https": "curl -LO {path}",
+    **dict.fromkeys(("az", "abfs", "abfss", "hdfs", "gcs", "r2", "oci", "ftp", "sftp", "ssh"), ""),
+}
+_HUB = re.compile(r"https?:/+(?:huggingface\.co|hf\.co)/datasets/([^/?#]+/[^/?#]+)")
+
+
+def _refuse_remote(path: str, scheme: str) -> None:
+    """Say that an address is not read yet, and what to do; a drive's letter or a folder with a colon is no address."""
+    if scheme not in _COPY or os.path.exists(path):
+        return
+    path = re.sub(r":/+", "://", path, count=1)  # Path("s3://x") drops a slash
+    copy = _COPY[scheme].format(path=path)
+    hint = f"copy it here first{f', for example with `{copy}`' if copy else ''}"
+    if on_hub := _HUB.match(path):
+        hint = f"a data set on the hub is named hf:{on_hub[1]}"
+    raise DataError(f"{path}: reading from {scheme}:// is not supported yet, only local files and hf: are; {hint}")
+
+
+def _in_folder(path: str, role: str, numbered: bool) -> list[Source]:
     if hub.is_saved(path):
         return [hub.saved_source(path, role)]
     tasks = os.path.join(path, "tasks")
@@ -59,9 +85,9 @@ def _in_folder(path: str, role: str) -> list[Source]:
         if name.startswith("."):
             continue
         if os.path.isdir(entry):
-            found += _in_folder(entry, role)
+            found += _in_folder(entry, role, numbered)
         elif name.lower().endswith(_DATA):
-            found.append(file_source(entry))
+            found.append(file_source(entry, numbered=numbered))
     return found
 
 

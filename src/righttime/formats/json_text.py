@@ -15,9 +15,10 @@ from typing import Any
 
 from righttime.errors import DataError
 from righttime.formats import natural_instructions
+from righttime.formats.seen import text_keys
 from righttime.formats.table import match
 
-__all__ = ["BOM", "Record", "array", "lines", "single", "whole"]
+__all__ = ["BOM", "Record", "array", "lines", "single", "text_lines", "whole"]
 
 BOM = b"\xef\xbb\xbf"
 
@@ -36,6 +37,7 @@ class Record:
         value: What it holds, or None if it could not be read.
         raw: Its own text on one line, where the container has it so.
         problem: One sentence on why it could not be read, or None.
+        beside: Names of fields with text that stand beside the list it is from, and are not part of it.
     """
 
     file: str
@@ -43,6 +45,7 @@ class Record:
     value: Any = None
     raw: str | None = None
     problem: str | None = None
+    beside: tuple[str, ...] = ()
 
 
 def lines(stream: Iterable[bytes], file: str) -> Iterator[Record]:
@@ -67,6 +70,18 @@ def _line(body: bytes, file: str, number: int) -> Record:
     except ValueError as error:  # a whole number of thousands of digits
         problem = f"the line must be one JSON object, but {error}"
     return Record(file, number, problem=problem)
+
+
+def text_lines(stream: Iterable[bytes], file: str) -> Iterator[Record]:
+    """Records of a text file, one text a line; blank lines are passed over."""
+    for number, line in enumerate(stream, 1):
+        body = (line.removeprefix(BOM) if number == 1 else line).strip()
+        try:
+            if body:
+                yield Record(file, number, body.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            where = f"byte 0x{body[error.start]:02x} at byte {error.start + 1} of the line"
+            yield Record(file, number, problem=f"the line must be UTF-8, got {where}; save the file as UTF-8")
 
 
 def whole(text: str) -> Any:
@@ -106,12 +121,17 @@ def single(text: str, file: str, stem: str) -> Iterator[Record]:
         raise _broken("object", text, file, error) from error
     if natural_instructions.is_task(value):
         header = natural_instructions.task_header(value, stem)
+        beside = natural_instructions.beside(value)
         for line, item in zip(lines_of["Instances"], value["Instances"], strict=True):
-            yield Record(file, line, {**header, **item} if isinstance(item, dict) else item)
+            yield Record(file, line, {**header, **item} if isinstance(item, dict) else item, beside=beside)
         return
     lists = [key for key in lines_of if any(isinstance(item, dict) for item in value[key])]
+    if not lists and match(value) is None:  # prompts alone, as texts
+        lists = [key for key in lines_of if value[key] and all(isinstance(item, str) for item in value[key])]
     if len(lists) == 1 and (lists[0] in _WRAPPERS or match(value) is None):
-        yield from (Record(file, line, item) for line, item in zip(lines_of[lists[0]], value[lists[0]], strict=True))
+        beside = text_keys(value, lists[0])
+        pairs = zip(lines_of[lists[0]], value[lists[0]], strict=True)
+        yield from (Record(file, line, item, beside=beside) for line, item in pairs)
     elif len(lists) > 1 and match(value) is None:
         raise DataError(
             f"{file}: a JSON object must hold one list of rows, got {', '.join(lists)}; save one on its own"

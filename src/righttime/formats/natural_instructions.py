@@ -16,8 +16,9 @@ from typing import Any
 
 from righttime.examples import Message
 from righttime.formats.fields import BadRowError, answer, exchange, kind_of, optional, text
+from righttime.formats.seen import text_keys
 
-__all__ = ["first_examples", "flat_rows", "is_task", "natural_instructions", "task_header"]
+__all__ = ["beside", "first_examples", "flat_rows", "is_task", "natural_instructions", "task_header"]
 
 
 def is_task(value: Mapping[str, Any]) -> bool:
@@ -31,6 +32,14 @@ def task_header(value: Mapping[str, Any], name: str) -> dict[str, Any]:
     examples = older.get("Positive Examples") if isinstance(older, Mapping) else value.get("Positive Examples")
     header = {"task": name, "Categories": value.get("Categories"), "Definition": value["Definition"]}
     return {**header, "Positive Examples": examples}
+
+
+def beside(value: Mapping[str, Any]) -> tuple[str, ...]:
+    """The texts of a task file that no instance is given, such as its negative examples."""
+    taken = ("Instances", "Categories", "Definition", "Positive Examples")
+    older = value.get("Examples")
+    flat = {**value, **older} if isinstance(older, Mapping) else value
+    return tuple(key for key in text_keys(flat, "Examples") if key not in taken)
 
 
 def first_examples(record: Mapping[str, Any], shots: int) -> Iterator[Mapping[str, Any]]:

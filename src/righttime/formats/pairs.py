@@ -2,7 +2,9 @@
 
 {"prompt": "Wall St. Bears ...", "completion": "Business<|endoftext|>"}       prompt-completion, also with `response`
 {"prompt": [{"role": "user", ...}], "completion": [{"role": "assistant", ...}]}      the same, as TRL has it
+{"task_id": "HumanEval/0", "prompt": "def f():", "canonical_solution": "..."}  the same: HumanEval
 {"question": "2+2?", "answer": "4"}                                           question-answer (gsm8k)
+{"question": "How many?", "context": "...", "answers": {"text": ["4"]}}       the same: SQuAD on the hub
 {"input": "not ( True ) is", "target": "False"}                               input-target (BBH), also with `output`
 {"inputs": "2+2?", "targets": "4"}                                            inputs-targets (FLAN)
 {"inputs_pretokenized": "2+2?", "targets_pretokenized": "4"}                  p3
@@ -16,10 +18,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from righttime.examples import Message
+from righttime.formats.asking import ANSWERS, asked, options_of, replied
 from righttime.formats.conversation import turns
 from righttime.formats.fields import exchange, optional, text
 
 __all__ = [
+    "COMPLETIONS",
     "input_target",
     "inputs_targets",
     "p3",
@@ -28,30 +32,54 @@ __all__ = [
     "question_answer",
 ]
 
+COMPLETIONS = (
+    "completion",
+    "response",
+    "answer",
+    "output",
+    "canonical_solution",
+    "solution",
+    "code",
+    "target",
+)
+"""Keys of what completes a prompt, the first that is there counts; HumanEval's and MBPP's among them."""
+
 _END = "<|endoftext|>"
 
 
 def _pair(record: Mapping[str, Any], prompt: str, *responses: str) -> tuple[Message, ...]:
+    """A prompt that is whole in itself and its response."""
     response = optional(record, *responses).removesuffix(_END)
-    return exchange(text(record, prompt), response, optional(record, "system", "system_prompt"))
+    return exchange(text(record, prompt), response, _system(record))
+
+
+def _system(record: Mapping[str, Any]) -> str:
+    return optional(record, "system", "system_prompt")
+
+
+def _asked(record: Mapping[str, Any], prompt: str, *responses: str) -> tuple[Message, ...]:
+    """A prompt with the options and the context beside it, and its response."""
+    options = options_of(record)
+    response = replied(record, responses, options) if options else optional(record, *responses).removesuffix(_END)
+    return exchange(asked(record, prompt), response, _system(record))
 
 
 def prompt_completion(record: Mapping[str, Any]) -> tuple[Message, ...]:
     """Read prompt and completion, each text or a list of turns."""
     prompt, completion = record["prompt"], record.get("completion")
     if not isinstance(prompt, list):
-        return _pair(record, "prompt", "completion", "response", "answer", "output")
+        return _asked(record, "prompt", *COMPLETIONS)
     return (*turns(prompt, "prompt"), *(turns(completion, "completion") if completion else ()))
 
 
 def question_answer(record: Mapping[str, Any]) -> tuple[Message, ...]:
     """Read question and answer."""
-    return _pair(record, "question", "answer", "response")
+    return exchange(asked(record, "question"), replied(record, ANSWERS, options_of(record)), _system(record))
 
 
 def input_target(record: Mapping[str, Any]) -> tuple[Message, ...]:
     """Read input and target, or input and output."""
-    return _pair(record, "input", "target", "output")
+    return _asked(record, "input", "target", "output")
 
 
 def inputs_targets(record: Mapping[str, Any]) -> tuple[Message, ...]:

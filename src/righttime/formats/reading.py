@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from righttime.errors import EmptyDataError, SettingsError, unknown_name
@@ -14,7 +14,9 @@ from righttime.formats.files import Source
 from righttime.formats.folders import find_sources, labels
 from righttime.formats.ids import Named, settle
 from righttime.formats.json_text import Record
+from righttime.formats.named import check_fields
 from righttime.formats.rows import Found, Row, Settings, dumped, read_source
+from righttime.formats.seen import unread_note
 from righttime.formats.table import FORMATS
 
 __all__ = ["InputFile", "Reading", "from_records", "read_rows"]
@@ -33,7 +35,8 @@ class InputFile:
         left_out: How many are not.
         sha256: Of its content: the file's bytes, a folder's files, a data set's fingerprint.
         duplicates: How many usable rows say what an earlier row of this reading says.
-        note: What a person should know about it, or None.
+        note: What a person should know about it, or None; names the fields in `unread`.
+        unread: The fields that hold text and that nothing read, each with the share of usable rows that have it.
     """
 
     path: str
@@ -45,6 +48,7 @@ class InputFile:
     sha256: str
     duplicates: int
     note: str | None = None
+    unread: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ def read_rows(
     positive_examples: int = 0,
     task_field: str | None = None,
     keep_original: bool = False,
+    fields: Mapping[str, str] | None = None,
 ) -> Reading:
     """Read one or more files, folders or data sets of the hub as one pool or one target.
 
@@ -87,6 +92,9 @@ def read_rows(
         positive_examples: How many of a Natural Instructions task's examples its prompts show.
         task_field: The key that holds the task's name, ``@file`` for the file's own name, None for the usual keys.
         keep_original: Keep each record's own JSON.
+        fields: For files of no known format, the names of the fields that hold the ``prompt``, and where there are any
+            the ``response``, ``system``, ``context``, ``options``, ``task`` and ``id``; ``a.b`` names a field inside
+            a field, and a number a column of a table without a header.
 
     Returns:
         The rows with unique ids, the rows left out, and the files.
@@ -106,9 +114,11 @@ def read_rows(
         >>> read_rows([file], role="pool").examples[0].response
         '4'
     """
-    settings = _settings(role, format, bad_rows, positive_examples, task_field, keep_original)
+    settings = _settings(role, format, bad_rows, positive_examples, task_field, keep_original, fields or {})
     named = [paths] if isinstance(paths, str | os.PathLike) else paths
-    return _read([source for path in named for source in find_sources(os.fspath(path), role)], settings)
+    by_number = bool(settings.fields) and all(key.isdecimal() for key in settings.fields.values())
+    found = [find_sources(os.fspath(path), role, numbered=by_number) for path in named]
+    return _read([source for sources in found for source in sources], settings)
 
 
 def from_records(
@@ -121,6 +131,7 @@ def from_records(
     positive_examples: int = 0,
     task_field: str | None = None,
     keep_original: bool = False,
+    fields: Mapping[str, str] | None = None,
 ) -> Reading:
     """Read records that are in memory already, such as a `datasets.Dataset`, as `read_rows` reads files.
 
@@ -133,6 +144,7 @@ def from_records(
         positive_examples: See `read_rows`.
         task_field: See `read_rows`.
         keep_original: See `read_rows`.
+        fields: See `read_rows`.
 
     Raises:
         DataError: As `read_rows`.
@@ -142,7 +154,7 @@ def from_records(
         >>> from_records([{"question": "2+2?", "answer": "4"}], role="pool").examples[0].prompt
         '2+2?'
     """
-    settings = _settings(role, format, bad_rows, positive_examples, task_field, keep_original)
+    settings = _settings(role, format, bad_rows, positive_examples, task_field, keep_original, fields or {})
     held = [Record(source, number, value) for number, value in enumerate(records, 1)]
     if not held:
         raise EmptyDataError(f"{source}: there must be at least one record, got none")
@@ -155,7 +167,13 @@ def from_records(
 
 
 def _settings(
-    role: str, name: str | None, bad_rows: str, shots: int, task_field: str | None, keep_original: bool
+    role: str,
+    name: str | None,
+    bad_rows: str,
+    shots: int,
+    task_field: str | None,
+    keep_original: bool,
+    fields: Mapping[str, str],
 ) -> Settings:
     if role not in ("pool", "target"):
         raise unknown_name("role", role, ("pool", "target"))
@@ -165,7 +183,12 @@ def _settings(
         raise unknown_name("format", name, FORMATS)
     if isinstance(shots, bool) or not isinstance(shots, int) or shots < 0:
         raise SettingsError(f"positive_examples must be a whole number from 0, got {shots!r}")
-    return Settings(role, name, bad_rows == "skip", shots, task_field, keep_original)
+    check_fields(fields)
+    if fields and name is not None:
+        raise SettingsError(f"a format or fields may be given, not both, got format {name} and fields.")
+    if "task" in fields and task_field is not None:
+        raise SettingsError(f"the task may be named once, got task_field {task_field} and task={fields['task']}.")
+    return Settings(role, name, bad_rows == "skip", shots, task_field, keep_original, dict(fields))
 
 
 def _read(sources: Sequence[Source], settings: Settings) -> Reading:
@@ -208,4 +231,7 @@ def _input_file(source: Source, name: str, found: Found, seen: set[str]) -> Inpu
     seen.update(row.content for row in found.rows)
     duplicates = len(found.rows) - (len(seen) - before)
     counts = (len(found.rows), len(found.left_out), source.sha256(), duplicates)
-    return InputFile(source.path, name, found.format, source.container, *counts, note=source.note)
+    most = sorted(found.unread.items(), key=lambda entry: -entry[1])
+    unread = {field: count / len(found.rows) for field, count in most}
+    note = "; ".join(part for part in (source.note, unread_note(found.unread, len(found.rows))) if part) or None
+    return InputFile(source.path, name, found.format, source.container, *counts, note=note, unread=unread)

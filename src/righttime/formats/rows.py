@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +15,9 @@ from righttime.examples import LeftOut, Parsed, content_id
 from righttime.formats.fields import BadRowError, RefusedError, SilentRowError, kind_of
 from righttime.formats.files import Source, stem_of
 from righttime.formats.json_text import Record
-from righttime.formats.table import FORMATS, format_names, match, parse, refuse
+from righttime.formats.refusing import refuse
+from righttime.formats.seen import Seen, unread
+from righttime.formats.table import FORMATS, Format, by_fields, format_names, match, missing, parse
 
 __all__ = ["Found", "Row", "Settings", "dumped", "read_source"]
 
@@ -31,6 +35,11 @@ class Settings:
     shots: int
     task_field: str | None
     keep_original: bool
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    def form(self, name: str) -> Format:
+        """The format of that name, or the one that the named fields make."""
+        return by_fields(self.fields) if self.fields else FORMATS[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +54,15 @@ class Row:
 
 @dataclass
 class Found:
-    """What one source gave."""
+    """What one source gave; in `unread`, of how many usable rows each field holds text that was not read."""
 
     format: str
     rows: list[Row] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     silent: list[str] = field(default_factory=list)
+    unread: Counter[str] = field(default_factory=Counter)
+    used: set[str] = field(default_factory=set)
 
 
 def read_source(source: Source, settings: Settings) -> Found:
@@ -64,24 +75,36 @@ def read_source(source: Source, settings: Settings) -> Found:
     head = list(itertools.islice(records, _LOOK_AT))
     if not head:
         raise EmptyDataError(f"{source.path}: the file must hold rows, got none")
-    found = Found(settings.format or source.format or _detect(head, source, settings))
+    name = "fields" if settings.fields else settings.format or source.format or _detect(head, source, settings)
+    found, form = Found(name), settings.form(name)
     given: dict[str, Record] = {}
     for record in itertools.chain(head, records):
-        parts = _split(record, found.format, settings)
+        try:
+            parts = _split(record, name, form, settings)
+        except BadRowError as error:
+            _note_bad(error, record, found, source, settings)
+            continue
         for value in parts:
             try:
-                row = _row(record, value, found.format, settings, alone=len(parts) == 1)
+                row, seen = _row(record, value, name, form, settings, alone=len(parts) == 1)
             except BadRowError as error:
                 _note_bad(error, record, found, source, settings)
             else:
                 _check_new(row, given, source)
                 found.rows.append(row)
+                found.used |= seen.used
+                found.unread.update([*unread(seen), *record.beside])
     _check_found(found, source, settings)
+    _check_named(found, head, source, settings)
     return found
 
 
 def _detect(head: Sequence[Record], source: Source, settings: Settings) -> str:
     """The format of the first record that is of any."""
+    if any(isinstance(record.value, str) for record in head) and all(
+        record.problem or isinstance(record.value, str) for record in head
+    ):
+        return "prompt"
     objects = [record for record in head if isinstance(record.value, Mapping)]
     names = (match(record.value) for record in objects)
     if name := next((name for name in names if name), None):
@@ -94,33 +117,42 @@ def _detect(head: Sequence[Record], source: Source, settings: Settings) -> str:
         raise EmptyDataError(f"{message}; not one of the first {len(head):,} records can be read")
     first = objects[0]
     try:
-        refuse(first.value)
+        refuse(Seen(first.value))
     except RefusedError as error:
         raise FormatError(f"{source.place(first.file, first.line)}: {error}") from None
     keys = ", ".join(map(str, list(first.value)[:20])) or "none"
     raise FormatError(
         f"{source.place(first.file, first.line)}: the keys must be those of a known format, got {keys}; known formats: "
-        f"{', '.join(format_names())} (if the rows are of one of them, name it with `--format`)"
+        f"{', '.join(format_names())} (if the rows are of one of them, name it with `--format`; if not, name the "
+        f"fields, such as `--fields prompt={next(iter(first.value), 'NAME')},response=NAME`"
+        f"{source.hint})"
     )
 
 
-def _split(record: Record, name: str, settings: Settings) -> list[Any]:
+def _split(record: Record, name: str, form: Format, settings: Settings) -> list[Any]:
     """The rows that one record holds; a record that lacks a key is handed on whole, for its reader to find fault."""
-    form = FORMATS[name]
-    if isinstance(record.value, Mapping) and all(key in record.value for key in form.needs):
-        return list(form.split(record.value, settings.shots))
-    return [record.value]
+    value = record.value
+    if isinstance(value, str) and name == "prompt":
+        return [{"prompt": value}]
+    if isinstance(value, Mapping) and missing(value, form) is None:
+        return list(form.split(value, settings.shots))
+    return [value]
 
 
-def _row(record: Record, value: Any, name: str, settings: Settings, *, alone: bool) -> Row:
-    """One row of a record; `alone` if it is the only one."""
+def _row(record: Record, value: Any, name: str, form: Format, settings: Settings, *, alone: bool) -> tuple[Row, Seen]:
+    """One row of a record, `alone` if it is the only one; and what of it was read."""
     if record.problem is not None:
         raise BadRowError(record.problem)
     if not isinstance(value, Mapping):
         raise BadRowError(f"a record must be a JSON object, got {kind_of(value)}")
-    refuse(value)
+    seen = Seen(value)
+    refuse(seen, named=bool(settings.fields))
+    if lacking := missing(value, form):
+        keys = ", ".join(map(str, list(value)[:12])) or "none"
+        lacks = " or ".join(f"`{key}`" for key in lacking.split("|"))
+        raise BadRowError(f"{lacks} is missing, the file being read as {name}; the record's keys are {keys}")
     try:
-        parsed = parse(value, name, settings.role, settings.task_field, stem_of(record.file))
+        parsed = parse(seen, form, settings.role, settings.task_field, stem_of(record.file), settings.fields)
         content = content_id(parsed.messages, parsed.tools)
         original = None
         if settings.keep_original:
@@ -134,7 +166,7 @@ def _row(record: Record, value: Any, name: str, settings: Settings, *, alone: bo
         raise BadRowError("the record is nested too deeply to be read") from None
     except TypeError as error:  # tools or calls of a record in memory that hold what JSON does not
         raise BadRowError(f"the record must hold only what JSON can, but {error}") from None
-    return Row(record, parsed, content, original)
+    return Row(record, parsed, content, original), seen
 
 
 def dumped(value: Any, ensure_ascii: bool = False) -> str:
@@ -181,6 +213,19 @@ def _check_new(row: Row, given: dict[str, Record], source: Source) -> None:
             "make the ids differ, or take them out to have them made"
         )
     given[name] = row.record
+
+
+def _check_named(found: Found, head: Sequence[Record], source: Source, settings: Settings) -> None:
+    """A field that the user named and that no row has is a slip, and would be lost in silence."""
+    used = {str(name).strip().lower() for name in found.used}
+    for role, key in settings.fields.items():
+        if found.rows and not {key.lower(), key.split(".")[0].lower()} & used:
+            keys = list(
+                dict.fromkeys(str(name) for one in head if isinstance(one.value, Mapping) for name in one.value)
+            )
+            near = difflib.get_close_matches(key, keys, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(keys[:20])}"
+            raise FormatError(f"{source.path}: `{key}`, named as {role}, must be a field of some row; {hint}")
 
 
 def _check_found(found: Found, source: Source, settings: Settings) -> None:

@@ -7,6 +7,10 @@ FLAN CoT, no header, literal ``\n`` for newlines (question TAB answer TAB explan
 MT-bench, prompts without responses, the first turn counts:
 
     {"question_id": 81, "category": "writing", "turns": ["Compose a blog post.", "Rewrite it."], "reference": ["..."]}
+
+Arena-Hard v0.1 is the same with objects as turns; v2.0 has its text under `prompt`:
+
+    {"question_id": "96d2", "category": "arena-hard-v0.1", "cluster": "Keyboards", "turns": [{"content": "Why ...?"}]}
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from typing import Any
 
 from righttime.examples import Message
 from righttime.formats.fields import BadRowError, exchange, kind_of, optional, text
+from righttime.formats.seen import forgo, has_text
 
 __all__ = ["flan_cot", "mt_bench"]
 
@@ -32,4 +37,7 @@ def mt_bench(record: Mapping[str, Any]) -> tuple[Message, ...]:
     turns = record["turns"]
     if not isinstance(turns, list) or not turns:
         raise BadRowError(f"`turns` must be a list of at least one text, got {kind_of(turns)}")
-    return exchange(text({"turns[0]": turns[0]}, "turns[0]"), "")
+    first = turns[0].get("content") if isinstance(turns[0], Mapping) else turns[0]
+    if has_text(turns[1:]):
+        forgo(record, "turns[1:]")
+    return exchange(text({"turns[0]": first}, "turns[0]"), "")

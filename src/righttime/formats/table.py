@@ -7,25 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from righttime.examples import Message, Parsed, first_exchange
-from righttime.formats import alpaca, conversation, natural_instructions, pairs, single_turns
-from righttime.formats.fields import BadRowError, RefusedError, SilentRowError, kind_of, name_of
+from righttime.formats import alpaca, benchmarks, conversation, named, natural_instructions, pairs, single_turns
+from righttime.formats.asking import ANSWERS
+from righttime.formats.fields import BadRowError, SilentRowError, kind_of, name_of
+from righttime.formats.seen import Seen
 
-__all__ = ["FORMATS", "Format", "format_names", "match", "parse", "refuse"]
-
-
-_DPO = (
-    "`chosen` and `rejected` make this preference data (DPO), which is not instruction tuning; "
-    "keep one answer, for example the chosen one, and save the rows as `messages`"
-)
-_KTO = (
-    "a true or false `label` makes this preference data (KTO), which is not instruction tuning; "
-    "keep the rows with label true and save them without `label`"
-)
-_IMAGES = "and only text can be arranged; take the rows with images out"
-_TREES = (
-    "`message_tree_id` makes this Open-Assistant message trees, with several answers to a prompt; "
-    "save the threads you want as `messages`"
-)
+__all__ = ["FORMATS", "Format", "by_fields", "format_names", "match", "missing", "parse"]
 
 
 def _whole(record: Mapping[str, Any], _shots: int) -> Iterator[Mapping[str, Any]]:
@@ -38,7 +25,7 @@ class Format:
 
     Attributes:
         read: Makes turns of one record.
-        needs: Keys that every record has.
+        needs: Keys that every record has; ``choices|options`` stands for either.
         answers: Keys of which one holds the response; detection asks for one, a record without it has no response.
         ids: Keys, besides `id`, under which a record may give its id.
         tasks: Keys, besides `task` and `task_name`, under which it may name its task.
@@ -72,20 +59,41 @@ FORMATS: Mapping[str, Format] = {
     "prompt-completion": Format(
         pairs.prompt_completion,
         ("prompt",),
-        ("completion", "response", "answer", "output"),
+        pairs.COMPLETIONS,
         ids=("prompt_id", "task_id", "uuid"),
         tasks=("category",),
     ),
-    "question-answer": Format(
-        pairs.question_answer, ("question",), ("answer", "response"), ids=("question_id",), tasks=("category",)
+    "multiple-choice": Format(
+        benchmarks.multiple_choice,
+        ("question", "choices|options|B"),
+        ANSWERS,
+        ids=("question_id",),
+        tasks=("subject", "category"),
     ),
+    "question-answer": Format(pairs.question_answer, ("question",), ANSWERS, ids=("question_id",), tasks=("category",)),
     "input-target": Format(pairs.input_target, ("input",), ("target", "output"), tasks=("category",)),
     "inputs-targets": Format(pairs.inputs_targets, ("inputs",), ("targets",), tasks=("category",)),
     "flan-cot": Format(single_turns.flan_cot, ("question",), ("answer", "explanation")),
     "ultrachat": Format(conversation.ultrachat, ("data",)),
+    "problem-solution": Format(
+        benchmarks.problem, ("problem",), ("solution", "generated_solution", "answer"), tasks=("type", "subject")
+    ),
+    "query-response": Format(
+        benchmarks.query, ("query",), ("response", "answer", "output"), tasks=("type", "category")
+    ),
+    "text-code": Format(benchmarks.text_code, ("text", "code"), ids=("task_id",)),
+    "squad": Format(benchmarks.squad, ("paragraphs",), split=benchmarks.paragraphs),
+    "conversation": Format(conversation.conversation, ("conversation",), ids=("conversation_id",)),
     "prompt": Format(pairs.prompt_completion, ("prompt",), ids=("prompt_id", "task_id"), tasks=("category",)),
+    "instruction": Format(alpaca.alpaca, ("instruction",), tasks=("category", "skill")),
+    "question": Format(pairs.question_answer, ("question",), ids=("question_id",), tasks=("category",)),
 }
 """Every format by name. A record is of the first one whose keys it has, so the more telling ones stand first."""
+
+_FOLDED = {
+    name: (tuple(frozenset(need.lower().split("|")) for need in form.needs), frozenset(map(str.lower, form.answers)))
+    for name, form in FORMATS.items()
+}
 
 
 def format_names() -> list[str]:
@@ -94,49 +102,43 @@ def format_names() -> list[str]:
 
 
 def match(keys: Mapping[str, Any]) -> str | None:
-    """The name of the first format whose keys a record has, or None."""
-    for name, form in FORMATS.items():
-        if all(key in keys for key in form.needs) and (not form.answers or any(key in keys for key in form.answers)):
+    """The name of the first format whose keys a record has, without regard to case, or None."""
+    folded = {str(key).strip().lower() for key in keys}
+    for name, (needs, answers) in _FOLDED.items():
+        if all(not folded.isdisjoint(either) for either in needs) and not (answers and folded.isdisjoint(answers)):
             return name
     return None
 
 
-def refuse(record: Mapping[str, Any]) -> None:
-    """Say what a record is if it is of a kind that cannot be arranged.
-
-    Raises:
-        RefusedError: If it is preference data, comes with images, or is an Open-Assistant tree.
-    """
-    if record.get("chosen") is not None and record.get("rejected") is not None:
-        raise RefusedError(_DPO)
-    turns = "messages" in record or "conversations" in record or ("prompt" in record and "completion" in record)
-    if turns and isinstance(record.get("label"), bool):
-        raise RefusedError(_KTO)
-    for key in ("images", "image"):
-        if record.get(key):
-            raise RefusedError(f"`{key}` says that the row comes with images, {_IMAGES}")
-    if "message_tree_id" in record and ("prompt" in record or "parent_id" in record):
-        raise RefusedError(_TREES)
+def missing(record: Mapping[str, Any], form: Format) -> str | None:
+    """The first key that a format needs and a record has not, or None."""
+    seen = Seen(record)
+    return next((need for need in form.needs if not any(key in seen for key in need.split("|"))), None)
 
 
-def parse(record: Mapping[str, Any], name: str, role: str, task_field: str | None, stem: str) -> Parsed:
-    """Read one record of the format `name`.
+def by_fields(fields: Mapping[str, str]) -> Format:
+    """The format of rows whose fields the user named."""
+    return Format(
+        lambda record: named.named(record, fields), (), (fields["response"],) if "response" in fields else (), ids=()
+    )
+
+
+def parse(
+    record: Mapping[str, Any], form: Format, role: str, task_field: str | None, stem: str, fields: Mapping[str, str]
+) -> Parsed:
+    """Read one record.
 
     Args:
-        record: The record.
-        name: A name in `FORMATS`.
+        record: The record, with all keys that the format needs.
+        form: Its format.
         role: ``pool`` or ``target``; a pool's row must have a response.
         task_field: The key of the task's name, ``@file``, or None for the format's own.
         stem: The file's name without its suffixes, the task for ``@file``.
+        fields: The fields that the user named; empty for a format's own.
 
     Raises:
         BadRowError: If the record cannot be used; says which field is to blame.
     """
-    form = FORMATS[name]
-    missing = next((key for key in form.needs if key not in record), None)
-    if missing:
-        found = ", ".join(map(str, list(record)[:12])) or "none"
-        raise BadRowError(f"`{missing}` is missing, the file being read as {name}; the record's keys are {found}")
     turns = _spoken(form.read(record))
     prompt, response = first_exchange(turns)
     if not prompt.strip():
@@ -144,7 +146,8 @@ def parse(record: Mapping[str, Any], name: str, role: str, task_field: str | Non
     if role == "pool" and not (response or "").strip():
         where = f" (looked under {' and '.join(f'`{key}`' for key in form.answers)})" if form.answers else ""
         raise SilentRowError(f"a pool's row must have a response, got none{where}; it may serve as `--target`")
-    return Parsed(turns, _id(record, form), _task(record, form, task_field, stem), _tools(record))
+    task = _task(record, form, task_field or fields.get("task"), stem)
+    return Parsed(turns, _id(record, form, fields.get("id")), task, _tools(record))
 
 
 def _spoken(turns: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -158,7 +161,9 @@ def _spoken(turns: tuple[Message, ...]) -> tuple[Message, ...]:
     return tuple(kept)
 
 
-def _id(record: Mapping[str, Any], form: Format) -> str | None:
+def _id(record: Mapping[str, Any], form: Format, named_id: str | None) -> str | None:
+    if named_id is not None:
+        return name_of({named_id: named.found_in(record, named_id)}, named_id)
     return next((given for key in ("id", *form.ids) if (given := name_of(record, key)) is not None), None)
 
 
@@ -166,10 +171,11 @@ def _task(record: Mapping[str, Any], form: Format, task_field: str | None, stem:
     if task_field == "@file":
         return stem
     if task_field is not None:
-        if task_field not in record:
+        value = named.found_in(record, task_field)
+        if value is None and task_field not in record:
             found = ", ".join(map(str, list(record)[:12]))
             raise BadRowError(f"`{task_field}`, named as the task field, is missing; the record's keys are {found}")
-        return name_of(record, task_field)
+        return name_of({task_field: value}, task_field)
     given = name_of(record, "task") or name_of(record, "task_name")
     other = (record[key] for key in form.tasks if isinstance(record.get(key), str) and record[key])
     return given or next(other, None)

@@ -1,0 +1,158 @@
+"""A record that remembers which of its fields were read, so that no text is dropped in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+__all__ = ["LABELS", "Seen", "forgo", "has_text", "is_label", "text_keys", "unread", "unread_note"]
+
+_NAMES = """
+annotator author canary categories category config contributors created creator dataset dataset_name date
+difficulty domain domains file filename generator hash id idx index input_language instance_license
+instruction_language key keywords lang language languages level licence license link locale model model_name
+name origin output_language path quality rating role score skill source sources split src subcategory subject
+subset subtask tag tags task time timestamp topic topics type uid uri url urls user user_name uuid version
+"""
+LABELS = frozenset(_NAMES.split())
+"""Fields that name or describe a row. They are not text for a model, and a note about them says so."""
+
+_ENDINGS = ("_id", "_ids", "_url", "_urls", "_source", "_name", "_type", "_hash", "_file", "_language", "_date", "_idx")
+_IN_TURNS = frozenset(
+    ["role", "content", "from", "value", "name", "tool_call_id", "tool_calls", "function_call", "reasoning_content"]
+)
+
+
+class Seen(Mapping[str, Any]):
+    """A record whose keys are found without regard to case, and that remembers what it was asked for.
+
+    Example:
+        >>> record = Seen({"Instruction": "Add.", "why": "sums"})
+        >>> record["instruction"], unread(record)
+        ('Add.', ['why'])
+    """
+
+    __slots__ = ("_folded", "lost", "raw", "used")
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self.raw = raw
+        self.used: set[str] = set()
+        self.lost: set[str] = set()
+        self._folded: dict[str, str] | None = None
+
+    def place(self, key: str) -> str | None:
+        """The record's own spelling of a key, or None if it has no such key."""
+        if key in self.raw:
+            return key
+        if self._folded is None:
+            self._folded = {}
+            for name in self.raw:
+                self._folded.setdefault(str(name).strip().lower(), name)
+        return self._folded.get(key.lower())
+
+    def __getitem__(self, key: str) -> Any:
+        name = key if key in self.raw else self.place(key)
+        if name is None:
+            raise KeyError(key)
+        self.used.add(name)
+        return self.raw[name]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value under a key, counted as read, or the default."""
+        name = key if key in self.raw else self.place(key)
+        if name is None:
+            return default
+        self.used.add(name)
+        return self.raw[name]
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self.place(key) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.raw)
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def peek(self, key: str) -> Any:
+        """The value under a key, without counting it as read; None if there is none."""
+        name = self.place(key)
+        return None if name is None else self.raw[name]
+
+
+def forgo(record: Mapping[str, Any], field: str) -> None:
+    """Note that a reader left a field, or a part of one, out of the row."""
+    if isinstance(record, Seen):
+        record.used.discard(record.place(field) or field)
+        if record.place(field) is None:
+            record.lost.add(field)
+
+
+def has_text(value: Any) -> bool:
+    """Whether a value is or holds text, at any depth.
+
+    Example:
+        >>> has_text({"scores": [0.5, None]}), has_text([["x"]])
+        (False, True)
+    """
+    if isinstance(value, str):
+        return bool(value) and not value.isspace()
+    if isinstance(value, Mapping):
+        return any(map(has_text, value.values()))
+    return isinstance(value, list | tuple) and any(map(has_text, value))
+
+
+def text_keys(value: Mapping[str, Any], but: str) -> tuple[str, ...]:
+    """The names of the fields beside `but` that hold text."""
+    return tuple(str(key) for key, held in value.items() if key != but and has_text(held))
+
+
+def unread(record: Seen) -> list[str]:
+    """The names of the fields that hold text and that nothing read, inside turns as ``messages[].thinking``."""
+    left = [str(key) for key, value in record.raw.items() if key not in record.used and has_text(value)]
+    inside = dict.fromkeys(
+        f"{key}[].{name}"
+        for key in record.used
+        if isinstance(turns := record.raw[key], list | tuple)
+        for turn in turns
+        if isinstance(turn, Mapping) and ("role" in turn or "from" in turn)
+        for name, value in turn.items()
+        if name not in _IN_TURNS and has_text(value)
+    )
+    return [*left, *sorted(record.lost), *inside]
+
+
+def unread_note(counts: Mapping[str, int], rows: int, most: int = 8) -> str:
+    """One sentence on what was not read, texts before labels; empty if there is nothing.
+
+    Example:
+        >>> unread_note({"rationale": 97, "url": 100}, 100)
+        'text that no rule reads: `rationale` (97% of rows); labels that no rule reads: `url`'
+    """
+    listed = sorted(counts, key=lambda field: -counts[field])
+    texts = [f"`{field}` ({_share(counts[field], rows)})" for field in listed if not is_label(field)]
+    labels = [f"`{field}`" for field in listed if is_label(field)]
+    named = (("text", texts), ("labels", labels))
+    return "; ".join(f"{what} that no rule reads: {_some(names, most)}" for what, names in named if names)
+
+
+def _some(names: list[str], most: int) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _share(count: int, rows: int) -> str:
+    if count == rows:
+        return "every row"
+    share = f"{count / rows:.0%}"
+    return f"{ {'0%': '<1%', '100%': '>99%'}.get(share, share) } of rows"
+
+
+def is_label(field: str) -> bool:
+    """Whether a field names or describes its row: an id, a source, a language, a kind.
+
+    Example:
+        >>> is_label("file_url"), is_label("passage"), is_label("conversation[].country")
+        (True, False, False)
+    """
+    name = field.rpartition(".")[2].strip().lower().replace(" ", "_").replace("-", "_")
+    return not name or name in LABELS or name.endswith(_ENDINGS)
