@@ -16,7 +16,7 @@ from righttime.errors import RowError, SettingsError
 from righttime.examples import Example, Message, said
 from righttime.formats import read_rows
 from righttime.store import ids_sha256
-from righttime.tuning.masking import Form, Tokens, tokenised
+from righttime.tuning.masking import AnswerEnd, Form, Tokens, tokenised
 
 __all__ = ["EvaluationSet", "prepare_set", "prompt_tokens", "read_set"]
 
@@ -53,7 +53,13 @@ class EvaluationSet:
 
 
 def read_set(
-    name: str, path: str | os.PathLike[str], tokenizer: Any, form: Form, max_length: int, positive_examples: int = 0
+    name: str,
+    path: str | os.PathLike[str],
+    tokenizer: Any,
+    form: Form,
+    max_length: int,
+    positive_examples: int = 0,
+    answer_end: AnswerEnd = "token",
 ) -> EvaluationSet:
     """Read a set from a file or folder in any known format; see `prepare_set`.
 
@@ -61,10 +67,17 @@ def read_set(
         DataError: If it cannot be read, or a row cannot be written in that form.
     """
     read = read_rows([path], role="target", positive_examples=positive_examples, keep_original=True)
-    return prepare_set(name, read.examples, tokenizer, form, max_length)
+    return prepare_set(name, read.examples, tokenizer, form, max_length, answer_end)
 
 
-def prepare_set(name: str, rows: Sequence[Example], tokenizer: Any, form: Form, max_length: int) -> EvaluationSet:
+def prepare_set(
+    name: str,
+    rows: Sequence[Example],
+    tokenizer: Any,
+    form: Form,
+    max_length: int,
+    answer_end: AnswerEnd = "token",
+) -> EvaluationSet:
     """Tokenize a set.
 
     Args:
@@ -73,6 +86,7 @@ def prepare_set(name: str, rows: Sequence[Example], tokenizer: Any, form: Form, 
         tokenizer: The model's tokenizer.
         form: The form of text.
         max_length: The most tokens of a row; what is longer is cut at its end.
+        answer_end: Where an answer ends; see `righttime.tuning.masking`.
 
     Raises:
         SettingsError: If the name holds another character.
@@ -84,7 +98,7 @@ def prepare_set(name: str, rows: Sequence[Example], tokenizer: Any, form: Form, 
     return EvaluationSet(
         name=name,
         rows=tuple(rows),
-        tokens=tuple(tokenised(row, tokenizer, form, max_length) for row in rows),
+        tokens=tuple(tokenised(row, tokenizer, form, max_length, answer_end) for row in rows),
         prompts=tuple(prompt_tokens(row, tokenizer, form) for row in rows),
         references=tuple(_references(row, original) for row, original in zip(rows, originals, strict=True)),
         categories=tuple(_category(original) for original in originals),
