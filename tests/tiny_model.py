@@ -8,9 +8,31 @@ from righttime.builtin import builtin_rows
 from righttime.cli import main
 from righttime.tuning.pretrain import CHAT_TEMPLATE
 
+_TURN = (
+    "{%% for message in messages %%}%(start)s{{ message['role'] }}%(mid)s{%% if message['role'] == 'assistant' %%}"
+    "{%% generation %%}{{ message['content'] }}%(end)s{%% endgeneration %%}{%% else %%}{{ message['content'] }}%(end)s"
+    "{%% endif %%}{%% endfor %%}{%% if add_generation_prompt %%}%(start)sassistant%(mid)s{%% endif %%}"
+)
 
-def save_tiny_model(folder: Path, *, template: str | None = CHAT_TEMPLATE, dropout: float = 0.0) -> str:
-    """Make the model and its tokenizer in `folder`; the same bytes every time."""
+CHATML = _TURN % {"start": "<|im_start|>", "mid": "{{ '\\n' }}", "end": "{{ '<|im_end|>\\n' }}"}
+"""Its answers are marked; a line break follows their end token."""
+
+GEMMA = _TURN % {"start": "<start_of_turn>", "mid": "{{ '\\n' }}", "end": "{{ '<end_of_turn>\\n' }}"}
+"""The same with other tokens."""
+
+LLAMA3 = _TURN % {"start": "<|start_header_id|>", "mid": "{{ '<|end_header_id|>\\n\\n' }}", "end": "<|eot_id|>"}
+"""Nothing follows its end token."""
+
+
+def without_marks(template: str) -> str:
+    """A template that does not tell where its answers are, as most."""
+    return template.replace("{% generation %}", "").replace("{% endgeneration %}", "")
+
+
+def save_tiny_model(
+    folder: Path, *, template: str | None = CHAT_TEMPLATE, dropout: float = 0.0, ends: str = "</s>"
+) -> str:
+    """Make the model and its tokenizer in `folder`; the same bytes every time. `ends` is a token of the template."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -25,6 +47,7 @@ def save_tiny_model(folder: Path, *, template: str | None = CHAT_TEMPLATE, dropo
         texts, trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet)
     )
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="<pad>")
+    tokenizer.add_tokens([ends], special_tokens=True)
     if template:
         tokenizer.chat_template = template
     tokenizer.save_pretrained(folder)

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from transformers import AutoTokenizer
 
 from righttime.cli import main
-from righttime.errors import ModelError, RighttimeError, StoreError
+from righttime.cli.evaluating import AnswerEnd
+from righttime.errors import ModelError, RighttimeError, SettingsError, StoreError
 from righttime.evaluation import (
     GenerationSettings,
     MeasureSettings,
@@ -21,6 +23,7 @@ from righttime.evaluation import (
     row_losses,
 )
 from righttime.evaluation.checkpoints import find_checkpoints, load_evaluated, models_in_turn
+from tiny_model import CHATML, save_tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -240,3 +243,36 @@ def test_missing_models_and_weights_that_do_not_fit_are_named(
     shutil.rmtree(checkpoints)
     with pytest.raises(StoreError, match="not one value"):
         read_evaluation(tmp_path)
+
+
+def test_a_short_answers_loss_is_not_that_of_a_line_break(tmp_path: Path, rows: Path) -> None:
+    """A model that has learnt the line break behind an answer's end: it would count as a token of no loss."""
+    model = save_tiny_model(tmp_path / "model", template=CHATML, ends="<|im_end|>")
+    sets = {"target": rows / "target.jsonl"}
+    both = {}
+    for end in AnswerEnd:
+        words = ["evaluate", model, "--target", str(sets["target"]), "--out", str(tmp_path / end), "--device", "cpu"]
+        assert main([*words, *(["--answer-end", end.value] if end is AnswerEnd.template else [])]) == 0
+        both[end] = read_evaluation(tmp_path / end).to_pylist()
+        manifest = json.loads((tmp_path / end / "manifest.json").read_text())
+        assert manifest["answer_end"] == end.value
+        assert manifest["sets"]["target"]["learnt"] == sum(line["tokens"] for line in both[end])
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    for number, (token, template) in enumerate(zip(both[AnswerEnd.token], both[AnswerEnd.template], strict=True)):
+        assert token["tokens"] == len(tokenizer(f"{number}<|im_end|>")["input_ids"])
+        assert template["tokens"] == token["tokens"] + 1
+        assert template["value"] != pytest.approx(token["value"], abs=1e-4)
+
+
+def test_an_evaluation_begun_by_an_older_version_goes_on(tmp_path: Path, rows: Path) -> None:
+    """It did not record where answers end; the counts of learnt tokens tell."""
+    model = save_tiny_model(tmp_path / "model", template=CHATML, ends="<|im_end|>")
+    sets = {"target": rows / "target.jsonl"}
+    evaluate(model, sets, tmp_path / "eval", answer_end="template", device="cpu")
+    made = json.loads((tmp_path / "eval" / "settings.json").read_text())
+    del made["answer_end"]
+    (tmp_path / "eval" / "settings.json").write_text(json.dumps(made))
+    (tmp_path / "eval" / "manifest.json").unlink()
+    with pytest.raises(SettingsError, match="but sets differ from"):
+        evaluate(model, sets, tmp_path / "eval", device="cpu")
+    evaluate(model, sets, tmp_path / "eval", answer_end="template", device="cpu")

@@ -7,11 +7,16 @@ from transformers import AutoTokenizer
 
 from righttime.errors import RowError, SettingsError
 from righttime.examples import Example, Message
-from righttime.tuning.masking import Form, resolve_form, tokenised
+from righttime.tuning.masking import AnswerEnd, Form, resolve_form, tokenised
 from righttime.tuning.pretrain import CHAT_TEMPLATE as TEMPLATE
 from righttime.tuning.rows import token_rows
+from tiny_model import CHATML, GEMMA, LLAMA3, without_marks
 
-UNMARKED = TEMPLATE.replace("{% generation %}", "").replace("{% endgeneration %}", "")
+UNMARKED = without_marks(TEMPLATE)
+NO_END = (
+    "{% for m in messages %}{% if m['role'] == 'assistant' %}A:\n{{ m['content'] }}\n{% else %}"
+    "{{ m['role'] }}: {{ m['content'] }}\n{% endif %}{% endfor %}{% if add_generation_prompt %}A:\n{% endif %}"
+)
 
 
 def row(*turns: tuple[str, str], name: str = "r") -> Example:
@@ -128,3 +133,54 @@ def test_the_form_is_resolved(tokenizer: Any) -> None:
         resolve_form(tokenizer, "chat")
     with pytest.raises(SettingsError, match="unknown form 'llama'"):
         resolve_form(tokenizer, "llama")
+
+
+@pytest.mark.parametrize("special", [True, False], ids=["special", "only added"])
+@pytest.mark.parametrize("marked", [True, False], ids=["marked", "unmarked"])
+@pytest.mark.parametrize(
+    ("template", "end", "behind"),
+    [(CHATML, "<|im_end|>", "\n"), (GEMMA, "<end_of_turn>", "\n"), (LLAMA3, "<|eot_id|>", "")],
+    ids=["ChatML", "Gemma", "Llama 3"],
+)
+def test_an_answer_ends_with_its_end_token(
+    tokenizer: Any, template: str, end: str, behind: str, marked: bool, special: bool
+) -> None:
+    names = ["<|im_start|>", "<start_of_turn>", "<|start_header_id|>", "<|end_header_id|>", end]
+    tokenizer.add_tokens(names, special_tokens=special)
+    tokenizer.chat_template = template if marked else without_marks(template)
+    text, parts = learnt(TALK, tokenizer, "chat")
+    assert f"four{end}{behind}" in text, "the text is the template's"
+    assert parts == [f"four{end}", f"日本!{end}"]
+    whole = tokenised(TALK, tokenizer, "chat", 512, "template")
+    assert tokenizer.decode(whole.ids[whole.learnt]) == f"four{end}{behind}日本!{end}{behind}"
+    assert whole.ids.tolist() == tokenised(TALK, tokenizer, "chat", 512).ids.tolist()
+
+
+@pytest.mark.parametrize("end", ["token", "template"])
+def test_without_an_end_token_the_line_break_is_the_end(tokenizer: Any, end: AnswerEnd) -> None:
+    tokenizer.chat_template = NO_END
+    made = tokenised(TALK, tokenizer, "chat", 512, end)
+    assert tokenizer.decode(made.ids[made.learnt]) == "four\n日本!\n"
+
+
+def test_white_space_of_the_answer_itself_is_learnt(tokenizer: Any) -> None:
+    """Also an answer of nothing else, and one with an added token inside, which ends nothing."""
+    tokenizer.add_tokens(["<|im_start|>", "<|im_end|>", "</think>", "  "])
+    tokenizer.chat_template = CHATML
+    for said in ("\n", "a\n\n", "hm</think>\nfour", "hm</think>\n"):
+        assert learnt(row(("user", "?"), ("assistant", said)), tokenizer, "chat")[1] == [said + "<|im_end|>"]
+    tokenizer.chat_template = NO_END
+    assert learnt(row(("user", "?"), ("assistant", "hm</think>\nfour")), tokenizer, "chat")[1] == ["hm</think>\nfour\n"]
+
+
+def test_a_row_cut_inside_its_answer_keeps_what_is_left(tokenizer: Any) -> None:
+    tokenizer.add_tokens(["<|im_start|>", "<|im_end|>"])
+    tokenizer.chat_template = CHATML
+    whole = tokenised(TALK, tokenizer, "chat", 512)
+    for length in range(1, len(whole.ids) + 1):
+        assert tokenised(TALK, tokenizer, "chat", length).learnt.tolist() == whole.learnt[:length].tolist()
+
+
+def test_an_unknown_end_of_answers_is_refused(tokenizer: Any) -> None:
+    with pytest.raises(SettingsError, match="unknown answer_end 'tokens'.*did you mean 'token'"):
+        tokenised(TALK, tokenizer, "chat", 512, "tokens")  # type: ignore[arg-type]

@@ -15,9 +15,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from righttime.cli import main
 from righttime.errors import ModelError, SettingsError, StoreError
 from righttime.tuning import Lora, TuneSettings, first_difference, read_records, tune
+from righttime.tuning.masking import AnswerEnd
 from righttime.tuning.models import load_model
 from righttime.tuning.verify import verify
-from tiny_model import save_arrangement, save_tiny_model
+from tiny_model import CHATML, save_arrangement, save_tiny_model
 
 FAST = TuneSettings(batch=2, accumulation=2, epochs=2, learning_rate=1e-3, save_every=5)
 
@@ -462,6 +463,8 @@ def test_the_target_is_measured_while_training(
     words = ["tune", str(arranged), "--model", tiny, "--run", str(run), "--batch", "4", "--learning-rate", "1e-3"]
     measured = ["--target", str(data / "target.jsonl"), "--set", f"pool={data / 'pool.jsonl'}", "--evaluate-every", "4"]
     assert main([*words, *measured]) == 0
+    log = [json.loads(line) for line in (run / "train_log.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in log] == list(range(1, 11)), "also those after which it was measured"
     values = pq.read_table(run / "evaluation" / "evaluation.parquet").to_pandas()
     assert sorted(set(zip(values["step"], values["set"], strict=True))) == [
         (step, name) for step in (0, 4, 8, 10) for name in ("pool", "target")
@@ -485,3 +488,53 @@ def test_measuring_does_not_touch_the_weights(tiny: str, arranged: Path, undistu
     evaluation = dense_evaluation(tmp_path / "run", tiny, {"target": target}, every=3)
     tune(arranged, tiny, tmp_path / "run", FAST, callbacks=[evaluation])
     assert same(weights(tmp_path / "run"), weights(undisturbed))
+    logs = [(run / "train_log.jsonl").read_text() for run in (tmp_path / "run", undisturbed)]
+    assert logs[0] == logs[1], "each step's own loss"
+
+
+@pytest.fixture(scope="module")
+def chatml(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model whose template puts a line break behind the end of an answer."""
+    return save_tiny_model(tmp_path_factory.mktemp("chatml"), template=CHATML, ends="<|im_end|>")
+
+
+@pytest.mark.parametrize("answer_end", ["token", "template"])
+def test_where_answers_end_is_recorded_and_verified(
+    chatml: str, arranged: Path, tmp_path: Path, answer_end: AnswerEnd
+) -> None:
+    settings = dataclasses.replace(FAST, epochs=1, answer_end=answer_end)
+    done = tune(arranged, chatml, tmp_path / "run", settings)
+    assert done.manifest["rows"]["answer_end"] == answer_end
+    more = 37 if answer_end == "template" else 0
+    tokenizer = AutoTokenizer.from_pretrained(chatml)
+    answers = [json.loads(line)["messages"][-1]["content"] for line in (arranged / "train.jsonl").open()]
+    said = sum(len(tokenizer(answer + "<|im_end|>", add_special_tokens=False)["input_ids"]) for answer in answers)
+    assert done.manifest["counts"]["learnt_tokens"] == said + more
+    assert all(finding.ok for finding in verify(tmp_path / "run", arranged))
+
+
+def made_old(run: Path) -> None:
+    """Take from a run what older versions did not record."""
+    for name in {"run.json", "manifest.json"} & {path.name for path in run.iterdir()}:
+        facts = json.loads((run / name).read_text())
+        del facts["rows"]["answer_end"]
+        (run / name).write_text(json.dumps(facts))
+
+
+def test_runs_of_older_versions_are_verified_and_go_on(
+    tiny: str, chatml: str, arranged: Path, begun: Path, tmp_path: Path
+) -> None:
+    template = dataclasses.replace(FAST, epochs=1, answer_end="template")
+    tune(arranged, chatml, tmp_path / "old", template)
+    made_old(tmp_path / "old")
+    failed = [finding.what for finding in verify(tmp_path / "old", arranged) if not finding.ok]
+    assert failed == ["run.json is as it was written"], "which this test changed; its tokens are right"
+    with pytest.raises(RuntimeError):
+        tune(arranged, chatml, tmp_path / "begun", template, callbacks=[StopAt(2)])
+    made_old(tmp_path / "begun")
+    with pytest.raises(SettingsError, match=r"answer_end was 'template' and is 'token' now.*Hint: --answer-end templ"):
+        tune(arranged, chatml, tmp_path / "begun", dataclasses.replace(template, answer_end="token"))
+    assert tune(arranged, chatml, tmp_path / "begun", template).start.attempt == 2
+    run = Path(shutil.copytree(begun, tmp_path / "same"))
+    made_old(run)
+    assert tune(arranged, tiny, run, FAST).start.attempt == 2, "this template learns the same either way"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,24 @@ import typer
 from righttime.cli.app import Out, Overwrite, PositiveExamples, Target, TargetFields, app, fields_in
 from righttime.errors import SettingsError
 
-__all__ = ["evaluate", "named_sets"]
+__all__ = ["AnswerEnd", "AnswerEnding", "evaluate", "named_sets"]
+
+
+class AnswerEnd(str, enum.Enum):
+    """Where an answer ends."""
+
+    token = "token"
+    template = "template"
+
+
+AnswerEnding = Annotated[
+    AnswerEnd,
+    typer.Option(
+        "--answer-end",
+        help="Where an answer ends in a chat template: with its end token, or with what the template adds behind it "
+        "(a line break, often), as TRL trains.",
+    ),
+]
 
 
 @app.command()
@@ -34,6 +52,7 @@ def evaluate(
     form: Annotated[
         str, typer.Option(help="chat (the tokenizer's template), paper (User: … Assistant: …) or auto.")
     ] = "auto",
+    answer_end: AnswerEnding = AnswerEnd.token,
     max_length: Annotated[int, typer.Option(help="Tokens of a row; what is longer is cut at its end.")] = 1024,
     max_new_tokens: Annotated[int, typer.Option(help="The most tokens of an answer.")] = 128,
     sample: Annotated[bool, typer.Option("--sample", help="Draw answers, not the likeliest words.")] = False,
@@ -67,6 +86,7 @@ def evaluate(
         out,
         settings,
         form=form,
+        answer_end=answer_end.value,
         max_length=max_length,
         positive_examples=positive_examples,
         target_fields=fields_in(target_fields),

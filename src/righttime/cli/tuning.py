@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from righttime.cli.app import app
-from righttime.cli.evaluating import named_sets
+from righttime.cli.evaluating import AnswerEnd, AnswerEnding, named_sets
 from righttime.errors import SettingsError
 
 __all__ = ["pretrain", "tune", "verify"]
@@ -73,7 +73,7 @@ def tune(
         int | None, typer.Option(min=0, metavar="N", help="Follow the order for N steps only, then shuffle.")
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="The (highest) learning rate. [1e-5, paper: 1e-6]")
+        float | None, typer.Option(help="The (highest) learning rate. [1e-5, paper: 1e-6, with --lora 1e-4]")
     ] = None,
     schedule: Annotated[
         Schedule | None, typer.Option(help="constant, or cosine to a tenth. [constant, paper: cosine]")
@@ -86,6 +86,7 @@ def tune(
         FormOfText | None,
         typer.Option(help="The tokenizer's chat template, or the paper's User: ... Assistant: [chat if it has one]"),
     ] = None,
+    answer_end: AnswerEnding = AnswerEnd.token,
     lora: Annotated[bool, typer.Option("--lora", help="Train adapters of all linear layers, not all weights.")] = False,
     lora_rank: Annotated[
         int, typer.Option(min=1, help="With --lora: the adapters' rank; their alpha is twice it.")
@@ -94,7 +95,9 @@ def tune(
         Precision | None, typer.Option(help="bf16: bfloat16 arithmetic on float32 weights. [float32]")
     ] = None,
     recompute: Annotated[bool, typer.Option("--recompute", help="Recompute activations, for less memory.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Decides everything that is drawn by chance. [0]")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Decides what is drawn by chance: shuffles, adapters, dropout. [0]")
+    ] = None,
     save_every: Annotated[int | None, typer.Option(min=1, help="A checkpoint every so many steps. [500]")] = None,
     keep: Annotated[int | None, typer.Option(min=0, help="Checkpoints to keep; 0 keeps all. [2]")] = None,
     report_to: Annotated[
@@ -121,6 +124,7 @@ def tune(
         "warmup": warmup,
         "max_length": max_length,
         "form": form and form.value,
+        "answer_end": answer_end.value,
         "precision": precision and precision.value,
         "seed": seed,
         "save_every": save_every,
@@ -135,7 +139,8 @@ def tune(
     callbacks: Sequence[Any] = ()
     if target and evaluate_every is not None:
         measured = {"target": tuple(target), **named_sets(sets)}
-        callbacks = [dense_evaluation(run, model, measured, every=evaluate_every, form=settings.form)]
+        ends = settings.answer_end
+        callbacks = [dense_evaluation(run, model, measured, every=evaluate_every, form=settings.form, answer_end=ends)]
     elif target or evaluate_every is not None or sets:
         raise SettingsError(
             "--target and --evaluate-every go together, and --set goes with them; got only some. "

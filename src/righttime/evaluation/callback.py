@@ -88,7 +88,10 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
         """Measure every so many steps."""
         if state.global_step % self._every == 0:
+            # To log is to fulfil the trainer's own wish to, too: it would keep this step's loss for the next line.
+            wanted = control.should_log
             self._measure(args, state, more["model"])
+            control.should_log = wanted
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
         """Measure the last step, and put everything into one file."""

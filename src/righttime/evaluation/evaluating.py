@@ -12,7 +12,7 @@ from righttime.evaluation.folder import EvaluationFolder, read_evaluation
 from righttime.evaluation.measuring import MeasureSettings, check_measurable, measured_set
 from righttime.evaluation.sets import EvaluationSet, Files, inputs_of, read_set
 from righttime.evaluation.summary import facts_of, summarised
-from righttime.tuning.masking import resolve_form
+from righttime.tuning.masking import AnswerEnd, resolve_form
 from righttime.tuning.models import load_tokenizer
 
 __all__ = ["evaluate"]
@@ -27,6 +27,7 @@ def evaluate(
     settings: MeasureSettings | None = None,
     *,
     form: str = "auto",
+    answer_end: AnswerEnd = "token",
     max_length: int = _MAX_LENGTH,
     positive_examples: int = 0,
     target_fields: Mapping[str, str] | None = None,
@@ -45,6 +46,7 @@ def evaluate(
         out: The folder to write to.
         settings: What to measure; None measures the loss.
         form: ``chat``, ``paper`` or ``auto``; see `righttime.tuning.masking`.
+        answer_end: Where an answer ends; see `righttime.tuning.masking`.
         max_length: The most tokens of a row, or fewer where the model reads fewer; what is longer is cut at its end.
         positive_examples: For Natural Instructions: worked examples in each prompt.
         target_fields: Which field of the set named ``target`` is its prompt, response and so on; see `read_rows`.
@@ -69,12 +71,26 @@ def evaluate(
     chosen, length = resolve_form(tokenizer, form), readable_length(found[0].name, max_length)
     fields = {"target": target_fields}
     data = [
-        read_set(name, path, tokenizer, chosen, length, positive_examples, fields.get(name))
+        read_set(
+            name,
+            path,
+            tokenizer,
+            chosen,
+            length,
+            positive_examples,
+            fields=fields.get(name),
+            answer_end=answer_end,
+        )
         for name, path in sets.items()
     ]
     check_measurable(data, settings)
     folder = EvaluationFolder(Path(out), run or Path(model).resolve().name)
-    how = {"form": chosen, "max_length": length, "models": [[one.step, one.name] for one in found]}
+    how = {
+        "form": chosen,
+        "max_length": length,
+        "answer_end": answer_end,
+        "models": [[one.step, one.name] for one in found],
+    }
     folder.begin({**facts_of(data, settings), **how}, overwrite)
     for line in _told(data):
         say(line)

@@ -16,7 +16,7 @@ from righttime.errors import RowError, SettingsError
 from righttime.examples import Example, Message, said
 from righttime.formats import InputFile, read_rows
 from righttime.store import ids_sha256
-from righttime.tuning.masking import Form, Tokens, tokenised
+from righttime.tuning.masking import AnswerEnd, Form, Tokens, tokenised
 
 __all__ = ["EvaluationSet", "Files", "inputs_of", "prepare_set", "prompt_tokens", "read_set"]
 
@@ -65,6 +65,7 @@ def read_set(
     max_length: int,
     positive_examples: int = 0,
     fields: Mapping[str, str] | None = None,
+    answer_end: AnswerEnd = "token",
 ) -> EvaluationSet:
     """Read a set from a file or folder in any known format, or from several as one joint set; see `prepare_set`.
 
@@ -74,10 +75,18 @@ def read_set(
     paths = [path] if isinstance(path, str | os.PathLike) else path
     settings: dict[str, Any] = {"positive_examples": positive_examples, "keep_original": True, "fields": fields}
     read = read_rows(paths, role="target", **settings)
-    return dataclasses.replace(prepare_set(name, read.examples, tokenizer, form, max_length), inputs=read.inputs)
+    prepared = prepare_set(name, read.examples, tokenizer, form, max_length, answer_end)
+    return dataclasses.replace(prepared, inputs=read.inputs)
 
 
-def prepare_set(name: str, rows: Sequence[Example], tokenizer: Any, form: Form, max_length: int) -> EvaluationSet:
+def prepare_set(
+    name: str,
+    rows: Sequence[Example],
+    tokenizer: Any,
+    form: Form,
+    max_length: int,
+    answer_end: AnswerEnd = "token",
+) -> EvaluationSet:
     """Tokenize a set.
 
     Args:
@@ -86,6 +95,7 @@ def prepare_set(name: str, rows: Sequence[Example], tokenizer: Any, form: Form, 
         tokenizer: The model's tokenizer.
         form: The form of text.
         max_length: The most tokens of a row; what is longer is cut at its end.
+        answer_end: Where an answer ends; see `righttime.tuning.masking`.
 
     Raises:
         SettingsError: If the name holds another character.
@@ -97,7 +107,7 @@ def prepare_set(name: str, rows: Sequence[Example], tokenizer: Any, form: Form, 
     return EvaluationSet(
         name=name,
         rows=tuple(rows),
-        tokens=tuple(tokenised(row, tokenizer, form, max_length) for row in rows),
+        tokens=tuple(tokenised(row, tokenizer, form, max_length, answer_end) for row in rows),
         prompts=tuple(prompt_tokens(row, tokenizer, form) for row in rows),
         references=tuple(_references(row, original) for row, original in zip(rows, originals, strict=True)),
         categories=tuple(_category(original) for original in originals),

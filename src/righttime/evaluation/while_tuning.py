@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from righttime.errors import SettingsError
 from righttime.evaluation.measuring import MeasureSettings
 from righttime.evaluation.sets import Files, read_set
-from righttime.tuning.masking import resolve_form
+from righttime.tuning.masking import AnswerEnd, resolve_form
 from righttime.tuning.models import load_tokenizer, trainable_length
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def dense_evaluation(
     every: int,
     form: str = "auto",
     metrics: Sequence[str] = ("loss",),
+    answer_end: AnswerEnd = "token",
 ) -> DenseEvaluation:
     """The callback that measures a run while it trains.
 
@@ -41,6 +42,7 @@ def dense_evaluation(
         every: Measure at step 0, every so many steps, and after the last.
         form: ``chat``, ``paper`` or ``auto``; see `righttime.tuning.masking`.
         metrics: Some of `righttime.evaluation.METRICS`, but ``reward``.
+        answer_end: Where an answer ends, as it is trained on; see `righttime.tuning.masking`.
 
     Raises:
         SettingsError: If a setting is out of range, or the model is sharded over processes.
@@ -56,8 +58,8 @@ def dense_evaluation(
 
     tokenizer = load_tokenizer(model)
     chosen, length = resolve_form(tokenizer, form), min(_MAX_LENGTH, trainable_length(model, None))
-    data = [read_set(name, path, tokenizer, chosen, length) for name, path in sets.items()]
-    how = {"form": chosen, "max_length": length}
+    data = [read_set(name, path, tokenizer, chosen, length, answer_end=answer_end) for name, path in sets.items()]
+    how = {"form": chosen, "max_length": length, "answer_end": answer_end}
     settings = MeasureSettings(metrics=metrics)
     folder, name = run / "evaluation", run.resolve().name
     return DenseEvaluation(data, folder, run=name, every=every, tokenizer=tokenizer, settings=settings, deciding=how)

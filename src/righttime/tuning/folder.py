@@ -99,10 +99,11 @@ def _begun(run: Path, deciding: Mapping[str, Any], lock: FileLock | None) -> Sta
         raise StoreError(f"{run} holds a finished run already. Hint: choose another --run, or --overwrite.")
     if not (run / "run.json").exists():
         write_json(run / "run.json", deciding)
-    for what, then, now in _changes(read_run(run), json.loads(json.dumps(deciding))):
+    for what, then, now in _deciding_changes(read_run(run), json.loads(json.dumps(deciding))):
+        again = f"--answer-end {then}" if what == "rows.answer_end" else "run the first command again"
         raise SettingsError(
             f"a run must go on with what it began with, but {what} was {then!r} and is {now!r} now ({run}). "
-            "Hint: run the first command again, or choose another --run, or --overwrite."
+            f"Hint: {again}, or choose another --run, or --overwrite."
         )
     broken = tuple(clear_broken(run / "checkpoints"))
     whole = whole_checkpoints(run / "checkpoints")
@@ -155,6 +156,7 @@ def read_run(run: Path) -> dict[str, Any]:
         ) from error
     if not (isinstance(began, dict) and all(isinstance(began.get(name), dict) for name in _DECIDING)):
         raise StoreError(f"{run / 'run.json'} must hold {', '.join(_DECIDING)}, which it does not: it was changed.")
+    began["rows"].setdefault("answer_end", "template")  # before it was recorded there was no other way
     return began
 
 
@@ -165,6 +167,15 @@ def _clear(run: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+
+def _deciding_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Where two runs differ in what decides the weights."""
+    found = list(_changes(then, now))
+    # Where answers end decides by the tokens that are learnt alone: with many templates both ways learn the same.
+    if all(what != "rows.learnt_sha256" for what, *_ in found):
+        found = [one for one in found if one[0] != "rows.answer_end"]
+    return found
 
 
 def _changes(then: Any, now: Any, what: str = "") -> Iterator[tuple[str, Any, Any]]:

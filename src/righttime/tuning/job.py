@@ -54,6 +54,7 @@ class Job:
         fed = {
             "form": self.rows.form,
             "max_length": self.rows.max_length,
+            "answer_end": self.rows.answer_end,
             "hashes_sha256": ids_sha256(self.rows.hashes),
             "learnt_sha256": self.rows.learnt_sha256,
         }
@@ -109,7 +110,7 @@ def finish(job: Job, log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     manifest = {
         **circumstances(*_LIBRARIES),
         **job.deciding(),
-        "settings": dataclasses.asdict(job.settings),
+        "settings": job.settings.facts(),
         "plan_fingerprint": job.plan.fingerprint,
         "counts": {**job.rows.counts(), **_consumption(records), "steps": job.plan.n_steps},
         "first_difference": difference,

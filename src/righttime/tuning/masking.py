@@ -4,25 +4,32 @@ Two forms of text. ``chat`` is the tokenizer's own chat template. ``paper`` is t
 ``<s>User: {prompt}`` + ``\nAssistant: `` + ``{response}</s>``, each part tokenized by itself, where the response and
 ``</s>`` are learnt; ``<s>`` and ``</s>`` are the tokenizer's own. How the paper writes several exchanges is not known:
 here they follow one another in the same form, ``<s>`` only before the first; system turns stand before the prompt.
+
+Many chat templates put a line break after the token that ends an answer (ChatML: ``<|im_end|>`` and a line break). No
+model has to say it: generation stops at the token before. Where it counts as learnt it is one more token, soon of no
+loss, and lowers the mean of a short answer far more than that of a long one. So an answer ends with its end token
+(``token``). The other way (``template``) learns all that the template adds for an answer, as TRL does.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.errors import RowError, SettingsError
+from righttime.errors import RowError, SettingsError, unknown_name
 from righttime.examples import Example, said
 from righttime.tokens import tools_of
 
-__all__ = ["Form", "Tokens", "resolve_form", "tokenised"]
+__all__ = ["AnswerEnd", "Form", "Tokens", "resolve_form", "tokenised"]
 
 Form = Literal["chat", "paper"]
+AnswerEnd = Literal["token", "template"]
 _GENERATION = re.compile(r"\{%-?\s*generation\b")
 
 
@@ -60,7 +67,7 @@ def resolve_form(tokenizer: Any, form: str) -> Form:
     raise SettingsError(f"unknown form {form!r}. Known: auto, chat, paper.")
 
 
-def tokenised(row: Example, tokenizer: Any, form: Form, max_length: int) -> Tokens:
+def tokenised(row: Example, tokenizer: Any, form: Form, max_length: int, answer_end: AnswerEnd = "token") -> Tokens:
     """A row's tokens, cut at the end to `max_length`.
 
     Args:
@@ -68,11 +75,18 @@ def tokenised(row: Example, tokenizer: Any, form: Form, max_length: int) -> Toke
         tokenizer: A tokenizer of transformers.
         form: The form of text.
         max_length: The most tokens of a row.
+        answer_end: Of the chat template: ``token`` ends an answer with its end token; ``template`` learns the white
+            space behind that token too. Without an end token both learn all that the template adds.
 
     Raises:
+        SettingsError: If there is no such end of an answer.
         RowError: If the form cannot hold the row; names it.
     """
+    if answer_end not in get_args(AnswerEnd):
+        raise unknown_name("answer_end", answer_end, get_args(AnswerEnd))
     ids, learnt = _chat(row, tokenizer) if form == "chat" else _paper(row, tokenizer)
+    if form == "chat" and answer_end == "token":
+        _forget_behind_end(ids, learnt, tokenizer)
     if not ids:
         raise _refused(row, "its text has not one token")
     learnt[0] = 0
@@ -123,6 +137,26 @@ def _chat(row: Example, tokenizer: Any) -> tuple[list[int], list[int]]:
     made = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     inside = [any(start < b and a < stop for a, b in spans) for start, stop in made["offset_mapping"]]
     return list(made["input_ids"]), [int(learnt) for learnt in inside]
+
+
+def _forget_behind_end(ids: Sequence[int], learnt: list[int], tokenizer: Any) -> None:
+    """Let each learnt stretch end with its last end token, if only white space follows that in it."""
+    ends = _added(tokenizer, len(tokenizer))
+    for stop in range(len(ids), 0, -1):
+        if not learnt[stop - 1] or (stop < len(ids) and learnt[stop]):
+            continue  # no end of a stretch
+        last = stop
+        while last and learnt[last - 1] and ids[last - 1] not in ends and not tokenizer.decode([ids[last - 1]]).strip():
+            last -= 1
+        if last and learnt[last - 1] and ids[last - 1] in ends:
+            learnt[last:stop] = [0] * (stop - last)
+
+
+@lru_cache(maxsize=4)
+def _added(tokenizer: Any, size: int) -> frozenset[int]:
+    """The tokens that stand beside the learnt vocabulary: ends of turns are among them. White space is none."""
+    named = {number for number, token in tokenizer.added_tokens_decoder.items() if token.content.strip()}
+    return frozenset(named.union(tokenizer.all_special_ids))
 
 
 def _answers(turns: list[dict[str, Any]], tools: Any, tokenizer: Any) -> tuple[str, list[tuple[int, int]]]:

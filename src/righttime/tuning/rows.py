@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from righttime.errors import StoreError
 from righttime.examples import Example
 from righttime.store import ids_sha256
-from righttime.tuning.masking import Form, Tokens, tokenised
+from righttime.tuning.masking import AnswerEnd, Form, Tokens, tokenised
 from righttime.tuning.oracle import tokens_hash
 
 if TYPE_CHECKING:
@@ -47,12 +47,14 @@ class TokenRows:
         tokens: Their tokens.
         form: The form of text.
         max_length: The most tokens of a row.
+        answer_end: Where an answer ends; see `righttime.tuning.masking`.
     """
 
     ids: tuple[str, ...]
     tokens: tuple[Tokens, ...]
     form: Form
     max_length: int
+    answer_end: AnswerEnd = "token"
 
     @cached_property
     def hashes(self) -> tuple[str, ...]:
@@ -105,7 +107,12 @@ class TokenRows:
 
 
 def token_rows(
-    rows: Sequence[Example], tokenizer: Any, form: Form, max_length: int, progress: bool = False
+    rows: Sequence[Example],
+    tokenizer: Any,
+    form: Form,
+    max_length: int,
+    progress: bool = False,
+    answer_end: AnswerEnd = "token",
 ) -> TokenRows:
     """Tokenize rows in their order; none is left out.
 
@@ -114,7 +121,8 @@ def token_rows(
         tokenizer: A tokenizer of transformers.
         form: The form of text; see `righttime.tuning.masking`.
         max_length: The most tokens of a row.
-        progress: Show a progress bar on stderr.
+        progress: Show progress on stderr.
+        answer_end: Where an answer ends; see `righttime.tuning.masking`.
 
     Raises:
         RowError: If the form cannot hold a row; names it.
@@ -122,5 +130,5 @@ def token_rows(
     from tqdm import tqdm
 
     shown: Iterator[Example] = iter(tqdm(rows, desc="tokenizing", unit="row", disable=not progress))
-    tokens = tuple(tokenised(row, tokenizer, form, max_length) for row in shown)
-    return TokenRows(tuple(row.id for row in rows), tokens, form, max_length)
+    tokens = tuple(tokenised(row, tokenizer, form, max_length, answer_end) for row in shown)
+    return TokenRows(tuple(row.id for row in rows), tokens, form, max_length, answer_end)

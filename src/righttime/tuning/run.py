@@ -96,7 +96,7 @@ def tune(
         batch=settings.batch,
         accumulation=settings.accumulation,
         shuffle_after=settings.shuffle_after,
-        seed=settings.seed,
+        seed=settings.chance,
     )
     idle = idle_seed(settings, plan, model)
     job = Job(folder, model, settings, plan, rows, (idle,) if idle else ())
@@ -149,7 +149,8 @@ def _rows(out: Path, model: str, settings: TuneSettings, progress: bool) -> Toke
     examples = arranged_rows(out)
     tokenizer = load_tokenizer(model)
     form = resolve_form(tokenizer, settings.form)
-    return token_rows(examples, tokenizer, form, trainable_length(model, settings.max_length), progress)
+    length = trainable_length(model, settings.max_length)
+    return token_rows(examples, tokenizer, form, length, progress, settings.answer_end)
 
 
 def _train(job: Job, start: Start, process: int, callbacks: Sequence[Any], progress: bool) -> list[dict[str, Any]]:
@@ -168,7 +169,7 @@ def _train(job: Job, start: Start, process: int, callbacks: Sequence[Any], progr
         process=process,
         allow_reorder=settings.allow_reorder,
     )
-    set_seed(settings.seed)
+    set_seed(settings.chance)
     tokenizer = load_tokenizer(job.model)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     with without_bars():

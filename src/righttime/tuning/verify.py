@@ -53,7 +53,8 @@ def verify(run: Path, out: Path) -> list[Finding]:
         findings += _files(run)
     if (run / "model").is_dir() and findings[1].ok:
         fed = began["rows"]
-        rows = token_rows(examples, load_tokenizer(str(run / "model")), fed["form"], fed["max_length"])
+        tokenizer, length, ends = load_tokenizer(str(run / "model")), fed["max_length"], fed["answer_end"]
+        rows = token_rows(examples, tokenizer, fed["form"], length, answer_end=ends)
         findings += _tokens(rows, records, fed)
     return findings
 
