@@ -95,3 +95,24 @@ def save_bare_model(folder: Path) -> Path:
     model.config.pad_token_id = None
     model.save_pretrained(folder)
     return folder
+
+
+CHATML = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+"""ChatML as most models have it: it does not mark the answers."""
+
+
+def save_chatml_model(folder: Path, template: str = CHATML) -> Path:
+    """Such a Llama whose turns end with a token of their own, under a template without `generation`."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    save_tiny_model(folder, template=template)
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    tokenizer.save_pretrained(folder)
+    model.resize_token_embeddings(len(tokenizer))
+    model.save_pretrained(folder)
+    return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -11,10 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from transformers import AutoTokenizer
 
 from own_environment import own_environment
 from righttime.cli import main
 from righttime.exporting import ExportSettings, export
+from tiny_model import save_chatml_model
 
 pytestmark = pytest.mark.slow
 
@@ -108,20 +111,62 @@ def test_trl_consumes_the_order(arranged: Arranged, bare: Path, tmp_path: Path) 
     assert consumed(sys.executable, folder, record, "train_trl.py") != planned(out), "what this test would see"
 
 
-def test_trl_learns_every_answer_of_a_conversation(bare: Path, tmp_path: Path) -> None:
+def conversations(folder: Path) -> Path:
+    """A random arrangement of rows of two answers each, whose first prompt says which row it is."""
     rows = []
     for i in range(ROWS):
         turns = [("user", f"row [r{i}]"), ("assistant", f"answer {i}"), ("user", "word"), ("assistant", "more")]
         rows.append({"id": f"r{i}", "messages": [{"role": role, "content": text} for role, text in turns]})
-    (tmp_path / "pool.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    words = ["arrange", str(tmp_path / "pool.jsonl"), "--target", str(tmp_path / "pool.jsonl"), "--method", "random"]
-    assert main([*words, "--out", str(tmp_path / "out")]) == 0
-    export(tmp_path / "out", "trl", tmp_path / "export", settings(bare))
-    record = tmp_path / "record"
-    assert consumed(sys.executable, tmp_path / "export", record, "train_trl.py") == planned(tmp_path / "out")
-    learnt = [text for line in record.read_text().splitlines() for text in json.loads(line)[1]]
+    (folder / "pool.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ["arrange", str(folder / "pool.jsonl"), "--target", str(folder / "pool.jsonl"), "--method", "random"]
+    assert main([*words, "--out", str(folder / "out")]) == 0
+    return folder / "out"
+
+
+def learnt_texts(record: Path) -> list[str]:
+    """What of each row was learnt, without the number of the row."""
+    texts = [text for line in record.read_text().splitlines() for text in json.loads(line)[1]]
+    return [re.sub(r"\d+", "N", text) for text in texts]
+
+
+def test_trl_learns_every_answer_of_a_conversation(bare: Path, tmp_path: Path) -> None:
+    out, record = conversations(tmp_path), tmp_path / "record"
+    export(out, "trl", tmp_path / "export", settings(bare))
+    assert consumed(sys.executable, tmp_path / "export", record, "train_trl.py") == planned(out)
     # The blank before an answer is a part of its first token.
-    assert [re.sub(r"\d+", "N", text) for text in learnt] == [" answer N</s> more</s>"] * ROWS
+    assert learnt_texts(record) == [" answer N</s> more</s>"] * ROWS
+
+
+def test_trl_learns_every_answer_under_a_template_that_does_not_mark_them(tmp_path: Path) -> None:
+    model, out, record = save_chatml_model(tmp_path / "model"), conversations(tmp_path), tmp_path / "record"
+    export(out, "trl", tmp_path / "export", settings(model))
+    assert consumed(sys.executable, tmp_path / "export", record, "train_trl.py") == planned(out)
+    assert learnt_texts(record) == ["answer N<|im_end|>more<|im_end|>"] * ROWS
+    fed = [text for line in record.read_text().splitlines() for text in json.loads(line)[0]]
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    rows = [json.loads(line)["messages"] for line in (out / "train.jsonl").read_text().splitlines()]
+    own = [tokenizer.apply_chat_template(row, tokenize=False) for row in rows]
+    assert [text.replace("<pad>", "") for text in fed] == own, "the text is the model's own template's"
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_trl_trains_adapters_and_takes_the_loss_on_other_rows(
+    arranged: Arranged, tmp_path: Path, several: bool
+) -> None:
+    model, record = save_chatml_model(tmp_path / "model"), tmp_path / "record"
+    out = conversations(tmp_path) if several else arranged(1)
+    (tmp_path / "eval.csv").write_text("prompt,response\nwhat?,that\nwho?,them\nwhere?,there\n")
+    more = {"lora": True, "lora_rank": 4, "evaluation": str(tmp_path / "eval.csv"), "eval_every": 5, "logging_steps": 2}
+    export(out, "trl", tmp_path / "export", dataclasses.replace(settings(model), **more))
+    assert consumed(sys.executable, tmp_path / "export", record, "train_trl.py") == planned(out)
+    output = tmp_path / "export" / "output"
+    adapter = json.loads((output / "adapter_config.json").read_text())
+    assert (adapter["r"], adapter["lora_alpha"]) == (4, 8)
+    assert not (output / "model.safetensors").exists()
+    log = json.loads(next(output.glob("checkpoint-*/trainer_state.json")).read_text())["log_history"]
+    assert [entry["step"] for entry in log if "eval_loss" in entry] == [0, 5, 10]
+    assert [entry["step"] for entry in log if "loss" in entry] == [2, 4, 6, 8, 10, 12]
+    assert {entry["learning_rate"] for entry in log if "loss" in entry} == {2e-4}
 
 
 def test_trl_consumes_the_order_in_two_processes(arranged: Arranged, bare: Path, tmp_path: Path) -> None:

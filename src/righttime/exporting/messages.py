@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from righttime.exporting.finished import Finished
-from righttime.exporting.settings import ExportSettings, Trainer
+from righttime.exporting.rows import write_rows
+from righttime.exporting.settings import ExportSettings, Trainer, Written
 from righttime.store import write_bytes
 
 __all__ = ["MESSAGES"]
@@ -15,8 +17,10 @@ def _check(finished: Finished, settings: ExportSettings) -> None:
     """Whatever was arranged can be copied."""
 
 
-def _write(finished: Finished, settings: ExportSettings, folder: Path) -> None:
+def _write(finished: Finished, settings: ExportSettings, folder: Path) -> Written:
+    write_rows(replace(finished, rows=()), folder, dict)
     write_bytes(folder / "train.jsonl", (finished.folder / "train.jsonl").read_bytes())
+    return Written()
 
 
 MESSAGES = Trainer(
@@ -24,8 +28,7 @@ MESSAGES = Trainer(
     written_for={},
     oldest={},
     switches=(),
-    files=("train.jsonl",),
+    files=("eval.jsonl", "train.jsonl"),
     check=_check,
     write=_write,
-    run="",
 )

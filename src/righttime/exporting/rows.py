@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from righttime.errors import FormatError, SettingsError
 from righttime.exporting.finished import Finished
 from righttime.exporting.settings import ExportSettings
+from righttime.store import write_lines
 
 __all__ = [
     "check_alternating",
@@ -17,6 +20,7 @@ __all__ = [
     "check_whole_steps",
     "plain_row",
     "single_answers",
+    "write_rows",
 ]
 
 
@@ -26,15 +30,13 @@ def check_plain(finished: Finished, title: str) -> None:
     Raises:
         FormatError: Names the first such row.
     """
-    for number, row in enumerate(finished.rows, start=1):
+    for place, row in finished.placed_rows:
         more = ["tools"] if row.get("tools") is not None else []
         for turn in row["messages"]:
             more += [key for key in turn if key not in ("role", "content")]
             more += ["a tool's turn"] if turn["role"] == "tool" else []
         if more:
-            raise _refused(
-                finished, number, row, title, f"hold only roles and texts, got {more[0]}", "--to trl and --to messages"
-            )
+            raise _refused(place, row, title, f"hold only roles and texts, got {more[0]}", "--to trl and --to messages")
 
 
 def check_alternating(finished: Finished, title: str) -> None:
@@ -43,12 +45,12 @@ def check_alternating(finished: Finished, title: str) -> None:
     Raises:
         FormatError: Names the first such row.
     """
-    for number, row in enumerate(finished.rows, start=1):
+    for place, row in finished.placed_rows:
         roles = [turn["role"] for turn in row["messages"]]
         said = roles[1:] if roles[0] == "system" else roles
         if not said or said != ["user", "assistant"] * (len(said) // 2):
             what = f"go user, assistant, user, …, assistant (after at most one system turn), got {', '.join(roles)}"
-            raise _refused(finished, number, row, title, what, "--to trl")
+            raise _refused(place, row, title, what, "--to trl")
 
 
 def check_answered(finished: Finished, title: str) -> None:
@@ -57,13 +59,13 @@ def check_answered(finished: Finished, title: str) -> None:
     Raises:
         FormatError: Names the first such row.
     """
-    for number, row in enumerate(finished.rows, start=1):
+    for place, row in finished.placed_rows:
         if (role := row["messages"][-1]["role"]) != "assistant":
-            raise _refused(finished, number, row, title, f"end with the assistant's turn, got {role}", "--to messages")
+            raise _refused(place, row, title, f"end with the assistant's turn, got {role}", "--to messages")
 
 
 def check_even_rounds(finished: Finished, settings: ExportSettings) -> None:
-    """Refuse a last round in which some of several processes would have no batch.
+    """Refuse a last round, of training or evaluation, in which some of several processes would have no batch.
 
     Raises:
         SettingsError: Names numbers that would do.
@@ -74,6 +76,13 @@ def check_even_rounds(finished: Finished, settings: ExportSettings) -> None:
             f"with several processes the rows must be a multiple of processes x batch size = {settings.rows_a_round}, "
             f"got {len(finished.rows):,}: {left} rows would be left, and would be dropped, or filled up with the first "
             f"rows, or leave a process waiting. Hint: arrange with --budget {len(finished.rows) - left}."
+        )
+    over = len(finished.evaluation) % settings.rows_a_round
+    if settings.processes > 1 and over:
+        raise SettingsError(
+            f"with several processes the rows of --eval must be a multiple of processes x batch size = "
+            f"{settings.rows_a_round}, got {len(finished.evaluation):,}: a process without a batch would leave the "
+            f"others waiting. Hint: leave {over} of them out, or choose another --batch-size."
         )
 
 
@@ -101,17 +110,23 @@ def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def single_answers(rows: Sequence[Mapping[str, Any]]) -> bool:
+def single_answers(finished: Finished) -> bool:
     """Whether every row has one assistant turn and ends with it, so that all before it is the prompt."""
     return all(
-        [turn["role"] for turn in row["messages"]].index("assistant") == len(row["messages"]) - 1 for row in rows
+        [turn["role"] for turn in row["messages"]].index("assistant") == len(row["messages"]) - 1
+        for _, row in finished.placed_rows
     )
 
 
-def _refused(
-    finished: Finished, number: int, row: Mapping[str, Any], title: str, must: str, instead: str
-) -> FormatError:
+def write_rows(finished: Finished, folder: Path, form: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
+    """Write `train.jsonl`, and `eval.jsonl` where there are rows for evaluation, each row in a trainer's form."""
+    for name, rows in (("train.jsonl", finished.rows), ("eval.jsonl", finished.evaluation)):
+        if rows:
+            write_lines(folder / name, (json.dumps(form(row), ensure_ascii=False) for row in rows))
+
+
+def _refused(place: str, row: Mapping[str, Any], title: str, must: str, instead: str) -> FormatError:
     return FormatError(
-        f"{finished.folder / 'train.jsonl'}:{number}: for {title} a row must {must} (id {row['id']}); {title} would "
+        f"{place}: for {title} a row must {must} (id {row['id']}); {title} would "
         f"skip or change it, and with it the order. Hint: {instead} can take it."
     )

@@ -1,12 +1,13 @@
-"""How settings are spelled: YAML with a reason above each switch (values as JSON, which YAML reads), and Python."""
+"""How settings are spelled: YAML with a reason above each switch, and Python; each string by its language's writer."""
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
+
+import yaml
 
 from righttime.exporting.settings import Switch
 
@@ -59,14 +60,22 @@ def python_literal(value: Any) -> str:
         >>> print(python_literal({"even_batches": False}), python_literal("sequential"))
         {"even_batches": False} "sequential"
     """
-    names = {"true": "True", "false": "False", "null": "None"}
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{json.dumps(key)}: {python_literal(item)}" for key, item in value.items()) + "}"
-    text = json.dumps(value, ensure_ascii=False)
-    return names.get(text, text)
+        return "{" + ", ".join(f"{python_literal(key)}: {python_literal(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(python_literal(item) for item in value) + "]"
+    text = repr(value)
+    # With single quotes around it, what holds no double quote holds no single one either.
+    return f'"{text[1:-1]}"' if text.startswith("'") and '"' not in text else text
 
 
 def _scalar(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_scalar(key)}: {_scalar(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_scalar(item) for item in value) + "]"
+    if isinstance(value, str):
+        return str(yaml.safe_dump(value, default_style='"', allow_unicode=True, width=float("inf"))).rstrip("\n")
     if isinstance(value, float):
         return format(Decimal(repr(value)), "f")  # YAML 1.1 takes 1e-05 for text
-    return json.dumps(value, ensure_ascii=False)
+    return "null" if value is None else str(value).lower()

@@ -5,24 +5,29 @@ What the switches do was read in trl 1.16.0 (`trainer/sft_trainer.py`) and trans
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from righttime import __version__
+from righttime.errors import FormatError
+from righttime.exporting.answers import answers_source, learnt
 from righttime.exporting.finished import Finished
-from righttime.exporting.rows import check_answered, check_even_rounds, single_answers
-from righttime.exporting.settings import ExportSettings, Switch, Trainer
+from righttime.exporting.rows import check_answered, check_even_rounds, single_answers, write_rows
+from righttime.exporting.settings import ExportSettings, Switch, Trainer, Written
 from righttime.exporting.spelling import commented, python_literal
-from righttime.exporting.trl_script import SCRIPT, TEMPLATE
+from righttime.exporting.tokenizers import tokenizer_on_disk
+from righttime.exporting.trl_script import READ_CONVERSATIONS, READ_PAIRS, SCRIPT, TEMPLATE
 from righttime.store import write_lines
 
 __all__ = ["TRL"]
 
 _WRITTEN_FOR = {"trl": "1.16.0", "transformers": "5.23.0", "datasets": "5.2.0", "accelerate": "1.15.0"}
+_ADAPTERS_WRITTEN_FOR = {"peft": "0.21.2"}
 _OLDEST = {"transformers": "5.2.0"}
+_TRIED = 1000
+_NOTHING = "# nothing"  # a line that is taken out again
 
 SWITCHES = (
     Switch(
@@ -46,14 +51,31 @@ SWITCHES = (
 def _check(finished: Finished, settings: ExportSettings) -> None:
     check_answered(finished, "TRL")
     check_even_rounds(finished, settings)
+    if not single_answers(finished) and (tokenizer := tokenizer_on_disk(str(settings.model))):
+        _check_answers(finished, tokenizer)
 
 
-def _write(finished: Finished, settings: ExportSettings, folder: Path) -> None:
-    prompts = single_answers(finished.rows)
-    rows = (json.dumps(_split(row) if prompts else row, ensure_ascii=False) for row in finished.rows)
-    write_lines(folder / "train.jsonl", rows)
+def _check_answers(finished: Finished, tokenizer: Any) -> None:
+    """Refuse rows whose answers the script would not find; up to a thousand are tried, evenly spread."""
+    if tokenizer.chat_template is None:
+        tokenizer.chat_template = TEMPLATE
+    rows = list(finished.placed_rows)
+    for place, row in rows[:: -(-len(rows) // _TRIED)]:
+        try:
+            learnt(list(row["messages"]), row.get("tools"), tokenizer)
+        except Exception as error:  # a template may refuse anything, in any way
+            raise FormatError(
+                f"{place}: the answers of row {row['id']} must be found in the text of {tokenizer.name_or_path}: "
+                f"{error}. Hint: leave that row out, or give the tokenizer a chat template with {{% generation %}}."
+            ) from error
+
+
+def _write(finished: Finished, settings: ExportSettings, folder: Path) -> Written:
+    pairs = single_answers(finished)
+    write_rows(finished, folder, _split if pairs else dict)
     write_lines(folder / "template.jinja", [TEMPLATE])
-    write_lines(folder / "train_trl.py", [_script(settings, len(finished.rows), prompts)])
+    write_lines(folder / "train_trl.py", [_script(finished, settings, pairs)])
+    return Written("python train_trl.py")
 
 
 def _split(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,29 +85,60 @@ def _split(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": row["id"], "prompt": turns[:-1], "completion": turns[-1:], **more}
 
 
-def _script(settings: ExportSettings, rows: int, prompts: bool) -> str:
+def _script(finished: Finished, settings: ExportSettings, pairs: bool) -> str:
+    versions = {**_WRITTEN_FOR, **(_ADAPTERS_WRITTEN_FOR if settings.lora else {})}
     switches = []
     for switch in SWITCHES:
         switches += [*commented(switch.why, "    "), f"    {switch.key}={python_literal(switch.value)},"]
-    return (
-        Template(SCRIPT)
-        .substitute(
-            version=__version__,
-            written_for=python_literal(_WRITTEN_FOR),
-            named=", ".join(f"{name} {number}" for name, number in _WRITTEN_FOR.items()),
-            model=python_literal(settings.model),
-            processes=settings.processes if settings.processes > 1 else "N",
-            rows=rows,
-            switches="\n".join(switches),
-            loss="completion_only_loss" if prompts else "assistant_only_loss",
-            batch_size=settings.batch_size,
-            accumulation=settings.accumulation,
-            max_length=settings.max_length,
-            learning_rate=settings.learning_rate,
-            bf16=settings.dtype == "bf16",
-        )
-        .rstrip("\n")
+    read = READ_PAIRS if pairs else Template(READ_CONVERSATIONS).substitute(answers=answers_source())
+    filled = Template(SCRIPT).substitute(
+        version=__version__,
+        written_for=python_literal(versions),
+        named=", ".join(f"{name} {number}" for name, number in versions.items()),
+        model=python_literal(settings.model),
+        processes=settings.processes if settings.processes > 1 else "N",
+        rows=len(finished.rows),
+        evaluation_rows=len(finished.evaluation),
+        read=f"{read}\n",
+        switches="\n".join(switches),
+        loss="\n".join(_loss(pairs)),
+        batch_size=settings.batch_size,
+        accumulation=settings.accumulation,
+        max_length=settings.max_length,
+        learning_rate=settings.rate,
+        bf16=settings.dtype == "bf16",
+        evaluation="\n".join(_evaluation(finished, settings)) or _NOTHING,
+        logging_steps=settings.logging_steps,
+        report_to=python_literal(list(settings.report_to) or "none"),
+        peft_import="from peft import LoraConfig  # noqa: E402" if settings.lora else _NOTHING,
+        peft="\n".join(_adapters(settings)) or _NOTHING,
     )
+    return "\n".join(line for line in filled.split("\n") if line != _NOTHING).rstrip("\n")
+
+
+def _loss(pairs: bool) -> Iterator[str]:
+    if pairs:
+        yield "    # The loss is on the assistant's words alone."
+        yield "    completion_only_loss=True,"
+    else:
+        yield "    # The loss is on the assistant's words alone: the labels say so."
+
+
+def _evaluation(finished: Finished, settings: ExportSettings) -> Iterator[str]:
+    if finished.evaluation:
+        every = settings.steps_between_evaluations(len(finished.rows))
+        yield "    # The loss on eval.jsonl is taken at the start and every eval_steps steps."
+        yield f'    eval_strategy="steps",\n    eval_steps={every},\n    eval_on_start=True,'
+        yield "    per_device_eval_batch_size=BATCH_SIZE,"
+
+
+def _adapters(settings: ExportSettings) -> Iterator[str]:
+    if settings.lora:
+        yield "    # Adapters of all linear layers; output holds them alone, the base model stays as it is."
+        yield "    peft_config=LoraConfig("
+        yield f'        task_type="CAUSAL_LM", r={settings.lora_rank}, lora_alpha={settings.alpha}, lora_dropout=0.0,'
+        yield '        target_modules="all-linear",'
+        yield "    ),"
 
 
 TRL = Trainer(
@@ -93,8 +146,7 @@ TRL = Trainer(
     written_for=_WRITTEN_FOR,
     oldest=_OLDEST,
     switches=SWITCHES,
-    files=("train.jsonl", "template.jinja", "train_trl.py"),
+    files=("train.jsonl", "eval.jsonl", "template.jinja", "train_trl.py"),
     check=_check,
     write=_write,
-    run="python train_trl.py",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SCRIPT", "TEMPLATE"]
+__all__ = ["READ_CONVERSATIONS", "READ_PAIRS", "SCRIPT", "TEMPLATE"]
 
 TEMPLATE = (
     "{% if tools %}{{ raise_exception('rows with tools need a tokenizer with a chat template of its own') }}{% endif %}"
@@ -23,13 +23,18 @@ Run in this folder:   python train_trl.py            (go on after a kill: python
 In several processes: accelerate launch --num_processes $processes train_trl.py
 """
 
+from __future__ import annotations
+
+import json
 import os
+import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
 MODEL = $model
 ROWS = $rows
+EVALUATION_ROWS = $evaluation_rows
 BATCH_SIZE = $batch_size
 WRITTEN_FOR = $written_for
 
@@ -39,27 +44,33 @@ for package, number in WRITTEN_FOR.items():
     if version(package) != number:
         print(f"written for {package} {number}, this is {version(package)}: see its notes on sampling", file=sys.stderr)
 processes = int(os.environ.get("WORLD_SIZE", "1"))
-if processes > 1 and ROWS % (processes * BATCH_SIZE):
-    sys.exit(f"{ROWS} rows must be a multiple of {processes} processes x batch size {BATCH_SIZE}: some would be left")
+for count in (ROWS, EVALUATION_ROWS):
+    if processes > 1 and count % (processes * BATCH_SIZE):
+        sys.exit(
+            f"{count} rows must be a multiple of {processes} processes x batch size {BATCH_SIZE}: some would be left"
+        )
 
 import torch  # noqa: E402
-from datasets import load_dataset  # noqa: E402
+from datasets import Dataset, load_dataset  # noqa: E402
+$peft_import
 from transformers import AutoTokenizer  # noqa: E402
 from trl import SFTConfig, SFTTrainer  # noqa: E402
 
-rows = load_dataset("json", data_files="train.jsonl", split="train")
 tokenizer = AutoTokenizer.from_pretrained(MODEL)
 if tokenizer.chat_template is None:
     tokenizer.chat_template = Path("template.jinja").read_text(encoding="utf-8").rstrip("\\n")
 if tokenizer.pad_token is None:
     tokenizer.pad_token = tokenizer.eos_token
 
+$read
+rows = read("train.jsonl")
+evaluation_rows = read("eval.jsonl") if EVALUATION_ROWS else None
+
 config = SFTConfig(
     output_dir="output",
     # What keeps the order; every one of these is needed.
 $switches
-    # The loss is on the assistant's words alone.
-    $loss=True,
+$loss
     max_length=$max_length,
     per_device_train_batch_size=BATCH_SIZE,
     gradient_accumulation_steps=$accumulation,
@@ -68,21 +79,59 @@ $switches
     lr_scheduler_type="constant",
     bf16=$bf16,
     use_cpu=not torch.accelerator.is_available(),
-    report_to="none",
+$evaluation
+    logging_steps=$logging_steps,
+    report_to=$report_to,
+    project="righttime",  # for trackio
 )
-trainer = SFTTrainer(model=MODEL, args=config, train_dataset=rows, processing_class=tokenizer)
+trainer = SFTTrainer(
+    model=MODEL,
+    args=config,
+    train_dataset=rows,
+    eval_dataset=evaluation_rows,
+    processing_class=tokenizer,
+$peft
+)
 if trainer.accelerator.num_processes != processes:
     sys.exit(f"{processes} processes were started, but each of them would train alone on all rows")
 
 # TRL drops rows whose whole answer lies beyond max_length, and moves all rows behind them up by one.
-planned, kept = list(rows["id"]), list(trainer.train_dataset["id"])
-if kept != planned:
-    lost = sorted(set(planned) - set(kept))
-    sys.exit(
-        f"{len(lost)} rows would be dropped, first {lost[:1]}: their answers begin behind {config.max_length} tokens. "
-        "Raise max_length, or leave them out: righttime arrange ... --tokenizer MODEL --max-tokens N"
-    )
+for name, before, after in (
+    ("train.jsonl", rows, trainer.train_dataset),
+    ("eval.jsonl", evaluation_rows, trainer.eval_dataset),
+):
+    if before is not None and (planned := list(before["id"])) != (kept := list(after["id"])):
+        lost = sorted(set(planned) - set(kept))
+        sys.exit(
+            f"{name}: {len(lost)} rows would be dropped, first {lost[:1]}: their answers begin behind "
+            f"{config.max_length} tokens. Raise max_length, or leave them out: "
+            "righttime arrange ... --tokenizer MODEL --max-tokens N"
+        )
 
 trainer.train(resume_from_checkpoint="--resume" in sys.argv[1:])
 trainer.save_model()
+'''
+"""The script; each `$name` is filled in, a line of its own where it stands alone."""
+
+READ_PAIRS = '''
+def read(file: str) -> Dataset:
+    """Rows of a prompt and an answer, which TRL masks by itself."""
+    return load_dataset("json", data_files=file, split="train")
+'''
+
+READ_CONVERSATIONS = '''
+$answers
+
+def read(file: str) -> Dataset:
+    """Rows of several answers as tokens and labels: TRL masks them only under templates that mark answers."""
+    made = []
+    for line in Path(file).read_text(encoding="utf-8").split("\\n"):
+        if line:
+            row = json.loads(line)
+            try:
+                ids, labels = learnt(row["messages"], row.get("tools"), tokenizer)
+            except Exception as error:  # a template may refuse anything, in any way
+                sys.exit(f"{file}: the answers of row {row['id']} must be found in the text of {MODEL}: {error}")
+            made.append({"id": row["id"], "input_ids": ids, "labels": labels})
+    return Dataset.from_list(made)
 '''

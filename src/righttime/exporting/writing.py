@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from righttime.errors import SettingsError
-from righttime.exporting.finished import read_finished
+from righttime.exporting.finished import read_finished, with_evaluation
 from righttime.exporting.settings import ExportSettings, Trainer
 from righttime.exporting.table import trainer_named
 from righttime.exporting.versions import version_notes
@@ -27,12 +27,16 @@ class Exported:
         folder: Where it lies.
         trainer: Whom it is for.
         rows: How many rows, in order.
+        evaluation: How many rows to take the loss on.
+        run: The command that trains, to be typed in that folder; empty for the bare data.
         notes: Sentences that a person should read.
     """
 
     folder: Path
     trainer: Trainer
     rows: int
+    evaluation: int
+    run: str
     notes: Sequence[str]
 
 
@@ -57,6 +61,7 @@ def export(
 
     Raises:
         StoreError: If `out` is no finished result, or `folder` cannot be written.
+        DataError: If the rows to evaluate on cannot be read, or one has no answer.
         SettingsError: If a setting makes no sense, or the trainer cannot keep the order with it.
         FormatError: If the trainer would skip or change a row.
     """
@@ -71,19 +76,26 @@ def export(
 
     prepare_folder(folder, trainer.files, overwrite)
     finished = read_finished(Path(out))
+    if settings.evaluation is not None:
+        finished = with_evaluation(finished, settings.evaluation)
     trainer.check(finished, settings)
     with staged(folder) as staging:
-        trainer.write(finished, settings, staging)
+        written = trainer.write(finished, settings, staging)
+        notes += written.notes
+        files = {name: file_sha256(staging / name) for name in trainer.files if (staging / name).exists()}
         manifest = {
             **circumstances(),
             "arrangement": str(out),
             "ids_sha256": finished.ids_sha256,
             "rows": len(finished.rows),
+            "evaluation_rows": len(finished.evaluation),
             "trainer": to,
             "written_for": dict(trainer.written_for),
-            "settings": dataclasses.asdict(settings),
+            "settings": {**dataclasses.asdict(settings), "learning_rate": settings.rate, "lora_alpha": settings.alpha},
             "notes": notes,
-            "files": {name: file_sha256(staging / name) for name in trainer.files},
+            "files": files,
         }
         write_json(staging / MANIFEST, manifest)
-    return Exported(folder, trainer, len(finished.rows), notes)
+    for name in set(trainer.files) - set(files):  # of an earlier export to here that had more
+        (folder / name).unlink(missing_ok=True)
+    return Exported(folder, trainer, len(finished.rows), len(finished.evaluation), written.run, notes)
