@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import re
 import warnings
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +23,7 @@ from righttime.errors import SettingsError
 from righttime.similarity import unit_rows
 
 TEXTS = ["The cat sat.", "the cat ran!", "Numbers: 1, 2, 3", "", "cats don't sum", "Add 1 and 2.", "the the the"]
+LONG: dict[str, Any] = {"min_words": 0}
 GOALS = ["add 3 and 4", "sum 1, 2"]
 
 
@@ -30,7 +33,7 @@ def dsir(texts: list[str], goals: list[str], **settings: Any) -> Any:
 
 
 def grams(text: str, n_max: int) -> list[str]:
-    words = re.findall(r"\w+|[^\w\s]+", text.lower())
+    words = regex.findall(r"\w+|[^\w\s]+", text.lower())
     return [" ".join(words[i : i + n]) for n in range(1, n_max + 1) for i in range(len(words) - n + 1)]
 
 
@@ -49,7 +52,7 @@ def test_dsir_weights_are_as_defined(buckets: int, ngrams: int) -> None:
         sum(math.log(p[b] + 1e-8) - math.log(q[b] + 1e-8) for b in (bucket(g, buckets) for g in grams(text, ngrams)))
         for text in TEXTS
     ]
-    found = dsir(TEXTS, GOALS, params={"buckets": buckets, "ngrams": ngrams, "draw": "top"})
+    found = dsir(TEXTS, GOALS, params={**LONG, "buckets": buckets, "ngrams": ngrams, "draw": "top"})
     assert found.order.tolist() == sorted(range(len(TEXTS)), key=lambda i: (-round(want[i], 9), i))
     assert np.allclose(-found.distance, [want[i] for i in found.order], atol=1e-9)
 
@@ -58,10 +61,53 @@ def test_dsir_hashes_are_stable() -> None:
     assert hashed_ngrams("Don't stop", 10_000, 2) == [bucket(g, 10_000) for g in grams("don't stop", 2)]
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("नमस्ते दुनिया", ["नमस्ते", "दुनिया"]),  # the standard library's \w would end a word at each vowel sign
+        ("हिन्दी में लिखिए।", ["हिन्दी", "में", "लिखिए", "।"]),
+        ("ภาษาไทย ที่นี่", ["ภาษาไทย", "ที่นี่"]),
+        ("اَلْعَرَبِيَّة", ["اَلْعَرَبِيَّة"]),
+        ("L'été, 3.5", ["l", "'", "été", ",", "3", ".", "5"]),
+    ],
+)
+def test_dsir_words_hold_their_combining_marks(text: str, words: list[str]) -> None:
+    want = [*words, *(f"{a} {b}" for a, b in itertools.pairwise(words))]
+    assert hashed_ngrams(text, 10_000, 2) == [bucket(gram, 10_000) for gram in want]
+
+
+@pytest.mark.parametrize("draw", ["sample", "top"])
+def test_dsir_takes_short_rows_last_and_says_so(draw: str) -> None:
+    texts = ["add 1 " * 50, "add 3", "the cat " * 49 + "the", "sum 1, 2", "the cat " * 60]
+    with pytest.warns(UserWarning, match=r"dsir: 3 of 5 pool rows have fewer than 100 words.*min_words=0"):
+        found = dsir(texts, GOALS, params={"draw": draw}, seed=1)
+    assert {0, 4} == set(found.order[:2].tolist())
+    assert sorted(found.order.tolist()) == [0, 1, 2, 3, 4], "no row is dropped"
+    assert np.isposinf(found.distance).tolist() == [False, False, True, True, True]
+    assert found.settings["short_rows"] == 3
+    assert "come last" in found.settings["warning"]
+    assert found.settings["params"]["min_words"] == 100
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        free = dsir(texts, GOALS, params={"draw": draw, "min_words": 0}, seed=1)
+    assert free.settings["short_rows"] == 0
+    score = (-free.distance)[np.argsort(free.order)]
+    short = [row for row in free.order.tolist() if row not in (0, 4)]
+    assert found.order[2:].tolist() == short, "among themselves they go by the same score"
+    assert (-found.distance[:2]).tolist() == sorted(score[[0, 4]].tolist(), reverse=True)
+
+
+def test_dsir_bags_hold_short_rows_too() -> None:
+    """A long row's weight is the same whatever the minimum: only who is drawn changes."""
+    texts = ["add 1 " * 50, "add 3", "the cat " * 60]
+    some, every = (dsir(texts, GOALS, params={"draw": "top", "min_words": n}) for n in (100, 0))
+    assert some.distance[some.order == 0] == every.distance[every.order == 0]
+
+
 def test_dsir_draws_in_proportion_without_replacement() -> None:
     texts, goals = ["a"] * 2 + ["b"], ["a b b"]
     # Weights: a (1/3)/(2/3) = 1/2 each, b (2/3)/(1/3) = 2; n-grams of one word.
-    firsts = Counter(int(dsir(texts, goals, seed=seed, params={"ngrams": 1}).order[0]) for seed in range(3000))
+    firsts = Counter(int(dsir(texts, goals, seed=seed, params={**LONG, "ngrams": 1}).order[0]) for seed in range(3000))
     assert abs(firsts[2] / 3000 - 2 / 3) < 0.03
     assert abs(firsts[0] / 3000 - 1 / 6) < 0.03
 
@@ -69,7 +115,7 @@ def test_dsir_draws_in_proportion_without_replacement() -> None:
 def test_dsir_needs_texts_and_looks_at_no_vectors() -> None:
     with pytest.raises(SettingsError, match="needs the text of every pool row"):
         arrange_embeddings(np.ones((2, 1)), np.ones((1, 1)), method="dsir")
-    found = dsir(TEXTS, GOALS)
+    found = dsir(TEXTS, GOALS, params=LONG)
     assert found.picked_by is None
     assert found.similarity is None
 

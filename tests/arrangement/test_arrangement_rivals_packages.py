@@ -27,38 +27,64 @@ def run_in_own_environment(folder: Path, packages: list[str], script: str, *args
 
 
 DSIR = """
-import sys, numpy as np
+import json, sys, numpy as np
 from data_selection import HashedNgramDSIR
-folder = sys.argv[1]
-dsir = HashedNgramDSIR([folder + "/pool.jsonl"], [folder + "/target.jsonl"], folder + "/cache", num_proc=1)
+folder, settings = sys.argv[1], json.loads(sys.argv[2])
+dsir = HashedNgramDSIR(
+    [folder + "/pool.jsonl"], [folder + "/target.jsonl"], folder + "/cache", num_proc=1, **settings
+)
 dsir.fit_importance_estimator(num_tokens_to_fit="all")
 dsir.compute_importance_weights()
-np.save(folder + "/weights.npy", np.load(folder + "/cache/log_importance_weights/0.npy"))
+weights, words = (np.load(f"{folder}/cache/{name}/0.npy") for name in ("log_importance_weights", "perexample_metadata"))
+drawable = dsir.perexample_metadata_filter(words)
+np.savez(folder + "/found.npz", weights=weights, words=words, drawable=drawable)
+if drawable.sum() > 50:
+    dsir.resample(folder + "/drawn", 50, cache_dir=folder + "/drawing", top_k=True)
 """
 
+SCRIPTS = ["नमस्ते दुनिया, यह एक परीक्षण है।", "ภาษาไทย ที่นี่", "اَلْعَرَبِيَّة لُغَةٌ", "L'été dure 3,5 mois; x² ≠ ½"]
 
-def test_dsir_weights_equal_the_authors_package(tmp_path: Path) -> None:
+
+@pytest.fixture(scope="module")
+def data_selection(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package in an environment of its own, with an NLTK whose words hold combining marks (3.10.3 or later)."""
+    return own_environment(tmp_path_factory.mktemp("env"), ["data-selection==1.0.3", "nltk>=3.10.3"])
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ({}, {}),
+        ({"ngrams": 3, "num_buckets": 500, "min_example_length": 60}, {"ngrams": 3, "buckets": 500, "min_words": 60}),
+        ({"ngrams": 1, "min_example_length": 0}, {"ngrams": 1, "min_words": 0}),
+    ],
+)
+def test_dsir_weights_and_minimum_equal_the_authors_package(
+    tmp_path: Path, data_selection: Path, theirs: dict[str, int], ours: dict[str, int]
+) -> None:
     sides: dict[str, list[str]] = {}
     for name, rows in (("pool", builtin_rows("pool")), ("target", builtin_rows("target"))):
         sides[name] = [f"{row['prompt']} {row['response']}" for row in rows]
-        lines = [json.dumps({"text": text}) + "\n" for text in sides[name]]
+    sides["pool"] = [" ".join([text] * (1 + place % 4)) for place, text in enumerate(sides["pool"])]
+    sides["pool"] += [f"{text} {place} " * (place % 30) for place in range(200) for text in SCRIPTS]
+    sides["target"] += SCRIPTS
+    for name, texts in sides.items():
+        lines = [json.dumps({"text": text}) + "\n" for text in texts]
         (tmp_path / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
-    run_in_own_environment(tmp_path / "env", ["data-selection==1.0.3"], DSIR, str(tmp_path))
-    want = np.load(tmp_path / "weights.npy")
-    found = arrange_embeddings(
-        np.ones((len(sides["pool"]), 1)),
-        np.ones((len(sides["target"]), 1)),
-        method="dsir",
-        texts=sides["pool"],
-        target_texts=sides["target"],
-        params={"draw": "top"},
-    )
+    subprocess.run([data_selection, "-c", DSIR, str(tmp_path), json.dumps(theirs)], check=True, stdout=sys.stderr)
+    with np.load(tmp_path / "found.npz") as arrays:
+        want, drawable = arrays["weights"], arrays["drawable"]
+    ones = np.ones((len(sides["pool"]), 1)), np.ones((len(sides["target"]), 1))
+    texts_of = {"texts": sides["pool"], "target_texts": sides["target"]}
+    found = arrange_embeddings(*ones, **texts_of, method="dsir", params={"draw": "top", **ours})
+    n = int(drawable.sum())
+    assert (0 < n < len(want)) == (ours.get("min_words") != 0)
+    assert set(found.order[:n].tolist()) == set(np.flatnonzero(drawable).tolist())
+    assert found.settings["short_rows"] == len(want) - n
     assert found.distance is not None
-    assert len(want) > 1000
-    assert np.abs(-found.distance - want[found.order]).max() < 1e-8
-    for k in (10, 100, 500):
-        ours, theirs = set(found.order[:k].tolist()), set(np.argsort(-want, kind="stable")[:k].tolist())
-        assert ours == theirs
+    assert np.abs(-found.distance[:n] - want[found.order[:n]]).max() < 1e-8
+    drawn = {line for path in (tmp_path / "drawn").glob("*.jsonl") for line in path.read_text().splitlines()}
+    assert {json.dumps({"text": sides["pool"][row]}) for row in found.order[:50]} == drawn
 
 
 APRICOT = """
