@@ -71,6 +71,7 @@ def split(
         bad_rows=bad_rows.value,
         positive_examples=positive_examples,
         task_field=task_field,
+        progress=True,
     )
     done = split_rows(read.examples, **settings)
     write_split(done, read, out, settings)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from righttime.errors import DataError, EmptyDataError
 from righttime.formats import json_text, sheets
-from righttime.formats.compression import opened
+from righttime.formats.compression import Place, opened
 from righttime.formats.json_text import BOM, Record, whole
 from righttime.store import file_sha256
 
@@ -31,6 +31,7 @@ class Source:
         by_line: Whether a record's number is a line.
         format: The format that the container implies, or None.
         note: What a person should know about it, or None.
+        expected: How many rows it holds, given how many have been read; None where that cannot be told.
     """
 
     path: str
@@ -40,6 +41,7 @@ class Source:
     by_line: bool = True
     format: str | None = None
     note: str | None = None
+    expected: Callable[[int], int | None] = lambda rows: None
 
     def place(self, file: str, line: int) -> str:
         """Where a record stands, for a person: ``file:line``, or ``file: row N`` where there are no lines."""
@@ -74,17 +76,23 @@ def file_source(path: str, file: str | None = None) -> Source:
     file = file or path
     container = _container(path, file)
     implied = "flan-cot" if container == "tsv-without-header" else None
-    by_line = container != "parquet"
+    by_line, place = container != "parquet", Place()
     return Source(
-        file, container, lambda: _records(path, file, container), lambda: file_sha256(Path(path)), by_line, implied
+        file,
+        container,
+        lambda: _records(path, file, container, place),
+        lambda: file_sha256(Path(path)),
+        by_line,
+        implied,
+        expected=place.expected,
     )
 
 
-def _records(path: str, file: str, container: str) -> Iterator[Record]:
+def _records(path: str, file: str, container: str, place: Place | None = None) -> Iterator[Record]:
     if container == "parquet":
         yield from sheets.parquet(path, file)
         return
-    with opened(path, file) as stream:
+    with opened(path, file, place) as stream:
         if container == "jsonl":
             yield from json_text.lines(stream, file)
         elif container == "json-array":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -76,6 +77,7 @@ def read_rows(
     positive_examples: int = 0,
     task_field: str | None = None,
     keep_original: bool = False,
+    progress: bool = False,
 ) -> Reading:
     """Read one or more files, folders or data sets of the hub as one pool or one target.
 
@@ -87,6 +89,7 @@ def read_rows(
         positive_examples: How many of a Natural Instructions task's examples its prompts show.
         task_field: The key that holds the task's name, ``@file`` for the file's own name, None for the usual keys.
         keep_original: Keep each record's own JSON.
+        progress: Show progress on stderr.
 
     Returns:
         The rows with unique ids, the rows left out, and the files.
@@ -107,6 +110,7 @@ def read_rows(
         '4'
     """
     settings = _settings(role, format, bad_rows, positive_examples, task_field, keep_original)
+    settings = dataclasses.replace(settings, progress=progress)
     named = [paths] if isinstance(paths, str | os.PathLike) else paths
     return _read([source for path in named for source in find_sources(os.fspath(path), role)], settings)
 
@@ -121,6 +125,7 @@ def from_records(
     positive_examples: int = 0,
     task_field: str | None = None,
     keep_original: bool = False,
+    progress: bool = False,
 ) -> Reading:
     """Read records that are in memory already, such as a `datasets.Dataset`, as `read_rows` reads files.
 
@@ -133,6 +138,7 @@ def from_records(
         positive_examples: See `read_rows`.
         task_field: See `read_rows`.
         keep_original: See `read_rows`.
+        progress: See `read_rows`.
 
     Raises:
         DataError: As `read_rows`.
@@ -143,6 +149,7 @@ def from_records(
         '2+2?'
     """
     settings = _settings(role, format, bad_rows, positive_examples, task_field, keep_original)
+    settings = dataclasses.replace(settings, progress=progress)
     held = [Record(source, number, value) for number, value in enumerate(records, 1)]
     if not held:
         raise EmptyDataError(f"{source}: there must be at least one record, got none")
@@ -151,7 +158,9 @@ def from_records(
         text = "\n".join(dumped(record.value, ensure_ascii=True) for record in held)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    return _read([Source(source, "memory", lambda: iter(held), sha256, by_line=False)], settings)
+    return _read(
+        [Source(source, "memory", lambda: iter(held), sha256, by_line=False, expected=lambda rows: len(held))], settings
+    )
 
 
 def _settings(

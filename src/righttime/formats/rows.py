@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from righttime.formats.fields import BadRowError, RefusedError, SilentRowError, 
 from righttime.formats.files import Source, stem_of
 from righttime.formats.json_text import Record
 from righttime.formats.table import FORMATS, format_names, match, parse, refuse
+from righttime.progress import counting
 
 __all__ = ["Found", "Row", "Settings", "dumped", "read_source"]
 
@@ -31,6 +33,7 @@ class Settings:
     shots: int
     task_field: str | None
     keep_original: bool
+    progress: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def read_source(source: Source, settings: Settings) -> Found:
         raise EmptyDataError(f"{source.path}: the file must hold rows, got none")
     found = Found(settings.format or source.format or _detect(head, source, settings))
     given: dict[str, Record] = {}
-    for record in itertools.chain(head, records):
+    for record in _counted(itertools.chain(head, records), source, settings.progress):
         parts = _split(record, found.format, settings)
         for value in parts:
             try:
@@ -78,6 +81,16 @@ def read_source(source: Source, settings: Settings) -> Found:
                 found.rows.append(row)
     _check_found(found, source, settings)
     return found
+
+
+def _counted(records: Iterable[Record], source: Source, shown: bool) -> Iterator[Record]:
+    """The records, with progress shown."""
+    with counting(f"reading {os.path.basename(os.path.normpath(source.path))}", None, shown=shown) as tell:
+        for number, record in enumerate(records, 1):
+            yield record
+            if number % _LOOK_AT == 0:
+                tell.expect(source.expected(number))
+                tell(_LOOK_AT)
 
 
 def _detect(head: Sequence[Record], source: Source, settings: Settings) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from righttime.errors import StoreError
 from righttime.examples import Example
+from righttime.progress import counting
 from righttime.store import ids_sha256
 from righttime.tuning.masking import Form, Tokens, tokenised
 from righttime.tuning.oracle import tokens_hash
@@ -114,13 +115,14 @@ def token_rows(
         tokenizer: A tokenizer of transformers.
         form: The form of text; see `righttime.tuning.masking`.
         max_length: The most tokens of a row.
-        progress: Show a progress bar on stderr.
+        progress: Show progress on stderr.
 
     Raises:
         RowError: If the form cannot hold a row; names it.
     """
-    from tqdm import tqdm
-
-    shown: Iterator[Example] = iter(tqdm(rows, desc="tokenizing", unit="row", disable=not progress))
-    tokens = tuple(tokenised(row, tokenizer, form, max_length) for row in shown)
-    return TokenRows(tuple(row.id for row in rows), tokens, form, max_length)
+    tokens = []
+    with counting("tokenizing", len(rows), shown=progress) as tell:
+        for row in rows:
+            tokens.append(tokenised(row, tokenizer, form, max_length))
+            tell(1)
+    return TokenRows(tuple(row.id for row in rows), tuple(tokens), form, max_length)
