@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from righttime.arrangement import (
     METHODS,
@@ -29,6 +28,7 @@ from righttime.examples import TEXTS, Example, LeftOut, content_id, text_of
 from righttime.formats import Reading, from_records, read_rows
 from righttime.guard import same_prompts
 from righttime.neighbours import MEMORY, search_named
+from righttime.progress import counting
 from righttime.sampling import check_subsample, drawn, sampled_away
 from righttime.sides import Sides, embedded, given, vectors_given
 from righttime.similarity import distance_names
@@ -182,7 +182,7 @@ def arrange(
         out: A folder to write the result to, as ``righttime arrange --out`` does.
         overwrite: Replace a finished result there.
         cache: The folder of cached vectors; None takes the user's.
-        progress: Show progress bars on stderr.
+        progress: Show progress on stderr.
         **settings: The fields of `righttime.arranging.Request`: method ("tma"), distance ("wsd" where there is one),
             budget (all), rounds, within_round ("similarity"), params (a dict of the method's own), seed (0),
             subsample (all; a share such as 0.5 or "50%", or a number of rows, drawn by the seed before anything else),
@@ -225,7 +225,9 @@ def arrange(
     return result.arrangement
 
 
-def read_side(data: Data, role: Literal["pool", "target"], request: Request, keep_original: bool = False) -> Reading:
+def read_side(
+    data: Data, role: Literal["pool", "target"], request: Request, keep_original: bool = False, progress: bool = False
+) -> Reading:
     """Read a pool or a target from wherever it is."""
     if isinstance(data, Reading):
         return data
@@ -237,6 +239,7 @@ def read_side(data: Data, role: Literal["pool", "target"], request: Request, kee
         "task_field": request.task_field,
         "fields": request.fields if role == "pool" else request.target_fields,
         "keep_original": keep_original,
+        "progress": progress,
     }
     if isinstance(data, str | os.PathLike):
         return read_rows([data], **settings)
@@ -267,7 +270,7 @@ def arrange_rows(
 ) -> Result:
     """Arrange and tell everything about it; see `arrange`."""
     request.check()
-    read_pool = read_side(pool, "pool", request, keep_original)
+    read_pool = read_side(pool, "pool", request, keep_original, progress)
     formats = sorted({file.format for file in read_pool.inputs})
     if keep_original and len(formats) > 1:
         raise SettingsError(
@@ -292,22 +295,19 @@ def arrange_rows(
         place = Path(cache) if cache else default_cache()
         sides = _sides(kept, read_pool.examples, read_target.examples, text, request, place, progress)
     with (
-        tqdm(total=len(rows), desc="searching", unit=" rows", disable=not progress, leave=False, delay=2) as bar,
+        counting("searching", len(rows), shown=progress) as tell,
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore", UserWarning)  # told in the notes instead
-
-        def within(done: int) -> None:  # lists that run out take more passes than the one that can be foreseen
-            bar.update(min(done, len(rows) - bar.n))
-
+        # Lists that run out take more passes than the one that can be foreseen.
         question = dataclasses.replace(
             tasked,
             pool=sides.pool,
             target=sides.target,
-            search=search_named(request.engine, memory=request.memory, progress=within),
+            search=search_named(request.engine, memory=request.memory, progress=tell),
             texts=[text_of(row, text) for row in rows] if "texts" in needs else None,
             target_texts=[text_of(row, text) for row in read_target.examples] if "texts" in needs else None,
-            progress=within,
+            progress=tell,
         )
         found = arrange_unit_vectors(request.method, question)
     if "warning" in found.settings:

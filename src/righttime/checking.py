@@ -79,7 +79,7 @@ def check(
         pool: The pool it was made from.
         target: The target it was made around.
         cache: The folder of cached vectors; None takes the user's.
-        progress: Show progress bars on stderr.
+        progress: Show progress on stderr.
 
     Returns:
         Everything that was verified, good and bad.
@@ -100,7 +100,7 @@ def check(
     if pool is None or target is None or not all(finding.ok for finding in findings):
         return findings
     request = _request(manifest)
-    sides = read_side(pool, "pool", request), read_side(target, "target", request)
+    sides = read_side(pool, "pool", request, progress=progress), read_side(target, "target", request)
     findings += _same_data(manifest, *sides)
     if all(finding.ok for finding in findings):
         result = arrange_rows(*sides, request, cache=cache, progress=progress)

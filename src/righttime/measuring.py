@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from righttime.arrangement import Arrangement
 from righttime.embedding import default_cache, embed_texts, embedder_named, given_vectors
@@ -24,6 +23,7 @@ from righttime.examples import TEXTS, Example, Message, text_of
 from righttime.formats import Reading, read_rows
 from righttime.formats.folders import labels
 from righttime.picturing import draw_curves
+from righttime.progress import counting
 from righttime.results import circumstances
 from righttime.similarity import Curves, measure, unit_rows
 from righttime.similarity.measures import prefix_sizes
@@ -115,7 +115,7 @@ def measure_folders(
         text: Which text stands for a row; None takes what the arrangements were made with.
         overwrite: Replace a finished result in `out`.
         cache: The folder of cached vectors; None takes the user's.
-        progress: Show progress bars on stderr.
+        progress: Show progress on stderr.
 
     Raises:
         StoreError: If a folder is no arrangement, was changed, or `out` cannot be written.
@@ -144,9 +144,9 @@ def measure_folders(
         sides = _vectors(folder, read, rows, settings, cache, progress)
         tasks = [row.task for row in read.examples]
         total = 2 * len(rows) * (1 + per_task)
-        with tqdm(desc=f"measuring {name}", total=total, disable=not progress, leave=False, delay=2) as bar:
+        with counting(f"measuring {name}", total, shown=progress) as tell:
             common: dict[str, Any] = {"texts": texts, "target_texts": target_texts, "every": every}
-            common |= {"kl_over_occurrences": kl_over_occurrences, "progress": bar.update}
+            common |= {"kl_over_occurrences": kl_over_occurrences, "progress": tell}
             whole[name] = measure(*sides, **common)
             if per_task:
                 by_task[name] = measure(*sides, **common, target_tasks=tasks, per_task=True)

@@ -94,6 +94,7 @@ def evaluate(
         device=device,
         overwrite=overwrite,
         say=lambda line: typer.echo(line, err=True),
+        progress=True,
     )
     typer.echo(summary)
     typer.echo(f"\nwrote {Path(out) / 'evaluation.parquet'}: every row's values")

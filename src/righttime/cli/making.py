@@ -75,6 +75,7 @@ def split(
         positive_examples=positive_examples,
         task_field=task_field,
         fields=fields_in(fields),
+        progress=True,
     )
     for file in read.inputs:
         if file.note:

@@ -8,7 +8,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 
 from righttime.cli.app import app
@@ -20,10 +22,29 @@ __all__ = ["main"]
 def _quiet() -> None:
     """Keep the libraries below from talking over what we print."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    for library in ("HF_HUB", "HF_DATASETS"):
+        os.environ.setdefault(f"{library}_DISABLE_PROGRESS_BARS", "1")
+    for library in ("TRANSFORMERS", "HF_HUB", "DATASETS"):
+        os.environ.setdefault(f"{library}_VERBOSITY", "error")
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
-    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+    # Processes that this one starts read it: workers, and those of Ray on this machine.
+    os.environ.setdefault("PYTHONWARNINGS", ",".join(f"ignore::{kind.__name__}" for kind in _FOR_DEVELOPERS))
+    for library in ("sentence_transformers", "matplotlib"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+
+
+_FOR_DEVELOPERS = (FutureWarning, DeprecationWarning, PendingDeprecationWarning)
+"""What libraries tell those who call them, and what who runs the command can do nothing about."""
+
+
+@contextmanager
+def _no_advice() -> Iterator[None]:
+    """Keep that from being printed, unless Python was asked for warnings (-W, PYTHONWARNINGS)."""
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            for kind in _FOR_DEVELOPERS:
+                warnings.simplefilter("ignore", kind)
+        yield
 
 
 class _StoppedError(BaseException):
@@ -50,7 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, _stop)
     try:
-        app(args=None if argv is None else list(argv), prog_name="righttime")
+        with _no_advice():
+            app(args=None if argv is None else list(argv), prog_name="righttime")
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except RighttimeError as error:

@@ -12,12 +12,12 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from righttime.embedding.cache import VectorCache
 from righttime.embedding.on_ray import embed_on_ray
 from righttime.embedding.workers import embed_in_processes
 from righttime.errors import EmbeddingError, SettingsError
+from righttime.progress import counting
 
 __all__ = ["TOKENS_PER_BATCH", "Embedded", "Embedder", "embed_texts", "plan_batches", "uncached"]
 
@@ -99,8 +99,8 @@ def embed_texts(
         on_ray: Embed on the Ray cluster instead, one batch on one machine; see `righttime.cluster`.
         into: A .npy file to write the vectors to, a part at a time; what is returned is then mapped from that file
             and not held in memory.
-        progress: Show a progress bar with rows/s and the time left on stderr.
-        label: What the bar calls it.
+        progress: Show rows/s and the time left on stderr; see `righttime.progress`.
+        label: What that is called there.
 
     Raises:
         EmbeddingError: If the model returns NaN or the wrong number of vectors.
@@ -146,10 +146,10 @@ def _embed_missing(
     label: str | None,
 ) -> None:
     lengths: list[int] = []
-    with tqdm(total=len(missing), desc="counting tokens", unit=" rows", disable=not label, leave=False, delay=2) as bar:
+    with counting("counting tokens", len(missing), shown=label is not None) as tell:
         for start in range(0, len(missing), 1000):
             lengths += embedder.lengths([by_key[key] for key in missing[start : start + 1000]])
-            bar.update(min(1000, len(missing) - start))
+            tell(min(1000, len(missing) - start))
     read = [min(length, int(embedder.identity["max_length"])) for length in lengths]
     plan = plan_batches(read, getattr(embedder, "tokens_per_batch", TOKENS_PER_BATCH))
     batches = [[by_key[missing[place]] for place in batch] for batch in plan]
@@ -158,7 +158,7 @@ def _embed_missing(
     else:  # none: on a cluster
         done = embed_in_processes(embedder, batches, workers) if workers else embed_on_ray(embedder, batches)
     with (
-        tqdm(total=len(missing), desc=label, unit=" rows", disable=not label or not missing, smoothing=0.05) as bar,
+        counting(label or "", len(missing), shown=bool(label and missing)) as tell,
         closing(done),
     ):
         for number, vectors in done:
@@ -168,7 +168,7 @@ def _embed_missing(
                 [lengths[place] for place in places],
                 _checked(vectors, batches[number]),
             )
-            bar.update(len(places))
+            tell(len(places))
 
 
 def _one_by_one(

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from righttime.embedding.cache import default_cache
 from righttime.embedding.models import DEFAULT_MODEL, FoundModel, SentenceTransformerEmbedder
 from righttime.errors import EmbeddingError, SettingsError
+from righttime.progress import without_foreign_bars
 from righttime.store import file_sha256
 
 __all__ = ["DIMENSIONS", "PREFIX", "StaticEmbedder"]
@@ -115,13 +116,15 @@ def _distil(embedder: SentenceTransformerEmbedder, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         whole = Path(temporary) / "model"
         try:
-            distill_from_model(
-                model=model[0].auto_model,
-                tokenizer=model.tokenizer,
-                device=str(model.device),
-                pca_dims=DIMENSIONS,
-                quantize_to="float32",
-            ).save_pretrained(whole)
+            with without_foreign_bars():
+                distilled = distill_from_model(
+                    model=model[0].auto_model,
+                    tokenizer=model.tokenizer,
+                    device=str(model.device),
+                    pca_dims=DIMENSIONS,
+                    quantize_to="float32",
+                )
+            distilled.save_pretrained(whole)
         except Exception as error:  # what models of other kinds raise
             raise EmbeddingError(
                 f"{embedder.found.name} must be a transformer whose tokens can be embedded one by one to be distilled; "

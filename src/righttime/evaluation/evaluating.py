@@ -35,6 +35,7 @@ def evaluate(
     device: str | None = None,
     overwrite: bool = False,
     say: Callable[[str], None] = lambda _: None,
+    progress: bool = False,
 ) -> str:
     """Measure a model, or every checkpoint of a run, and write every row's values to one file.
 
@@ -54,6 +55,7 @@ def evaluate(
         device: ``cpu``, ``cuda``, ...; None takes the best there is.
         overwrite: Take away what is in `out`.
         say: Is told what is being done.
+        progress: Show progress on stderr.
 
     Returns:
         A summary for a person.
@@ -99,7 +101,7 @@ def evaluate(
         say(f"{one.name}, step {one.step:,}")
         for each in data:
             if not folder.has(one.step, each.name):
-                folder.add(one.step, each, measured_set(loaded, tokenizer, each, settings))
+                folder.add(one.step, each, measured_set(loaded, tokenizer, each, settings, progress=progress))
     folder.finish({"steps": max(one.step for one in found), "inputs": inputs_of(data)})
     return summarised(read_evaluation(Path(out)))
 

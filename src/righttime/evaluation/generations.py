@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from righttime.errors import SettingsError
 from righttime.evaluation.batches import DEFAULT_BATCH_TOKENS, length_batches, shared_out
 from righttime.evaluation.undisturbed import undisturbed
+from righttime.progress import Counter
 
 __all__ = ["Answers", "GenerationSettings", "generated"]
 
@@ -67,6 +68,7 @@ def generated(
     settings: GenerationSettings | None = None,
     batch_tokens: int = DEFAULT_BATCH_TOKENS,
     share: tuple[int, int] = (0, 1),
+    counter: Counter | None = None,
 ) -> Answers:
     """Answer every prompt.
 
@@ -77,6 +79,7 @@ def generated(
         settings: How; None takes the defaults.
         batch_tokens: The most tokens of a batch, answers counted.
         share: Number and count of processes; each answers its share of the prompts.
+        counter: Is told of every prompt answered.
 
     Raises:
         SettingsError: If the model reads fewer tokens than an answer may have.
@@ -94,6 +97,8 @@ def generated(
             answers = _answered(model, tokenizer, [kept[row] for row in batches[number]], settings)
             if counted:
                 found.update(zip(batches[number].tolist(), answers, strict=True))
+                if counter is not None:
+                    counter(len(answers))
     rows = sorted(found)
     texts = tokenizer.batch_decode([found[row].tolist() for row in rows], skip_special_tokens=True) if rows else []
     return Answers(

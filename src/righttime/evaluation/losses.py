@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from righttime.errors import ModelError
 from righttime.evaluation.batches import DEFAULT_BATCH_TOKENS, length_batches, shared_out
 from righttime.evaluation.undisturbed import undisturbed
+from righttime.progress import Counter
 from righttime.tuning.masking import Tokens
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def row_losses(
     rows: Sequence[Tokens],
     batch_tokens: int = DEFAULT_BATCH_TOKENS,
     share: tuple[int, int] = (0, 1),
+    counter: Counter | None = None,
 ) -> RowLosses:
     """The loss of every row under a causal language model.
 
@@ -61,6 +63,7 @@ def row_losses(
         rows: Tokens and which of them are learnt.
         batch_tokens: The most tokens of a batch.
         share: Number and count of processes; each computes its share of the rows.
+        counter: Is told of every row done.
 
     Raises:
         ModelError: If the model gives a loss that is no number; names the row.
@@ -78,6 +81,8 @@ def row_losses(
             if counted:
                 total[batch] = found
                 _check(found, batch)
+                if counter is not None:
+                    counter(len(batch))
     kept = np.flatnonzero(~np.isnan(total))
     return RowLosses(kept, total[kept], counts[kept], np.flatnonzero(counts == 0))
 

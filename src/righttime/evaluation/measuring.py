@@ -15,6 +15,7 @@ from righttime.evaluation.reward import RewardModel
 from righttime.evaluation.scores import exact_match, rouge
 from righttime.evaluation.sets import EvaluationSet
 from righttime.examples import Message
+from righttime.progress import counting
 
 __all__ = ["METRICS", "MeasureSettings", "Value", "check_measurable", "measured_set"]
 
@@ -90,7 +91,12 @@ def check_measurable(sets: Sequence[EvaluationSet], settings: MeasureSettings) -
 
 
 def measured_set(
-    model: Any, tokenizer: Any, data: EvaluationSet, settings: MeasureSettings, share: tuple[int, int] = (0, 1)
+    model: Any,
+    tokenizer: Any,
+    data: EvaluationSet,
+    settings: MeasureSettings,
+    share: tuple[int, int] = (0, 1),
+    progress: bool = False,
 ) -> list[Value]:
     """Measure a model on a set; rows that have no value are left out.
 
@@ -102,22 +108,26 @@ def measured_set(
         data: The set.
         settings: What to measure.
         share: Number and count of processes; each measures its share of the rows.
+        progress: Show progress on stderr.
 
     Raises:
         ModelError: If the model gives a loss that is no number, or the reward model cannot be used.
     """
     values: list[Value] = []
     if "loss" in settings.metrics:
-        losses = row_losses(model, data.tokens, settings.batch_tokens, share)
+        learnt = sum(bool(row.learnt.any()) for row in data.tokens)
+        with counting(f"loss on {data.name}", -(-learnt // share[1]), shown=progress) as tell:
+            losses = row_losses(model, data.tokens, settings.batch_tokens, share, tell)
         found = zip(losses.rows.tolist(), losses.mean.tolist(), losses.count.tolist(), strict=True)
         values += [Value(row, "loss", mean, count) for row, mean, count in found]
     if set(settings.metrics) - {"loss"}:
-        answers = generated(model, tokenizer, data.prompts, settings.generation, settings.batch_tokens, share)
-        values += _scored(data, answers, settings)
+        with counting(f"answering {data.name}", -(-len(data.prompts) // share[1]), shown=progress) as tell:
+            answers = generated(model, tokenizer, data.prompts, settings.generation, settings.batch_tokens, share, tell)
+        values += _scored(data, answers, settings, progress)
     return values
 
 
-def _scored(data: EvaluationSet, answers: Answers, settings: MeasureSettings) -> list[Value]:
+def _scored(data: EvaluationSet, answers: Answers, settings: MeasureSettings, progress: bool) -> list[Value]:
     values = []
     for row, text, tokens in zip(answers.rows.tolist(), answers.texts, answers.tokens.tolist(), strict=True):
         references = data.references[row]
@@ -128,7 +138,8 @@ def _scored(data: EvaluationSet, answers: Answers, settings: MeasureSettings) ->
             values.append(Value(row, "em", exact_match(text, references), tokens))
     if settings.reward is not None and len(answers.rows):
         said = [_with_answer(data, row, text) for row, text in zip(answers.rows.tolist(), answers.texts, strict=True)]
-        rewards = settings.reward.rewards(said, settings.batch_tokens)
+        with counting(f"rewards on {data.name}", len(said), shown=progress) as tell:
+            rewards = settings.reward.rewards(said, settings.batch_tokens, tell)
         sizes = answers.tokens.tolist()
         numbered = zip(answers.rows.tolist(), rewards.tolist(), sizes, strict=True)
         values += [Value(row, "reward", value, tokens) for row, value, tokens in numbered]

@@ -18,6 +18,7 @@ from righttime.errors import ModelError
 from righttime.evaluation.batches import DEFAULT_BATCH_TOKENS, length_batches
 from righttime.evaluation.undisturbed import undisturbed
 from righttime.examples import Message, said
+from righttime.progress import Counter
 
 __all__ = ["RewardModel"]
 
@@ -58,6 +59,7 @@ class RewardModel:
         self,
         conversations: Sequence[Sequence[Message]],
         batch_tokens: int = DEFAULT_BATCH_TOKENS,
+        counter: Counter | None = None,
     ) -> NDArray[np.float64]:
         """The reward of each conversation's last answer.
 
@@ -65,6 +67,7 @@ class RewardModel:
             conversations: Turns, the last of them the answer; written by the model's chat template, or, where it has
                 none, as ``User: …`` and ``Assistant: …`` lines.
             batch_tokens: The most tokens of a batch.
+            counter: Is told of every conversation done.
 
         Returns:
             float64, shape (n,).
@@ -81,6 +84,8 @@ class RewardModel:
             self.model.config.get_text_config().pad_token_id = pad
             for batch in length_batches([len(row) for row in ids], batch_tokens):
                 found[batch] = self._scored([ids[row] for row in batch.tolist()], pad)
+                if counter is not None:
+                    counter(len(batch))
         if not np.isfinite(found).all():
             bad = int(np.flatnonzero(~np.isfinite(found))[0])
             raise ModelError(f"a reward must be a number, but {self.name} gives conversation {bad} NaN or infinity.")

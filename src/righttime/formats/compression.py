@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import sys
 import zlib
 from collections.abc import Iterator
@@ -16,18 +17,38 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-__all__ = ["opened"]
+__all__ = ["Place", "opened"]
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
+class Place:
+    """Where the reading of a file is."""
+
+    def __init__(self) -> None:
+        """Nowhere yet."""
+        self._plain: IO[bytes] | None = None
+
+    def of(self, plain: IO[bytes]) -> None:
+        """Look at this open file from now on."""
+        self._plain = plain
+
+    def expected(self, rows: int) -> int | None:
+        """How many rows the file holds, judging by how much of it `rows` took; None where that cannot be told."""
+        if self._plain is None or self._plain.closed:
+            return None
+        done, size = self._plain.tell(), os.fstat(self._plain.fileno()).st_size
+        return max(rows, round(rows * size / done)) if 0 < done < size else None
+
+
 @contextmanager
-def opened(path: str, file: str) -> Iterator[IO[bytes]]:
+def opened(path: str, file: str, place: Place | None = None) -> Iterator[IO[bytes]]:
     """The file's bytes as a stream, decompressed.
 
     Args:
         path: Where it lies.
         file: What to call it in errors.
+        place: Follows how far the file, compressed as it is, has been read.
 
     Raises:
         DataError: If it cannot be opened, or if compressed data is damaged or ends early.
@@ -36,6 +57,8 @@ def opened(path: str, file: str) -> Iterator[IO[bytes]]:
         with open(path, "rb") as plain:
             magic = plain.read(4)
             plain.seek(0)
+            if place is not None:
+                place.of(plain)
             yield _decompressed(plain, magic)
     except (EOFError, zlib.error, gzip.BadGzipFile, zstd.ZstdError) as error:
         raise DataError(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from righttime.errors import DataError, EmptyDataError
 from righttime.formats import json_text, sheets
-from righttime.formats.compression import opened
+from righttime.formats.compression import Place, opened
 from righttime.formats.json_text import BOM, Record, whole
 from righttime.store import file_sha256
 
@@ -37,6 +37,7 @@ class Source:
         format: The format that the container implies, or None.
         note: What a person should know about it, or None.
         hint: What else to try where its format is unknown.
+        expected: How many rows it holds, given how many have been read; None where that cannot be told.
     """
 
     path: str
@@ -47,6 +48,7 @@ class Source:
     format: str | None = None
     note: str | None = None
     hint: str = ""
+    expected: Callable[[int], int | None] = lambda rows: None
 
     def place(self, file: str, line: int) -> str:
         """Where a record stands, for a person: ``file:line``, or ``file: row N`` where there are no lines."""
@@ -81,7 +83,7 @@ def file_source(path: str, file: str | None = None, *, numbered: bool = False) -
     """
     file = file or path
     container = _container(path, file)
-    columns, implied, note, hint = None, None, None, ""
+    columns, implied, note, hint, place = None, None, None, "", Place()
     if container in ("csv", "tsv"):
         with opened(path, file) as stream:
             columns = sheets.headerless(stream, tabs=container == "tsv", numbered=numbered)
@@ -93,20 +95,23 @@ def file_source(path: str, file: str | None = None, *, numbered: bool = False) -
     return Source(
         file,
         container,
-        lambda: _records(path, file, container, columns),
+        lambda: _records(path, file, container, columns, place),
         lambda: file_sha256(Path(path)),
         by_line=container != "parquet",
         format=implied,
         note=note,
         hint=hint,
+        expected=place.expected,
     )
 
 
-def _records(path: str, file: str, container: str, columns: sheets.Columns | None) -> Iterator[Record]:
+def _records(
+    path: str, file: str, container: str, columns: sheets.Columns | None, place: Place | None = None
+) -> Iterator[Record]:
     if container == "parquet":
         yield from sheets.parquet(path, file)
         return
-    with opened(path, file) as stream:
+    with opened(path, file, place) as stream:
         if container == "jsonl":
             yield from json_text.lines(stream, file)
         elif container == "json-array":

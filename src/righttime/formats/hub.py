@@ -78,7 +78,7 @@ def _source(path: str, container: str, table: Any) -> Source:
 
     # The fingerprint is the library's own hash of the data and of all that was done to it.
     fingerprint = hashlib.sha256(str(table._fingerprint).encode()).hexdigest()
-    return Source(path, container, records, lambda: fingerprint, by_line=False)
+    return Source(path, container, records, lambda: fingerprint, by_line=False, expected=lambda rows: len(table))
 
 
 def _first(error: Exception) -> str:

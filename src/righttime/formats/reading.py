@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -81,6 +82,7 @@ def read_rows(
     task_field: str | None = None,
     keep_original: bool = False,
     fields: Mapping[str, str] | None = None,
+    progress: bool = False,
 ) -> Reading:
     """Read one or more files, folders or data sets of the hub as one pool or one target.
 
@@ -95,6 +97,7 @@ def read_rows(
         fields: For files of no known format, the names of the fields that hold the ``prompt``, and where there are any
             the ``response``, ``system``, ``context``, ``options``, ``task`` and ``id``; ``a.b`` names a field inside
             a field, and a number a column of a table without a header.
+        progress: Show progress on stderr.
 
     Returns:
         The rows with unique ids, the rows left out, and the files.
@@ -115,6 +118,7 @@ def read_rows(
         '4'
     """
     settings = _settings(role, format, bad_rows, positive_examples, task_field, keep_original, fields or {})
+    settings = dataclasses.replace(settings, progress=progress)
     named = [paths] if isinstance(paths, str | os.PathLike) else paths
     by_number = bool(settings.fields) and all(key.isdecimal() for key in settings.fields.values())
     found = [find_sources(os.fspath(path), role, numbered=by_number) for path in named]
@@ -132,6 +136,7 @@ def from_records(
     task_field: str | None = None,
     keep_original: bool = False,
     fields: Mapping[str, str] | None = None,
+    progress: bool = False,
 ) -> Reading:
     """Read records that are in memory already, such as a `datasets.Dataset`, as `read_rows` reads files.
 
@@ -145,6 +150,7 @@ def from_records(
         task_field: See `read_rows`.
         keep_original: See `read_rows`.
         fields: See `read_rows`.
+        progress: See `read_rows`.
 
     Raises:
         DataError: As `read_rows`.
@@ -155,6 +161,7 @@ def from_records(
         '2+2?'
     """
     settings = _settings(role, format, bad_rows, positive_examples, task_field, keep_original, fields or {})
+    settings = dataclasses.replace(settings, progress=progress)
     held = [Record(source, number, value) for number, value in enumerate(records, 1)]
     if not held:
         raise EmptyDataError(f"{source}: there must be at least one record, got none")
@@ -163,7 +170,9 @@ def from_records(
         text = "\n".join(dumped(record.value, ensure_ascii=True) for record in held)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    return _read([Source(source, "memory", lambda: iter(held), sha256, by_line=False)], settings)
+    return _read(
+        [Source(source, "memory", lambda: iter(held), sha256, by_line=False, expected=lambda rows: len(held))], settings
+    )
 
 
 def _settings(

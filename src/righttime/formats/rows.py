@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import itertools
 import json
+import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ from righttime.formats.json_text import Record
 from righttime.formats.refusing import refuse
 from righttime.formats.seen import Seen, unread
 from righttime.formats.table import FORMATS, Format, by_fields, format_names, match, missing, parse
+from righttime.progress import counting
 
 __all__ = ["Found", "Row", "Settings", "dumped", "read_source"]
 
@@ -36,6 +38,7 @@ class Settings:
     task_field: str | None
     keep_original: bool
     fields: Mapping[str, str] = field(default_factory=dict)
+    progress: bool = False
 
     def form(self, name: str) -> Format:
         """The format of that name, or the one that the named fields make."""
@@ -78,7 +81,7 @@ def read_source(source: Source, settings: Settings) -> Found:
     name = "fields" if settings.fields else settings.format or source.format or _detect(head, source, settings)
     found, form = Found(name), settings.form(name)
     given: dict[str, Record] = {}
-    for record in itertools.chain(head, records):
+    for record in _counted(itertools.chain(head, records), source, settings.progress):
         try:
             parts = _split(record, name, form, settings)
         except BadRowError as error:
@@ -97,6 +100,16 @@ def read_source(source: Source, settings: Settings) -> Found:
     _check_found(found, source, settings)
     _check_named(found, head, source, settings)
     return found
+
+
+def _counted(records: Iterable[Record], source: Source, shown: bool) -> Iterator[Record]:
+    """The records, with progress shown."""
+    with counting(f"reading {os.path.basename(os.path.normpath(source.path))}", None, shown=shown) as tell:
+        for number, record in enumerate(records, 1):
+            yield record
+            if number % _LOOK_AT == 0:
+                tell.expect(source.expected(number))
+                tell(_LOOK_AT)
 
 
 def _detect(head: Sequence[Record], source: Source, settings: Settings) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from righttime.errors import StoreError
 from righttime.examples import Example
+from righttime.progress import counting
 from righttime.store import ids_sha256
 from righttime.tuning.masking import AnswerEnd, Form, Tokens, tokenised
 from righttime.tuning.oracle import tokens_hash
@@ -127,8 +128,9 @@ def token_rows(
     Raises:
         RowError: If the form cannot hold a row; names it.
     """
-    from tqdm import tqdm
-
-    shown: Iterator[Example] = iter(tqdm(rows, desc="tokenizing", unit="row", disable=not progress))
-    tokens = tuple(tokenised(row, tokenizer, form, max_length, answer_end) for row in shown)
-    return TokenRows(tuple(row.id for row in rows), tokens, form, max_length, answer_end)
+    tokens = []
+    with counting("tokenizing", len(rows), shown=progress) as tell:
+        for row in rows:
+            tokens.append(tokenised(row, tokenizer, form, max_length, answer_end))
+            tell(1)
+    return TokenRows(tuple(row.id for row in rows), tuple(tokens), form, max_length, answer_end)
