@@ -100,15 +100,15 @@ def test_arrange_tells_what_to_know(data: Path, tmp_path: Path, capsys: pytest.C
     for part in (
         f"{pool}: prompt-completion (jsonl), {len(rows)} rows",
         "embedder sentence-transformers/all-MiniLM-L6-v2",
-        "truncated at 256 tokens: 0 pool rows, 0 target rows",
         "1 pool rows repeat an earlier row (kept; --duplicates drop leaves them out)",
         "warning: the pool contains 1 of 18 target prompts word for word (first: target",
-        'train_sampling_strategy="sequential"',
-        "curriculum_sampling: true",
-        "disable_shuffling: true",
+        "where quality falls",
         "righttime show",
+        "righttime export",
     ):
         assert part in said
+    assert "longer than" not in said, "nothing was truncated"
+    assert "sampling_strategy" not in said, "that is what the export is for"
     first = lines(tmp_path / "out" / "train.jsonl")[0]
     assert first["id"] == "leak", "nearest-first puts leaks first, which is why they are counted"
 
@@ -151,8 +151,10 @@ def test_text_from_data_cannot_steer_the_terminal(tmp_path: Path, capsys: pytest
 def test_check_is_satisfied_with_what_was_written(
     data: Path, arranged: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["check", str(arranged)]) == 0
+    assert main(["check", str(arranged), "--no-data"]) == 0
     assert "similarities and rounds not checked" in capsys.readouterr().out
+    assert main(["check", str(arranged)]) == 0
+    assert "ok     order, rounds, pickers and similarities come out again" in capsys.readouterr().out
     whole = ["check", str(arranged), "--pool", str(data / "pool.jsonl"), "--target", str(data / "target.jsonl")]
     assert main(whole) == 0
     said = capsys.readouterr().out

@@ -22,6 +22,7 @@ from righttime.examples import text_of
 from righttime.measuring import measure_folders
 from righttime.picturing import draw_curves
 from righttime.similarity import MEASURES, measure, unit_rows
+from righttime.similarity.measures import default_every
 
 DRAWN = importlib.util.find_spec("matplotlib") is not None
 METHODS = ("tma", "random")
@@ -82,6 +83,26 @@ def test_measure_writes_what_the_documents_say(data: Path, tmp_path: Path, capsy
     assert manifest["settings"]["text"] == "prompt+response"
     assert [entry["method"] for entry in manifest["arrangements"]] == list(METHODS)
     assert sorted(manifest["files"]) == names[1:]
+
+
+def test_without_every_there_are_some_twenty_points(data: Path, tmp_path: Path) -> None:
+    words = ["measure", str(data / "given"), "--target", str(data / "target.jsonl"), "--out"]
+    assert main([*words, str(tmp_path / "alone")]) == 0
+    assert list(values(tmp_path / "alone")["given", None, "kl"]) == [*range(3, 50, 3), 50]
+    assert json.loads((tmp_path / "alone" / "manifest.json").read_text())["settings"]["every"] == 3
+    assert main([*words, str(tmp_path / "paper"), "--every", "160"]) == 0
+    assert list(values(tmp_path / "paper")["given", None, "kl"]) == [50], "the paper's, which is too far apart here"
+    both = [str(data / "tma"), "--embedder", f"vectors:{data / 'given.npz'}"]
+    assert main([*words, str(tmp_path / "both"), *both]) == 0
+    found = values(tmp_path / "both")
+    assert list(found["given", None, "kl"])[:-1] == list(found["tma", None, "kl"])[:16], "the same points of all"
+
+
+def test_the_default_distance_of_points() -> None:
+    assert [default_every([n]) for n in (1, 19, 21, 100, 2000, 44_950)] == [1, 1, 2, 5, 100, 2248]
+    assert default_every([100, 44_950]) == 225, "twenty of the shortest, but never thousands of the longest"
+    rows = unit_rows(np.random.default_rng(0).normal(size=(100, 3)))
+    assert measure(rows, rows).n.tolist() == list(range(5, 101, 5))
 
 
 def test_measures_are_those_of_the_rows_in_order(data: Path, tmp_path: Path) -> None:

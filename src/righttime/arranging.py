@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,9 +23,12 @@ from righttime.arrangement import (
     draws_by_chance,
     method_named,
 )
+from righttime.arrangement.budget import rows_of
+from righttime.arrangement.floor import reaches
 from righttime.embedding import DEFAULT_MODEL, Embedder, default_cache, embedder_named
 from righttime.errors import EmptyDataError, SettingsError, unknown_name
 from righttime.examples import TEXTS, Example, LeftOut, content_id, text_of
+from righttime.falloff import Falloff, falloff
 from righttime.formats import Reading, from_records, read_rows
 from righttime.guard import same_prompts
 from righttime.neighbours import MEMORY, search_named
@@ -48,7 +52,8 @@ class Request:
 
     method: str = "tma"
     distance: str | None = None
-    budget: int | None = None
+    budget: int | str | None = None
+    min_similarity: float | None = None
     rounds: tuple[int, int | None] | None = None
     within_round: str = "similarity"
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -83,7 +88,8 @@ class Request:
         return Question(
             pool=pool,
             target=target,
-            budget=self.budget,
+            budget=rows_of(self.budget, len(pool) or None),
+            min_similarity=self.min_similarity,
             rounds=self.rounds,
             within_round=self.within_round,
             distance=self.distance or distance_names()[0],
@@ -147,6 +153,8 @@ class Result:
         notes: Sentences that a person should read.
         kept: The pool rows that took part, ascending.
         vectors: Unit vectors of those rows and of the target, float32, shapes (n_kept, d) and (n_target, d).
+        best: Of each of those rows its similarity to its most similar target row; known with a least similarity.
+        given: The names of files and folders that each side was read from; None where it was not read from any.
     """
 
     arrangement: Arrangement
@@ -162,6 +170,17 @@ class Result:
     notes: tuple[str, ...]
     kept: Sequence[int]
     vectors: tuple[NDArray[np.float32], NDArray[np.float32]]
+    best: NDArray[np.float32] | None = None
+    given: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+
+    @cached_property
+    def falloff(self) -> Falloff | None:
+        """Where quality falls along the order; None where the method looks at no vectors. One more look at the pool."""
+        if not self.vectors[0].shape[1]:
+            return None
+        place = np.full(self.arrangement.n_pool, -1, dtype=np.int64)
+        place[self.arrangement.order] = np.arange(len(self.arrangement))
+        return falloff(*self.vectors, place[np.asarray(self.kept)], self.arrangement.round)
 
 
 def arrange(
@@ -184,7 +203,8 @@ def arrange(
         cache: The folder of cached vectors; None takes the user's.
         progress: Show progress on stderr.
         **settings: The fields of `righttime.arranging.Request`: method ("tma"), distance ("wsd" where there is one),
-            budget (all), rounds, within_round ("similarity"), params (a dict of the method's own), seed (0),
+            budget (all; a number or a share such as "10%"), min_similarity (none), rounds,
+            within_round ("similarity"), params (a dict of the method's own), seed (0),
             subsample (all; a share such as 0.5 or "50%", or a number of rows, drawn by the seed before anything else),
             text ("prompt+response"), embedder (a model name, a folder, ``vectors:FILE``, or any object with the
             methods of `righttime.embedding.Embedder`), target_embedder, max_length, prefix, device,
@@ -270,6 +290,7 @@ def arrange_rows(
 ) -> Result:
     """Arrange and tell everything about it; see `arrange`."""
     request.check()
+    names = {"pool": _names(pool), "target": _names(target)}
     read_pool = read_side(pool, "pool", request, keep_original, progress)
     formats = sorted({file.format for file in read_pool.inputs})
     if keep_original and len(formats) > 1:
@@ -300,16 +321,20 @@ def arrange_rows(
     ):
         warnings.simplefilter("ignore", UserWarning)  # told in the notes instead
         # Lists that run out take more passes than the one that can be foreseen.
+        search = search_named(request.engine, memory=request.memory, progress=tell)
+        best = None if request.min_similarity is None else search.nearest(sides.pool, sides.target)[1]
         question = dataclasses.replace(
             tasked,
             pool=sides.pool,
             target=sides.target,
-            search=search_named(request.engine, memory=request.memory, progress=tell),
+            best=best,
+            search=search,
             texts=[text_of(row, text) for row in rows] if "texts" in needs else None,
             target_texts=[text_of(row, text) for row in read_target.examples] if "texts" in needs else None,
             progress=tell,
         )
-        found = arrange_unit_vectors(request.method, question)
+        folder = Path(cache) if cache else default_cache()
+        found = arrange_unit_vectors(request.method, question, most_bytes=request.memory, folder=folder)
     if "warning" in found.settings:
         notes.append(found.settings["warning"])
     arrangement = dataclasses.replace(
@@ -320,7 +345,7 @@ def arrange_rows(
         request=request,
         pool=read_pool,
         target=read_target,
-        left_out=(*read_pool.left_out, *dropped, *_not_chosen(kept, read_pool.examples, arrangement, request)),
+        left_out=(*read_pool.left_out, *dropped, *_not_chosen(kept, read_pool.examples, arrangement, request, best)),
         left_out_of_target=tuple(dataclasses.replace(row, reason=BAD_TARGET) for row in read_target.left_out),
         text=sides.about.get("text", text),
         embedding=sides.about,
@@ -329,7 +354,18 @@ def arrange_rows(
         notes=tuple(notes),
         kept=kept,
         vectors=(sides.pool, sides.target),
+        best=best,
+        given=names,
     )
+
+
+def _names(data: Data) -> tuple[str, ...] | None:
+    """The names of the files and folders that a side is read from; None where it is rows in memory."""
+    if isinstance(data, str | os.PathLike):
+        return (os.fspath(data),)
+    if not isinstance(data, list | tuple) or not all(isinstance(name, str | os.PathLike) for name in data):
+        return None
+    return tuple(os.fspath(name) for name in data)
 
 
 def question_of(request: Request, pool: Sequence[Example], target: Sequence[Example]) -> Question:
@@ -386,16 +422,30 @@ def _out(row: Example, number: int, reason: str, detail: str) -> LeftOut:
 
 
 def _not_chosen(
-    kept: Sequence[int], rows: Sequence[Example], arrangement: Arrangement, request: Request
+    kept: Sequence[int],
+    rows: Sequence[Example],
+    arrangement: Arrangement,
+    request: Request,
+    best: NDArray[np.float32] | None,
 ) -> list[LeftOut]:
+    """Rows that took part in vain, and before them those that no target row is near enough to."""
     chosen = set(arrangement.order.tolist())
-    limits = [f"budget {request.budget}"] if request.budget is not None else []
+    far = np.zeros(len(kept), dtype=np.bool_) if best is None else ~reaches(best, request.min_similarity)
+    share = f" ({request.budget})" if isinstance(request.budget, str) else ""
+    limits = [f"budget {arrangement.settings['budget']}{share}"] if request.budget is not None else []
     if request.rounds is not None:
         start, stop = request.rounds
         limits.insert(0, f"rounds {start}:{'' if stop is None else stop}")
     limits = limits or [f"method {request.method}"]
     detail = f"not among the rows that {' and '.join(limits)} took"
-    return [_out(rows[number], number, "not-chosen", detail) for number in kept if number not in chosen]
+    left = []
+    for place, number in enumerate(kept):
+        if best is not None and far[place]:
+            why = f"its most similar target row is at {best[place]:.4f}, below {request.min_similarity:g}"
+            left.append(_out(rows[number], number, "too-dissimilar", why))
+        elif number not in chosen:
+            left.append(_out(rows[number], number, "not-chosen", detail))
+    return left
 
 
 def resolve_text(request: Request, target: Sequence[Example]) -> tuple[str, list[str]]:

@@ -15,18 +15,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement import Arrangement
+from righttime.arrangement.floor import reaches
 from righttime.arrangement.verify import distances_hold, rounds_hold, turns_hold
 from righttime.arranging import BAD_TARGET, Data, Request, Result, arrange_rows, read_side
-from righttime.errors import SettingsError, StoreError
+from righttime.errors import EmbeddingError, RighttimeError, SettingsError, StoreError
 from righttime.formats import Reading
 from righttime.results import FILES, result_manifest
 from righttime.similarity import pair_similarity
+from righttime.sources import find_sources_of, inside
 from righttime.store import file_sha256, ids_sha256
 
-__all__ = ["Finding", "check"]
+__all__ = ["DATA", "Finding", "check", "request_of"]
+
+Vectors = NDArray[np.float32]
 
 _CLOSE = 1e-5
 """Vectors embedded in other company may differ by 1e-6; similarities of such vectors agree within this."""
+
+DATA = "pool and target are at hand"
+_PICKED_NEAR = ("tma", "rds", "rds-max", "nearest", "nearest-reversed", "nearest-shuffled", "farthest")
+"""Methods whose every similarity reaches the least one, as that of the row's most similar target row or picker."""
 
 
 def _unshuffled(order: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
@@ -65,19 +73,22 @@ def check(
     pool: Data | None = None,
     target: Data | None = None,
     *,
+    files_only: bool = False,
     cache: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> list[Finding]:
     """Verify a result on disk.
 
-    Without data: the files' hashes, that the order is a permutation of what was kept, all counts, and that
-    ``train.jsonl`` holds exactly those rows. With `pool` and `target`: also that they are the same data, that the
-    arrangement comes out again, and each similarity.
+    The files' hashes, that the order is a permutation of what was kept, all counts, and that ``train.jsonl`` holds
+    exactly those rows. With the data also that the arrangement comes out again, and each similarity. The data is what
+    the manifest names, read in the folder where the arrangement was made (the process works there meanwhile); where it
+    is gone or was changed, a finding that is neither good nor bad says so.
 
     Args:
         out: A folder that ``righttime arrange`` wrote.
-        pool: The pool it was made from.
-        target: The target it was made around.
+        pool: The pool it was made from, in place of the one that the manifest names: must be the same data.
+        target: The target it was made around; goes with `pool`.
+        files_only: Do not look for the data.
         cache: The folder of cached vectors; None takes the user's.
         progress: Show progress on stderr.
 
@@ -88,6 +99,8 @@ def check(
         StoreError: If the folder holds no manifest or its files cannot be read.
         SettingsError: If only one of `pool` and `target` is given.
     """
+    if files_only and pool is not None:
+        raise SettingsError("--no-data checks without data, got --pool with it.")
     if (pool is None) != (target is None):
         raise SettingsError("--pool and --target go together, got only one of them.")
     folder = Path(out)
@@ -97,15 +110,47 @@ def check(
         return findings  # what follows would only repeat it
     arrangement = Arrangement.load(folder)
     findings += _numbers(folder, manifest, arrangement)
-    if pool is None or target is None or not all(finding.ok for finding in findings):
+    if files_only or not all(finding.ok for finding in findings):
         return findings
-    request = _request(manifest)
-    sides = read_side(pool, "pool", request, progress=progress), read_side(target, "target", request)
-    findings += _same_data(manifest, *sides)
-    if all(finding.ok for finding in findings):
-        result = arrange_rows(*sides, request, cache=cache, progress=progress)
-        findings += _again(manifest, arrangement, result)
-    return findings
+    if pool is not None and target is not None:
+        request = request_of(manifest)
+        sides = read_side(pool, "pool", request, progress=progress), read_side(target, "target", request)
+        findings += _same_data(manifest, *sides)
+        if all(finding.ok for finding in findings):
+            findings += _again(
+                folder, manifest, arrangement, arrange_rows(*sides, request, cache=cache, progress=progress)
+            )
+        return findings
+    cache = None if cache is None else Path(cache).absolute()
+    return [*findings, *_with_its_own_data(folder.absolute(), manifest, arrangement, cache, progress)]
+
+
+def _with_its_own_data(
+    folder: Path, manifest: Mapping[str, Any], arrangement: Arrangement, cache: Path | None, progress: bool
+) -> list[Finding]:
+    """What the data that the manifest names tells, where it is to be had."""
+    found = find_sources_of(manifest)
+    if found.lost:
+        return [Finding(DATA, None, found.lost)]
+    if not isinstance(manifest["settings"].get("embedder"), str):
+        return [Finding(DATA, None, "it was made with an embedder of the user's own")]
+    request = request_of(manifest)
+    with inside(found.folder):
+        try:
+            sides = (
+                read_side(found.pool, "pool", request, progress=progress),
+                read_side(found.target, "target", request),
+            )
+        except RighttimeError as error:
+            return [Finding(DATA, None, f"the data cannot be read any more: {error}")]
+        changed = [finding.what for finding in _same_data(manifest, *sides) if not finding.ok]
+        if changed:
+            return [Finding(DATA, None, f"not so that {' and '.join(changed)}: it was changed since")]
+        try:
+            result = arrange_rows(*sides, request, cache=cache, progress=progress)
+        except EmbeddingError as error:
+            return [Finding(DATA, None, f"the data has no vectors any more: {error}")]
+    return [*_same_data(manifest, *sides), *_again(folder, manifest, arrangement, result)]
 
 
 def _hashes(folder: Path, manifest: Mapping[str, Any]) -> Iterator[Finding]:
@@ -140,6 +185,9 @@ def _numbers(folder: Path, manifest: Mapping[str, Any], arrangement: Arrangement
         yield Finding("every row was picked by a row of the target", bool(inside.all()))
     if arrangement.round is not None and manifest["settings"].get("method") in ("tma", "tma-farthest"):
         yield Finding("rounds never go back", bool((np.diff(arrangement.round) >= 0).all()))
+    floor = manifest["settings"].get("min_similarity")
+    if floor is not None and arrangement.similarity is not None and arrangement.settings["method"] in _PICKED_NEAR:
+        yield Finding(f"no row is less similar than {floor:g}", bool(reaches(arrangement.similarity, floor).all()))
 
 
 def _train_lines(folder: Path, manifest: Mapping[str, Any], ids: Sequence[str]) -> Iterator[Finding]:
@@ -160,7 +208,7 @@ def _equal(what: str, got: object, want: object) -> Finding:
     return Finding(what, got == want, "" if got == want else f"got {got}, expected {want}")
 
 
-def _request(manifest: Mapping[str, Any]) -> Request:
+def request_of(manifest: Mapping[str, Any]) -> Request:
     """The request that a manifest records."""
     settings = dict(manifest["settings"])
     if not isinstance(settings.get("embedder"), str):
@@ -182,39 +230,67 @@ def _same_data(manifest: Mapping[str, Any], pool: Reading, target: Reading) -> I
         yield Finding(f"the {side} is the same data", same, "" if same else "its content has another sha256")
 
 
-def _again(manifest: Mapping[str, Any], arrangement: Arrangement, result: Result) -> Iterator[Finding]:
+def _again(folder: Path, manifest: Mapping[str, Any], arrangement: Arrangement, result: Result) -> Iterator[Finding]:
     keys = [key for key in ("pool_vectors_sha256", "target_vectors_sha256") if key in result.embedding]
     if all(manifest["embedding"].get(key) == result.embedding[key] for key in keys):
         same = _same(arrangement, result.arrangement)
         yield Finding("order, rounds, pickers and similarities come out again, to the bit", same)
         return
     yield Finding("the vectors are the same to the bit", None, "embedded anew; what follows allows for that")
-    place = {row: number for number, row in enumerate(result.kept)}
+    kept, vectors = result.kept, result.vectors
+    if result.best is not None:
+        floor = float(manifest["settings"]["min_similarity"])
+        near, finding = _near_enough(_too_dissimilar(folder), floor, result, result.best)
+        yield finding
+        kept, vectors = [kept[number] for number in near.tolist()], (vectors[0][near], vectors[1])
+    place = {row: number for number, row in enumerate(kept)}
     rows = [place.get(row, -1) for row in arrangement.order.tolist()]
     if min(rows) < 0:
         yield Finding("every arranged row takes part", False, f"row {arrangement.order[rows.index(-1)]} does not")
         return
     order = np.asarray(rows, dtype=np.int64)
-    yield _similarities(order, arrangement, result)
-    yield _order_holds(order, arrangement, result)
+    yield _similarities(order, arrangement, vectors)
+    yield _order_holds(order, arrangement, result, vectors)
 
 
-def _order_holds(order: NDArray[np.int64], arrangement: Arrangement, result: Result) -> Finding:
+def _too_dissimilar(folder: Path) -> set[int | None]:
+    import pyarrow.parquet as pq
+
+    left_out = pq.read_table(folder / "left_out.parquet", columns=["row", "reason"]).to_pylist()
+    return {row["row"] for row in left_out if row["reason"] == "too-dissimilar"}
+
+
+def _near_enough(
+    out_then: set[int | None], floor: float, result: Result, best: Vectors
+) -> tuple[NDArray[np.intp], Finding]:
+    """The places in `kept` of the rows that were similar enough then, and whether new vectors agree."""
+    then = np.array([row not in out_then for row in result.kept])
+    wrong = np.flatnonzero(np.where(then, best < floor - _CLOSE, best >= floor + _CLOSE))
+    detail = f"{len(wrong):,} rows are not, the first: pool row {result.kept[wrong[0]]}" if len(wrong) else ""
+    what = f"rows less similar than {floor:g} within {_CLOSE}, and only these, are left out as too dissimilar"
+    return np.flatnonzero(then), Finding(what, not len(wrong), detail)
+
+
+def _order_holds(
+    order: NDArray[np.int64], arrangement: Arrangement, result: Result, vectors: tuple[Vectors, Vectors]
+) -> Finding:
     """Rounds, turns and distances by the new vectors, within what new vectors may differ by."""
     method, settings = str(arrangement.settings.get("method")), arrangement.settings
-    vectors = result.vectors
+    floor = settings.get("min_similarity")
     sign = -1.0 if method.endswith("farthest") else 1.0
     if method in ("tma", "tma-farthest") and not (settings.get("rounds") and settings["rounds"][0]):
-        wrong = rounds_hold(order, arrangement, *vectors, sign, _CLOSE)
+        wrong = rounds_hold(order, arrangement, *vectors, sign, _CLOSE, floor if sign > 0 else None)
         return Finding(f"every round holds within {_CLOSE}", not wrong, wrong)
     if method == "rds":
-        wrong = turns_hold(order, arrangement, *vectors, _CLOSE)
+        wrong = turns_hold(order, arrangement, *vectors, _CLOSE, floor)
         return Finding(f"every turn holds within {_CLOSE}", not wrong, wrong)
     distance = "md" if method == "rds-max" else settings.get("distance")
     if method in _BY_DISTANCE and distance in ("wsd", "ad", "md"):
         ranked = _BY_DISTANCE[method](order, settings.get("seed", 0))
         wrong = distances_hold(ranked, *vectors, distance, settings.get("params", {}), sign, _CLOSE)
         return Finding(f"the order by distance holds within {_CLOSE}", not wrong, wrong)
+    if len(result.arrangement) != len(order):
+        return Finding("the order comes out again", None, f"{len(result.arrangement):,} rows now, {len(order):,} then")
     differing = int((arrangement.order != result.arrangement.order).sum())
     detail = f"{differing:,} of {len(order):,} places differ, perhaps only by near ties" if differing else ""
     return Finding("the order comes out again", None if differing else True, detail)
@@ -224,12 +300,12 @@ def _same(a: Arrangement, b: Arrangement) -> bool:
     return bool(a.to_table().replace_schema_metadata(None).equals(b.to_table().replace_schema_metadata(None)))
 
 
-def _similarities(order: NDArray[np.int64], arrangement: Arrangement, result: Result) -> Finding:
+def _similarities(order: NDArray[np.int64], arrangement: Arrangement, vectors: tuple[Vectors, Vectors]) -> Finding:
     """Each place's similarity against the pair's new vectors."""
     what = f"every similarity is that of its pair within {_CLOSE}"
     if arrangement.similarity is None or arrangement.picked_by is None:
         return Finding(what, True, "the method has none")
-    pool, target = result.vectors
+    pool, target = vectors
     now = pair_similarity(pool[order], target[arrangement.picked_by])
     worst = float(np.abs(now - arrangement.similarity).max())
     return Finding(what, worst <= _CLOSE, f"largest difference {worst:.1e}")

@@ -26,7 +26,7 @@ from righttime.picturing import draw_curves
 from righttime.progress import counting
 from righttime.results import circumstances
 from righttime.similarity import Curves, measure, unit_rows
-from righttime.similarity.measures import prefix_sizes
+from righttime.similarity.measures import default_every, prefix_sizes
 from righttime.store import (
     MANIFEST,
     file_sha256,
@@ -90,7 +90,7 @@ def measure_folders(
     target: Path_ | Sequence[Path_],
     *,
     out: Path_ | None = None,
-    every: int = 160,
+    every: int | None = None,
     per_task: bool = False,
     kl_over_occurrences: bool = False,
     embedder: str | None = None,
@@ -107,7 +107,7 @@ def measure_folders(
         target: The file or folder of the target, or several that are one joint target; read as the first arrangement's
             target was.
         out: A folder to write ``measures.parquet``, ``manifest.json`` and, with matplotlib, ``measures.png`` to.
-        every: Prefixes of so many rows, twice as many, ..., and the whole.
+        every: Prefixes of so many rows, twice as many, ..., and the whole; None takes some 20 points, the same of all.
         per_task: Also one curve for each target task.
         kl_over_occurrences: For comparison only, the paper's code's KL; see `righttime.similarity.measure`.
         embedder: A model or ``vectors:FILE``; None takes what the arrangements were made with.
@@ -122,12 +122,14 @@ def measure_folders(
         SettingsError: If the arrangements do not share an embedder and text and none is given, or an argument is wrong.
         RighttimeError: As for `righttime.arrange`, for anything wrong with the target or the vectors.
     """
-    prefix_sizes(1, every)
+    prefix_sizes(1, 1 if every is None else every)
     if text is not None and text not in TEXTS:
         raise unknown_name("text", text, TEXTS)
     if out is not None:
         prepare_folder(Path(out), (TABLE, PICTURE), overwrite)
     there = [_open(Path(folder)) for folder in folders]
+    if every is None and there:
+        every = default_every([len(folder.arrangement) for folder in there])
     given = {"embedder": embedder, "target_embedder": target_embedder, "text": text}
     if embedder is not None:
         given |= {"target_embedder": target_embedder or "", "max_length": "", "prefix": "", "precision": ""}

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from righttime.arrangement import check_settings, method_named, tma_rounds
+from righttime.arrangement.budget import rows_of
 from righttime.arranging import Data, Request, question_of, read_side, resolve_text
 from righttime.embedding import Embedder, default_cache, given_sides, plan_batches, uncached
 from righttime.embedding.texts import texts_for
@@ -146,7 +147,7 @@ def _rate(sample: Sequence[str], embedder: Embedder) -> tuple[float, int, float]
 
 def _searching(n_pool: int, n_target: int, dimension: int, request: Request) -> Stage:
     """The stage that orders, measured on random vectors."""
-    method, budget = request.method, request.budget or n_pool
+    method, budget = request.method, rows_of(request.budget, n_pool) or n_pool
     look, passes = LOOKS.get(method), PASSES.get(method, 1)
     if not dimension or look is None:
         cost = method_named(method).cost
@@ -178,7 +179,7 @@ def _searching(n_pool: int, n_target: int, dimension: int, request: Request) -> 
 def _writing(rows: Sequence[Example], request: Request) -> Stage:
     """The stage that writes the result."""
     some = rows[:: max(1, len(rows) // _TEXTS)]
-    budget = request.budget or len(rows)
+    budget = rows_of(request.budget, len(rows)) or len(rows)
     lines: list[int] = []
     seconds = _timed(lambda: lines.extend(len(json.dumps(row.as_dict(), ensure_ascii=False).encode()) for row in some))
     each = sum(lines) / len(lines)

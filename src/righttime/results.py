@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FILES",
     "circumstances",
+    "falloff_entry",
     "left_out_table",
     "prepare_result",
     "prepare_split",
@@ -147,9 +149,11 @@ def _manifest(result: Result, as_: str) -> dict[str, Any]:
     return {
         **circumstances(),
         "inputs": {"pool": _inputs(result.pool.inputs), "target": _inputs(result.target.inputs)},
+        "given": {"folder": os.getcwd(), **result.given},
         "settings": _settings(result, as_),
         "embedding": dict(result.embedding),
         "counts": counts,
+        "falloff": falloff_entry(result),
         "notes": list(result.notes),
         "ids_sha256": ids_sha256(ids),
     }
@@ -206,7 +210,20 @@ def _settings(result: Result, as_: str) -> dict[str, Any]:
     asked = {entry.name: getattr(result.request, entry.name) for entry in dataclasses.fields(result.request)}
     if isinstance(asked["embedder"], Embedder):
         asked["embedder"] = dict(asked["embedder"].identity)
-    return {**asked, **result.arrangement.settings, "text": result.text, "text_asked": asked["text"], "as": as_}
+    budget = result.arrangement.settings["budget"]
+    resolved = {"text": result.text, "text_asked": asked["text"], "as": as_}
+    resolved["budget_asked"] = asked["budget"] if isinstance(asked["budget"], str) else budget
+    return {**asked, **result.arrangement.settings, **resolved}
+
+
+def falloff_entry(result: Result) -> dict[str, Any] | None:
+    """Where quality falls, as the manifest has it: target rows by their ids; None without vectors."""
+    found = result.falloff
+    if found is None:
+        return None
+    ids = [row.id for row in result.target.examples]
+    alone = [{"id": ids[one.row], "similarity": one.similarity} for one in found.alone]
+    return {**dataclasses.asdict(found), "alone": alone}
 
 
 def _versions(libraries: tuple[str, ...]) -> dict[str, str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
@@ -13,53 +15,35 @@ from typing import Any
 import numpy as np
 
 from righttime.arrangement import METHODS, Arrangement, Method, Param, method_named
-from righttime.errors import RighttimeError, StoreError
+from righttime.errors import StoreError
 from righttime.examples import Example
 from righttime.results import result_manifest
+from righttime.sources import read_again
 
-__all__ = ["methods", "printable", "show", "table"]
+__all__ = ["falloff_text", "indented", "methods", "printable", "show", "table"]
 
 
-def show(out: Path, first: int = 10, tasks: int = 20) -> str:
+def show(out: Path, first: int = 10, tasks: int = 20, full: bool = False) -> str:
     """Describe a result in a few dozen lines.
 
     Args:
         out: A folder that ``righttime arrange`` wrote.
         first: How many places of the order to show.
         tasks: How many tasks to show.
+        full: Show whole texts.
 
     Raises:
         StoreError: If the folder is not a finished result.
     """
     manifest = result_manifest(out)
     arrangement = Arrangement.load(out)
-    targets = _targets(manifest)
-    parts = [_counts(manifest), _rounds(arrangement), _tasks(arrangement, targets, tasks)]
-    parts.append(_first_rows(out, arrangement, targets, first))
+    read, _ = read_again(manifest, "target")
+    targets = {row.id: row for row in read.examples} if read is not None else {}
+    parts = [_counts(manifest), _rounds(arrangement)]
+    if manifest.get("falloff"):
+        parts.append(falloff_text(manifest["falloff"], alone=10))
+    parts += [_tasks(arrangement, targets, tasks), _first_rows(out, arrangement, targets, first, full)]
     return "\n\n".join(part for part in parts if part)
-
-
-def _targets(manifest: Mapping[str, Any]) -> dict[str, Example]:
-    """The target's rows by id, where its files are still there and unchanged; else nothing."""
-    from righttime.formats import read_rows
-
-    files, settings = manifest["inputs"]["target"], manifest["settings"]
-    if not files or not all(Path(file["path"]).exists() for file in files):
-        return {}
-    try:
-        read = read_rows(
-            [file["path"] for file in files],
-            role="target",
-            format=settings["target_format"],
-            bad_rows=settings["bad_rows"],
-            positive_examples=settings["positive_examples"],
-            task_field=settings["task_field"],
-            fields=settings.get("target_fields"),
-        )
-    except RighttimeError:
-        return {}
-    same = [file["sha256"] for file in files] == [file.sha256 for file in read.inputs]
-    return {row.id: row for row in read.examples} if same else {}
 
 
 def _counts(manifest: Mapping[str, Any]) -> str:
@@ -126,11 +110,50 @@ def _tasks(arrangement: Arrangement, targets: Mapping[str, Example], most: int) 
     return title + "\n" + table(["task", "rows", "first place", "median place", "picked most by"], rows)
 
 
-def _first_rows(out: Path, arrangement: Arrangement, targets: Mapping[str, Example], first: int) -> str:
+def falloff_text(found: Mapping[str, Any], alone: int) -> str:
+    """Where quality falls: a small table, and what has nothing near it.
+
+    Args:
+        found: As `righttime.results.falloff_entry` gives it.
+        alone: How many of the target rows that nothing is near to name.
+    """
+    lines, middle = found["lines"], found["middle"]
+    rows = [
+        [
+            f"{line['rows']:,}",
+            f"{line['rows'] / lines[-1]['rows']:.0%}",
+            *(f"{line[name]:.3f}" for name in ("similarity", "coverage")),
+            f"{line['found']:.0%}",
+        ]
+        for line in lines
+    ]
+    text = ["where quality falls", table(["rows", "share", "similarity", "coverage", "nearest found"], rows)]
+    text.append(
+        "  similarity of the rows since the line above to their most similar target row "
+        f"(a row drawn blindly: {middle:.3f});"
+    )
+    text.append("  coverage: mean similarity of target rows to their best row so far; nearest found: target rows that")
+    text.append("  have their nearest pool row by then")
+    if found["alone"]:
+        named = ", ".join(f"{one['id']} ({one['similarity']:.3f})" for one in found["alone"][:alone])
+        more = ", …" if len(found["alone"]) > alone else ""
+        text.append(
+            f"note: {len(found['alone']):,} of {found['target_rows']:,} target rows have nothing near in the pool "
+            f"(even their nearest row is below {middle:.3f}): {named}{more}"
+        )
+    if found["barrel_round"] is not None:
+        text.append(
+            f"note: from round {found['barrel_round']:,} (place {found['barrel_place']:,}) on, rounds scrape the "
+            f"barrel: most of their rows are below {middle:.3f}"
+        )
+    return printable("\n".join(text))
+
+
+def _first_rows(out: Path, arrangement: Arrangement, targets: Mapping[str, Example], first: int, full: bool) -> str:
     labels = arrangement.labels
     if labels is None:
         return ""
-    width = max(40, shutil.get_terminal_size((120, 24)).columns - 12)
+    width = sys.maxsize if full else max(40, shutil.get_terminal_size((120, 24)).columns - 12)
     lines = [f"the first {min(first, len(arrangement)):,} rows"]
     for place, text in enumerate(_texts(out, first)):
         why = ""
@@ -141,10 +164,13 @@ def _first_rows(out: Path, arrangement: Arrangement, targets: Mapping[str, Examp
             why = f"  {number}similarity {arrangement.similarity[place]:.3f}"
         task = f"  {labels.task[place]}" if labels.task[place] else ""
         lines.append(printable(f"{place:>6}  {labels.id[place]}{task}{why}"))
-        lines.append(f"        {_short(text, width)}")
+        lines.append(indented(text) if full else f"        {_short(text, width)}")
         picker = labels.picked_by[place]
         if picker is not None:
-            said = f": {_short(targets[picker].prompt, width - len(picker) - 14)}" if picker in targets else ""
+            said = ""
+            if picker in targets:
+                prompt = targets[picker].prompt
+                said = "\n" + indented(prompt) if full else f": {_short(prompt, width - len(picker) - 14)}"
             how = "picked by" if arrangement.round is not None else "most similar to"
             lines.append(f"        {how} {_short(picker, 80)}{said}")
     return "\n".join(lines)
@@ -163,6 +189,11 @@ def _texts(out: Path, first: int) -> Iterable[str]:
             yield next((str(turn.get("content", "")) for turn in messages if turn.get("role") == "user"), "")
         else:
             yield json.dumps(row, ensure_ascii=False)
+
+
+def indented(text: str) -> str:
+    """Text of any number of lines, whole, set in from the left."""
+    return textwrap.indent(printable(text), " " * 8, lambda line: True)
 
 
 def _short(text: str, width: int) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from righttime.embedding import Agreement
-from righttime.exporting.advice import keep_order_advice
-from righttime.showing import printable, table
+from righttime.results import falloff_entry
+from righttime.showing import falloff_text, printable, table
 
 if TYPE_CHECKING:
     from righttime.arranging import Result
@@ -17,6 +16,11 @@ if TYPE_CHECKING:
     from righttime.planning import Stage
 
 __all__ = ["measured_summary", "planned_summary", "summary"]
+
+_NO_ORDER = ("random",)
+"""Methods whose order says nothing, so that a trainer may well shuffle it again."""
+
+_FILES = 4  # of one side that are named
 
 
 def summary(result: Result, out: Path) -> str:
@@ -26,34 +30,39 @@ def summary(result: Result, out: Path) -> str:
         result: What `arrange_rows` returned.
         out: The folder that it was written to.
     """
-    lines = [*_read(result), *_embedded(result), *_warned(result), *_written(result, out)]
-    lines += [
-        "",
-        f"To keep this order: righttime export {out} --to trl --model MODEL --dir DIR",
-        "(or --to axolotl, llamafactory, torchtune). By hand, every one of these is needed:",
-        keep_order_advice(shutil.get_terminal_size((100, 24)).columns),
-    ]
-    lines += ["", f"Look at it: righttime show {out}"]
+    lines = [*_read(result), *_embedded(result), *_warned(result)]
+    found = falloff_entry(result)
+    if found is not None:
+        lines += ["", falloff_text(found, alone=3)]
+    lines += ["", *_written(result, out), f"look     righttime show {out}"]
+    if result.request.method not in _NO_ORDER:
+        lines.append(f"train    righttime export {out} --to trl --model MODEL --dir DIR   (trainers shuffle otherwise)")
     return printable("\n".join(lines))
 
 
 def _read(result: Result) -> Iterator[str]:
     for side, reading in (("pool", result.pool), ("target", result.target)):
-        for file in reading.inputs:
+        # A file with something to say is named in any case.
+        named = [file for n, file in enumerate(reading.inputs) if n < _FILES or file.note or file.left_out]
+        for file in named:
             bad = f", {file.left_out:,} bad rows skipped" if file.left_out else ""
             note = f"; {file.note}" if file.note else ""
             yield f"{side:<8} {file.path}: {file.format} ({file.container}), {file.rows:,} rows{bad}{note}"
+        if len(named) < len(reading.inputs):
+            rows = sum(file.rows for file in reading.inputs) - sum(file.rows for file in named)
+            yield f"{side:<8} and {len(reading.inputs) - len(named):,} more files, {rows:,} rows"
 
 
 def _embedded(result: Result) -> Iterator[str]:
     about = result.embedding
     if "max_length" in about:
-        yield f"embedder {about['model']} ({about['found_in'] or 'given'}), text: {result.text}"
-        yield f"         {about['embedded_now']:,} texts embedded now, {about['from_cache']:,} taken from the cache"
-        yield (
-            f"         truncated at {about['max_length']} tokens: {about['pool_truncated']:,} pool rows, "
-            f"{about['target_truncated']:,} target rows"
-        )
+        cached = f", {about['from_cache']:,} from the cache" if about["from_cache"] else ""
+        yield f"embedder {about['model']}, text: {result.text}; {about['embedded_now']:,} texts embedded now{cached}"
+        if about["pool_truncated"] or about["target_truncated"]:
+            yield (
+                f"note: {about['pool_truncated']:,} pool rows and {about['target_truncated']:,} target rows are longer "
+                f"than the {about['max_length']} tokens that the model reads"
+            )
         if "agreement" in about:
             yield f"         stands in for the float32 model; {Agreement(**about['agreement'])}"
     elif about:
@@ -71,10 +80,8 @@ def _warned(result: Result) -> Iterator[str]:
         first = f"target {result.target.examples[row].id}, pool {result.pool.examples[place].id}"
         yield (
             f"warning: the pool contains {len(result.leaks):,} of {len(result.target.examples):,} target prompts word "
-            f"for word (first: {first}); nearest-first puts such rows in front"
+            f"for word (first: {first})" + ("; nearest-first puts such rows in front" if result.embedding else "")
         )
-    else:
-        yield "no target prompt stands word for word in the pool"
 
 
 def _written(result: Result, out: Path) -> Iterator[str]:

@@ -183,14 +183,18 @@ def test_torchtune_would_drop_an_incomplete_step_so_it_is_refused(arranged: Arra
     out = arranged(plain(12))
     with pytest.raises(SettingsError, match=r"= 8, got 12: 4 rows would be lost. Hint: arrange with --budget 8"):
         export(out, "torchtune", tmp_path / "export", ExportSettings("m", batch_size=4, accumulation=2))
+    with pytest.raises(SettingsError, match=r"12 rows would be lost. Hint: arrange 16 rows or more, or choose another"):
+        export(out, "torchtune", tmp_path / "export", ExportSettings("m", batch_size=4, accumulation=4))
     export(out, "torchtune", tmp_path / "export", ExportSettings("m", batch_size=4, accumulation=3))
 
 
 @pytest.mark.parametrize("to", ["trl", "axolotl", "llamafactory"])
 def test_several_processes_need_even_rounds(arranged: Arranged, tmp_path: Path, to: str) -> None:
     out = arranged(plain(12))
-    with pytest.raises(SettingsError, match=r"= 10, got 12: 2 rows would be left"):
+    with pytest.raises(SettingsError, match=r"= 10, got 12: 2 rows would be left.* Hint: arrange with --budget 10"):
         export(out, to, tmp_path / "export", ExportSettings("m", batch_size=5, processes=2))
+    with pytest.raises(SettingsError, match=r"12 rows would be left.* Hint: arrange 16 rows or more"):
+        export(out, to, tmp_path / "export", ExportSettings("m", batch_size=8, processes=2))
     export(out, to, tmp_path / "export", ExportSettings("m", batch_size=3, processes=2))
 
 

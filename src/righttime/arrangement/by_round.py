@@ -55,6 +55,7 @@ def play(question: Question, sign: float) -> Picked:
         target,
         expected_rows=stop * len(target) if stop is not None else question.budget if start == 0 else None,
         search=question.search,
+        min_similarity=question.min_similarity if sign > 0 else None,
     )
     parts: list[tuple[NDArray[Any], ...]] = []
     number, taken = -1, 0

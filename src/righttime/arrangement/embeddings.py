@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import operator
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from righttime.arrangement.arrangement import Arrangement
+from righttime.arrangement.budget import rows_of
 from righttime.arrangement.by_distance import in_order
 from righttime.arrangement.by_round import WITHIN_ROUND
+from righttime.arrangement.floor import check_floor, near_enough
 from righttime.arrangement.methods import METHODS, method_named, resolved_params
 from righttime.arrangement.question import Picked, Question
 from righttime.errors import EmptyDataError, SettingsError, ShapeError, unknown_name
@@ -26,7 +29,8 @@ def arrange_embeddings(
     target_vectors: Any,
     *,
     method: str = "tma",
-    budget: int | None = None,
+    budget: int | str | None = None,
+    min_similarity: float | None = None,
     tasks: Sequence[str | None] | None = None,
     target_tasks: Sequence[str | None] | None = None,
     texts: Sequence[str] | None = None,
@@ -51,7 +55,9 @@ def arrange_embeddings(
         pool_vectors: Any real dtype, shape (n_pool, d). Widened to float32 and normalised row by row.
         target_vectors: Any real dtype, shape (n_target, d).
         method: A name of `righttime.arrangement.METHODS`.
-        budget: The exact number of rows; None takes all.
+        budget: The exact number of rows, or a share of the pool such as ``"10%"``; None takes all.
+        min_similarity: Leave out pool rows whose most similar target row is less similar than this, as if they were
+            not there; in ``tma`` and ``rds`` a target row whose nearest row still there is below it picks no more.
         tasks: The task of each pool row; needed by ``cluster``, ``coarse`` and ``polar``, for example.
         target_tasks: The task of each target row, where the method looks at it.
         texts: The text of each pool row, where the method looks at it.
@@ -94,8 +100,9 @@ def arrange_embeddings(
         target_tasks=target_tasks,
         texts=texts,
         target_texts=target_texts,
-        budget=budget,
+        budget=rows_of(budget, len(pool)),
         rounds=rounds,
+        min_similarity=min_similarity,
         within_round=within_round,
         distance=distance,
         seed=seed,
@@ -106,8 +113,17 @@ def arrange_embeddings(
     return arrange_unit_vectors(method, question)
 
 
-def arrange_unit_vectors(method: str, question: Question) -> Arrangement:
-    """Arrange vectors that are float32 and of unit length already; see `arrange_embeddings`."""
+def arrange_unit_vectors(
+    method: str, question: Question, *, most_bytes: int | None = None, folder: Path | None = None
+) -> Arrangement:
+    """Arrange vectors that are float32 and of unit length already; see `arrange_embeddings`.
+
+    Args:
+        method: The method's name.
+        question: Vectors and settings.
+        most_bytes: Vectors that a least similarity leaves are copied; more bytes than this to a file, and mapped.
+        folder: Where that file lies.
+    """
     n_pool, n_target = len(question.pool), len(question.target)
     for name, count in (("pool", n_pool), ("target", n_target)):
         if not count:
@@ -122,8 +138,12 @@ def arrange_unit_vectors(method: str, question: Question) -> Arrangement:
         given = getattr(question, name)
         if given is not None and len(given) != count:
             raise ShapeError(f"{name} must have one entry for each of the {count} rows, got {len(given)}.")
-    question = check_settings(method, question, n_pool)
-    return _cut(method_named(method).order(question), method, question)
+    rows = None
+    if check_settings(method, question).min_similarity is not None:
+        rows, question = near_enough(question, most_bytes, folder)
+    question = check_settings(method, question, len(question.pool))
+    found = _cut(method_named(method).order(question), method, question)
+    return found if rows is None else dataclasses.replace(found, order=rows[found.order], n_pool=n_pool)
 
 
 def check_settings(method: str, question: Question, n_pool: int | None = None) -> Question:
@@ -149,15 +169,16 @@ def check_settings(method: str, question: Question, n_pool: int | None = None) -
     seed = _whole("seed", question.seed)
     if seed < 0:
         raise SettingsError(f"seed must be 0 or more, got {seed}.")
-    budget = _whole_or_none("budget", question.budget)
-    if budget is not None and budget < 1:
-        raise SettingsError(f"budget must be at least 1 row, got {budget}. Hint: leave it out to take all.")
+    budget = rows_of(question.budget, None)
     if n_pool is not None and budget is not None and budget > n_pool:
         raise SettingsError(
             f"budget must be at most the pool's {n_pool} rows, got {budget}. Hint: leave it out to take all."
         )
     rounds = None if question.rounds is None else _window(method, question.rounds)
-    checked = dataclasses.replace(question, budget=budget, seed=seed, rounds=rounds, params=params)
+    floor = check_floor(question.min_similarity, method, method_named(method).needs)
+    checked = dataclasses.replace(
+        question, budget=budget, seed=seed, rounds=rounds, params=params, min_similarity=floor
+    )
     check = method_named(method).check
     if n_pool is not None and check is not None:
         check(checked)
@@ -202,6 +223,8 @@ def _cut(found: Picked, method: str, question: Question) -> Arrangement:
         settings["rounds"] = list(question.rounds) if question.rounds else None
     if "distance" in needs:
         settings["distance"] = question.distance
+    if question.min_similarity is not None:
+        settings["min_similarity"] = question.min_similarity
     if question.params:
         settings["params"] = dict(question.params)
     taken = in_order(found, np.arange(n))

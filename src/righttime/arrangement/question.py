@@ -29,6 +29,9 @@ class Question:
         target_texts: The same of each target row.
         budget: How many rows to take, or None for all; never more than there are.
         rounds: The window [start, stop) of rounds to keep, or None for all.
+        min_similarity: No target row picks a pool row less similar than this; None: any. Pool rows that no target row
+            reaches with it are not in `pool` when a method is asked.
+        best: float32, shape (n_pool,): each pool row's similarity to its most similar target row, where known.
         within_round: A name of `WITHIN_ROUND`.
         distance: A name of `righttime.similarity.distance_names`.
         seed: For methods that draw by chance.
@@ -45,6 +48,8 @@ class Question:
     target_texts: Sequence[str] | None = None
     budget: int | None = None
     rounds: tuple[int, int | None] | None = None
+    min_similarity: float | None = None
+    best: NDArray[np.float32] | None = None
     within_round: str = "similarity"
     distance: str = "wsd"
     seed: int = 0

@@ -5,9 +5,12 @@ Ivison et al., "Large-Scale Data Selection for Instruction Tuning" (2025).
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 
 from righttime.arrangement.candidates import CandidateLists
+from righttime.arrangement.floor import reaches
 from righttime.arrangement.question import Method, Picked, Question
 
 __all__ = ["METHODS"]
@@ -19,15 +22,22 @@ def _in_turn(question: Question) -> Picked:
     """Target rows 0, 1, … m-1, 0, 1, …: each takes the most similar pool row that is still there.
 
     In the released code a turn passes where the target row's best row is taken already; here it takes the next one. So
-    after t turns t rows are taken, and no target row falls behind.
+    after t turns t rows are taken, and no target row falls behind. With a least similarity, a target row whose nearest
+    row still there does not reach it has no more turns.
     """
-    n, m = question.wanted, len(question.target)
+    n, taken = question.wanted, 0
     lists = CandidateLists(question.pool, question.target, n, question.search)
-    order, similarity = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.float32)
-    for turn in range(n):
-        order[turn], similarity[turn] = lists.choose_one(turn % m)
-        lists.take(order[turn : turn + 1])
-    picked_by = np.arange(n, dtype=np.int64) % m
+    order, picked_by, similarity = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.float32)
+    turns = deque(range(len(question.target)))
+    while taken < n:
+        who = turns.popleft()
+        row, value = lists.choose_one(who)
+        if not reaches(value, question.min_similarity):
+            continue
+        order[taken], picked_by[taken], similarity[taken] = row, who, value
+        lists.take(order[taken : taken + 1])
+        taken += 1
+        turns.append(who)
     return Picked(order, None, picked_by, similarity, 0.0 - similarity.astype(np.float64))
 
 

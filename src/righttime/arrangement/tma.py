@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement.candidates import CandidateLists
+from righttime.arrangement.floor import reaches
 from righttime.neighbours import Search
 
 __all__ = ["Round", "tma_rounds"]
@@ -39,8 +40,9 @@ def tma_rounds(
     *,
     expected_rows: int | None = None,
     search: Search | None = None,
+    min_similarity: float | None = None,
 ) -> Iterator[Round]:
-    """Play the rounds of TMA, one after another, until the pool is empty.
+    """Play the rounds of TMA, one after another, until the pool is empty or no target row picks any more.
 
     Each target row walks down a list of its nearest candidates; see `CandidateLists`. Nothing of size pool × target is
     ever held.
@@ -50,6 +52,7 @@ def tma_rounds(
         target: float32 unit vectors, shape (n_target, d).
         expected_rows: How many rows the caller means to take; only sizes the lists, never changes a round.
         search: How to look for neighbours; does not change a round.
+        min_similarity: A target row whose nearest row still there is less similar than this picks nothing more.
 
     Yields:
         The rounds, from round 0.
@@ -60,15 +63,20 @@ def tma_rounds(
         [[0, 1], [2]]
     """
     lists = CandidateLists(pool, target, expected_rows or len(pool), search)
+    picking = np.arange(len(target))
     while lists.n_alive:
-        choice, similarity = lists.choose()
-        played = _as_round(choice, similarity)
+        choice, similarity = lists.choose(picking)
+        near = reaches(similarity, min_similarity)  # what is left only gets less similar, so who stops, stops for good
+        picking = picking[near]
+        if not len(picking):
+            return
+        played = _as_round(choice[near], similarity[near], picking)
         lists.take(played.rows)
         yield played
 
 
-def _as_round(choice: NDArray[np.int64], similarity: NDArray[np.float32]) -> Round:
-    order = np.lexsort((np.arange(len(choice)), -similarity, choice))
+def _as_round(choice: NDArray[np.int64], similarity: NDArray[np.float32], who: NDArray[np.intp]) -> Round:
+    order = np.lexsort((who, -similarity, choice))
     rows, first = np.unique(choice[order], return_index=True)
     picker = order[first]
-    return Round(rows, picker.astype(np.int64), similarity[picker])
+    return Round(rows, who[picker].astype(np.int64), similarity[picker])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 
 import numpy as np
@@ -22,6 +23,7 @@ def rounds_hold(
     target: NDArray[np.float32],
     sign: float,
     close: float,
+    floor: float | None = None,
 ) -> str:
     """Replay the stored rounds of TMA, with new vectors.
 
@@ -35,6 +37,7 @@ def rounds_hold(
         target: float32 unit vectors, shape (n_target, d).
         sign: 1.0 for nearest, -1.0 for farthest.
         close: How far similarities of new vectors may lie from those of the old ones.
+        floor: A target row whose nearest row still there is less similar than this picks nothing.
 
     Returns:
         What does not hold, or an empty string.
@@ -44,6 +47,7 @@ def rounds_hold(
     turned = target if sign > 0 else -target
     lists = CandidateLists(pool, turned, len(order))
     last = int(arrangement.round[-1])
+    least = -np.inf if floor is None else floor + close
     for number in range(last + 1):
         inside = arrangement.round == number
         rows, by = order[inside], arrangement.picked_by[inside]
@@ -56,8 +60,9 @@ def rounds_hold(
             return f"round {number}: a row nearer by {short.max():.1e} was still there at place {place}"
         whole = number < last or len(order) == len(pool)
         served = (turned @ pool[rows].T).max(axis=1)
-        if whole and (best - served).max() > 2 * close:
-            return f"round {number}: target row {int((best - served).argmax())} picked nothing"
+        missed = np.where(best >= least, best - served, 0.0)
+        if whole and missed.max() > 2 * close:
+            return f"round {number}: target row {int(missed.argmax())} picked nothing"
         lists.take(rows)
     return ""
 
@@ -68,6 +73,7 @@ def turns_hold(
     pool: NDArray[np.float32],
     target: NDArray[np.float32],
     close: float,
+    floor: float | None = None,
 ) -> str:
     """Replay the stored turns of RDS+, with new vectors: is each row within `close` of the best one still there?
 
@@ -77,17 +83,22 @@ def turns_hold(
         pool: float32 unit vectors, shape (n_pool, d).
         target: float32 unit vectors, shape (n_target, d).
         close: How far similarities of new vectors may lie from those of the old ones.
+        floor: A target row whose nearest row still there is less similar than this has no more turns.
 
     Returns:
         What does not hold, or an empty string.
     """
     assert arrangement.picked_by is not None
-    turn = np.arange(len(order)) % len(target)
-    if not np.array_equal(turn, arrangement.picked_by):
-        return f"place {int(np.flatnonzero(turn != arrangement.picked_by)[0])} was picked out of turn"
-    similarity = pair_similarity(pool[order], target[turn])
+    similarity = pair_similarity(pool[order], target[arrangement.picked_by])
     lists = CandidateLists(pool, target, len(order))
-    for place, who in enumerate(turn.tolist()):
+    least = -np.inf if floor is None else floor + close
+    turns = deque(range(len(target)))
+    for place, who in enumerate(arrangement.picked_by.tolist()):
+        while turns and turns[0] != who and lists.choose_one(turns[0])[1] < least:
+            turns.popleft()
+        if not turns or turns[0] != who:
+            return f"place {place} was picked out of turn"
+        turns.rotate(-1)
         short = lists.choose_one(who)[1] - similarity[place]
         if short > close:
             return f"a row nearer by {short:.1e} was still there at place {place}"

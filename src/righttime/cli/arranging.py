@@ -59,7 +59,14 @@ def arrange(
     distance: Annotated[
         str | None, typer.Option(help="What methods of distance rank by: wsd, ad, md, ot or ot-entropic; default: wsd.")
     ] = None,
-    budget: Annotated[int | None, typer.Option(help="The exact number of rows to take; default: all.")] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(metavar="ROWS", help="How many rows to take: a number, or a share such as 10%; default: all."),
+    ] = None,
+    min_similarity: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="Leave out rows whose most similar target row is less similar than this."),
+    ] = None,
     rounds: Annotated[
         str | None, typer.Option(metavar="I:J", help="Keep only TMA's rounds I up to, not with, J.")
     ] = None,
@@ -121,6 +128,7 @@ def arrange(
     overwrite: Overwrite = False,
 ) -> None:
     """Order a pool of instruction data around a target, and write a training file in that order."""
+    from righttime.arrangement.budget import read_budget
     from righttime.arranging import Request, arrange_rows
     from righttime.embedding import DEFAULT_MODEL
     from righttime.results import prepare_result, write_result
@@ -129,7 +137,8 @@ def arrange(
     request = Request(
         method=method,
         distance=distance,
-        budget=budget,
+        budget=read_budget(budget),
+        min_similarity=min_similarity,
         rounds=_window(rounds),
         within_round=within_round,
         params=_params(param),

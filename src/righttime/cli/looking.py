@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from righttime.cli.app import Cache, Out, Overwrite, Target, app
+from righttime.errors import SettingsError
 
 __all__ = ["agreement", "check", "measure", "methods", "show"]
 
@@ -17,13 +18,35 @@ __all__ = ["agreement", "check", "measure", "methods", "show"]
 @app.command()
 def show(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder that `righttime arrange` wrote.")],
-    first: Annotated[int, typer.Option(min=0, help="Places of the order to show.")] = 10,
+    first: Annotated[
+        int | None,
+        typer.Option(min=0, help="Places of the order to show, or with --target-row rows; default: 10, all."),
+    ] = None,
     tasks: Annotated[int, typer.Option(min=0, help="Tasks to show.")] = 20,
+    full: Annotated[bool, typer.Option("--full", help="Show whole texts.")] = False,
+    target_row: Annotated[
+        str | None, typer.Option(metavar="ID", help="Show this target row and every row it picked, with whole texts.")
+    ] = None,
+    row: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID", help="Show this row: its place or why it was left out, and its nearest target rows."
+        ),
+    ] = None,
+    cache: Cache = None,
 ) -> None:
-    """Say what was arranged: counts, rounds, tasks, the first rows and the target row that picked each."""
+    """Say what was arranged: counts, rounds, where quality falls, tasks, the first rows and who picked each."""
+    from righttime.lookup import show_row, show_target_row
     from righttime.showing import show as describe
 
-    typer.echo(describe(out, first, tasks))
+    if row is not None and target_row is not None:
+        raise SettingsError("--row and --target-row show one thing each, got both.")
+    if target_row is not None:
+        typer.echo(show_target_row(out, target_row, first))
+    elif row is not None:
+        typer.echo(show_row(out, row, cache))
+    else:
+        typer.echo(describe(out, 10 if first is None else first, tasks, full))
 
 
 @app.command()
@@ -35,12 +58,17 @@ def check(
     target: Annotated[
         list[str] | None, typer.Option(metavar="TARGET", help="The target it was made around; may be repeated.")
     ] = None,
+    no_data: Annotated[bool, typer.Option("--no-data", help="Check the files alone, without the data.")] = False,
     cache: Cache = None,
 ) -> None:
-    """Verify a result: hashes, permutation, counts; with the data also every similarity and round."""
+    """Verify a result: hashes, permutation, counts; and with the data it was made from every similarity and round.
+
+    Pool and target are found by the manifest; --pool and --target name them where they have moved.
+    """
+    from righttime.checking import DATA
     from righttime.checking import check as verify
 
-    findings = verify(out, pool or None, target or None, cache=cache, progress=True)
+    findings = verify(out, pool or None, target or None, files_only=no_data, cache=cache, progress=True)
     marks: Mapping[bool | None, str] = {True: "ok     ", False: "FAILED ", None: "unsure "}
     for finding in findings:
         typer.echo(marks[finding.ok] + finding.what + (f": {finding.detail}" if finding.detail else ""))
@@ -48,8 +76,12 @@ def check(
     if failed:
         typer.echo(f"{failed} of {len(findings)} checks failed: {out} is not what was written.", err=True)
         raise typer.Exit(1)
-    if pool is None:
-        typer.echo("similarities and rounds not checked: that takes --pool and --target")
+    if no_data:
+        typer.echo("similarities and rounds not checked: that takes the data")
+    elif findings[-1].what == DATA:
+        typer.echo(
+            "similarities and rounds not checked: that takes the data it was made from. Hint: --pool and --target."
+        )
 
 
 @app.command()
@@ -59,7 +91,13 @@ def measure(
     ],
     target: Target,
     out: Out,
-    every: Annotated[int, typer.Option(min=1, help="Measure the first so many rows, twice as many, ..., all.")] = 160,
+    every: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Measure the first so many rows, twice as many, ..., all; default: some 20 points. The paper's: 160.",
+        ),
+    ] = None,
     per_task: Annotated[bool, typer.Option("--per-task", help="Also one curve for each target task.")] = False,
     embedder: Annotated[
         str | None, typer.Option(help="As for arrange; default: what the arrangements were made with.")

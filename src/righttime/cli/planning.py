@@ -31,7 +31,7 @@ def plan(
     target: Target,
     method: Annotated[str, typer.Option(help="As for arrange.")] = "tma",
     distance: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
-    budget: Annotated[int | None, typer.Option(help="As for arrange.")] = None,
+    budget: Annotated[str | None, typer.Option(metavar="ROWS", help="As for arrange.")] = None,
     seed: GivenSeed = None,
     subsample: Subsample = None,
     text: Annotated[str, typer.Option(help="As for arrange.")] = "prompt+response",
@@ -49,6 +49,7 @@ def plan(
     cache: Cache = None,
 ) -> None:
     """Say what an arrangement would take, before it is started: passes, time, memory and disk of each stage."""
+    from righttime.arrangement.budget import read_budget
     from righttime.arranging import Request
     from righttime.embedding import DEFAULT_MODEL
     from righttime.planning import plan as stages_of
@@ -57,7 +58,7 @@ def plan(
     request = Request(
         method=method,
         distance=distance,
-        budget=budget,
+        budget=read_budget(budget),
         seed=seed,
         subsample=subsample,
         text=text,

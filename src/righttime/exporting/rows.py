@@ -70,12 +70,13 @@ def check_even_rounds(finished: Finished, settings: ExportSettings) -> None:
     Raises:
         SettingsError: Names numbers that would do.
     """
-    left = len(finished.rows) % settings.rows_a_round
+    step = settings.rows_a_round
+    left = len(finished.rows) % step
     if settings.processes > 1 and left:
         raise SettingsError(
-            f"with several processes the rows must be a multiple of processes x batch size = {settings.rows_a_round}, "
+            f"with several processes the rows must be a multiple of processes x batch size = {step}, "
             f"got {len(finished.rows):,}: {left} rows would be left, and would be dropped, or filled up with the first "
-            f"rows, or leave a process waiting. Hint: arrange with --budget {len(finished.rows) - left}."
+            f"rows, or leave a process waiting. Hint: {_whole_rounds(len(finished.rows) - left, step)}."
         )
     over = len(finished.evaluation) % settings.rows_a_round
     if settings.processes > 1 and over:
@@ -98,8 +99,13 @@ def check_whole_steps(finished: Finished, settings: ExportSettings, title: str) 
         raise SettingsError(
             f"{title} drops an incomplete last step and cannot be told otherwise, so the rows must be a multiple of "
             f"processes x batch size x accumulation = {step}, got {len(finished.rows):,}: {left} rows would be lost. "
-            f"Hint: arrange with --budget {len(finished.rows) - left}, or choose another --batch-size."
+            f"Hint: {_whole_rounds(len(finished.rows) - left, step)}, or choose another --batch-size."
         )
+
+
+def _whole_rounds(rows: int, step: int) -> str:
+    """What to do so that the rows are a multiple of a step; fewer rows than one step cannot be cut to one."""
+    return f"arrange with --budget {rows}" if rows else f"arrange {step} rows or more"
 
 
 def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from righttime.similarity.prefixes import VECTOR_MEASURES, vector_curves
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["MEASURES", "Curves", "measure", "prefix_sizes"]
+__all__ = ["MEASURES", "Curves", "default_every", "measure", "prefix_sizes"]
 
 MEASURES = (*VECTOR_MEASURES, "kl")
 """The nine names: Avg, Min, Max and Centroid for cosine and for Euclidean, and KL."""
@@ -76,13 +76,26 @@ def prefix_sizes(n: int, every: int) -> NDArray[np.int64]:
     return np.array([*range(every, n, every), n], dtype=np.int64)
 
 
+def default_every(sizes: Sequence[int]) -> int:
+    """How far apart prefixes are where nobody says: 20 points on the shortest order, at most 200 on the longest.
+
+    Args:
+        sizes: The rows of each order.
+
+    Example:
+        >>> default_every([100]), default_every([2000, 100]), default_every([44_950])
+        (5, 10, 2248)
+    """
+    return max(1, -(-min(sizes) // 20), -(-max(sizes) // 200))
+
+
 def measure(
     pool: Any,
     target: Any,
     *,
     texts: Sequence[str] | None = None,
     target_texts: Sequence[str] | None = None,
-    every: int = 160,
+    every: int | None = None,
     target_tasks: Sequence[str | None] | None = None,
     per_task: bool = False,
     kl_over_occurrences: bool = False,
@@ -96,7 +109,8 @@ def measure(
         target: float32 unit vectors, shape (m, d).
         texts: The pool's texts in the same order; with `target_texts` they give ``kl``, without there is none.
         target_texts: The target's texts.
-        every: Prefixes of so many rows, twice as many, ..., and the whole; the paper's 160 is ten steps of sixteen.
+        every: Prefixes of so many rows, twice as many, ..., and the whole; None takes `default_every`, some 20 points.
+            The paper's 160 is ten steps of sixteen.
         target_tasks: The target rows' tasks, for `per_task`.
         per_task: One curve for each target task, in order of first appearance, instead of one for all.
         kl_over_occurrences: For comparison only: reproduce the paper's code, which sums KL over a list of all bigram
@@ -122,7 +136,7 @@ def measure(
     x = as_vectors(pool, "pool").astype(np.float32, copy=False)
     t = as_vectors(target, "target").astype(np.float32, copy=False)
     _must_agree(x, t, texts, target_texts)
-    ends = prefix_sizes(len(x), every)
+    ends = prefix_sizes(len(x), default_every([len(x)]) if every is None else every)
     tasks, rows = _grouped(target_tasks, len(t)) if per_task else (None, [np.arange(len(t))])
     columns = vector_curves(x, [t[some] for some in rows], ends.tolist(), block_rows=block_rows, progress=progress)
     if texts is not None and target_texts is not None:

@@ -1,0 +1,102 @@
+"""The least similarity: pool rows that no target row is so near to do not take part."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.arrangement.question import Question
+from righttime.errors import SettingsError
+from righttime.similarity import room_for
+
+__all__ = ["check_floor", "near_enough", "reaches"]
+
+_COPIED = 1 << 14  # rows copied at a time
+
+One = TypeVar("One")
+
+
+def reaches(similarity: Any, floor: float | None) -> Any:
+    """Whether similarities (float32) reach the floor, which is rounded to float32 as they are; always without one."""
+    return np.asarray(similarity) >= np.float32(-np.inf if floor is None else floor)
+
+
+def check_floor(floor: Any, method: str, needs: frozenset[str]) -> float | None:
+    """The least similarity as a number.
+
+    Raises:
+        SettingsError: If it is not a similarity, or the method looks at none.
+    """
+    if floor is None:
+        return None
+    try:
+        value = float(floor)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not -1 <= value <= 1:
+        raise SettingsError(f"min_similarity must be a cosine similarity from -1 to 1, got {floor!r}.")
+    if "vectors" not in needs:
+        raise SettingsError(
+            f"min_similarity is for methods that look at vectors, got it with {method!r}. "
+            "Hint: leave it out, or choose such a method; `righttime methods` says what each needs."
+        )
+    return value
+
+
+def near_enough(
+    question: Question, most_bytes: int | None = None, folder: Path | None = None
+) -> tuple[NDArray[np.int64], Question]:
+    """The pool rows whose most similar target row reaches the question's floor, and the question of these alone.
+
+    Args:
+        question: With a floor.
+        most_bytes: Vectors of more bytes than this are mapped from a file.
+        folder: Where that file lies.
+
+    Returns:
+        int64, ascending: the rows; and the same question with only these in its pool.
+
+    Raises:
+        SettingsError: If there are none, or fewer than the budget; says both numbers.
+    """
+    best = question.best if question.best is not None else question.search.nearest(question.pool, question.target)[1]
+    rows = np.flatnonzero(reaches(best, question.min_similarity)).astype(np.int64)
+    what = f"as similar to a target row as min_similarity {question.min_similarity:g}"
+    if not len(rows):
+        raise SettingsError(
+            f"some pool row must be {what}, but the most similar one is at {best.max():.4f}. Hint: lower it."
+        )
+    if question.budget is not None and question.budget > len(rows):
+        raise SettingsError(
+            f"budget must be at most the {len(rows)} of {len(best)} pool rows that are {what}, got {question.budget}. "
+            "Hint: leave the budget out to take all of them, or lower min_similarity."
+        )
+    return rows, dataclasses.replace(
+        question,
+        pool=_only(question.pool, rows, most_bytes, folder),
+        tasks=_some(question.tasks, rows),
+        texts=_some(question.texts, rows),
+        best=best[rows],
+    )
+
+
+def _some(values: Sequence[One] | None, rows: NDArray[np.int64]) -> list[One] | None:
+    return None if values is None else [values[row] for row in rows.tolist()]
+
+
+def _only(
+    vectors: NDArray[np.float32], rows: NDArray[np.int64], most_bytes: int | None, folder: Path | None
+) -> NDArray[np.float32]:
+    """Some rows of vectors: the vectors themselves where that is all of them."""
+    if len(rows) == len(vectors):
+        return vectors
+    some = room_for((len(rows), vectors.shape[1]), most_bytes, folder)
+    for start in range(0, len(rows), _COPIED):
+        some[start : start + _COPIED] = vectors[rows[start : start + _COPIED]]
+    return some

@@ -1,0 +1,202 @@
+"""One row, or one target row, of a result: where it stands, who picked it or what it picked, and what it says."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.arrangement import Arrangement, method_named
+from righttime.checking import request_of
+from righttime.embedding import default_cache, embed_texts, given_sides, uncached
+from righttime.embedding.texts import texts_for
+from righttime.errors import RighttimeError, SettingsError, StoreError
+from righttime.examples import Example
+from righttime.formats import Reading
+from righttime.results import result_manifest
+from righttime.showing import indented, printable
+from righttime.sides import vectors_given
+from righttime.similarity import pair_similarity, unit_rows
+from righttime.sources import find_sources_of, inside, read_again
+
+__all__ = ["show_row", "show_target_row"]
+
+_NEAREST = 5  # target rows that are named
+
+
+def show_target_row(out: Path, name: str, first: int | None = None) -> str:
+    """What a target row says and, with whole texts and in order, which rows it picked.
+
+    Args:
+        out: A folder that ``righttime arrange`` wrote.
+        name: The target row's id.
+        first: How many of the rows it picked to show; None: all.
+
+    Raises:
+        SettingsError: If there is no such target row; names the near ones.
+        StoreError: If the folder is not a finished result.
+    """
+    manifest, arrangement = result_manifest(out), Arrangement.load(out)
+    read, why = read_again(manifest, "target")
+    pickers = arrangement.labels.picked_by if arrangement.labels else ()
+    known = [row.id for row in read.examples] if read is not None else [one for one in pickers if one is not None]
+    if name not in known:
+        unsure = "" if read is not None else f" Only those that picked a row are known, since {why}."
+        raise _unknown("target row", name, known, unsure)
+    parts = [f"target row {name}"]
+    parts += [_said(row) for row in read.examples if row.id == name] if read is not None else [f"  its text: {why}"]
+    places = [place for place, picker in enumerate(pickers) if picker == name]
+    if not method_named(manifest["settings"]["method"]).needs & {"vectors"}:
+        parts.append(f"{manifest['settings']['method']} looks at no target row, so it picked none")
+    else:
+        how = "picked" if arrangement.round is not None else "is the most similar target row of"
+        parts.append(f"{how} {len(places):,} of {len(arrangement):,} rows" + (":" if places else ""))
+    shown = places if first is None else places[:first]
+    texts = _rows_at(out, shown)
+    ids = arrangement.labels.id if arrangement.labels else ()
+    parts += [f"{ids[at]}\n{_place(arrangement, at)}\n{text}" for at, text in zip(shown, texts, strict=True)]
+    if len(shown) < len(places):
+        parts.append(f"and {len(places) - len(shown):,} more: --first {len(places)}")
+    return printable("\n\n".join(parts))
+
+
+def show_row(out: Path, name: str, cache: Path | None = None) -> str:
+    """A pool row's place and who picked it, or why it was left out; what it says, and its nearest target rows.
+
+    Args:
+        out: A folder that ``righttime arrange`` wrote.
+        name: The row's id.
+        cache: The folder of cached vectors; None takes the user's. Nothing is embedded.
+
+    Raises:
+        SettingsError: If there is no such row; names the near ones.
+        StoreError: If the folder is not a finished result.
+    """
+    manifest, arrangement = result_manifest(out), Arrangement.load(out)
+    ids = list(arrangement.labels.id) if arrangement.labels else []
+    if name in ids:
+        place = ids.index(name)
+        row, parts = int(arrangement.order[place]), [f"row {name}\n{_place(arrangement, place)}"]
+        parts += _rows_at(out, [place])
+    else:
+        left = _left_out(out, name, ids)
+        row, parts = left["row"], [f"row {name}\nleft out: {left['reason']}, {left['detail']}"]
+        parts.append(f"it stands in {left['file']}:{left['line']}")
+    try:
+        parts += _nearest(manifest, row, name in ids, cache)
+    except (RighttimeError, OSError) as error:
+        parts.append(f"its nearest target rows: not known, {error}")
+    return printable("\n\n".join(parts))
+
+
+def _left_out(out: Path, name: str, ids: Sequence[str]) -> Mapping[str, Any]:
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(out / "left_out.parquet").to_pylist()
+    for row in rows:
+        if row["id"] == name and row["row"] is not None:
+            found: Mapping[str, Any] = row
+            return found
+    raise _unknown("row", name, [*ids, *(row["id"] for row in rows if row["id"] is not None)], "")
+
+
+def _unknown(what: str, name: str, known: Iterable[str], unsure: str) -> SettingsError:
+    """As `righttime.errors.unknown_name`, for thousands of names: only the near ones are named."""
+    names = list(dict.fromkeys(known))
+    inside_of = [one for one in names if name in one][:3]
+    near = inside_of or difflib.get_close_matches(name, names, n=3)
+    quoted = ", ".join(repr(one) for one in near or names[:3])
+    hint = f"did you mean {quoted}?" if near else f"known are {quoted}, …"
+    return SettingsError(f"unknown {what} {name!r}: {hint}{unsure}")
+
+
+def _place(arrangement: Arrangement, place: int) -> str:
+    """Where a row stands and why, in one line."""
+    words = [f"place {place:,} of {len(arrangement):,}"]
+    if arrangement.round is not None:
+        words.append(f"round {arrangement.round[place]}")
+    if arrangement.similarity is not None:
+        words.append(f"similarity {arrangement.similarity[place]:.3f}")
+    labels = arrangement.labels
+    if labels is not None and labels.picked_by[place] is not None:
+        words.append(f"{'picked by' if arrangement.round is not None else 'most similar to'} {labels.picked_by[place]}")
+    return ", ".join(words)
+
+
+def _rows_at(out: Path, places: Sequence[int]) -> list[str]:
+    """The whole texts of rows of ``train.jsonl``, turn by turn."""
+    wanted, found = set(places), {}
+    try:
+        with (out / "train.jsonl").open(encoding="utf-8", newline="\n") as file:
+            for place, line in enumerate(islice(file, max(wanted, default=-1) + 1)):
+                if place in wanted:
+                    found[place] = json.loads(line)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{out / 'train.jsonl'} must be readable JSONL, got: {error}.") from error
+    return [_turns(found[place]) for place in places]
+
+
+def _turns(row: Mapping[str, Any]) -> str:
+    turns = row.get("messages")
+    if not isinstance(turns, list):
+        return indented(json.dumps(row, ensure_ascii=False, indent=2))
+    return "\n".join(f"    {turn.get('role')}\n{indented(_content(turn))}" for turn in turns)
+
+
+def _content(turn: Mapping[str, Any]) -> str:
+    calls = [json.dumps(call, ensure_ascii=False) for call in turn.get("tool_calls") or ()]
+    return "\n".join([str(turn.get("content") or ""), *calls])
+
+
+def _said(row: Example) -> str:
+    return _turns(row.as_dict())
+
+
+def _nearest(manifest: Mapping[str, Any], row: int, arranged: bool, cache: Path | None) -> list[str]:
+    """The row's text where train.jsonl does not hold it, and its nearest target rows, without embedding anything."""
+    target, why = read_again(manifest, "target")
+    pool, why_not = read_again(manifest, "pool")
+    parts = []
+    if not arranged:
+        parts.append(_said(pool.examples[row]) if pool is not None else f"its text: {why_not}")
+    if "vectors" not in method_named(manifest["settings"]["method"]).needs:
+        return [*parts, f"its nearest target rows: not known, since {manifest['settings']['method']} takes no vectors"]
+    if target is None or pool is None:
+        return [*parts, f"its nearest target rows: not known, since {why or why_not}"]
+    vector, vectors = _vectors(manifest, pool, target, row, cache)
+    if vector is None:
+        return [*parts, "its nearest target rows: not known, since its vectors are not in the cache. Hint: --cache"]
+    similarity = pair_similarity(vectors, vector)
+    lines = ["its nearest target rows"]
+    for number in np.argsort(-similarity, kind="stable")[:_NEAREST].tolist():
+        one = target.examples[number]
+        lines.append(f"  {similarity[number]:.3f}  {one.id}\n{indented(one.prompt)}")
+    return [*parts, "\n".join(lines)]
+
+
+def _vectors(
+    manifest: Mapping[str, Any], pool: Reading, target: Reading, row: int, cache: Path | None
+) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
+    """The row's unit vector, shape (1, d), and the target's, shape (m, d); no row's where it would have to be embedded.
+
+    Raises:
+        RighttimeError: If the vectors or the model cannot be had.
+    """
+    request, folder = request_of(manifest), (cache or default_cache()).absolute()
+    with inside(find_sources_of(manifest).folder):
+        if vectors_given(request.embedder):
+            n = len(pool.examples), len(target.examples)
+            sides = given_sides(request.embedder, request.target_embedder, *n)
+            return unit_rows(sides[0][row : row + 1], "pool vectors"), unit_rows(sides[1], "target vectors")
+        embedder, text = request.model(), manifest["settings"]["text"]
+        texts = texts_for(embedder, [pool.examples[row], *target.examples], text)
+        if uncached(texts, embedder, folder):
+            return None, np.empty((0, 0), dtype=np.float32)
+        unit = unit_rows(embed_texts(texts, embedder, folder).vectors, "vectors")
+        return unit[:1], unit[1:]

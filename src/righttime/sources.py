@@ -1,0 +1,96 @@
+"""The data that a result was made from, found again by its manifest."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from righttime.errors import RighttimeError
+from righttime.formats import Reading, read_rows
+from righttime.formats.hub import PREFIX
+
+__all__ = ["Sources", "find_sources_of", "inside", "read_again"]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where pool and target are.
+
+    Attributes:
+        folder: The folder that the names are relative to.
+        pool: Names of the pool's files and folders.
+        target: The same of the target.
+        lost: Why they cannot be had, in a sentence; empty where they can.
+    """
+
+    folder: Path
+    pool: tuple[str, ...] = ()
+    target: tuple[str, ...] = ()
+    lost: str = ""
+
+
+def find_sources_of(manifest: Mapping[str, Any]) -> Sources:
+    """The pool and the target of a result: where it was made, else the same names where we are.
+
+    Args:
+        manifest: Of a finished result.
+    """
+    given = manifest.get("given") or {}
+    names: dict[str, tuple[str, ...]] = {}
+    for side in ("pool", "target"):
+        # Results of earlier versions name the files alone.
+        recorded = given.get(side, [file["path"] for file in manifest["inputs"][side]])
+        if not recorded:
+            return Sources(Path.cwd(), lost=f"the {side} was not read from files")
+        names[side] = tuple(recorded)
+    every = [*names["pool"], *names["target"]]
+    made_in = Path(given.get("folder") or Path.cwd())
+    for folder in dict.fromkeys((made_in, Path.cwd())):
+        if all(_is_there(folder, name) for name in every):
+            return Sources(folder, names["pool"], names["target"])
+    gone = next(name for name in every if not _is_there(made_in, name))
+    return Sources(made_in, lost=f"{made_in / gone} is gone")
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    return name.startswith(PREFIX) or (folder / name).exists()
+
+
+@contextlib.contextmanager
+def inside(folder: Path) -> Iterator[None]:
+    """Work in a folder for a while, so that every name means what it meant when the result was made."""
+    before = Path.cwd()
+    if folder != before:
+        os.chdir(folder)
+    try:
+        yield
+    finally:
+        if folder != before:
+            os.chdir(before)
+
+
+def read_again(manifest: Mapping[str, Any], side: Literal["pool", "target"]) -> tuple[Reading | None, str]:
+    """One side's rows, where its files are still there and unchanged; else nothing, and why."""
+    found, settings = find_sources_of(manifest), manifest["settings"]
+    if found.lost:
+        return None, found.lost
+    try:
+        with inside(found.folder):
+            read = read_rows(
+                found.pool if side == "pool" else found.target,
+                role=side,
+                format=settings["format" if side == "pool" else "target_format"],
+                bad_rows=settings["bad_rows"],
+                positive_examples=settings["positive_examples"],
+                task_field=settings["task_field"],
+                fields=settings.get("fields" if side == "pool" else "target_fields"),
+            )
+    except (RighttimeError, OSError) as error:
+        return None, f"the {side} cannot be read any more: {error}"
+    if [file["sha256"] for file in manifest["inputs"][side]] != [file.sha256 for file in read.inputs]:
+        return None, f"the {side} was changed since"
+    return read, ""
