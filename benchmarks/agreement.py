@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import righttime
-from righttime.agreeing import agreement_table
+from righttime.measures.agreement import agreement_table
 from righttime.arrangement import METHODS
 
 SHARES = (0.01, 0.05, 0.2)

@@ -16,7 +16,7 @@ import numpy as np
 
 from machine import parser, save
 from righttime.similarity import measure
-from righttime.similarity.bigrams import bigram_curves
+from righttime.measures.bigrams import bigram_curves
 from trials import Vectors, clustered, exponent, in_turn, profile
 
 KL_SIZES = (5_000, 10_000, 20_000, 40_000, 80_000)

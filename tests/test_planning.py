@@ -8,7 +8,7 @@ import pytest
 
 import righttime
 from righttime.arrangement import METHODS
-from righttime.arranging import Request
+from righttime.pipeline import Request
 from righttime.cli import main
 from righttime.errors import SettingsError
 from righttime.planning import LOOKS, Stage, plan

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 import righttime
-from righttime.checking import check
+from righttime.verification.result import check
 from righttime.cli import main
 from righttime.formats import read_rows
 from righttime.similarity import pair_similarity, unit_rows

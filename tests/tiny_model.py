@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from righttime.builtin import builtin_rows
+from righttime.demo import builtin_rows
 from righttime.cli import main
-from righttime.tuning.pretrain import CHAT_TEMPLATE
+from righttime.training.pretrain import CHAT_TEMPLATE
 
 
 def save_tiny_model(folder: Path, *, template: str | None = CHAT_TEMPLATE, dropout: float = 0.0) -> str:

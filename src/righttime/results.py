@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from righttime import __version__
+from righttime.version import __version__
 from righttime.embedding import Embedder
 from righttime.errors import SettingsError, StoreError
 from righttime.store import (
@@ -31,7 +31,7 @@ from righttime.store import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from righttime.arranging import Result
+    from righttime.pipeline import Result
     from righttime.examples import LeftOut
     from righttime.formats import InputFile, Reading
     from righttime.splits import Split

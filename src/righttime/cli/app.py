@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from righttime import __version__
+from righttime.version import __version__
 from righttime.errors import SettingsError
 
 __all__ = [

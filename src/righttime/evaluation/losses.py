@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from righttime.errors import ModelError
 from righttime.evaluation.batches import DEFAULT_BATCH_TOKENS, length_batches, shared_out
 from righttime.evaluation.undisturbed import undisturbed
-from righttime.tuning.masking import Tokens
+from righttime.tokenization.masking import Tokens
 
 if TYPE_CHECKING:
     from torch import Tensor

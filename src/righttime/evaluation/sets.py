@@ -16,7 +16,7 @@ from righttime.errors import RowError, SettingsError
 from righttime.examples import Example, Message, said
 from righttime.formats import read_rows
 from righttime.store import ids_sha256
-from righttime.tuning.masking import Form, Tokens, tokenised
+from righttime.tokenization.masking import Form, Tokens, tokenised
 
 __all__ = ["EvaluationSet", "prepare_set", "prompt_tokens", "read_set"]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from righttime.errors import DataError
 from righttime.formats import natural_instructions
-from righttime.formats.table import match
+from righttime.formats.registry import match
 
 __all__ = ["BOM", "Record", "array", "lines", "single", "whole"]
 

@@ -9,7 +9,7 @@ from righttime.similarity.distances import (
     target_distance,
     weighted_distance,
 )
-from righttime.similarity.measures import MEASURES, Curves, measure
+from righttime.measures.dataset import MEASURES, Curves, measure
 from righttime.similarity.pairs import pair_similarity, room_for, rounding_margin, unit_rows
 from righttime.similarity.transport import Transport, entropic_distance, transport_distance
 

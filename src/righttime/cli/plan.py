@@ -1,0 +1,54 @@
+"""``righttime plan``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from righttime.cli.app import Cache, EngineName, FormatName, Memory, Pools, Target, app, bytes_in
+
+__all__ = ["plan"]
+
+
+@app.command()
+def plan(
+    pool: Pools,
+    target: Target,
+    method: Annotated[str, typer.Option(help="As for arrange.")] = "tma",
+    distance: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
+    budget: Annotated[int | None, typer.Option(help="As for arrange.")] = None,
+    text: Annotated[str, typer.Option(help="As for arrange.")] = "prompt+response",
+    embedder: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
+    target_embedder: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
+    max_length: Annotated[int | None, typer.Option(help="As for arrange.")] = None,
+    precision: Annotated[str, typer.Option(help="As for arrange.")] = "float32",
+    device: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
+    format_: FormatName = None,
+    target_format: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
+    engine: EngineName = "auto",
+    memory: Memory = "1GiB",
+    cache: Cache = None,
+) -> None:
+    """Say what an arrangement would take, before it is started: passes, time, memory and disk of each stage."""
+    from righttime.pipeline import Request
+    from righttime.embedding import DEFAULT_MODEL
+    from righttime.planning import plan as stages_of
+    from righttime.cli.summary import planned_summary
+
+    request = Request(
+        method=method,
+        distance=distance,
+        budget=budget,
+        text=text,
+        embedder=embedder or DEFAULT_MODEL,
+        target_embedder=target_embedder,
+        max_length=max_length,
+        precision=precision,
+        device=device,
+        format=format_,
+        target_format=target_format,
+        engine=engine,
+        memory=bytes_in(memory),
+    )
+    typer.echo(planned_summary(stages_of(pool, target, request, cache)))

@@ -1,0 +1,143 @@
+"""What `righttime arrange` and `righttime measure` say at their end: what was done, what to know, what to do next."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from righttime.embedding import Agreement
+from righttime.exporters.advice import keep_order_advice
+from righttime.cli.show import printable, table
+
+if TYPE_CHECKING:
+    from righttime.pipeline import Result
+    from righttime.measures.curves import Measured
+    from righttime.planning import Stage
+
+__all__ = ["measured_summary", "planned_summary", "summary"]
+
+
+def summary(result: Result, out: Path) -> str:
+    """A dozen lines for a person.
+
+    Args:
+        result: What `arrange_rows` returned.
+        out: The folder that it was written to.
+    """
+    lines = [*_read(result), *_embedded(result), *_warned(result), *_written(result, out)]
+    lines += [
+        "",
+        f"To keep this order: righttime export {out} --to trl --model MODEL --dir DIR",
+        "(or --to axolotl, llamafactory, torchtune). By hand, every one of these is needed:",
+        keep_order_advice(shutil.get_terminal_size((100, 24)).columns),
+    ]
+    lines += ["", f"Look at it: righttime show {out}"]
+    return printable("\n".join(lines))
+
+
+def _read(result: Result) -> Iterator[str]:
+    for side, reading in (("pool", result.pool), ("target", result.target)):
+        for file in reading.inputs:
+            bad = f", {file.left_out:,} bad rows skipped" if file.left_out else ""
+            note = f"; {file.note}" if file.note else ""
+            yield f"{side:<8} {file.path}: {file.format} ({file.container}), {file.rows:,} rows{bad}{note}"
+
+
+def _embedded(result: Result) -> Iterator[str]:
+    about = result.embedding
+    if "max_length" in about:
+        yield f"embedder {about['model']} ({about['found_in'] or 'given'}), text: {result.text}"
+        yield f"         {about['embedded_now']:,} texts embedded now, {about['from_cache']:,} taken from the cache"
+        yield (
+            f"         truncated at {about['max_length']} tokens: {about['pool_truncated']:,} pool rows, "
+            f"{about['target_truncated']:,} target rows"
+        )
+        if "agreement" in about:
+            yield f"         stands in for the float32 model; {Agreement(**about['agreement'])}"
+    elif about:
+        yield f"vectors  {about['model'].removeprefix('vectors:')}"
+
+
+def _warned(result: Result) -> Iterator[str]:
+    if result.duplicates:
+        did = "kept; --duplicates drop leaves them out" if result.request.duplicates == "keep" else "left out"
+        yield f"note: {result.duplicates:,} pool rows repeat an earlier row ({did})"
+    for note in result.notes:
+        yield f"note: {note}"
+    if result.leaks:
+        row, place = next(iter(result.leaks.items()))
+        first = f"target {result.target.examples[row].id}, pool {result.pool.examples[place].id}"
+        yield (
+            f"warning: the pool contains {len(result.leaks):,} of {len(result.target.examples):,} target prompts word "
+            f"for word (first: {first}); nearest-first puts such rows in front"
+        )
+    else:
+        yield "no target prompt stands word for word in the pool"
+
+
+def _written(result: Result, out: Path) -> Iterator[str]:
+    arrangement = result.arrangement
+    rounds = f" in {arrangement.n_rounds:,} rounds" if arrangement.round is not None else ""
+    yield f"wrote    {len(arrangement):,} rows{rounds} to {out / 'train.jsonl'}"
+    if result.left_out:
+        yield f"         {len(result.left_out):,} rows left out, each with its reason in {out / 'left_out.parquet'}"
+
+
+def measured_summary(measured: Measured, out: Path) -> str:
+    """Two small tables: every measure of the first prefix and of the whole order.
+
+    Args:
+        measured: What `measure_folders` returned.
+        out: The folder that it was written to.
+    """
+    parts = [f"note: {note}" for note in measured.notes]
+    parts += ["the shortest prefix", _measures_at(measured, 0), "", "the whole order", _measures_at(measured, -1), ""]
+    n_curves = {len(curves.task or ()) for curves in measured.by_task.values()}
+    by_task = f", and the same for each of {n_curves.pop()} target tasks" if n_curves else ""
+    parts.append(f"wrote {out / 'measures.parquet'}: every prefix{by_task}")
+    picture = out / "measures.png"
+    parts.append(
+        f"wrote {picture}" if picture.exists() else "no picture: that takes matplotlib (pip install righttime[report])"
+    )
+    return printable("\n".join(parts))
+
+
+def _measures_at(measured: Measured, place: int) -> str:
+    curves = measured.whole.values()
+    rows = [["rows", *(f"{found.n[place]:,}" for found in curves)]]
+    for name in next(iter(curves)).columns:
+        values = [found.columns[name][place] for found in curves]
+        rows.append([name, *("-" if value != value else f"{value:.4f}" for value in values)])
+    return table(["", *measured.whole], rows)
+
+
+def planned_summary(stages: Sequence[Stage]) -> str:
+    """A line for each stage, and what they take together.
+
+    Args:
+        stages: What `righttime.planning.plan` returned.
+    """
+    rows = [
+        [stage.name, str(stage.passes), _lasts(stage.seconds), _size(stage.memory), _size(stage.disk)]
+        for stage in stages
+    ]
+    known = [stage.seconds for stage in stages if stage.seconds is not None]
+    memory, disk = (sum(getattr(stage, name) for stage in stages) for name in ("memory", "disk"))
+    more = "more than " * (len(known) < len(stages))
+    rows.append(["together", "", more + _lasts(sum(known)), _size(memory), _size(disk)])
+    lines = [table(["stage", "passes", "time", "memory", "disk"], rows), ""]
+    return "\n".join([*lines, *(f"{stage.name}: {stage.note}" for stage in stages)])
+
+
+def _lasts(seconds: float | None) -> str:
+    if seconds is None:
+        return "not told"
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:,.0f} MiB" if count < 2**33 else f"{count / 2**30:,.0f} GiB"
