@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from machine import parser, save
-from righttime.similarity import measure
+from righttime.measures import measure
 from righttime.measures.bigrams import bigram_curves
 from trials import Vectors, clustered, exponent, in_turn, profile
 

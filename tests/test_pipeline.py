@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 import righttime
-from righttime.pipeline import Request, arrange_rows, read_side
 from righttime.errors import EmptyDataError, RighttimeError, SettingsError
 from righttime.examples import text_of
 from righttime.formats import read_rows
+from righttime.pipeline import Request, arrange_rows, read_side
 
 
 class Letters:

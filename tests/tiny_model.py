@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from righttime.demo import builtin_rows
 from righttime.cli import main
+from righttime.demo import builtin_rows
 from righttime.training.pretrain import CHAT_TEMPLATE
 
 

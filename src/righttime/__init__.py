@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from righttime.arrangement import Arrangement, arrange_embeddings
-    from righttime.pipeline import arrange
     from righttime.demo import builtin_rows
     from righttime.errors import RighttimeError
     from righttime.examples import Example, Message
     from righttime.formats import read_rows
+    from righttime.pipeline import arrange
     from righttime.training import TuneSettings, tune
 
-__version__ = "0.1.0"
+from righttime.version import __version__ as __version__
 
 _HOME = {
     "Arrangement": "righttime.arrangement",

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from righttime.arrangement import METHODS, Arrangement, Question, arrange_unit_vectors, check_settings, method_named
+from righttime.contamination.prompts import same_prompts
 from righttime.embedding import DEFAULT_MODEL, Embedder, default_cache, embedder_named
+from righttime.embedding.vectors import Sides, embedded, given, vectors_given
 from righttime.errors import EmptyDataError, SettingsError, unknown_name
 from righttime.examples import TEXTS, Example, LeftOut, content_id, text_of
 from righttime.formats import Reading, from_records, read_rows
-from righttime.contamination.prompts import same_prompts
 from righttime.neighbours import MEMORY, search_named
-from righttime.embedding.vectors import Sides, embedded, given, vectors_given
 from righttime.similarity import distance_names
 from righttime.tokenization.counts import token_counts
 

@@ -12,7 +12,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from righttime.version import __version__
 from righttime.embedding import Embedder
 from righttime.errors import SettingsError, StoreError
 from righttime.store import (
@@ -27,13 +26,14 @@ from righttime.store import (
     write_lines,
     write_parquet,
 )
+from righttime.version import __version__
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from righttime.pipeline import Result
     from righttime.examples import LeftOut
     from righttime.formats import InputFile, Reading
+    from righttime.pipeline import Result
     from righttime.splits import Split
 
 __all__ = [

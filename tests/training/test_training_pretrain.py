@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from righttime.demo import HELD_OUT, builtin_rows
 from righttime.cli import main
+from righttime.demo import HELD_OUT, builtin_rows
 from righttime.errors import DataError, StoreError
 from righttime.store import file_sha256
 from righttime.training import pretrain as module

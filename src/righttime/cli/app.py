@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from righttime.version import __version__
 from righttime.errors import SettingsError
+from righttime.version import __version__
 
 __all__ = [
     "BadRows",

@@ -114,10 +114,10 @@ def arrange(
     overwrite: Overwrite = False,
 ) -> None:
     """Order a pool of instruction data around a target, and write a training file in that order."""
-    from righttime.pipeline import Request, arrange_rows
-    from righttime.embedding import DEFAULT_MODEL
-    from righttime.results import prepare_result, write_result
     from righttime.cli.summary import summary
+    from righttime.embedding import DEFAULT_MODEL
+    from righttime.pipeline import Request, arrange_rows
+    from righttime.results import prepare_result, write_result
 
     request = Request(
         method=method,

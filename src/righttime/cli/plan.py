@@ -31,10 +31,10 @@ def plan(
     cache: Cache = None,
 ) -> None:
     """Say what an arrangement would take, before it is started: passes, time, memory and disk of each stage."""
-    from righttime.pipeline import Request
-    from righttime.embedding import DEFAULT_MODEL
-    from righttime.planning import plan as stages_of
     from righttime.cli.summary import planned_summary
+    from righttime.embedding import DEFAULT_MODEL
+    from righttime.pipeline import Request
+    from righttime.planning import plan as stages_of
 
     request = Request(
         method=method,

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from righttime.cli.text import printable, table
 from righttime.embedding import Agreement
 from righttime.exporters.advice import keep_order_advice
-from righttime.cli.show import printable, table
 
 if TYPE_CHECKING:
-    from righttime.pipeline import Result
     from righttime.measures.curves import Measured
+    from righttime.pipeline import Result
     from righttime.planning import Stage
 
 __all__ = ["measured_summary", "planned_summary", "summary"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import textwrap
 
-from righttime.exporters.settings import Switch
 from righttime.exporters.quoting import python_literal
 from righttime.exporters.registry import TRAINERS
+from righttime.exporters.settings import Switch
 
 __all__ = ["keep_order_advice"]
 

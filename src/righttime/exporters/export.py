@@ -10,8 +10,8 @@ from pathlib import Path
 
 from righttime.errors import SettingsError
 from righttime.exporters.finished import read_finished
-from righttime.exporters.settings import ExportSettings, Trainer
 from righttime.exporters.registry import trainer_named
+from righttime.exporters.settings import ExportSettings, Trainer
 from righttime.exporters.versions import version_notes
 from righttime.results import circumstances
 from righttime.store import MANIFEST, file_sha256, prepare_folder, staged, write_json

@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from righttime.version import __version__
 from righttime.exporters.finished import Finished
-from righttime.exporters.turns import check_alternating, check_even_rounds, check_plain, plain_row
-from righttime.exporters.settings import ExportSettings, Switch, Trainer
 from righttime.exporters.quoting import commented, switched, yaml_lines
+from righttime.exporters.settings import ExportSettings, Switch, Trainer
+from righttime.exporters.turns import check_alternating, check_even_rounds, check_plain, plain_row
 from righttime.store import write_json, write_lines
+from righttime.version import __version__
 
 __all__ = ["LLAMA_FACTORY"]
 

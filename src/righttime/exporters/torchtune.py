@@ -10,13 +10,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from righttime.version import __version__
 from righttime.errors import SettingsError
 from righttime.exporters.finished import Finished
-from righttime.exporters.turns import check_alternating, check_plain, check_whole_steps, plain_row
-from righttime.exporters.settings import ExportSettings, Switch, Trainer
 from righttime.exporters.quoting import commented, switched, yaml_lines
+from righttime.exporters.settings import ExportSettings, Switch, Trainer
+from righttime.exporters.turns import check_alternating, check_plain, check_whole_steps, plain_row
 from righttime.store import write_lines
+from righttime.version import __version__
 
 __all__ = ["TORCHTUNE"]
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from righttime.version import __version__
 from righttime.exporters.finished import Finished
-from righttime.exporters.turns import check_answered, check_even_rounds, single_answers
-from righttime.exporters.settings import ExportSettings, Switch, Trainer
 from righttime.exporters.quoting import commented, python_literal
+from righttime.exporters.settings import ExportSettings, Switch, Trainer
 from righttime.exporters.trl_script import SCRIPT, TEMPLATE
+from righttime.exporters.turns import check_answered, check_even_rounds, single_answers
 from righttime.store import write_lines
+from righttime.version import __version__
 
 __all__ = ["TRL"]
 

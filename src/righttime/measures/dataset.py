@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from righttime.errors import SettingsError, ShapeError
 from righttime.measures.bigrams import bigram_curves
-from righttime.similarity.pairs import as_vectors
 from righttime.measures.prefixes import VECTOR_MEASURES, vector_curves
+from righttime.similarity.pairs import as_vectors
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -16,8 +16,8 @@ from righttime.training.models import model_identity
 from righttime.training.oracle import first_difference
 from righttime.training.plan import Plan
 from righttime.training.records import Records, read_records
-from righttime.training.token_rows import TokenRows
 from righttime.training.settings import TuneSettings
+from righttime.training.token_rows import TokenRows
 
 __all__ = ["Job", "announcement", "finish", "result_files"]
 

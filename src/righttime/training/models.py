@@ -1,19 +1,19 @@
-"""The model to be tuned and its tokenizer: from a folder or the hub, safetensors only, no remote code."""
+"""The model to be tuned: from a folder or the hub, safetensors only, no remote code."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from righttime.errors import ModelError, SettingsError
 from righttime.store import file_sha256
+from righttime.tokenization.loading import loaded
 
 if TYPE_CHECKING:
     from righttime.training.settings import TuneSettings
 
-__all__ = ["load_model", "load_tokenizer", "model_identity", "trainable_length"]
+__all__ = ["load_model", "model_identity", "trainable_length"]
 
 
 _MAX_LENGTH = 2048  # of the paper
@@ -42,17 +42,6 @@ def model_identity(name: str) -> dict[str, str]:
     return {"name": name, "revision": f"sha256:{digest.hexdigest()}"}
 
 
-def load_tokenizer(name: str) -> Any:
-    """The tokenizer of a model.
-
-    Raises:
-        ModelError: If there is none.
-    """
-    from transformers import AutoTokenizer
-
-    return _loaded(name, "tokenizer", AutoTokenizer.from_pretrained)
-
-
 def load_model(name: str, settings: TuneSettings) -> Any:
     """A causal language model with float32 weights, with new adapters around it if the settings want them.
 
@@ -64,7 +53,7 @@ def load_model(name: str, settings: TuneSettings) -> Any:
 
     # Adapters name their base by what is loaded here, and may be read from elsewhere.
     place = str(Path(name).resolve()) if Path(name).is_dir() else name
-    model = _loaded(place, "model", AutoModelForCausalLM.from_pretrained, dtype=torch.float32, use_safetensors=True)
+    model = loaded(place, "model", AutoModelForCausalLM.from_pretrained, dtype=torch.float32, use_safetensors=True)
     if settings.lora is None:
         return model
     from peft import LoraConfig, get_peft_model
@@ -102,16 +91,4 @@ def trainable_length(name: str, asked: int | None) -> int:
 def _configuration(name: str) -> Any:
     from transformers import AutoConfig
 
-    return _loaded(name, "configuration", AutoConfig.from_pretrained)
-
-
-def _loaded(name: str, what: str, load: Callable[..., Any], **settings: Any) -> Any:
-    try:
-        return load(name, trust_remote_code=False, **settings)
-    except Exception as error:  # hub, file and configuration errors of several libraries
-        first = (str(error).strip().splitlines() or ["no message"])[0][:200]
-        raise ModelError(
-            f"{name!r} must be a folder with a causal language model of transformers, or one in the local hub cache or "
-            f"on a hub that can be reached; loading its {what} failed: {type(error).__name__}: {first}. "
-            "Hint: check the name; righttime pretrain makes a tiny one."
-        ) from error
+    return loaded(name, "configuration", AutoConfig.from_pretrained)

@@ -20,8 +20,8 @@ from righttime.errors import ModelError, SettingsError
 from righttime.training.checkpoints import keep_newest, mark_complete
 from righttime.training.oracle import Oracle
 from righttime.training.plan import Plan
-from righttime.training.token_rows import TokenRows
 from righttime.training.settings import TuneSettings
+from righttime.training.token_rows import TokenRows
 
 __all__ = [
     "OrderedTrainer",

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement import Arrangement
-from righttime.verification.replay import distances_hold, rounds_hold, turns_hold
-from righttime.pipeline import BAD_TARGET, Data, Request, Result, arrange_rows, read_side
 from righttime.errors import SettingsError, StoreError
 from righttime.formats import Reading
+from righttime.pipeline import BAD_TARGET, Data, Request, Result, arrange_rows, read_side
 from righttime.results import FILES, result_manifest
 from righttime.similarity import pair_similarity
 from righttime.store import file_sha256, ids_sha256
+from righttime.verification.replay import distances_hold, rounds_hold, turns_hold
 
 __all__ = ["Finding", "check"]
 

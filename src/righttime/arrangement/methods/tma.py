@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.arrangement.selection import Method, Picked, Question
 from righttime.arrangement.rounds import Round, tma_rounds
+from righttime.arrangement.selection import Method, Picked, Question
 from righttime.errors import SettingsError
 
 __all__ = ["METHODS", "PAPER", "WITHIN_ROUND", "play"]

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from righttime.arrangement.methods.baselines import rows_by_task
 from righttime.arrangement.methods.distance import WEIGHTS, check_distance_of, distance_of, remarks
 from righttime.arrangement.methods.tma import PAPER
-from righttime.arrangement.methods.baselines import rows_by_task
 from righttime.arrangement.selection import Method, Param, Picked, Question
 from righttime.errors import SettingsError
 
