@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from righttime.errors import ModelError
+from righttime.errors import ModelError, RighttimeError
+from righttime.gguf import model_folder
 
 __all__ = ["load_tokenizer", "loaded"]
 
@@ -34,7 +35,9 @@ def loaded(name: str, what: str, load: Callable[..., Any], **settings: Any) -> A
         ModelError: If it fails, for whatever reason; gives it in one line.
     """
     try:
-        return load(name, trust_remote_code=False, **settings)
+        return load(model_folder(name), trust_remote_code=False, **settings)
+    except RighttimeError:
+        raise
     except Exception as error:  # hub, file and configuration errors of several libraries
         first = (str(error).strip().splitlines() or ["no message"])[0][:200]
         raise ModelError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from righttime.errors import ModelError, SettingsError
+from righttime.gguf import described, model_folder
 from righttime.store import file_sha256
 from righttime.tokenization.loading import loaded
 
@@ -28,18 +29,19 @@ def model_identity(name: str) -> dict[str, str]:
     Raises:
         ModelError: If the folder holds no safetensors weights, or there is no such model.
     """
-    if not Path(name).is_dir():
+    folder = Path(model_folder(name))
+    if not folder.is_dir():
         return {"name": name, "revision": str(getattr(_configuration(name), "_commit_hash", None))}
-    weights = sorted(Path(name).glob("*.safetensors"))
+    weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise ModelError(
             f"the model folder {name} must hold safetensors weights, but no *.safetensors is in it. "
             "Hint: save the model with save_pretrained."
         )
     digest = hashlib.sha256()
-    for file in [*weights, *sorted(Path(name).glob("*.json"))]:
+    for file in [*weights, *sorted(folder.glob("*.json"))]:
         digest.update(f"{file.name} {file_sha256(file)}\n".encode())
-    return {"name": name, "revision": f"sha256:{digest.hexdigest()}"}
+    return {"name": name, "revision": f"sha256:{digest.hexdigest()}", **described(name)}
 
 
 def load_model(name: str, settings: TuneSettings) -> Any:
@@ -52,7 +54,8 @@ def load_model(name: str, settings: TuneSettings) -> Any:
     from transformers import AutoModelForCausalLM
 
     # Adapters name their base by what is loaded here, and may be read from elsewhere.
-    place = str(Path(name).resolve()) if Path(name).is_dir() else name
+    place = model_folder(name)
+    place = str(Path(place).resolve()) if Path(place).is_dir() else place
     model = loaded(place, "model", AutoModelForCausalLM.from_pretrained, dtype=torch.float32, use_safetensors=True)
     if settings.lora is None:
         return model
