@@ -17,7 +17,7 @@ import numpy as np
 
 import righttime
 from righttime.arrangement import METHODS
-from righttime.measures.agreement import agreement_table
+from righttime.cli.agreement_tables import agreement_table
 
 SHARES = (0.01, 0.05, 0.2)
 VARIANTS: dict[str, dict[str, Any]] = {

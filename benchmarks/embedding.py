@@ -31,7 +31,7 @@ import righttime
 from machine import about
 from righttime.embedding import Embedder, embed_texts, embedder_named, load_embedder
 from righttime.embedding.agreement import compare_vectors
-from righttime.embedding.embedder import plan_batches
+from righttime.embedding.embed import plan_batches
 from righttime.embedding.models import DEFAULT_MODEL, SentenceTransformerEmbedder
 from righttime.embedding.workers import embed_in_processes
 from righttime.errors import SettingsError

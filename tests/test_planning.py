@@ -50,7 +50,7 @@ def test_a_larger_budget_and_two_walks_take_more(tmp_path: Path) -> None:
 
 
 def test_vectors_beyond_the_memory_are_told_to_lie_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("righttime.neighbours.search.LEAST_MEMORY", 1)
+    monkeypatch.setattr("righttime.neighbours.registry.LEAST_MEMORY", 1)
     stages = by_name(plan(POOL, TARGET, Request(memory=1000, budget=5, **given(tmp_path)), tmp_path))
     assert stages["vectors"].memory == 0
     assert stages["vectors"].disk == (len(POOL) + len(TARGET)) * 12 * 4

@@ -12,6 +12,7 @@ ROOT = Path(righttime.__file__).parent
 ROOMS = (
     ("version", "errors", "progress"),
     ("store", "cluster"),
+    ("gguf",),
     ("examples",),
     ("tokenization",),
     ("formats",),

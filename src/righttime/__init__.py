@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from righttime.pipeline import arrange
     from righttime.training import TuneSettings, tune
 
-__version__ = "0.1.0"
+from righttime.version import __version__ as __version__
 
 _HOME = {
     "Arrangement": "righttime.arrangement",

@@ -386,7 +386,7 @@ def _idle_seed(request: Request) -> list[str]:
 
 
 def _leaks(rows: Sequence[Example], part: Sequence[int], target: Sequence[Example]) -> dict[int, int]:
-    """Target rows whose prompt the drawn part of the pool contains; see `righttime.contamination.prompts.same_prompts`."""
+    """Target rows whose prompt the drawn part of the pool contains; see `same_prompts`."""
     found = same_prompts([rows[number] for number in part], target)
     return {row: part[place] for row, place in found.items()}
 

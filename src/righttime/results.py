@@ -13,7 +13,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from righttime import __version__
 from righttime.embedding import Embedder
 from righttime.errors import SettingsError, StoreError
 from righttime.store import (
@@ -28,6 +27,7 @@ from righttime.store import (
     write_lines,
     write_parquet,
 )
+from righttime.version import __version__
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
+    "cache_folder",
     "file_sha256",
     "ids_sha256",
     "make_folder",
@@ -34,6 +35,14 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.json"
+
+
+def cache_folder() -> Path:
+    """Where what can be made anew is kept: ``$RIGHTTIME_CACHE``, or ``righttime`` in the user's cache folder."""
+    own = os.environ.get("RIGHTTIME_CACHE")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "righttime"
 
 
 @contextlib.contextmanager

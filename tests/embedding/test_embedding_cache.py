@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from righttime.embedding import default_cache, embed_texts
-from righttime.embedding.embedder import plan_batches
+from righttime.embedding.embed import plan_batches
 from righttime.errors import EmbeddingError, StoreError
 
 

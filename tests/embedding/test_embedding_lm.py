@@ -159,8 +159,8 @@ def test_arranging_by_hidden_states(tiny: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["lm", "gradients"])
 def test_what_a_causal_model_arranged_is_measured_by_its_vectors(tiny: Path, tmp_path: Path, kind: str) -> None:
+    from righttime.measures import measure
     from righttime.measures.curves import measure_folders
-    from righttime.similarity import measure
 
     rows = {"pool": righttime.builtin_rows("pool", rows_per_family=1)[:9]}
     rows["target"] = righttime.builtin_rows("target", rows_per_family=1)

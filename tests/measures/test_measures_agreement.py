@@ -13,8 +13,9 @@ import righttime
 from righttime import Arrangement
 from righttime.arrangement import Labels
 from righttime.cli import main
+from righttime.cli.agreement_tables import agreement_table, read_at
 from righttime.errors import SettingsError
-from righttime.measures.agreement import agreement, agreement_table, read_at
+from righttime.measures.agreement import agreement
 
 
 def arrangement(rows: Any, n_pool: int = 12, ids: str | None = None) -> Arrangement:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 import twin_measures as twin
 from righttime.errors import NonFiniteError, SettingsError, ShapeError
+from righttime.measures import MEASURES, Curves, measure
 from righttime.measures.bigrams import bigram_curves
 from righttime.measures.dataset import prefix_sizes
-from righttime.similarity import MEASURES, Curves, measure, unit_rows
+from righttime.similarity import unit_rows
 from strategies import vectors
 
 VECTOR_MEASURES = MEASURES[:-1]

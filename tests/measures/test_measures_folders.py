@@ -19,10 +19,11 @@ from righttime.cli import main
 from righttime.embedding import DEFAULT_MODEL, embed_texts, load_embedder
 from righttime.errors import SettingsError
 from righttime.examples import text_of
+from righttime.measures import MEASURES, measure
 from righttime.measures.curves import measure_folders
 from righttime.measures.dataset import default_every
 from righttime.measures.plot import draw_curves
-from righttime.similarity import MEASURES, measure, unit_rows
+from righttime.similarity import unit_rows
 
 DRAWN = importlib.util.find_spec("matplotlib") is not None
 METHODS = ("tma", "random")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from righttime.arrangement import candidates, tma_rounds
 from righttime.arrangement.candidates import CandidateLists
 from righttime.errors import SettingsError
-from righttime.neighbours import ENGINES, MEMORY, BlockSearch, Nominees, Search, nominate, search, search_named
+from righttime.neighbours import ENGINES, MEMORY, BlockSearch, Nominees, Search, local, nominate, search_named
 from righttime.neighbours.products import TorchProducts
 from righttime.similarity import pair_similarity, unit_rows
 from strategies import vectors
@@ -43,7 +43,7 @@ def small_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nominate, "_SAMPLE", 2)
     monkeypatch.setattr(nominate, "_SURE", 0.0)
     monkeypatch.setattr(nominate, "_STRETCH", 3)
-    monkeypatch.setattr(search, "_WORTH_THREADS", 0)
+    monkeypatch.setattr(local, "_WORTH_THREADS", 0)
 
 
 def played(pool: NDArray[np.float32], target: NDArray[np.float32], how: Search) -> list[tuple[Any, ...]]:
@@ -160,7 +160,7 @@ def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch, near_ties: Any)
     import threadpoolctl
 
     pool, target, want = near_ties
-    monkeypatch.setattr(search, "_WORTH_THREADS", 0)
+    monkeypatch.setattr(local, "_WORTH_THREADS", 0)
     for threads in (1, 2, 3):
         with threadpoolctl.threadpool_limits(threads):
             assert played(pool, target, BlockSearch("cpu", block_rows=100)) == want

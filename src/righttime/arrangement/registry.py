@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from righttime.arrangement import (
-    balanced,
-    by_both_ends,
-    by_distance,
-    by_group,
-    by_round,
-    by_task,
-    diversity,
+from righttime.arrangement.methods import (
+    baselines,
+    distance,
+    dsir,
     facility,
-    importance,
-    influence,
+    groups,
+    kcenter,
+    less,
     mixture,
-    per_task,
-    round_robin,
-    transport,
+    random_balanced,
+    rds,
+    tma,
+    tma_both_ends,
+    tsds,
+    within_task,
 )
 from righttime.arrangement.selection import Method, Question
 from righttime.errors import SettingsError, unknown_name
@@ -27,20 +27,20 @@ from righttime.errors import SettingsError, unknown_name
 __all__ = ["METHODS", "draws_by_chance", "method_named", "resolved_params"]
 
 METHODS: Mapping[str, Method] = {
-    **by_round.METHODS,
-    **by_both_ends.METHODS,
-    **by_distance.METHODS,
-    **by_group.METHODS,
-    **per_task.METHODS,
+    **tma.METHODS,
+    **tma_both_ends.METHODS,
+    **distance.METHODS,
+    **groups.METHODS,
+    **within_task.METHODS,
     **mixture.METHODS,
-    **by_task.METHODS,
-    **balanced.METHODS,
-    **round_robin.METHODS,
-    **importance.METHODS,
-    **transport.METHODS,
-    **diversity.METHODS,
+    **baselines.METHODS,
+    **random_balanced.METHODS,
+    **rds.METHODS,
+    **dsir.METHODS,
+    **tsds.METHODS,
+    **kcenter.METHODS,
     **facility.METHODS,
-    **influence.METHODS,
+    **less.METHODS,
 }
 
 

@@ -4,13 +4,13 @@ Commands appear in ``--help`` in the order in which their modules are imported h
 """
 
 from righttime.cli import (  # noqa: F401 (each registers its commands)
-    arranging,
-    evaluating,
-    exporting,
-    looking,
-    making,
-    planning,
-    tuning,
+    arrange,
+    data,
+    evaluate,
+    export,
+    inspect,
+    plan,
+    train,
 )
 from righttime.cli.app import app
 from righttime.cli.run import main

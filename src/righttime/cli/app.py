@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from righttime import __version__
 from righttime.cli.options import Commands
 from righttime.errors import SettingsError
+from righttime.version import __version__
 
 __all__ = [
     "BadRows",

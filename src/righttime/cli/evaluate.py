@@ -67,6 +67,7 @@ def evaluate(
     overwrite: Overwrite = False,
 ) -> None:
     """Measure a model, or every checkpoint of a run, row by row: loss, ROUGE, Exact-Match, reward."""
+    from righttime.cli.evaluation_tables import evaluation_tables
     from righttime.evaluation import GenerationSettings, MeasureSettings, RewardModel
     from righttime.evaluation import evaluate as measure
 
@@ -80,7 +81,7 @@ def evaluate(
         reward=RewardModel(reward_model, device=device) if reward_model else None,
         batch_tokens=batch_tokens,
     )
-    summary = measure(
+    values = measure(
         model,
         {"target": tuple(target), **named_sets(sets)},
         out,
@@ -96,7 +97,7 @@ def evaluate(
         say=lambda line: typer.echo(line, err=True),
         progress=True,
     )
-    typer.echo(summary)
+    typer.echo(evaluation_tables(values))
     typer.echo(f"\nwrote {Path(out) / 'evaluation.parquet'}: every row's values")
 
 

@@ -169,7 +169,7 @@ def agreement(
     rank: Annotated[Rank, typer.Option(help="The rank correlation of the rows in common.")] = Rank.spearman,
 ) -> None:
     """Say how far arrangements of one pool agree: which rows they share, and in which order."""
+    from righttime.cli.agreement_tables import agreement_table, read_at
     from righttime.measures.agreement import agreement as compare
-    from righttime.measures.agreement import agreement_table, read_at
 
     typer.echo(agreement_table(compare(arrangements, at=read_at(at), rank=rank.value)))

@@ -7,7 +7,7 @@ import shutil
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from righttime.arrangement import METHODS, Arrangement, Method, Param, method_named
+from righttime.cli.text import printable, table
 from righttime.errors import StoreError
 from righttime.examples import Example
 from righttime.results import result_manifest
 from righttime.sources import read_again
 
-__all__ = ["falloff_text", "indented", "methods", "printable", "show", "table"]
+__all__ = ["falloff_text", "indented", "methods", "show"]
 
 
 def show(out: Path, first: int = 10, tasks: int = 20, full: bool = False) -> str:
@@ -252,24 +253,3 @@ def _kind(param: Param) -> str:
     """What a parameter must be, with its range."""
     kind = {int: "whole number", float: "number", str: "text"}[param.kind]
     return param.range if param.choices else f"{kind} {param.range}".strip()
-
-
-def printable(text: str) -> str:
-    """Text without control characters, so that data cannot steer the terminal."""
-    return "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A plain table: first column to the left, numbers to the right."""
-    rows = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    numeric = [all(not row[column] or row[column][0] in "0123456789-" for row in rows) for column in range(len(head))]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = (
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(cells, widths, numeric, strict=True)
-        )
-        return ("  " + "  ".join(padded)).rstrip()
-
-    return "\n".join([line(head), *(line(row) for row in rows)])

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from righttime.cli.show import falloff_text, printable, table
+from righttime.cli.show import falloff_text
+from righttime.cli.text import printable, table
 from righttime.embedding import Agreement
 from righttime.results import falloff_entry
 

@@ -109,7 +109,8 @@ def tune(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Take away what is in RUN, and begin anew.")] = False,
 ) -> None:
     """Fine-tune a model in exactly the order of an arrangement, and record every row as the model is fed it."""
-    from righttime.evaluation import read_evaluation, summarised
+    from righttime.cli.evaluation_tables import evaluation_tables
+    from righttime.evaluation import read_evaluation
     from righttime.evaluation.while_training import dense_evaluation
     from righttime.training import Lora, TuneSettings
     from righttime.training import tune as tuned
@@ -152,7 +153,7 @@ def tune(
         proven = done.manifest["first_difference"] or "in the planned order, each row once in each epoch"
         typer.echo(f"consumed {counts['consumed']:,} rows in {counts['steps']:,} steps: {proven}")
         if callbacks:
-            typer.echo(f"\n{summarised(read_evaluation(run / 'evaluation'))}\n")
+            typer.echo(f"\n{evaluation_tables(read_evaluation(run / 'evaluation'))}\n")
             typer.echo(f"every row's values are in {run / 'evaluation' / 'evaluation.parquet'}")
         typer.echo(f"the model is in {run / 'model'}; verify it: righttime verify {run} {out}")
 

@@ -2,12 +2,13 @@
 
 from righttime.embedding.agreement import Agreement, agreement_on
 from righttime.embedding.cache import default_cache
-from righttime.embedding.embedder import Embedded, Embedder, embed_texts, plan_batches, uncached
+from righttime.embedding.embed import embed_texts, plan_batches, uncached
 from righttime.embedding.given import given_sides, given_vectors
 from righttime.embedding.gradients import GradientEmbedder
 from righttime.embedding.hidden_states import HiddenStateEmbedder
 from righttime.embedding.int8 import Int8Embedder
 from righttime.embedding.models import DEFAULT_MODEL, SentenceTransformerEmbedder, load_embedder
+from righttime.embedding.protocol import Embedded, Embedder
 from righttime.embedding.registry import embedder_named
 from righttime.embedding.static import StaticEmbedder
 

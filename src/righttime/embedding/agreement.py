@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.embedding.embedder import TOKENS_PER_BATCH, Embedder, plan_batches
+from righttime.embedding.embed import TOKENS_PER_BATCH, plan_batches
+from righttime.embedding.protocol import Embedder
 from righttime.similarity import unit_rows
 
 __all__ = ["Agreement", "agreement_on", "compare_vectors"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from righttime.embedding.models import FoundModel, find_model
 from righttime.errors import EmbeddingError
+from righttime.gguf import model_folder
 
 __all__ = ["CausalModel", "find_causal"]
 
@@ -21,8 +23,8 @@ def find_causal(name: str) -> FoundModel:
     Raises:
         EmbeddingError: If the folder holds no safetensors weights.
     """
-    if Path(name).is_dir():
-        return find_model(name)
+    if Path(folder := model_folder(name)).is_dir():
+        return dataclasses.replace(find_model(folder), name=name)
     from huggingface_hub import snapshot_download
 
     try:

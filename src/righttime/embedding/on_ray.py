@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from righttime.cluster import started_ray, workers_of
+from righttime.embedding.protocol import Embedder
 from righttime.embedding.workers import check_picklable, embedded
 from righttime.errors import RighttimeError
-
-if TYPE_CHECKING:
-    from righttime.embedding.embedder import Embedder
 
 __all__ = ["embed_on_ray"]
 

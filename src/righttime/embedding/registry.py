@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from righttime.embedding import gradients, hidden_states, static
-from righttime.embedding.embedder import Embedder
 from righttime.embedding.int8 import Int8Embedder
 from righttime.embedding.models import DEFAULT_MODEL, PRECISIONS, load_embedder
+from righttime.embedding.protocol import Embedder
 from righttime.errors import SettingsError, unknown_name
 
 __all__ = ["embedder_named"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from righttime.embedding.embedder import Embedder
+from righttime.embedding.protocol import Embedder
 from righttime.examples import Example, text_of
 
 __all__ = ["texts_for"]

@@ -16,15 +16,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from righttime.embedding.protocol import Embedder
 from righttime.errors import EmbeddingError, RighttimeError, SettingsError
-
-if TYPE_CHECKING:
-    from righttime.embedding.embedder import Embedder
 
 __all__ = ["check_picklable", "embed_in_processes", "embedded", "threads_each"]
 

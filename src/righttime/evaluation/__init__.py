@@ -1,6 +1,6 @@
 """Evaluation: what a model makes of rows it is judged on, row by row; while it is trained, or later.
 
-rows ─ sets (tokens, prompts, references) ─▶ losses, generations ─ scores, reward ─▶ folder (one file) ─▶ summary
+rows ─ sets (tokens, prompts, references) ─▶ losses, generations ─ scores, reward ─▶ folder (one file) ─▶ means
                                               ▲ callback (while training) · checkpoints (later)
 
 Importing this imports neither torch nor transformers; `righttime.evaluation.callback` does.
@@ -9,12 +9,12 @@ Importing this imports neither torch nor transformers; `righttime.evaluation.cal
 from righttime.evaluation.folder import EvaluationFolder, read_evaluation
 from righttime.evaluation.generations import Answers, GenerationSettings, generated
 from righttime.evaluation.losses import RowLosses, row_losses
+from righttime.evaluation.means import Means, means_by
 from righttime.evaluation.measurement import METRICS, MeasureSettings, Value, measured_set
 from righttime.evaluation.offline import evaluate
 from righttime.evaluation.reward import RewardModel
 from righttime.evaluation.scores import exact_match, rouge, rouge_tokens
 from righttime.evaluation.sets import EvaluationSet, prepare_set, read_set
-from righttime.evaluation.summary import Means, means_by, summarised
 
 __all__ = [
     "METRICS",
@@ -38,5 +38,4 @@ __all__ = [
     "rouge",
     "rouge_tokens",
     "row_losses",
-    "summarised",
 ]

@@ -13,9 +13,9 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from righttime.errors import SettingsError
 from righttime.evaluation.folder import EvaluationFolder
+from righttime.evaluation.means import facts_of, means
 from righttime.evaluation.measurement import MeasureSettings, Value, check_measurable, measured_set
 from righttime.evaluation.sets import EvaluationSet, inputs_of
-from righttime.evaluation.summary import facts_of, means
 
 __all__ = ["DenseEvaluation"]
 

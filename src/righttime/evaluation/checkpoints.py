@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from righttime.errors import ModelError
+from righttime.gguf import model_folder
 
 __all__ = ["Evaluated", "find_checkpoints", "load_evaluated", "models_in_turn", "readable_length"]
 
@@ -96,6 +97,7 @@ def load_evaluated(name: str, device: str | None = None) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
+    name = model_folder(name)
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     settings: dict[str, Any] = {"dtype": torch.float32 if place == "cpu" else "auto", "trust_remote_code": False}
     try:
@@ -122,6 +124,7 @@ def readable_length(name: str, asked: int) -> int:
     """
     from transformers import AutoConfig
 
+    name = model_folder(name)
     adapter = Path(name) / "adapter_config.json"
     try:
         base = json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"] if adapter.exists() else name

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from righttime.errors import SettingsError
 from righttime.evaluation.checkpoints import find_checkpoints, models_in_turn, readable_length
 from righttime.evaluation.folder import EvaluationFolder, read_evaluation
+from righttime.evaluation.means import facts_of
 from righttime.evaluation.measurement import MeasureSettings, check_measurable, measured_set
 from righttime.evaluation.sets import EvaluationSet, Files, inputs_of, read_set
-from righttime.evaluation.summary import facts_of, summarised
+from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import AnswerEnd, resolve_form
-from righttime.training.models import load_tokenizer
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["evaluate"]
 
@@ -36,7 +40,7 @@ def evaluate(
     overwrite: bool = False,
     say: Callable[[str], None] = lambda _: None,
     progress: bool = False,
-) -> str:
+) -> pa.Table:
     """Measure a model, or every checkpoint of a run, and write every row's values to one file.
 
     An evaluation that was stopped goes on where it was when it is called again with the same words.
@@ -58,7 +62,7 @@ def evaluate(
         progress: Show progress on stderr.
 
     Returns:
-        A summary for a person.
+        Every row's values, as `righttime.evaluation.read_evaluation` gives them.
 
     Raises:
         ModelError: If a model is missing or gives no numbers.
@@ -103,7 +107,7 @@ def evaluate(
             if not folder.has(one.step, each.name):
                 folder.add(one.step, each, measured_set(loaded, tokenizer, each, settings, progress=progress))
     folder.finish({"steps": max(one.step for one in found), "inputs": inputs_of(data)})
-    return summarised(read_evaluation(Path(out)))
+    return read_evaluation(Path(out))
 
 
 def _told(data: list[EvaluationSet]) -> list[str]:

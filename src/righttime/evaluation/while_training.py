@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from righttime.errors import SettingsError
 from righttime.evaluation.measurement import MeasureSettings
 from righttime.evaluation.sets import Files, read_set
+from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import AnswerEnd, resolve_form
-from righttime.training.models import load_tokenizer, trainable_length
+from righttime.training.models import trainable_length
 
 if TYPE_CHECKING:
     from righttime.evaluation.callback import DenseEvaluation

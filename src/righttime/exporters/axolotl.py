@@ -12,12 +12,12 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from righttime import __version__
 from righttime.exporters.finished import Finished
 from righttime.exporters.quoting import commented, switched, yaml_lines
 from righttime.exporters.settings import ExportSettings, Switch, Trainer, Written, check_trackers
 from righttime.exporters.turns import check_answered, check_even_rounds, check_plain, plain_row, write_rows
 from righttime.store import write_lines
+from righttime.version import __version__
 
 __all__ = ["AXOLOTL"]
 

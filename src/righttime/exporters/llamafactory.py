@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from righttime import __version__
 from righttime.exporters.finished import Finished
 from righttime.exporters.llamafactory_templates import Template, chosen_template
 from righttime.exporters.quoting import commented, switched, yaml_lines
 from righttime.exporters.settings import ExportSettings, Switch, Trainer, Written
 from righttime.exporters.turns import check_alternating, check_even_rounds, check_plain, plain_row, write_rows
 from righttime.store import write_json, write_lines
+from righttime.version import __version__
 
 __all__ = ["LLAMA_FACTORY"]
 

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from righttime import __version__
 from righttime.errors import SettingsError
 from righttime.exporters.finished import Finished
 from righttime.exporters.quoting import commented, switched, yaml_lines
 from righttime.exporters.settings import ExportSettings, Switch, Trainer, Written, check_trackers
 from righttime.exporters.turns import check_alternating, check_plain, check_whole_steps, plain_row, write_rows
 from righttime.store import write_lines
+from righttime.version import __version__
 
 __all__ = ["TORCHTUNE"]
 

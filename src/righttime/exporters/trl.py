@@ -10,7 +10,6 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from righttime import __version__
 from righttime.errors import FormatError
 from righttime.exporters.answers import answers_source, learnt
 from righttime.exporters.finished import Finished
@@ -20,6 +19,7 @@ from righttime.exporters.tokenizers import tokenizer_on_disk
 from righttime.exporters.trl_script import READ_CONVERSATIONS, READ_PAIRS, SCRIPT, TEMPLATE
 from righttime.exporters.turns import check_answered, check_even_rounds, single_answers, write_rows
 from righttime.store import write_lines
+from righttime.version import __version__
 
 __all__ = ["TRL"]
 

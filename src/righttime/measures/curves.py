@@ -22,11 +22,11 @@ from righttime.errors import SettingsError, StoreError, unknown_name
 from righttime.examples import TEXTS, Example, Message, text_of
 from righttime.formats import Reading, read_rows
 from righttime.formats.folders import labels
-from righttime.measures.dataset import default_every, prefix_sizes
+from righttime.measures.dataset import Curves, default_every, measure, prefix_sizes
 from righttime.measures.plot import draw_curves
 from righttime.progress import counting
 from righttime.results import circumstances
-from righttime.similarity import Curves, measure, unit_rows
+from righttime.similarity import unit_rows
 from righttime.store import (
     MANIFEST,
     file_sha256,

@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-from righttime.similarity import Curves
+from righttime.measures.dataset import Curves
 
 __all__ = ["draw_curves"]
 

@@ -1,8 +1,10 @@
 """Exact nearest neighbours in blocks, without a pool × target matrix."""
 
 from righttime.neighbours.blocks import Candidates, similarity_of, top_k
+from righttime.neighbours.local import BlockSearch
 from righttime.neighbours.nominate import Nominees, Progress
-from righttime.neighbours.search import ENGINES, MEMORY, BlockSearch, Search, search_named
+from righttime.neighbours.protocol import MEMORY, Search
+from righttime.neighbours.registry import ENGINES, search_named
 
 __all__ = [
     "ENGINES",

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.cluster import started_ray, workers_of
+from righttime.neighbours.local import BlockSearch, affordable
 from righttime.neighbours.nominate import Gathered, Nominees, Progress
-from righttime.neighbours.search import MEMORY, BlockSearch, affordable
+from righttime.neighbours.protocol import MEMORY
 
 __all__ = ["ShardedSearch"]
 

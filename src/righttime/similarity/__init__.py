@@ -1,6 +1,5 @@
-"""Similarity of one pool row to one target row, distances of rows to the whole target, measures along an order."""
+"""Similarity of one pool row to one target row, and distances of rows to the whole target."""
 
-from righttime.measures.dataset import MEASURES, Curves, measure
 from righttime.similarity.distances import (
     Distance,
     average_distance,
@@ -14,15 +13,12 @@ from righttime.similarity.pairs import pair_similarity, room_for, rounding_margi
 from righttime.similarity.transport import Transport, entropic_distance, transport_distance
 
 __all__ = [
-    "MEASURES",
-    "Curves",
     "Distance",
     "Transport",
     "average_distance",
     "check_distance",
     "distance_names",
     "entropic_distance",
-    "measure",
     "minimum_distance",
     "pair_similarity",
     "room_for",

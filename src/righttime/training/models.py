@@ -1,19 +1,20 @@
-"""The model to be tuned and its tokenizer: from a folder or the hub, safetensors only, no remote code."""
+"""The model to be tuned: from a folder or the hub, safetensors only, no remote code."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from righttime.errors import ModelError, SettingsError
+from righttime.gguf import described, model_folder
 from righttime.store import file_sha256
+from righttime.tokenization.loading import loaded
 
 if TYPE_CHECKING:
     from righttime.training.settings import TuneSettings
 
-__all__ = ["configuration", "load_model", "load_tokenizer", "model_identity", "trainable_length"]
+__all__ = ["configuration", "load_model", "model_identity", "trainable_length"]
 
 
 _MAX_LENGTH = 2048  # of the paper
@@ -28,29 +29,19 @@ def model_identity(name: str) -> dict[str, str]:
     Raises:
         ModelError: If the folder holds no safetensors weights, or there is no such model.
     """
-    if not Path(name).is_dir():
+    folder = Path(model_folder(name))
+    if not folder.is_dir():
         return {"name": name, "revision": str(getattr(configuration(name), "_commit_hash", None))}
-    weights = sorted(Path(name).glob("*.safetensors"))
+    weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise ModelError(
             f"the model folder {name} must hold safetensors weights, but no *.safetensors is in it. "
             "Hint: save the model with save_pretrained."
         )
     digest = hashlib.sha256()
-    for file in [*weights, *sorted(Path(name).glob("*.json"))]:
+    for file in [*weights, *sorted(folder.glob("*.json"))]:
         digest.update(f"{file.name} {file_sha256(file)}\n".encode())
-    return {"name": name, "revision": f"sha256:{digest.hexdigest()}"}
-
-
-def load_tokenizer(name: str) -> Any:
-    """The tokenizer of a model.
-
-    Raises:
-        ModelError: If there is none.
-    """
-    from transformers import AutoTokenizer
-
-    return _loaded(name, "tokenizer", AutoTokenizer.from_pretrained)
+    return {"name": name, "revision": f"sha256:{digest.hexdigest()}", **described(name)}
 
 
 def load_model(name: str, settings: TuneSettings) -> Any:
@@ -63,8 +54,9 @@ def load_model(name: str, settings: TuneSettings) -> Any:
     from transformers import AutoModelForCausalLM
 
     # Adapters name their base by what is loaded here, and may be read from elsewhere.
-    place = str(Path(name).resolve()) if Path(name).is_dir() else name
-    model = _loaded(place, "model", AutoModelForCausalLM.from_pretrained, dtype=torch.float32, use_safetensors=True)
+    place = model_folder(name)
+    place = str(Path(place).resolve()) if Path(place).is_dir() else place
+    model = loaded(place, "model", AutoModelForCausalLM.from_pretrained, dtype=torch.float32, use_safetensors=True)
     if settings.lora is None:
         return model
     from peft import LoraConfig, get_peft_model
@@ -107,16 +99,4 @@ def configuration(name: str) -> Any:
     """
     from transformers import AutoConfig
 
-    return _loaded(name, "configuration", AutoConfig.from_pretrained)
-
-
-def _loaded(name: str, what: str, load: Callable[..., Any], **settings: Any) -> Any:
-    try:
-        return load(name, trust_remote_code=False, **settings)
-    except Exception as error:  # hub, file and configuration errors of several libraries
-        first = (str(error).strip().splitlines() or ["no message"])[0][:200]
-        raise ModelError(
-            f"{name!r} must be a folder with a causal language model of transformers, or one in the local hub cache or "
-            f"on a hub that can be reached; loading its {what} failed: {type(error).__name__}: {first}. "
-            "Hint: check the name; righttime pretrain makes a tiny one."
-        ) from error
+    return loaded(name, "configuration", AutoConfig.from_pretrained)

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 
 from righttime.errors import RighttimeError, SettingsError
 from righttime.store import write_parquet
+from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import resolve_form
 from righttime.training.chance import idle_seed
 from righttime.training.folder import Start, begin, end
 from righttime.training.job import Job, announcement, finish
-from righttime.training.models import load_model, load_tokenizer, trainable_length
+from righttime.training.models import load_model, trainable_length
 from righttime.training.oracle import Oracle
 from righttime.training.plan import Plan
 from righttime.training.settings import TuneSettings

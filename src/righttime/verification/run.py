@@ -8,9 +8,9 @@ from typing import Any
 
 from righttime.errors import StoreError
 from righttime.store import MANIFEST, ids_sha256, read_manifest
+from righttime.tokenization.loading import load_tokenizer
 from righttime.training.folder import read_run
 from righttime.training.job import result_files
-from righttime.training.models import load_tokenizer
 from righttime.training.oracle import first_difference
 from righttime.training.plan import Plan
 from righttime.training.records import Records, read_records

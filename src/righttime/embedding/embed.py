@@ -6,71 +6,24 @@ import hashlib
 import random
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from righttime.embedding.cache import VectorCache
 from righttime.embedding.on_ray import embed_on_ray
+from righttime.embedding.protocol import Embedded, Embedder
 from righttime.embedding.workers import embed_in_processes
 from righttime.errors import EmbeddingError, SettingsError
 from righttime.progress import counting
 
-__all__ = ["TOKENS_PER_BATCH", "Embedded", "Embedder", "embed_texts", "plan_batches", "uncached"]
+__all__ = ["TOKENS_PER_BATCH", "embed_texts", "plan_batches", "uncached"]
 
 TOKENS_PER_BATCH = 2048
 """The bound on a batch's tokens, padding counted, for embedders that name none of their own."""
 
 _ROWS_PER_BATCH = 256
-
-
-@runtime_checkable
-class Embedder(Protocol):
-    """What turns texts into vectors. Anything with these two methods and this property will do.
-
-    An embedder may also define
-
-    - ``text_of(example) -> str``, and ``text_name``, what to call it in the manifest: then that text stands for a row,
-      whatever text was asked for;
-    - ``tokens_per_batch``, an int: the bound on a batch's tokens, padding counted; 2,048 where it is missing;
-    - ``for_worker(number) -> Embedder``: what the worker process of that number embeds with;
-    - ``reference``: the embedder that this one stands in for, if it is an approximation.
-    """
-
-    @property
-    def identity(self) -> Mapping[str, str | int]:
-        """What decides a vector besides its text: ``model``, ``revision``, ``max_length``, ``dtype``, ``prefix``."""
-        ...
-
-    def lengths(self, texts: Sequence[str]) -> list[int]:
-        """The number of tokens of each text before any truncation."""
-        ...
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """The vectors of one batch: float32, shape (len(texts), d)."""
-        ...
-
-
-@dataclass(frozen=True)
-class Embedded:
-    """Vectors of texts, and what it took.
-
-    Attributes:
-        vectors: float32, shape (n_texts, d), as the model gave them.
-        n_embedded: Distinct texts embedded now.
-        n_cached: Distinct texts whose vectors were there already.
-        lengths: int64, shape (n_texts,): tokens of each text before truncation.
-        max_length: The tokens that the model reads of a text; longer ones are truncated.
-    """
-
-    vectors: NDArray[np.float32]
-    n_embedded: int
-    n_cached: int
-    lengths: NDArray[np.int64]
-    max_length: int
 
 
 def embed_texts(

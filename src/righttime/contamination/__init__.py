@@ -1,0 +1,1 @@
+"""Target rows that the pool already contains."""

@@ -1,0 +1,5 @@
+"""How near the first rows of an order are to a target, and how far orders agree."""
+
+from righttime.measures.dataset import MEASURES, Curves, measure
+
+__all__ = ["MEASURES", "Curves", "measure"]

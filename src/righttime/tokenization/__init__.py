@@ -1,0 +1,1 @@
+"""Rows as tokens: loading a tokenizer, counting, and which tokens are learnt."""

@@ -1,0 +1,1 @@
+"""What was written and what was trained, held against the data and the plan."""
