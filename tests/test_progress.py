@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.tiny_model import save_tiny_model
+from tiny_model import save_tiny_model
 
 import righttime
 from righttime import progress
