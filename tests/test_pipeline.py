@@ -13,7 +13,8 @@ import righttime
 from righttime.errors import EmptyDataError, RighttimeError, SettingsError
 from righttime.examples import text_of
 from righttime.formats import read_rows
-from righttime.pipeline import Request, arrange_rows, read_side
+from righttime.pipeline import arrange_rows, read_side
+from righttime.results import Request
 
 
 class Letters:

@@ -10,8 +10,8 @@ import righttime
 from righttime.arrangement import METHODS
 from righttime.cli import main
 from righttime.errors import SettingsError
-from righttime.pipeline import Request
 from righttime.planning import LOOKS, Stage, plan
+from righttime.results import Request
 
 POOL = righttime.builtin_rows("pool", rows_per_family=4)
 TARGET = righttime.builtin_rows("target", rows_per_family=3)

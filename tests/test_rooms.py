@@ -16,7 +16,7 @@ ROOMS = (
     ("examples",),
     ("tokenization",),
     ("formats",),
-    ("splits", "contamination", "demo"),
+    ("splits", "sampling", "contamination", "demo"),
     ("similarity",),
     ("neighbours",),
     ("embedding",),

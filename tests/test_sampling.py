@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 import righttime
 from righttime.cli import main
 from righttime.errors import SettingsError
-from righttime.pipeline import Request, Result, arrange_rows
+from righttime.pipeline import arrange_rows
 from righttime.planning import plan
+from righttime.results import Request, Result
 from righttime.sampling import check_subsample, drawn
 
 ROWS = [{"id": str(row), "prompt": f"what is {row}?", "response": f"it is {row}", "task": "t"} for row in range(40)]

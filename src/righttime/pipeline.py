@@ -6,8 +6,6 @@ import dataclasses
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement import (
-    METHODS,
     Arrangement,
     Question,
     arrange_unit_vectors,
@@ -23,164 +20,20 @@ from righttime.arrangement import (
     draws_by_chance,
     method_named,
 )
-from righttime.arrangement.budget import rows_of
 from righttime.arrangement.floor import reaches
 from righttime.contamination.prompts import same_prompts
-from righttime.embedding import DEFAULT_MODEL, Embedder, default_cache, embedder_named
+from righttime.embedding import default_cache
 from righttime.embedding.vectors import Sides, embedded, given, vectors_given
 from righttime.errors import EmptyDataError, SettingsError, unknown_name
-from righttime.examples import TEXTS, Example, LeftOut, content_id, text_of
-from righttime.falloff import Falloff, falloff
+from righttime.examples import Example, LeftOut, content_id, text_of
 from righttime.formats import Reading, from_records, read_rows
-from righttime.neighbours import MEMORY, search_named
+from righttime.neighbours import search_named
 from righttime.progress import counting
-from righttime.sampling import check_subsample, drawn, sampled_away
-from righttime.similarity import distance_names
+from righttime.results import BAD_TARGET, Data, Request, Result, prepare_result, write_result
+from righttime.sampling import drawn, sampled_away
 from righttime.tokenization.counts import token_counts
 
-__all__ = ["Request", "Result", "arrange", "arrange_rows", "question_of", "read_side", "resolve_text"]
-
-BAD_TARGET = "bad-target-row"
-"""The reason of rows that the target lacks; they do not count among the pool's."""
-
-Data = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Iterable[Mapping[str, Any]] | Reading
-
-
-@dataclass(frozen=True)
-class Request:
-    """Everything that decides a result besides the data; recorded in the manifest. See `arrange` for each."""
-
-    method: str = "tma"
-    distance: str | None = None
-    budget: int | str | None = None
-    min_similarity: float | None = None
-    rounds: tuple[int, int | None] | None = None
-    within_round: str = "similarity"
-    params: Mapping[str, Any] = field(default_factory=dict)
-    seed: int | None = None
-    subsample: str | float | None = None
-    text: str = "prompt+response"
-    embedder: str | Embedder = DEFAULT_MODEL
-    target_embedder: str | None = None
-    max_length: int | None = None
-    prefix: str = ""
-    device: str | None = None
-    precision: str = "float32"
-    workers: int = 1
-    duplicates: Literal["keep", "drop"] = "keep"
-    bad_rows: Literal["stop", "skip"] = "stop"
-    format: str | None = None
-    target_format: str | None = None
-    positive_examples: int = 0
-    task_field: str | None = None
-    fields: Mapping[str, str] = field(default_factory=dict)
-    target_fields: Mapping[str, str] = field(default_factory=dict)
-    tokenizer: str | None = None
-    max_tokens: int | None = None
-    engine: str = "auto"
-    memory: int = MEMORY
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "subsample", check_subsample(self.subsample))  # as a number, for the manifest
-
-    def question(self, pool: NDArray[np.float32], target: NDArray[np.float32]) -> Question:
-        """The part of the request that a method looks at, with the vectors; how to search is left at its default."""
-        return Question(
-            pool=pool,
-            target=target,
-            budget=rows_of(self.budget, len(pool) or None),
-            min_similarity=self.min_similarity,
-            rounds=self.rounds,
-            within_round=self.within_round,
-            distance=self.distance or distance_names()[0],
-            seed=0 if self.seed is None else self.seed,
-            params=self.params,
-        )
-
-    def model(self) -> Embedder:
-        """The embedder, found by its name and the settings that go with it, or as it was given."""
-        if not isinstance(self.embedder, str):
-            return self.embedder
-        names = ("max_length", "prefix", "device", "precision")
-        return embedder_named(self.embedder, **{name: getattr(self, name) for name in names})
-
-    def check(self) -> None:
-        """Refuse what can be refused before anything is read."""
-        nothing = np.empty((0, 1), dtype=np.float32)
-        check_settings(self.method, self.question(nothing, nothing))
-        search_named(self.engine, memory=self.memory)
-        if self.distance is not None and "distance" not in method_named(self.method).needs:
-            having = ", ".join(name for name, entry in METHODS.items() if "distance" in entry.needs)
-            raise SettingsError(f"--distance is for methods that rank by it ({having}), got it with {self.method!r}.")
-        if not isinstance(self.embedder, str | Embedder):
-            raise SettingsError(
-                "the embedder must be a name, a folder, or an object with identity, lengths and embed, "
-                f"got {type(self.embedder).__name__}."
-            )
-        if self.precision != "float32" and (not isinstance(self.embedder, str) or vectors_given(self.embedder)):
-            raise SettingsError(
-                f"--precision is for models that are named, got {self.precision} with another embedder."
-            )
-        if self.workers < 1:
-            raise SettingsError(f"--workers must be at least 1, got {self.workers}.")
-        if self.max_length is not None and self.max_length < 1:
-            raise SettingsError(f"--max-length must be at least 1 token, got {self.max_length}.")
-        if self.text not in TEXTS:
-            raise unknown_name("text", self.text, TEXTS)
-        if self.duplicates not in ("keep", "drop"):
-            raise unknown_name("choice for duplicates", self.duplicates, ("keep", "drop"))
-        if (self.tokenizer is None) != (self.max_tokens is None):
-            raise SettingsError("--tokenizer and --max-tokens go together, got only one of them.")
-        if self.max_tokens is not None and self.max_tokens < 1:
-            raise SettingsError(f"--max-tokens must be at least 1, got {self.max_tokens}.")
-
-
-@dataclass(frozen=True)
-class Result:
-    """An arrangement and everything that a person should know of how it came about.
-
-    Attributes:
-        arrangement: The order, with its rows.
-        request: What was asked for.
-        pool: The pool as it was read.
-        target: The target as it was read.
-        left_out: Every row of the pool that is not in the arrangement.
-        left_out_of_target: Every row of the target that could not be used.
-        text: Which text stood for each row.
-        embedding: Model, counts, truncation and the vectors' fingerprints; empty if no vectors were needed.
-        duplicates: How many pool rows repeat an earlier row's content.
-        leaks: Target rows whose prompt the pool contains word for word: target row to pool row.
-        notes: Sentences that a person should read.
-        kept: The pool rows that took part, ascending.
-        vectors: Unit vectors of those rows and of the target, float32, shapes (n_kept, d) and (n_target, d).
-        best: Of each of those rows its similarity to its most similar target row; known with a least similarity.
-        given: The names of files and folders that each side was read from; None where it was not read from any.
-    """
-
-    arrangement: Arrangement
-    request: Request
-    pool: Reading
-    target: Reading
-    left_out: tuple[LeftOut, ...]
-    left_out_of_target: tuple[LeftOut, ...]
-    text: str
-    embedding: Mapping[str, Any]
-    duplicates: int
-    leaks: Mapping[int, int]
-    notes: tuple[str, ...]
-    kept: Sequence[int]
-    vectors: tuple[NDArray[np.float32], NDArray[np.float32]]
-    best: NDArray[np.float32] | None = None
-    given: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
-
-    @cached_property
-    def falloff(self) -> Falloff | None:
-        """Where quality falls along the order; None where the method looks at no vectors. One more look at the pool."""
-        if not self.vectors[0].shape[1]:
-            return None
-        place = np.full(self.arrangement.n_pool, -1, dtype=np.int64)
-        place[self.arrangement.order] = np.arange(len(self.arrangement))
-        return falloff(*self.vectors, place[np.asarray(self.kept)], self.arrangement.round)
+__all__ = ["arrange", "arrange_rows", "question_of", "read_side", "resolve_text", "vectors_for"]
 
 
 def arrange(
@@ -236,8 +89,6 @@ def arrange(
     request = Request(**settings)
     if out is None:
         return arrange_rows(pool, target, request, cache=cache, progress=progress).arrangement
-    from righttime.results import prepare_result, write_result
-
     request.check()
     prepare_result(Path(out), overwrite)
     result = arrange_rows(pool, target, request, cache=cache, progress=progress)
@@ -313,8 +164,8 @@ def arrange_rows(
     needs = method_named(request.method).needs
     sides = Sides(tasked.pool, tasked.target, {})
     if "vectors" in needs:
-        place = Path(cache) if cache else default_cache()
-        sides = _sides(kept, read_pool.examples, read_target.examples, text, request, place, progress)
+        how: dict[str, Any] = {"n_pool": len(read_pool.examples), "text": text, "cache": cache, "progress": progress}
+        sides = vectors_for(request, rows, read_target.examples, rows=kept, **how)
     with (
         counting("searching", len(rows), shown=progress) as tell,
         warnings.catch_warnings(),
@@ -459,25 +310,43 @@ def resolve_text(request: Request, target: Sequence[Example]) -> tuple[str, list
     ]
 
 
-def _sides(
-    kept: Sequence[int],
+def vectors_for(
+    request: Request,
     pool: Sequence[Example],
     target: Sequence[Example],
+    *,
+    rows: Sequence[int],
+    n_pool: int,
     text: str,
-    request: Request,
-    cache: Path,
-    progress: bool,
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool = False,
 ) -> Sides:
+    """Unit vectors of some pool rows and of the target: embedded through the cache, or taken from the file given.
+
+    Args:
+        request: Says with what, and in how much memory.
+        pool: The rows of the pool that are wanted.
+        target: The target's rows.
+        rows: The pool row of each of those, in the same order.
+        n_pool: How many rows the pool has.
+        text: Which text represents a row.
+        cache: The folder of cached vectors; None takes the user's.
+        progress: Show progress on stderr.
+
+    Raises:
+        RighttimeError: If a model or file is missing, or does not fit the rows.
+    """
+    folder = Path(cache) if cache else default_cache()
     if vectors_given(request.embedder):
-        return given(request.embedder, request.target_embedder, kept, len(pool), len(target), request.memory, cache)
+        return given(request.embedder, request.target_embedder, rows, n_pool, len(target), request.memory, folder)
     if request.target_embedder is not None:
         raise SettingsError("--target-embedder is only for given vectors: one model must embed both sides.")
     return embedded(
-        [pool[number] for number in kept],
+        pool,
         target,
         text,
         request.model(),
-        cache,
+        folder,
         memory=request.memory,
         workers=request.workers,
         on_ray=request.engine == "ray",

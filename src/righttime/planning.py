@@ -24,7 +24,8 @@ from righttime.embedding.texts import texts_for
 from righttime.embedding.vectors import vectors_given
 from righttime.examples import Example
 from righttime.neighbours import search_named
-from righttime.pipeline import Data, Request, question_of, read_side, resolve_text
+from righttime.pipeline import question_of, read_side, resolve_text
+from righttime.results import Data, Request
 from righttime.sampling import drawn
 from righttime.similarity import unit_rows
 

@@ -131,8 +131,8 @@ def arrange(
     from righttime.arrangement.budget import read_budget
     from righttime.cli.summary import summary
     from righttime.embedding import DEFAULT_MODEL
-    from righttime.pipeline import Request, arrange_rows
-    from righttime.results import prepare_result, write_result
+    from righttime.pipeline import arrange_rows
+    from righttime.results import Request, prepare_result, write_result
 
     request = Request(
         method=method,

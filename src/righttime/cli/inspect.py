@@ -36,8 +36,8 @@ def show(
     cache: Cache = None,
 ) -> None:
     """Say what was arranged: counts, rounds, where quality falls, tasks, the first rows and who picked each."""
+    from righttime.cli.lookup import show_row, show_target_row
     from righttime.cli.show import show as describe
-    from righttime.lookup import show_row, show_target_row
 
     if row is not None and target_row is not None:
         raise SettingsError("--row and --target-row show one thing each, got both.")

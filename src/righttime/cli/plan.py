@@ -52,8 +52,8 @@ def plan(
     from righttime.arrangement.budget import read_budget
     from righttime.cli.summary import planned_summary
     from righttime.embedding import DEFAULT_MODEL
-    from righttime.pipeline import Request
     from righttime.planning import plan as stages_of
+    from righttime.results import Request
 
     request = Request(
         method=method,

@@ -8,18 +8,15 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from righttime.arrangement import METHODS, Arrangement, Method, Param, method_named
+from righttime.arrangement.falloff import Falloff
 from righttime.cli.text import printable, table
-from righttime.errors import StoreError
 from righttime.examples import Example
-from righttime.results import result_manifest
-from righttime.sources import read_again
+from righttime.results import FinishedResult, ResultManifest, open_result
 
 __all__ = ["falloff_text", "indented", "methods", "show"]
 
@@ -36,36 +33,33 @@ def show(out: Path, first: int = 10, tasks: int = 20, full: bool = False) -> str
     Raises:
         StoreError: If the folder is not a finished result.
     """
-    manifest = result_manifest(out)
-    arrangement = Arrangement.load(out)
-    read, _ = read_again(manifest, "target")
+    finished = open_result(out)
+    manifest, arrangement = finished.manifest, finished.arrangement
+    read, _ = finished.read_again("target")
     targets = {row.id: row for row in read.examples} if read is not None else {}
     parts = [_counts(manifest), _rounds(arrangement)]
-    if manifest.get("falloff"):
-        parts.append(falloff_text(manifest["falloff"], alone=10))
-    parts += [_tasks(arrangement, targets, tasks), _first_rows(out, arrangement, targets, first, full)]
+    if manifest.falloff is not None:
+        parts.append(falloff_text(manifest.falloff, alone=10))
+    parts += [_tasks(arrangement, targets, tasks), _first_rows(finished, targets, first, full)]
     return "\n\n".join(part for part in parts if part)
 
 
-def _counts(manifest: Mapping[str, Any]) -> str:
-    counts, settings = manifest["counts"], manifest["settings"]
-    method = settings["method"] + (
-        f" by {settings['distance']}" if "distance" in method_named(settings["method"]).needs else ""
-    )
+def _counts(manifest: ResultManifest) -> str:
+    counts, method = manifest.counts, manifest.method
+    if "distance" in method_named(method).needs:
+        method += f" by {manifest.settings['distance']}"
     lines = [
-        f"{counts['arranged']:,} of {counts['pool_read']:,} pool rows, arranged by {method} "
-        f"around {counts['target_rows']:,} target rows"
+        f"{counts.arranged:,} of {counts.pool_read:,} pool rows, arranged by {method} "
+        f"around {counts.target_rows:,} target rows"
     ]
-    for side in ("pool", "target"):
-        lines += [
-            f"  {side:<7} {file['path']}  {file['format']}, {file['rows']:,} rows" for file in manifest["inputs"][side]
-        ]
-    if counts["left_out"]:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts["left_out_by_reason"].items())
-        lines.append(f"  left out {counts['left_out']:,}: {reasons}")
-    lines += [f"  note: {note}" for note in manifest["notes"]]
-    if counts["target_prompts_in_pool"]:
-        lines.append(f"  warning: the pool contains {counts['target_prompts_in_pool']:,} target prompts word for word")
+    for side, files in (("pool", manifest.pool), ("target", manifest.target)):
+        lines += [f"  {side:<7} {file.path}  {file.format}, {file.rows:,} rows" for file in files]
+    if counts.left_out:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.left_out_by_reason.items())
+        lines.append(f"  left out {counts.left_out:,}: {reasons}")
+    lines += [f"  note: {note}" for note in manifest.notes]
+    if counts.target_prompts_in_pool:
+        lines.append(f"  warning: the pool contains {counts.target_prompts_in_pool:,} target prompts word for word")
     return printable("\n".join(lines))
 
 
@@ -111,20 +105,21 @@ def _tasks(arrangement: Arrangement, targets: Mapping[str, Example], most: int) 
     return title + "\n" + table(["task", "rows", "first place", "median place", "picked most by"], rows)
 
 
-def falloff_text(found: Mapping[str, Any], alone: int) -> str:
+def falloff_text(found: Falloff, alone: int) -> str:
     """Where quality falls: a small table, and what has nothing near it.
 
     Args:
-        found: As `righttime.results.falloff_entry` gives it.
+        found: Of a result.
         alone: How many of the target rows that nothing is near to name.
     """
-    lines, middle = found["lines"], found["middle"]
+    lines, middle = found.lines, found.middle
     rows = [
         [
-            f"{line['rows']:,}",
-            f"{line['rows'] / lines[-1]['rows']:.0%}",
-            *(f"{line[name]:.3f}" for name in ("similarity", "coverage")),
-            f"{line['found']:.0%}",
+            f"{line.rows:,}",
+            f"{line.rows / lines[-1].rows:.0%}",
+            f"{line.similarity:.3f}",
+            f"{line.coverage:.3f}",
+            f"{line.found:.0%}",
         ]
         for line in lines
     ]
@@ -135,28 +130,28 @@ def falloff_text(found: Mapping[str, Any], alone: int) -> str:
     )
     text.append("  coverage: mean similarity of target rows to their best row so far; nearest found: target rows that")
     text.append("  have their nearest pool row by then")
-    if found["alone"]:
-        named = ", ".join(f"{one['id']} ({one['similarity']:.3f})" for one in found["alone"][:alone])
-        more = ", …" if len(found["alone"]) > alone else ""
+    if found.alone:
+        named = ", ".join(f"{one.id} ({one.similarity:.3f})" for one in found.alone[:alone])
+        more = ", …" if len(found.alone) > alone else ""
         text.append(
-            f"note: {len(found['alone']):,} of {found['target_rows']:,} target rows have nothing near in the pool "
+            f"note: {len(found.alone):,} of {found.target_rows:,} target rows have nothing near in the pool "
             f"(even their nearest row is below {middle:.3f}): {named}{more}"
         )
-    if found["barrel_round"] is not None:
+    if found.barrel_round is not None:
         text.append(
-            f"note: from round {found['barrel_round']:,} (place {found['barrel_place']:,}) on, rounds scrape the "
+            f"note: from round {found.barrel_round:,} (place {found.barrel_place:,}) on, rounds scrape the "
             f"barrel: most of their rows are below {middle:.3f}"
         )
     return printable("\n".join(text))
 
 
-def _first_rows(out: Path, arrangement: Arrangement, targets: Mapping[str, Example], first: int, full: bool) -> str:
-    labels = arrangement.labels
+def _first_rows(finished: FinishedResult, targets: Mapping[str, Example], first: int, full: bool) -> str:
+    arrangement, labels = finished.arrangement, finished.arrangement.labels
     if labels is None:
         return ""
     width = sys.maxsize if full else max(40, shutil.get_terminal_size((120, 24)).columns - 12)
     lines = [f"the first {min(first, len(arrangement)):,} rows"]
-    for place, text in enumerate(_texts(out, first)):
+    for place, text in enumerate(_texts(finished, first)):
         why = ""
         if labels.picked_by[place] is not None and arrangement.similarity is not None:
             number = f"round {arrangement.round[place]}, " if arrangement.round is not None else ""
@@ -177,14 +172,9 @@ def _first_rows(out: Path, arrangement: Arrangement, targets: Mapping[str, Examp
     return "\n".join(lines)
 
 
-def _texts(out: Path, first: int) -> Iterable[str]:
+def _texts(finished: FinishedResult, first: int) -> Iterable[str]:
     """What the first rows say, whatever their form."""
-    try:
-        with (out / "train.jsonl").open(encoding="utf-8", newline="\n") as file:
-            rows = [json.loads(line) for line in islice(file, first)]
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{out / 'train.jsonl'} must be readable JSONL, got: {error}.") from error
-    for row in rows:
+    for row in finished.lines(first):
         messages = row.get("messages") if isinstance(row, dict) else None
         if isinstance(messages, list):
             yield next((str(turn.get("content", "")) for turn in messages if turn.get("role") == "user"), "")

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 from righttime.cli.show import falloff_text
 from righttime.cli.text import printable, table
 from righttime.embedding import Agreement
-from righttime.results import falloff_entry
 
 if TYPE_CHECKING:
     from righttime.measures.curves import Measured
-    from righttime.pipeline import Result
     from righttime.planning import Stage
+    from righttime.results import Result
 
 __all__ = ["measured_summary", "planned_summary", "summary"]
 
@@ -32,7 +31,7 @@ def summary(result: Result, out: Path) -> str:
         out: The folder that it was written to.
     """
     lines = [*_read(result), *_embedded(result), *_warned(result)]
-    found = falloff_entry(result)
+    found = result.falloff
     if found is not None:
         lines += ["", falloff_text(found, alone=3)]
     lines += ["", *_written(result, out), f"look     righttime show {out}"]

@@ -53,7 +53,7 @@ def given(
     Args:
         spec: ``vectors:FILE`` of the pool, or of both.
         target_spec: The same of the target; None where one file holds both.
-        kept: The pool rows that take part, ascending.
+        kept: The pool rows that are wanted, in any order.
         n_pool: How many pool rows there are.
         n_target: How many target rows there are.
         memory: Vectors of more bytes than this are mapped from a file.
@@ -63,7 +63,7 @@ def given(
     folder.mkdir(parents=True, exist_ok=True)
     # Normalised before rows are left out, so that an error names the row by its number in the file.
     pool = unit_rows(sides[0], "pool vectors", most_bytes=memory, folder=folder)
-    if len(kept) < len(pool):
+    if not np.array_equal(kept, np.arange(len(pool))):
         some = room_for((len(kept), pool.shape[1]), memory, folder)
         for start in range(0, len(kept), _COPIED):
             some[start : start + _COPIED] = pool[np.asarray(kept[start : start + _COPIED])]

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from righttime.exporters.finished import Finished
+from righttime.exporters.data import ExportData
 from righttime.exporters.quoting import commented, switched, yaml_lines
 from righttime.exporters.settings import ExportSettings, Switch, Trainer, Written, check_trackers
 from righttime.exporters.turns import check_answered, check_even_rounds, check_plain, plain_row, write_rows
@@ -58,20 +58,20 @@ _TRACKERS: Mapping[str, Mapping[str, object]] = {
 """What turns a tracker on, by its name in transformers."""
 
 
-def _check(finished: Finished, settings: ExportSettings) -> None:
+def _check(data: ExportData, settings: ExportSettings) -> None:
     check_trackers(settings, _TITLE, _TRACKERS)
-    check_plain(finished, _TITLE)
-    check_answered(finished, _TITLE)
-    check_even_rounds(finished, settings)
+    check_plain(data, _TITLE)
+    check_answered(data, _TITLE)
+    check_even_rounds(data, settings)
 
 
-def _write(finished: Finished, settings: ExportSettings, folder: Path) -> Written:
-    write_rows(finished, folder, plain_row)
-    write_lines(folder / "axolotl.yaml", _config(finished, settings))
+def _write(data: ExportData, settings: ExportSettings, folder: Path) -> Written:
+    write_rows(data, folder, plain_row)
+    write_lines(folder / "axolotl.yaml", _config(data, settings))
     return Written(_RUN)
 
 
-def _config(finished: Finished, settings: ExportSettings) -> list[str]:
+def _config(data: ExportData, settings: ExportSettings) -> list[str]:
     lines = commented(
         f"Tune on train.jsonl in exactly its order. Written by righttime {__version__} for {_TITLE} 0.19.0."
     )
@@ -88,8 +88,8 @@ def _config(finished: Finished, settings: ExportSettings) -> list[str]:
         "Axolotl keeps prepared copies whose names tell nothing of what the files hold. A folder for these rows in "
         "this order alone: else a copy of others, once prepared here, would be trained on."
     )
-    lines += yaml_lines({"dataset_prepared_path": f"prepared-{_fingerprint(finished)}"})
-    return [*lines, *_evaluation(finished, settings), *_training(settings)]
+    lines += yaml_lines({"dataset_prepared_path": f"prepared-{_fingerprint(data)}"})
+    return [*lines, *_evaluation(data, settings), *_training(settings)]
 
 
 def _training(settings: ExportSettings) -> list[str]:
@@ -108,19 +108,19 @@ def _training(settings: ExportSettings) -> list[str]:
     return [*lines, *yaml_lines({"saves_per_epoch": 1, "output_dir": "./output"})]
 
 
-def _evaluation(finished: Finished, settings: ExportSettings) -> list[str]:
-    if not finished.evaluation:
+def _evaluation(data: ExportData, settings: ExportSettings) -> list[str]:
+    if not data.evaluation:
         return []
     lines = ["", *commented("The loss on these rows is taken at the start and every eval_steps steps.")]
     lines += ["test_datasets:", *_dataset("eval.jsonl")]
-    lines += yaml_lines({"eval_steps": settings.steps_between_evaluations(len(finished.rows))})
+    lines += yaml_lines({"eval_steps": settings.steps_between_evaluations(len(data.rows))})
     return [*lines, *yaml_lines({"eval_batch_size": settings.batch_size})]
 
 
-def _fingerprint(finished: Finished) -> str:
-    if not finished.evaluation:
-        return finished.ids_sha256[:16]
-    told = json.dumps([finished.ids_sha256, [plain_row(row) for row in finished.evaluation]])
+def _fingerprint(data: ExportData) -> str:
+    if not data.evaluation:
+        return data.ids_sha256[:16]
+    told = json.dumps([data.ids_sha256, [plain_row(row) for row in data.evaluation]])
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 

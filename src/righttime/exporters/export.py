@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from righttime.errors import SettingsError
-from righttime.exporters.finished import read_finished, with_evaluation
+from righttime.exporters.data import export_data, with_evaluation
 from righttime.exporters.registry import trainer_named
 from righttime.exporters.settings import ExportSettings, Trainer
 from righttime.exporters.versions import version_notes
@@ -75,20 +75,20 @@ def export(
     notes = version_notes(trainer)
 
     prepare_folder(folder, trainer.files, overwrite)
-    finished = read_finished(Path(out))
+    data = export_data(Path(out))
     if settings.evaluation is not None:
-        finished = with_evaluation(finished, settings.evaluation)
-    trainer.check(finished, settings)
+        data = with_evaluation(data, settings.evaluation)
+    trainer.check(data, settings)
     with staged(folder) as staging:
-        written = trainer.write(finished, settings, staging)
+        written = trainer.write(data, settings, staging)
         notes += written.notes
         files = {name: file_sha256(staging / name) for name in trainer.files if (staging / name).exists()}
         manifest = {
             **circumstances(),
             "arrangement": str(out),
-            "ids_sha256": finished.ids_sha256,
-            "rows": len(finished.rows),
-            "evaluation_rows": len(finished.evaluation),
+            "ids_sha256": data.ids_sha256,
+            "rows": len(data.rows),
+            "evaluation_rows": len(data.evaluation),
             "trainer": to,
             "written_for": dict(trainer.written_for),
             "settings": {**dataclasses.asdict(settings), "learning_rate": settings.rate, "lora_alpha": settings.alpha},
@@ -98,4 +98,4 @@ def export(
         write_json(staging / MANIFEST, manifest)
     for name in set(trainer.files) - set(files):  # of an earlier export to here that had more
         (folder / name).unlink(missing_ok=True)
-    return Exported(folder, trainer, len(finished.rows), len(finished.evaluation), written.run, notes)
+    return Exported(folder, trainer, len(data.rows), len(data.evaluation), written.run, notes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from righttime.exporters.finished import Finished
+from righttime.exporters.data import ExportData
 from righttime.exporters.llamafactory_templates import Template, chosen_template
 from righttime.exporters.quoting import commented, switched, yaml_lines
 from righttime.exporters.settings import ExportSettings, Switch, Trainer, Written
@@ -41,18 +41,18 @@ SWITCHES = (
 )
 
 
-def _check(finished: Finished, settings: ExportSettings) -> None:
-    check_plain(finished, _TITLE)
-    check_alternating(finished, _TITLE)
-    check_even_rounds(finished, settings)
+def _check(data: ExportData, settings: ExportSettings) -> None:
+    check_plain(data, _TITLE)
+    check_alternating(data, _TITLE)
+    check_even_rounds(data, settings)
 
 
-def _write(finished: Finished, settings: ExportSettings, folder: Path) -> Written:
-    template = chosen_template(str(settings.model), [row for _, row in finished.placed_rows])
-    write_rows(finished, folder, plain_row)
-    sets = {_DATASET: "train.jsonl", **({_EVALUATION: "eval.jsonl"} if finished.evaluation else {})}
+def _write(data: ExportData, settings: ExportSettings, folder: Path) -> Written:
+    template = chosen_template(str(settings.model), [row for _, row in data.placed_rows])
+    write_rows(data, folder, plain_row)
+    sets = {_DATASET: "train.jsonl", **({_EVALUATION: "eval.jsonl"} if data.evaluation else {})}
     write_json(folder / "dataset_info.json", {name: _dataset(file) for name, file in sets.items()})
-    write_lines(folder / "llamafactory.yaml", _config(finished, settings, template))
+    write_lines(folder / "llamafactory.yaml", _config(data, settings, template))
     return Written(_RUN, [] if template.sure else [template.why])
 
 
@@ -63,7 +63,7 @@ def _dataset(file: str) -> dict[str, object]:
     return {"file_name": file, "formatting": "sharegpt", "columns": {"messages": "messages"}, "tags": tags}
 
 
-def _config(finished: Finished, settings: ExportSettings, template: Template) -> list[str]:
+def _config(data: ExportData, settings: ExportSettings, template: Template) -> list[str]:
     lines = commented(
         f"Tune on train.jsonl in exactly its order. Written by righttime {__version__} for {_TITLE} 0.9.5."
     )
@@ -74,7 +74,7 @@ def _config(finished: Finished, settings: ExportSettings, template: Template) ->
     lines += commented("The loss is on all answers and on nothing else.")
     lines += yaml_lines({"train_on_prompt": False, "mask_history": False})
     lines += ["", "# What keeps the order; every one of these is needed.", *switched(SWITCHES)]
-    return [*lines, *_evaluation(finished, settings), *_training(settings)]
+    return [*lines, *_evaluation(data, settings), *_training(settings)]
 
 
 def _weights(settings: ExportSettings) -> list[str]:
@@ -98,12 +98,12 @@ def _training(settings: ExportSettings) -> list[str]:
     return [*lines, *yaml_lines({"output_dir": "output"})]
 
 
-def _evaluation(finished: Finished, settings: ExportSettings) -> list[str]:
-    if not finished.evaluation:
+def _evaluation(data: ExportData, settings: ExportSettings) -> list[str]:
+    if not data.evaluation:
         return []
     lines = ["", *commented("The loss on these rows is taken at the start and every eval_steps steps.")]
     lines += yaml_lines({"eval_dataset": _EVALUATION, "eval_strategy": "steps", "eval_on_start": True})
-    lines += yaml_lines({"eval_steps": settings.steps_between_evaluations(len(finished.rows))})
+    lines += yaml_lines({"eval_steps": settings.steps_between_evaluations(len(data.rows))})
     return [*lines, *yaml_lines({"per_device_eval_batch_size": settings.batch_size})]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from righttime.exporters.finished import Finished
+from righttime.exporters.data import ExportData
 from righttime.exporters.settings import ExportSettings, Trainer, Written
 from righttime.exporters.turns import write_rows
 from righttime.store import write_bytes
@@ -13,13 +13,13 @@ from righttime.store import write_bytes
 __all__ = ["MESSAGES"]
 
 
-def _check(finished: Finished, settings: ExportSettings) -> None:
+def _check(data: ExportData, settings: ExportSettings) -> None:
     """Whatever was arranged can be copied."""
 
 
-def _write(finished: Finished, settings: ExportSettings, folder: Path) -> Written:
-    write_rows(replace(finished, rows=()), folder, dict)
-    write_bytes(folder / "train.jsonl", (finished.folder / "train.jsonl").read_bytes())
+def _write(data: ExportData, settings: ExportSettings, folder: Path) -> Written:
+    write_rows(replace(data, rows=()), folder, dict)
+    write_bytes(folder / "train.jsonl", data.train.read_bytes())
     return Written()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from righttime.errors import SettingsError, unknown_name
-from righttime.exporters.finished import Finished
+from righttime.exporters.data import ExportData
 
 __all__ = [
     "LEARNING_RATE",
@@ -166,8 +166,8 @@ class Trainer:
     oldest: Mapping[str, str]
     switches: Sequence[Switch]
     files: Sequence[str]
-    check: Callable[[Finished, ExportSettings], None]
-    write: Callable[[Finished, ExportSettings, Path], Written]
+    check: Callable[[ExportData, ExportSettings], None]
+    write: Callable[[ExportData, ExportSettings, Path], Written]
 
 
 def check_trackers(settings: ExportSettings, title: str, known: Iterable[str]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from righttime.errors import SettingsError
-from righttime.exporters.finished import Finished
+from righttime.exporters.data import ExportData
 from righttime.exporters.quoting import commented, switched, yaml_lines
 from righttime.exporters.settings import ExportSettings, Switch, Trainer, Written, check_trackers
 from righttime.exporters.turns import check_alternating, check_plain, check_whole_steps, plain_row, write_rows
@@ -39,28 +39,28 @@ SWITCHES = (
 )
 
 
-def _check(finished: Finished, settings: ExportSettings) -> None:
+def _check(data: ExportData, settings: ExportSettings) -> None:
     check_trackers(settings, _TITLE, _TRACKERS)
     if len(settings.report_to) > 1:
         raise SettingsError(
             f"{_TITLE} reports to one tracker, got {', '.join(settings.report_to)}. Hint: name one with --report-to."
         )
-    if finished.evaluation:
+    if data.evaluation:
         raise SettingsError(
             f"{_TITLE}'s recipes for one process (0.6.1) take no loss on other rows while training, got --eval. Hint: "
             "leave it out, and take the loss of the finished model with righttime evaluate."
         )
-    check_plain(finished, _TITLE)
-    check_alternating(finished, _TITLE)
+    check_plain(data, _TITLE)
+    check_alternating(data, _TITLE)
     if settings.processes > 1:
         raise SettingsError(
             f"the {_TITLE} config is for one process, got --processes {settings.processes}. Hint: raise --accumulation."
         )
-    check_whole_steps(finished, settings, _TITLE)
+    check_whole_steps(data, settings, _TITLE)
 
 
-def _write(finished: Finished, settings: ExportSettings, folder: Path) -> Written:
-    write_rows(finished, folder, plain_row)
+def _write(data: ExportData, settings: ExportSettings, folder: Path) -> Written:
+    write_rows(data, folder, plain_row)
     write_lines(folder / "torchtune.yaml", _config(settings))
     return Written(_run(settings))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from righttime.errors import FormatError
 from righttime.exporters.answers import answers_source, learnt
-from righttime.exporters.finished import Finished
+from righttime.exporters.data import ExportData
 from righttime.exporters.quoting import commented, python_literal
 from righttime.exporters.settings import ExportSettings, Switch, Trainer, Written
 from righttime.exporters.tokenizers import tokenizer_on_disk
@@ -48,18 +48,18 @@ SWITCHES = (
 )
 
 
-def _check(finished: Finished, settings: ExportSettings) -> None:
-    check_answered(finished, "TRL")
-    check_even_rounds(finished, settings)
-    if not single_answers(finished) and (tokenizer := tokenizer_on_disk(str(settings.model))):
-        _check_answers(finished, tokenizer)
+def _check(data: ExportData, settings: ExportSettings) -> None:
+    check_answered(data, "TRL")
+    check_even_rounds(data, settings)
+    if not single_answers(data) and (tokenizer := tokenizer_on_disk(str(settings.model))):
+        _check_answers(data, tokenizer)
 
 
-def _check_answers(finished: Finished, tokenizer: Any) -> None:
+def _check_answers(data: ExportData, tokenizer: Any) -> None:
     """Refuse rows whose answers the script would not find; up to a thousand are tried, evenly spread."""
     if tokenizer.chat_template is None:
         tokenizer.chat_template = TEMPLATE
-    rows = list(finished.placed_rows)
+    rows = list(data.placed_rows)
     for place, row in rows[:: -(-len(rows) // _TRIED)]:
         try:
             learnt(list(row["messages"]), row.get("tools"), tokenizer)
@@ -70,11 +70,11 @@ def _check_answers(finished: Finished, tokenizer: Any) -> None:
             ) from error
 
 
-def _write(finished: Finished, settings: ExportSettings, folder: Path) -> Written:
-    pairs = single_answers(finished)
-    write_rows(finished, folder, _split if pairs else dict)
+def _write(data: ExportData, settings: ExportSettings, folder: Path) -> Written:
+    pairs = single_answers(data)
+    write_rows(data, folder, _split if pairs else dict)
     write_lines(folder / "template.jinja", [TEMPLATE])
-    write_lines(folder / "train_trl.py", [_script(finished, settings, pairs)])
+    write_lines(folder / "train_trl.py", [_script(data, settings, pairs)])
     return Written("python train_trl.py")
 
 
@@ -85,7 +85,7 @@ def _split(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": row["id"], "prompt": turns[:-1], "completion": turns[-1:], **more}
 
 
-def _script(finished: Finished, settings: ExportSettings, pairs: bool) -> str:
+def _script(data: ExportData, settings: ExportSettings, pairs: bool) -> str:
     versions = {**_WRITTEN_FOR, **(_ADAPTERS_WRITTEN_FOR if settings.lora else {})}
     switches = []
     for switch in SWITCHES:
@@ -97,8 +97,8 @@ def _script(finished: Finished, settings: ExportSettings, pairs: bool) -> str:
         named=", ".join(f"{name} {number}" for name, number in versions.items()),
         model=python_literal(settings.model),
         processes=settings.processes if settings.processes > 1 else "N",
-        rows=len(finished.rows),
-        evaluation_rows=len(finished.evaluation),
+        rows=len(data.rows),
+        evaluation_rows=len(data.evaluation),
         read=f"{read}\n",
         switches="\n".join(switches),
         loss="\n".join(_loss(pairs)),
@@ -107,7 +107,7 @@ def _script(finished: Finished, settings: ExportSettings, pairs: bool) -> str:
         max_length=settings.max_length,
         learning_rate=settings.rate,
         bf16=settings.dtype == "bf16",
-        evaluation="\n".join(_evaluation(finished, settings)) or _NOTHING,
+        evaluation="\n".join(_evaluation(data, settings)) or _NOTHING,
         logging_steps=settings.logging_steps,
         report_to=python_literal(list(settings.report_to) or "none"),
         peft_import="from peft import LoraConfig  # noqa: E402" if settings.lora else _NOTHING,
@@ -124,9 +124,9 @@ def _loss(pairs: bool) -> Iterator[str]:
         yield "    # The loss is on the assistant's words alone: the labels say so."
 
 
-def _evaluation(finished: Finished, settings: ExportSettings) -> Iterator[str]:
-    if finished.evaluation:
-        every = settings.steps_between_evaluations(len(finished.rows))
+def _evaluation(data: ExportData, settings: ExportSettings) -> Iterator[str]:
+    if data.evaluation:
+        every = settings.steps_between_evaluations(len(data.rows))
         yield "    # The loss on eval.jsonl is taken at the start and every eval_steps steps."
         yield f'    eval_strategy="steps",\n    eval_steps={every},\n    eval_on_start=True,'
         yield "    per_device_eval_batch_size=BATCH_SIZE,"

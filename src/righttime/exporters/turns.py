@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from righttime.errors import FormatError, SettingsError
-from righttime.exporters.finished import Finished
+from righttime.exporters.data import ExportData
 from righttime.exporters.settings import ExportSettings
 from righttime.store import write_lines
 
@@ -24,13 +24,13 @@ __all__ = [
 ]
 
 
-def check_plain(finished: Finished, title: str) -> None:
+def check_plain(data: ExportData, title: str) -> None:
     """Refuse rows with tools or more than a role and a text in a turn, which `title` reads otherwise or not at all.
 
     Raises:
         FormatError: Names the first such row.
     """
-    for place, row in finished.placed_rows:
+    for place, row in data.placed_rows:
         more = ["tools"] if row.get("tools") is not None else []
         for turn in row["messages"]:
             more += [key for key in turn if key not in ("role", "content")]
@@ -39,13 +39,13 @@ def check_plain(finished: Finished, title: str) -> None:
             raise _refused(place, row, title, f"hold only roles and texts, got {more[0]}", "--to trl and --to messages")
 
 
-def check_alternating(finished: Finished, title: str) -> None:
+def check_alternating(data: ExportData, title: str) -> None:
     """Refuse rows that are not an optional system turn, then user and assistant by turns.
 
     Raises:
         FormatError: Names the first such row.
     """
-    for place, row in finished.placed_rows:
+    for place, row in data.placed_rows:
         roles = [turn["role"] for turn in row["messages"]]
         said = roles[1:] if roles[0] == "system" else roles
         if not said or said != ["user", "assistant"] * (len(said) // 2):
@@ -53,53 +53,53 @@ def check_alternating(finished: Finished, title: str) -> None:
             raise _refused(place, row, title, what, "--to trl")
 
 
-def check_answered(finished: Finished, title: str) -> None:
+def check_answered(data: ExportData, title: str) -> None:
     """Refuse rows whose last turn is not the assistant's.
 
     Raises:
         FormatError: Names the first such row.
     """
-    for place, row in finished.placed_rows:
+    for place, row in data.placed_rows:
         if (role := row["messages"][-1]["role"]) != "assistant":
             raise _refused(place, row, title, f"end with the assistant's turn, got {role}", "--to messages")
 
 
-def check_even_rounds(finished: Finished, settings: ExportSettings) -> None:
+def check_even_rounds(data: ExportData, settings: ExportSettings) -> None:
     """Refuse a last round, of training or evaluation, in which some of several processes would have no batch.
 
     Raises:
         SettingsError: Names numbers that would do.
     """
     step = settings.rows_a_round
-    left = len(finished.rows) % step
+    left = len(data.rows) % step
     if settings.processes > 1 and left:
         raise SettingsError(
             f"with several processes the rows must be a multiple of processes x batch size = {step}, "
-            f"got {len(finished.rows):,}: {left} rows would be left, and would be dropped, or filled up with the first "
-            f"rows, or leave a process waiting. Hint: {_whole_rounds(len(finished.rows) - left, step)}."
+            f"got {len(data.rows):,}: {left} rows would be left, and would be dropped, or filled up with the first "
+            f"rows, or leave a process waiting. Hint: {_whole_rounds(len(data.rows) - left, step)}."
         )
-    over = len(finished.evaluation) % settings.rows_a_round
+    over = len(data.evaluation) % settings.rows_a_round
     if settings.processes > 1 and over:
         raise SettingsError(
             f"with several processes the rows of --eval must be a multiple of processes x batch size = "
-            f"{settings.rows_a_round}, got {len(finished.evaluation):,}: a process without a batch would leave the "
+            f"{settings.rows_a_round}, got {len(data.evaluation):,}: a process without a batch would leave the "
             f"others waiting. Hint: leave {over} of them out, or choose another --batch-size."
         )
 
 
-def check_whole_steps(finished: Finished, settings: ExportSettings, title: str) -> None:
+def check_whole_steps(data: ExportData, settings: ExportSettings, title: str) -> None:
     """Refuse rows that a trainer, dropping its last incomplete step, would never see.
 
     Raises:
         SettingsError: Names numbers that would do.
     """
     step = settings.rows_a_round * settings.accumulation
-    left = len(finished.rows) % step
+    left = len(data.rows) % step
     if left:
         raise SettingsError(
             f"{title} drops an incomplete last step and cannot be told otherwise, so the rows must be a multiple of "
-            f"processes x batch size x accumulation = {step}, got {len(finished.rows):,}: {left} rows would be lost. "
-            f"Hint: {_whole_rounds(len(finished.rows) - left, step)}, or choose another --batch-size."
+            f"processes x batch size x accumulation = {step}, got {len(data.rows):,}: {left} rows would be lost. "
+            f"Hint: {_whole_rounds(len(data.rows) - left, step)}, or choose another --batch-size."
         )
 
 
@@ -116,17 +116,17 @@ def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def single_answers(finished: Finished) -> bool:
+def single_answers(data: ExportData) -> bool:
     """Whether every row has one assistant turn and ends with it, so that all before it is the prompt."""
     return all(
         [turn["role"] for turn in row["messages"]].index("assistant") == len(row["messages"]) - 1
-        for _, row in finished.placed_rows
+        for _, row in data.placed_rows
     )
 
 
-def write_rows(finished: Finished, folder: Path, form: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
+def write_rows(data: ExportData, folder: Path, form: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
     """Write `train.jsonl`, and `eval.jsonl` where there are rows for evaluation, each row in a trainer's form."""
-    for name, rows in (("train.jsonl", finished.rows), ("eval.jsonl", finished.evaluation)):
+    for name, rows in (("train.jsonl", data.rows), ("eval.jsonl", data.evaluation)):
         if rows:
             write_lines(folder / name, (json.dumps(form(row), ensure_ascii=False) for row in rows))
 

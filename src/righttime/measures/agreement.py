@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from righttime.arrangement import Arrangement
 from righttime.errors import SettingsError
-from righttime.store import read_manifest
+from righttime.results import open_result
 
 __all__ = ["Agreement", "agreement"]
 
@@ -113,7 +113,7 @@ def _check_one_pool(
                 f"{names[0]} is of a pool of {loaded[0].n_pool} rows, {name} of one of {arrangement.n_pool}. {hint}"
             )
         if not isinstance(one, Arrangement) and Path(one).is_dir():
-            content.setdefault(tuple(file["sha256"] for file in read_manifest(Path(one))["inputs"]["pool"]), name)
+            content.setdefault(tuple(file.sha256 for file in open_result(one).manifest.pool), name)
         labels = arrangement.labels.id if arrangement.labels else ()
         for row, label in zip(arrangement.order.tolist(), labels, strict=False):
             known, where = ids.setdefault(row, (label, name))

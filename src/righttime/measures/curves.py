@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,24 +13,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.arrangement import Arrangement
-from righttime.embedding import default_cache, embed_texts, embedder_named, given_vectors
-from righttime.embedding.given import PREFIX
-from righttime.embedding.texts import texts_for
+from righttime.embedding import given_vectors
+from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, StoreError, unknown_name
-from righttime.examples import TEXTS, Example, Message, text_of
+from righttime.examples import TEXTS, Example, text_of
 from righttime.formats import Reading, read_rows
 from righttime.formats.folders import labels
 from righttime.measures.dataset import Curves, default_every, measure, prefix_sizes
 from righttime.measures.plot import draw_curves
+from righttime.pipeline import vectors_for
 from righttime.progress import counting
-from righttime.results import circumstances
+from righttime.results import FinishedResult, Request, circumstances, open_result
 from righttime.similarity import unit_rows
 from righttime.store import (
     MANIFEST,
     file_sha256,
     prepare_folder,
-    read_manifest,
     staged,
     write_bytes,
     write_json,
@@ -70,19 +67,6 @@ class Measured:
 
         sides = (*self.whole.items(), *self.by_task.items())
         return pa.concat_tables([curves.to_table(name) for name, curves in sides])
-
-
-@dataclass(frozen=True)
-class _Folder:
-    """An arrangement on disk."""
-
-    path: Path
-    manifest: Mapping[str, Any]
-    arrangement: Arrangement
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        return {"precision": "float32", **self.manifest["settings"]}
 
 
 def measure_folders(
@@ -127,7 +111,9 @@ def measure_folders(
         raise unknown_name("text", text, TEXTS)
     if out is not None:
         prepare_folder(Path(out), (TABLE, PICTURE), overwrite)
-    there = [_open(Path(folder)) for folder in folders]
+    there = [open_result(folder, unchanged=True) for folder in folders]
+    for finished in there:
+        _ = finished.rows  # refused here and now where they are in their original form
     if every is None and there:
         every = default_every([len(folder.arrangement) for folder in there])
     given = {"embedder": embedder, "target_embedder": target_embedder, "text": text}
@@ -136,14 +122,14 @@ def measure_folders(
     settings = _agreed(there, {name: value for name, value in given.items() if value is not None})
     read = _read_target(target, there[0])
     if settings["text"] not in TEXTS:  # the embedder reads rows in a way of its own, which word bigrams cannot be of
-        settings["text"] = there[0].settings["text_asked"]
+        settings["text"] = there[0].manifest.settings["text_asked"]
     settings["text"], notes = _text(settings["text"], read.examples)
     whole, by_task = {}, {}
     for name, folder in zip(labels([os.fspath(path) for path in folders]), there, strict=True):
-        rows = _rows(folder)
+        rows = folder.examples
         texts = [text_of(row, settings["text"]) for row in rows]
         target_texts = [text_of(row, settings["text"]) for row in read.examples]
-        sides = _vectors(folder, read, rows, settings, cache, progress)
+        sides = _vectors(folder, read, settings, cache, progress)
         tasks = [row.task for row in read.examples]
         total = 2 * len(rows) * (1 + per_task)
         with counting(f"measuring {name}", total, shown=progress) as tell:
@@ -159,44 +145,34 @@ def measure_folders(
     return measured
 
 
-def _open(path: Path) -> _Folder:
-    """The arrangement in a folder, if its files are as they were written."""
-    manifest, arrangement = read_manifest(path), Arrangement.load(path)
-    for name in ("train.jsonl", "arrangement.parquet"):
-        if file_sha256(path / name) != manifest["files"][name]:
-            raise StoreError(f"{path / name} must be as it was written, but was changed. Hint: arrange again.")
-    if manifest["settings"]["as"] != "messages":
-        raise SettingsError(
-            f"{path} must hold its rows as messages to be measured, but was written with --as original. "
-            "Hint: arrange again with --as messages; the order will be the same."
-        )
-    return _Folder(path, manifest, arrangement)
+def _settings(finished: FinishedResult) -> Mapping[str, Any]:
+    return {"precision": "float32", **finished.manifest.settings}  # of results from before precision was a setting
 
 
-def _agreed(folders: Sequence[_Folder], given: Mapping[str, Any]) -> dict[str, Any]:
+def _agreed(folders: Sequence[FinishedResult], given: Mapping[str, Any]) -> dict[str, Any]:
     """What embeds both sides: as given, else as all arrangements were made, which must then be one way."""
     if not folders:
         raise SettingsError("there must be at least one arrangement to measure, got none.")
     first = folders[0]
-    agreed = {name: given.get(name, first.settings[name]) or None for name in _ASKED}
+    agreed = {name: given.get(name, _settings(first)[name]) or None for name in _ASKED}
     for folder in folders[1:]:
         for name in _ASKED:
-            if name not in given and folder.settings[name] != first.settings[name]:
+            if name not in given and _settings(folder)[name] != _settings(first)[name]:
                 raise SettingsError(
-                    f"all arrangements must be measured alike, but {first.path} was made with {name} "
-                    f"{first.settings[name]!r} and {folder.path} with {folder.settings[name]!r}. "
+                    f"all arrangements must be measured alike, but {first.folder} was made with {name} "
+                    f"{_settings(first)[name]!r} and {folder.folder} with {_settings(folder)[name]!r}. "
                     "Hint: name one with --embedder and --text."
                 )
     if not isinstance(agreed["embedder"], str):
         raise SettingsError(
-            f"{first.path} was made with an embedder of the user's own. Hint: name one with --embedder, or use "
+            f"{first.folder} was made with an embedder of the user's own. Hint: name one with --embedder, or use "
             "righttime.similarity.measure with vectors."
         )
     return agreed
 
 
-def _read_target(target: Path_ | Sequence[Path_], folder: _Folder) -> Reading:
-    settings = folder.settings
+def _read_target(target: Path_ | Sequence[Path_], folder: FinishedResult) -> Reading:
+    settings = folder.manifest.settings
     return read_rows(
         [target] if isinstance(target, str | os.PathLike) else target,
         role="target",
@@ -219,83 +195,59 @@ def _text(text: str, target: Sequence[Example]) -> tuple[str, list[str]]:
     ]
 
 
-def _rows(folder: _Folder) -> list[Example]:
-    """The rows of ``train.jsonl``, exactly as they were arranged."""
-    path = folder.path / "train.jsonl"
-    with path.open(encoding="utf-8") as file:
-        return [_example(json.loads(line), str(path), number) for number, line in enumerate(file, 1)]
-
-
-def _example(row: Mapping[str, Any], path: str, line: int) -> Example:
-    messages = []
-    for turn in row["messages"]:
-        extra = tuple((key, value) for key, value in turn.items() if key not in ("role", "content", "tool_calls"))
-        messages.append(Message(turn["role"], turn["content"], tuple(turn.get("tool_calls", ())), extra))
-    return Example(row["id"], None, "", path, line, tuple(messages), tools=row.get("tools"))
-
-
 def _vectors(
-    folder: _Folder,
-    target: Reading,
-    rows: Sequence[Example],
-    settings: Mapping[str, Any],
-    cache: Path_ | None,
-    progress: bool,
+    finished: FinishedResult, target: Reading, settings: Mapping[str, Any], cache: Path_ | None, progress: bool
 ) -> tuple[Vectors, Vectors]:
     """Unit vectors of the arranged rows in order, and of the target."""
-    spec = settings["embedder"]
-    if spec.startswith(PREFIX):
-        pool = given_vectors(spec, "pool", folder.arrangement.n_pool)
-        other = given_vectors(settings["target_embedder"] or spec, "target", len(target.examples))
-        sides = unit_rows(pool[folder.arrangement.order], "pool vectors"), unit_rows(other, "target vectors")
-        if spec == folder.settings["embedder"]:
-            _must_be_the_same(folder, target, pool, sides[1])
-        return sides
-    if settings["target_embedder"]:
-        raise SettingsError("--target-embedder is only for given vectors: one model must embed both sides.")
-    model = embedder_named(
-        spec,
+    arrangement, spec = finished.arrangement, settings["embedder"]
+    request = Request(
+        embedder=spec,
+        target_embedder=settings["target_embedder"],
         max_length=settings["max_length"],
         prefix=settings["prefix"] or "",
-        device=folder.settings["device"],
         precision=settings["precision"] or "float32",
+        device=finished.manifest.settings["device"],
     )
-    texts = texts_for(model, [*rows, *target.examples], settings["text"])
-    done = embed_texts(texts, model, Path(cache) if cache else default_cache(), progress=progress)
-    n = len(rows)
-    return unit_rows(done.vectors[:n], "pool vectors"), unit_rows(done.vectors[n:], "target vectors")
+    how: dict[str, Any] = {"n_pool": arrangement.n_pool, "text": settings["text"], "cache": cache}
+    rows = arrangement.order.tolist()
+    sides = vectors_for(request, finished.examples, target.examples, rows=rows, progress=progress, **how)
+    if vectors_given(spec) and spec == finished.manifest.settings["embedder"]:
+        _must_be_the_same(finished, target, given_vectors(spec, "pool", arrangement.n_pool), sides.target)
+    return sides.pool, sides.target
 
 
-def _must_be_the_same(folder: _Folder, target: Reading, pool: NDArray[Any], unit_target: Vectors) -> None:
+def _must_be_the_same(finished: FinishedResult, target: Reading, pool: NDArray[Any], unit_target: Vectors) -> None:
     """Refuse a file of vectors that was changed since the arrangement was made, where the manifest can tell."""
-    known, counts = folder.manifest["embedding"], folder.manifest["counts"]
+    known, counts = finished.manifest.embedding, finished.manifest.counts
     want = {}
-    dropped = {"duplicate", "too-long", "sampled-away"} & set(counts["left_out_by_reason"])
+    dropped = {"duplicate", "too-long", "sampled-away"} & set(counts.left_out_by_reason)
     if not dropped and "pool_vectors_sha256" in known:
         want["pool"] = (known["pool_vectors_sha256"], unit_rows(pool, "pool vectors"))
-    was = [file["sha256"] for file in folder.manifest["inputs"]["target"]]
+    was = [file.sha256 for file in finished.manifest.target]
     if was == [file.sha256 for file in target.inputs] and "target_vectors_sha256" in known:
         want["target"] = (known["target_vectors_sha256"], unit_target)
     for side, (sha256, vectors) in want.items():
         if hashlib.sha256(vectors.astype("<f4", copy=False).tobytes()).hexdigest() != sha256:
             raise StoreError(
-                f"the {side} vectors must be those that {folder.path} was made with, but their file was changed since. "
-                "Hint: arrange again, or name other vectors with --embedder."
+                f"the {side} vectors must be those that {finished.folder} was made with, but their file was changed "
+                "since. Hint: arrange again, or name other vectors with --embedder."
             )
 
 
-def _write(measured: Measured, folders: Sequence[_Folder], read: Reading, asked: Mapping[str, Any], out: Path) -> None:
+def _write(
+    measured: Measured, folders: Sequence[FinishedResult], read: Reading, asked: Mapping[str, Any], out: Path
+) -> None:
     manifest = {
         **circumstances(),
         "arrangements": [
             {
                 "name": name,
-                "path": str(folder.path),
-                "method": folder.settings["method"],
-                "rows": len(folder.arrangement),
-                "ids_sha256": folder.manifest["ids_sha256"],
+                "path": str(finished.folder),
+                "method": finished.manifest.method,
+                "rows": len(finished.arrangement),
+                "ids_sha256": finished.manifest.ids_sha256,
             }
-            for name, folder in zip(measured.whole, folders, strict=True)
+            for name, finished in zip(measured.whole, folders, strict=True)
         ],
         "inputs": {"target": [dataclasses.asdict(file) for file in read.inputs]},
         "settings": dict(asked),

@@ -9,10 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from righttime.errors import StoreError
 from righttime.examples import Example
 from righttime.progress import counting
-from righttime.store import ids_sha256
+from righttime.results import open_result
 from righttime.tokenization.masking import AnswerEnd, Form, Tokens, tokenised
 from righttime.training.oracle import tokens_hash
 
@@ -29,14 +28,7 @@ def arranged_rows(out: Path) -> tuple[Example, ...]:
         StoreError: If `out` is no result, or is not as it was written, or has not the arranged ids.
         SettingsError: If its rows are in their original form.
     """
-    from righttime.exporters.finished import read_finished
-    from righttime.formats import read_rows
-
-    finished, file = read_finished(out), out / "train.jsonl"
-    rows = read_rows([file], role="target").examples  # as a target, since rows without an answer keep their place
-    if ids_sha256(row.id for row in rows) != finished.ids_sha256:
-        raise StoreError(f"{file} must be read as the arranged rows, but other ids were read. Hint: arrange again.")
-    return rows
+    return open_result(out, unchanged=True).examples
 
 
 @dataclass(frozen=True)

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement import Arrangement
 from righttime.arrangement.floor import reaches
-from righttime.errors import EmbeddingError, RighttimeError, SettingsError, StoreError
+from righttime.errors import EmbeddingError, RighttimeError, SettingsError
 from righttime.formats import Reading
-from righttime.pipeline import BAD_TARGET, Data, Request, Result, arrange_rows, read_side
-from righttime.results import FILES, result_manifest
+from righttime.pipeline import arrange_rows, read_side
+from righttime.results import BAD_TARGET, Data, FinishedResult, Result, open_result
+from righttime.results.sources import find_sources_of, inside
 from righttime.similarity import pair_similarity
-from righttime.sources import find_sources_of, inside
-from righttime.store import file_sha256, ids_sha256
+from righttime.store import ids_sha256
 from righttime.verification.replay import distances_hold, rounds_hold, turns_hold
 
-__all__ = ["DATA", "Finding", "check", "request_of"]
+__all__ = ["DATA", "Finding", "check"]
 
 Vectors = NDArray[np.float32]
 
@@ -103,38 +100,32 @@ def check(
         raise SettingsError("--no-data checks without data, got --pool with it.")
     if (pool is None) != (target is None):
         raise SettingsError("--pool and --target go together, got only one of them.")
-    folder = Path(out)
-    manifest = result_manifest(folder)
-    findings = list(_hashes(folder, manifest))
+    finished = open_result(Path(out).absolute())
+    findings = list(_hashes(finished))
     if not all(finding.ok for finding in findings):
         return findings  # what follows would only repeat it
-    arrangement = Arrangement.load(folder)
-    findings += _numbers(folder, manifest, arrangement)
+    findings += _numbers(finished)
     if files_only or not all(finding.ok for finding in findings):
         return findings
     if pool is not None and target is not None:
-        request = request_of(manifest)
+        request = finished.manifest.request()
         sides = read_side(pool, "pool", request, progress=progress), read_side(target, "target", request)
-        findings += _same_data(manifest, *sides)
+        findings += _same_data(finished, *sides)
         if all(finding.ok for finding in findings):
-            findings += _again(
-                folder, manifest, arrangement, arrange_rows(*sides, request, cache=cache, progress=progress)
-            )
+            findings += _again(finished, arrange_rows(*sides, request, cache=cache, progress=progress))
         return findings
     cache = None if cache is None else Path(cache).absolute()
-    return [*findings, *_with_its_own_data(folder.absolute(), manifest, arrangement, cache, progress)]
+    return [*findings, *_with_its_own_data(finished, cache, progress)]
 
 
-def _with_its_own_data(
-    folder: Path, manifest: Mapping[str, Any], arrangement: Arrangement, cache: Path | None, progress: bool
-) -> list[Finding]:
+def _with_its_own_data(finished: FinishedResult, cache: Path | None, progress: bool) -> list[Finding]:
     """What the data that the manifest names tells, where it is to be had."""
-    found = find_sources_of(manifest)
+    found = find_sources_of(finished.manifest)
     if found.lost:
         return [Finding(DATA, None, found.lost)]
-    if not isinstance(manifest["settings"].get("embedder"), str):
+    if finished.manifest.own_embedder:
         return [Finding(DATA, None, "it was made with an embedder of the user's own")]
-    request = request_of(manifest)
+    request = finished.manifest.request()
     with inside(found.folder):
         try:
             sides = (
@@ -143,61 +134,55 @@ def _with_its_own_data(
             )
         except RighttimeError as error:
             return [Finding(DATA, None, f"the data cannot be read any more: {error}")]
-        changed = [finding.what for finding in _same_data(manifest, *sides) if not finding.ok]
+        changed = [finding.what for finding in _same_data(finished, *sides) if not finding.ok]
         if changed:
             return [Finding(DATA, None, f"not so that {' and '.join(changed)}: it was changed since")]
         try:
             result = arrange_rows(*sides, request, cache=cache, progress=progress)
         except EmbeddingError as error:
             return [Finding(DATA, None, f"the data has no vectors any more: {error}")]
-    return [*_same_data(manifest, *sides), *_again(folder, manifest, arrangement, result)]
+    return [*_same_data(finished, *sides), *_again(finished, result)]
 
 
-def _hashes(folder: Path, manifest: Mapping[str, Any]) -> Iterator[Finding]:
-    for name in FILES:
-        got, want = file_sha256(folder / name), manifest["files"].get(name)
-        detail = "" if got == want else f"sha256 {got[:16]}…, the manifest says {str(want)[:16]}…"
-        yield Finding(f"{name} is as it was written", got == want, detail)
+def _hashes(finished: FinishedResult) -> Iterator[Finding]:
+    for file in finished.files():
+        detail = f"sha256 {file.found[:16]}…, the manifest says {str(file.written)[:16]}…"
+        yield Finding(f"{file.name} is as it was written", file.unchanged, "" if file.unchanged else detail)
 
 
-def _numbers(folder: Path, manifest: Mapping[str, Any], arrangement: Arrangement) -> Iterator[Finding]:
-    import pyarrow.parquet as pq
-
-    counts, labels = manifest["counts"], arrangement.labels
-    left_out = pq.read_table(folder / "left_out.parquet")
+def _numbers(finished: FinishedResult) -> Iterator[Finding]:
+    manifest, arrangement, left_out = finished.manifest, finished.arrangement, finished.left_out
+    counts, labels = manifest.counts, arrangement.labels
     rows = arrangement.order.tolist()
     yield _equal("the order holds each pool row at most once", len(set(rows)), len(rows))
-    yield Finding("every place names a row of the pool", all(0 <= row < counts["pool_rows"] for row in rows))
+    yield Finding("every place names a row of the pool", all(0 <= row < counts.pool_rows for row in rows))
     outside = {row for row in left_out["row"].to_pylist() if row is not None}
     yield _equal("a row is either in or left out", len(outside & set(rows)), 0)
     reasons = Counter(left_out["reason"].to_pylist())
     n_target = reasons.pop(BAD_TARGET, 0)
-    yield _equal("in = out + left out", len(rows) + reasons.total(), counts["pool_read"])
-    yield _equal("skipped target rows as counted", n_target, counts["target_bad_rows"])
-    yield _equal("arranged rows as counted", len(rows), counts["arranged"])
-    yield _equal("left-out rows as counted", dict(sorted(reasons.items())), counts["left_out_by_reason"])
+    yield _equal("in = out + left out", len(rows) + reasons.total(), counts.pool_read)
+    yield _equal("skipped target rows as counted", n_target, counts.target_bad_rows)
+    yield _equal("arranged rows as counted", len(rows), counts.arranged)
+    yield _equal("left-out rows as counted", dict(sorted(reasons.items())), counts.left_out_by_reason)
     ids = labels.id if labels else ()
-    yield _equal("ids as fingerprinted", ids_sha256(ids), manifest["ids_sha256"])
+    yield _equal("ids as fingerprinted", ids_sha256(ids), manifest.ids_sha256)
     yield Finding("ids are unique", len(set(ids)) == len(ids))
-    yield from _train_lines(folder, manifest, ids)
+    yield from _train_lines(finished, ids)
     if arrangement.picked_by is not None:
-        inside = (arrangement.picked_by >= 0) & (arrangement.picked_by < counts["target_rows"])
+        inside = (arrangement.picked_by >= 0) & (arrangement.picked_by < counts.target_rows)
         yield Finding("every row was picked by a row of the target", bool(inside.all()))
-    if arrangement.round is not None and manifest["settings"].get("method") in ("tma", "tma-farthest"):
+    if arrangement.round is not None and manifest.method in ("tma", "tma-farthest"):
         yield Finding("rounds never go back", bool((np.diff(arrangement.round) >= 0).all()))
-    floor = manifest["settings"].get("min_similarity")
+    floor = manifest.settings.get("min_similarity")
     if floor is not None and arrangement.similarity is not None and arrangement.settings["method"] in _PICKED_NEAR:
         yield Finding(f"no row is less similar than {floor:g}", bool(reaches(arrangement.similarity, floor).all()))
 
 
-def _train_lines(folder: Path, manifest: Mapping[str, Any], ids: Sequence[str]) -> Iterator[Finding]:
-    try:
-        with (folder / "train.jsonl").open(encoding="utf-8", newline="\n") as file:
-            lines = [json.loads(line) for line in file]
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{folder / 'train.jsonl'} must be readable JSONL, got: {error}.") from error
-    if manifest["settings"].get("as") == "messages":
-        wrong = [place for place, (line, name) in enumerate(zip(lines, ids, strict=False)) if line.get("id") != name]
+def _train_lines(finished: FinishedResult, ids: Sequence[str]) -> Iterator[Finding]:
+    lines = list(finished.lines())
+    if finished.manifest.form == "messages":
+        names = [line.get("id") if isinstance(line, dict) else None for line in lines]
+        wrong = [place for place, (found, name) in enumerate(zip(names, ids, strict=False)) if found != name]
         detail = f"place {wrong[0]} holds another row" if wrong else ""
         yield Finding("train.jsonl holds the arranged rows in order", not wrong and len(lines) == len(ids), detail)
     else:
@@ -208,39 +193,25 @@ def _equal(what: str, got: object, want: object) -> Finding:
     return Finding(what, got == want, "" if got == want else f"got {got}, expected {want}")
 
 
-def request_of(manifest: Mapping[str, Any]) -> Request:
-    """The request that a manifest records."""
-    settings = dict(manifest["settings"])
-    if not isinstance(settings.get("embedder"), str):
-        raise SettingsError(
-            "this result was made with an embedder of the user's own: check it without --pool and --target."
-        )
-    settings["text"] = settings.get("text_asked", "prompt+response")
-    if settings.get("rounds") is not None:
-        settings["rounds"] = tuple(settings["rounds"])
-    # Where the search ran is no part of the result, and may not be at hand.
-    known = {entry.name for entry in dataclasses.fields(Request)} - {"engine", "memory", "workers"}
-    return Request(**{name: value for name, value in settings.items() if name in known})
-
-
-def _same_data(manifest: Mapping[str, Any], pool: Reading, target: Reading) -> Iterator[Finding]:
-    for side, reading in (("pool", pool), ("target", target)):
-        want = [file.get("sha256") for file in manifest["inputs"].get(side, [])]
-        same = [file.sha256 for file in reading.inputs] == want
+def _same_data(finished: FinishedResult, pool: Reading, target: Reading) -> Iterator[Finding]:
+    then = finished.manifest
+    for side, reading, inputs in (("pool", pool, then.pool), ("target", target, then.target)):
+        same = [file.sha256 for file in reading.inputs] == [file.sha256 for file in inputs]
         yield Finding(f"the {side} is the same data", same, "" if same else "its content has another sha256")
 
 
-def _again(folder: Path, manifest: Mapping[str, Any], arrangement: Arrangement, result: Result) -> Iterator[Finding]:
+def _again(finished: FinishedResult, result: Result) -> Iterator[Finding]:
+    manifest, arrangement = finished.manifest, finished.arrangement
     keys = [key for key in ("pool_vectors_sha256", "target_vectors_sha256") if key in result.embedding]
-    if all(manifest["embedding"].get(key) == result.embedding[key] for key in keys):
+    if all(manifest.embedding.get(key) == result.embedding[key] for key in keys):
         same = _same(arrangement, result.arrangement)
         yield Finding("order, rounds, pickers and similarities come out again, to the bit", same)
         return
     yield Finding("the vectors are the same to the bit", None, "embedded anew; what follows allows for that")
     kept, vectors = result.kept, result.vectors
     if result.best is not None:
-        floor = float(manifest["settings"]["min_similarity"])
-        near, finding = _near_enough(_too_dissimilar(folder), floor, result, result.best)
+        floor = float(manifest.settings["min_similarity"])
+        near, finding = _near_enough(_too_dissimilar(finished), floor, result, result.best)
         yield finding
         kept, vectors = [kept[number] for number in near.tolist()], (vectors[0][near], vectors[1])
     place = {row: number for number, row in enumerate(kept)}
@@ -253,10 +224,8 @@ def _again(folder: Path, manifest: Mapping[str, Any], arrangement: Arrangement, 
     yield _order_holds(order, arrangement, result, vectors)
 
 
-def _too_dissimilar(folder: Path) -> set[int | None]:
-    import pyarrow.parquet as pq
-
-    left_out = pq.read_table(folder / "left_out.parquet", columns=["row", "reason"]).to_pylist()
+def _too_dissimilar(finished: FinishedResult) -> set[int | None]:
+    left_out = finished.left_out.select(["row", "reason"]).to_pylist()
     return {row["row"] for row in left_out if row["reason"] == "too-dissimilar"}
 
 

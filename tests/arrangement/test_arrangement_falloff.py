@@ -9,7 +9,7 @@ import pytest
 
 from righttime import arrange_embeddings
 from righttime import falloff as module
-from righttime.falloff import Falloff, falloff
+from righttime.arrangement.falloff import Falloff, falloff
 from righttime.similarity import unit_rows
 
 

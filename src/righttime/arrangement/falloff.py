@@ -46,10 +46,12 @@ class Alone:
     Attributes:
         row: The target row.
         similarity: Of its nearest pool row.
+        id: The target row's id, where it is known.
     """
 
     row: int
     similarity: float
+    id: str = ""
 
 
 @dataclass(frozen=True)

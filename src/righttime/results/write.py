@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from righttime.embedding import Embedder
-from righttime.errors import SettingsError, StoreError
+from righttime.errors import SettingsError
+from righttime.examples import LeftOut
+from righttime.formats import InputFile, Reading
+from righttime.results.manifest import FILES
+from righttime.results.result import Result
+from righttime.splits import Split
 from righttime.store import (
     MANIFEST,
     file_sha256,
     ids_sha256,
     prepare_folder,
-    read_manifest,
-    require,
     staged,
     write_json,
     write_lines,
@@ -32,35 +35,16 @@ from righttime.version import __version__
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from righttime.examples import LeftOut
-    from righttime.formats import InputFile, Reading
-    from righttime.pipeline import Result
-    from righttime.splits import Split
-
 __all__ = [
-    "FILES",
     "circumstances",
-    "falloff_entry",
     "left_out_table",
     "prepare_result",
     "prepare_split",
-    "result_manifest",
     "write_result",
     "write_split",
 ]
 
-FILES = ("train.jsonl", "arrangement.parquet", "left_out.parquet")
 SPLIT_FILES = ("pool.jsonl", "target.jsonl", "left_out.parquet")
-_ENTRIES: dict[str, type] = {
-    **dict.fromkeys(("inputs", "settings", "embedding", "counts", "files"), dict),
-    "notes": list,
-    "ids_sha256": str,
-}
-_COUNTS: dict[str, type] = {
-    **dict.fromkeys(("pool_read", "pool_rows", "target_rows", "target_bad_rows", "arranged", "left_out"), int),
-    "left_out_by_reason": dict,
-    "target_prompts_in_pool": int,
-}
 _LIBRARIES = ("numpy", "pyarrow", "torch", "transformers", "sentence-transformers", "datasets")
 
 
@@ -91,20 +75,6 @@ def write_result(result: Result, out: Path, as_: Literal["messages", "original"]
         manifest = _manifest(result, as_)
         manifest["files"] = {name: file_sha256(staging / name) for name in FILES}
         write_json(staging / MANIFEST, manifest)
-    return manifest
-
-
-def result_manifest(out: Path) -> dict[str, Any]:
-    """The manifest of a finished result of ``righttime arrange``.
-
-    Raises:
-        StoreError: If the folder does not hold one.
-    """
-    manifest = read_manifest(out)
-    if "held_out" in manifest:
-        raise StoreError(f"{out} holds a split, not an arrangement. Hint: righttime arrange {out / 'pool.jsonl'} ...")
-    require(manifest, _ENTRIES, out)
-    require(manifest["counts"], _COUNTS, out)
     return manifest
 
 
@@ -153,7 +123,7 @@ def _manifest(result: Result, as_: str) -> dict[str, Any]:
         "settings": _settings(result, as_),
         "embedding": dict(result.embedding),
         "counts": counts,
-        "falloff": falloff_entry(result),
+        "falloff": dataclasses.asdict(result.falloff) if result.falloff else None,
         "notes": list(result.notes),
         "ids_sha256": ids_sha256(ids),
     }
@@ -214,16 +184,6 @@ def _settings(result: Result, as_: str) -> dict[str, Any]:
     resolved = {"text": result.text, "text_asked": asked["text"], "as": as_}
     resolved["budget_asked"] = asked["budget"] if isinstance(asked["budget"], str) else budget
     return {**asked, **result.arrangement.settings, **resolved}
-
-
-def falloff_entry(result: Result) -> dict[str, Any] | None:
-    """Where quality falls, as the manifest has it: target rows by their ids; None without vectors."""
-    found = result.falloff
-    if found is None:
-        return None
-    ids = [row.id for row in result.target.examples]
-    alone = [{"id": ids[one.row], "similarity": one.similarity} for one in found.alone]
-    return {**dataclasses.asdict(found), "alone": alone}
 
 
 def _versions(libraries: tuple[str, ...]) -> dict[str, str]:

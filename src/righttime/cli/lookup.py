@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement import Arrangement, method_named
-from righttime.cli.show import indented, printable
+from righttime.cli.show import indented
+from righttime.cli.text import printable
 from righttime.embedding import default_cache, embed_texts, given_sides, uncached
 from righttime.embedding.texts import texts_for
 from righttime.embedding.vectors import vectors_given
-from righttime.errors import RighttimeError, SettingsError, StoreError
+from righttime.errors import RighttimeError, SettingsError
 from righttime.examples import Example
 from righttime.formats import Reading
-from righttime.results import result_manifest
+from righttime.results import FinishedResult, ResultManifest, open_result
+from righttime.results.sources import find_sources_of, inside
 from righttime.similarity import pair_similarity, unit_rows
-from righttime.sources import find_sources_of, inside, read_again
-from righttime.verification.result import request_of
 
 __all__ = ["show_row", "show_target_row"]
 
@@ -42,8 +41,9 @@ def show_target_row(out: Path, name: str, first: int | None = None) -> str:
         SettingsError: If there is no such target row; names the near ones.
         StoreError: If the folder is not a finished result.
     """
-    manifest, arrangement = result_manifest(out), Arrangement.load(out)
-    read, why = read_again(manifest, "target")
+    finished = open_result(out)
+    manifest, arrangement = finished.manifest, finished.arrangement
+    read, why = finished.read_again("target")
     pickers = arrangement.labels.picked_by if arrangement.labels else ()
     known = [row.id for row in read.examples] if read is not None else [one for one in pickers if one is not None]
     if name not in known:
@@ -52,13 +52,13 @@ def show_target_row(out: Path, name: str, first: int | None = None) -> str:
     parts = [f"target row {name}"]
     parts += [_said(row) for row in read.examples if row.id == name] if read is not None else [f"  its text: {why}"]
     places = [place for place, picker in enumerate(pickers) if picker == name]
-    if not method_named(manifest["settings"]["method"]).needs & {"vectors"}:
-        parts.append(f"{manifest['settings']['method']} looks at no target row, so it picked none")
+    if not method_named(manifest.method).needs & {"vectors"}:
+        parts.append(f"{manifest.method} looks at no target row, so it picked none")
     else:
         how = "picked" if arrangement.round is not None else "is the most similar target row of"
         parts.append(f"{how} {len(places):,} of {len(arrangement):,} rows" + (":" if places else ""))
     shown = places if first is None else places[:first]
-    texts = _rows_at(out, shown)
+    texts = _rows_at(finished, shown)
     ids = arrangement.labels.id if arrangement.labels else ()
     parts += [f"{ids[at]}\n{_place(arrangement, at)}\n{text}" for at, text in zip(shown, texts, strict=True)]
     if len(shown) < len(places):
@@ -78,27 +78,26 @@ def show_row(out: Path, name: str, cache: Path | None = None) -> str:
         SettingsError: If there is no such row; names the near ones.
         StoreError: If the folder is not a finished result.
     """
-    manifest, arrangement = result_manifest(out), Arrangement.load(out)
+    finished = open_result(out)
+    arrangement = finished.arrangement
     ids = list(arrangement.labels.id) if arrangement.labels else []
     if name in ids:
         place = ids.index(name)
         row, parts = int(arrangement.order[place]), [f"row {name}\n{_place(arrangement, place)}"]
-        parts += _rows_at(out, [place])
+        parts += _rows_at(finished, [place])
     else:
-        left = _left_out(out, name, ids)
+        left = _left_out(finished, name, ids)
         row, parts = left["row"], [f"row {name}\nleft out: {left['reason']}, {left['detail']}"]
         parts.append(f"it stands in {left['file']}:{left['line']}")
     try:
-        parts += _nearest(manifest, row, name in ids, cache)
+        parts += _nearest(finished, row, name in ids, cache)
     except (RighttimeError, OSError) as error:
         parts.append(f"its nearest target rows: not known, {error}")
     return printable("\n\n".join(parts))
 
 
-def _left_out(out: Path, name: str, ids: Sequence[str]) -> Mapping[str, Any]:
-    import pyarrow.parquet as pq
-
-    rows = pq.read_table(out / "left_out.parquet").to_pylist()
+def _left_out(finished: FinishedResult, name: str, ids: Sequence[str]) -> Mapping[str, Any]:
+    rows = finished.left_out.to_pylist()
     for row in rows:
         if row["id"] == name and row["row"] is not None:
             found: Mapping[str, Any] = row
@@ -129,16 +128,11 @@ def _place(arrangement: Arrangement, place: int) -> str:
     return ", ".join(words)
 
 
-def _rows_at(out: Path, places: Sequence[int]) -> list[str]:
+def _rows_at(finished: FinishedResult, places: Sequence[int]) -> list[str]:
     """The whole texts of rows of ``train.jsonl``, turn by turn."""
-    wanted, found = set(places), {}
-    try:
-        with (out / "train.jsonl").open(encoding="utf-8", newline="\n") as file:
-            for place, line in enumerate(islice(file, max(wanted, default=-1) + 1)):
-                if place in wanted:
-                    found[place] = json.loads(line)
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{out / 'train.jsonl'} must be readable JSONL, got: {error}.") from error
+    wanted = set(places)
+    lines = enumerate(finished.lines(max(wanted, default=-1) + 1))
+    found = {place: line for place, line in lines if place in wanted}
     return [_turns(found[place]) for place in places]
 
 
@@ -158,15 +152,16 @@ def _said(row: Example) -> str:
     return _turns(row.as_dict())
 
 
-def _nearest(manifest: Mapping[str, Any], row: int, arranged: bool, cache: Path | None) -> list[str]:
+def _nearest(finished: FinishedResult, row: int, arranged: bool, cache: Path | None) -> list[str]:
     """The row's text where train.jsonl does not hold it, and its nearest target rows, without embedding anything."""
-    target, why = read_again(manifest, "target")
-    pool, why_not = read_again(manifest, "pool")
+    manifest = finished.manifest
+    target, why = finished.read_again("target")
+    pool, why_not = finished.read_again("pool")
     parts = []
     if not arranged:
         parts.append(_said(pool.examples[row]) if pool is not None else f"its text: {why_not}")
-    if "vectors" not in method_named(manifest["settings"]["method"]).needs:
-        return [*parts, f"its nearest target rows: not known, since {manifest['settings']['method']} takes no vectors"]
+    if "vectors" not in method_named(manifest.method).needs:
+        return [*parts, f"its nearest target rows: not known, since {manifest.method} takes no vectors"]
     if target is None or pool is None:
         return [*parts, f"its nearest target rows: not known, since {why or why_not}"]
     vector, vectors = _vectors(manifest, pool, target, row, cache)
@@ -181,20 +176,20 @@ def _nearest(manifest: Mapping[str, Any], row: int, arranged: bool, cache: Path 
 
 
 def _vectors(
-    manifest: Mapping[str, Any], pool: Reading, target: Reading, row: int, cache: Path | None
+    manifest: ResultManifest, pool: Reading, target: Reading, row: int, cache: Path | None
 ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
     """The row's unit vector, shape (1, d), and the target's, shape (m, d); no row's where it would have to be embedded.
 
     Raises:
         RighttimeError: If the vectors or the model cannot be had.
     """
-    request, folder = request_of(manifest), (cache or default_cache()).absolute()
+    request, folder = manifest.request(), (cache or default_cache()).absolute()
     with inside(find_sources_of(manifest).folder):
         if vectors_given(request.embedder):
             n = len(pool.examples), len(target.examples)
             sides = given_sides(request.embedder, request.target_embedder, *n)
             return unit_rows(sides[0][row : row + 1], "pool vectors"), unit_rows(sides[1], "target vectors")
-        embedder, text = request.model(), manifest["settings"]["text"]
+        embedder, text = request.model(), manifest.text
         texts = texts_for(embedder, [pool.examples[row], *target.examples], text)
         if uncached(texts, embedder, folder):
             return None, np.empty((0, 0), dtype=np.float32)

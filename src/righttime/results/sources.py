@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from righttime.errors import RighttimeError
 from righttime.formats import Reading, read_rows
 from righttime.formats.hub import PREFIX
+from righttime.results.manifest import ResultManifest
 
 __all__ = ["Sources", "find_sources_of", "inside", "read_again"]
 
@@ -33,22 +34,19 @@ class Sources:
     lost: str = ""
 
 
-def find_sources_of(manifest: Mapping[str, Any]) -> Sources:
+def find_sources_of(manifest: ResultManifest) -> Sources:
     """The pool and the target of a result: where it was made, else the same names where we are.
 
     Args:
         manifest: Of a finished result.
     """
-    given = manifest.get("given") or {}
     names: dict[str, tuple[str, ...]] = {}
-    for side in ("pool", "target"):
-        # Results of earlier versions name the files alone.
-        recorded = given.get(side, [file["path"] for file in manifest["inputs"][side]])
+    for side, recorded in (("pool", manifest.given.pool), ("target", manifest.given.target)):
         if not recorded:
             return Sources(Path.cwd(), lost=f"the {side} was not read from files")
-        names[side] = tuple(recorded)
+        names[side] = recorded
     every = [*names["pool"], *names["target"]]
-    made_in = Path(given.get("folder") or Path.cwd())
+    made_in = Path(manifest.given.folder or Path.cwd())
     for folder in dict.fromkeys((made_in, Path.cwd())):
         if all(_is_there(folder, name) for name in every):
             return Sources(folder, names["pool"], names["target"])
@@ -73,9 +71,9 @@ def inside(folder: Path) -> Iterator[None]:
             os.chdir(before)
 
 
-def read_again(manifest: Mapping[str, Any], side: Literal["pool", "target"]) -> tuple[Reading | None, str]:
+def read_again(manifest: ResultManifest, side: Literal["pool", "target"]) -> tuple[Reading | None, str]:
     """One side's rows, where its files are still there and unchanged; else nothing, and why."""
-    found, settings = find_sources_of(manifest), manifest["settings"]
+    found, settings = find_sources_of(manifest), manifest.settings
     if found.lost:
         return None, found.lost
     try:
@@ -91,6 +89,7 @@ def read_again(manifest: Mapping[str, Any], side: Literal["pool", "target"]) -> 
             )
     except (RighttimeError, OSError) as error:
         return None, f"the {side} cannot be read any more: {error}"
-    if [file["sha256"] for file in manifest["inputs"][side]] != [file.sha256 for file in read.inputs]:
+    then = manifest.pool if side == "pool" else manifest.target
+    if [file.sha256 for file in then] != [file.sha256 for file in read.inputs]:
         return None, f"the {side} was changed since"
     return read, ""

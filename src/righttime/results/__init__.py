@@ -1,0 +1,26 @@
+"""Results: what was asked for, what came of it, and the folder that holds it; written here, and read here alone."""
+
+from righttime.results.finished import FileState, FinishedResult, open_result
+from righttime.results.manifest import FILES, Counts, Given, ResultManifest
+from righttime.results.request import Data, Request
+from righttime.results.result import BAD_TARGET, Result
+from righttime.results.write import circumstances, prepare_result, prepare_split, write_result, write_split
+
+__all__ = [
+    "BAD_TARGET",
+    "FILES",
+    "Counts",
+    "Data",
+    "FileState",
+    "FinishedResult",
+    "Given",
+    "Request",
+    "Result",
+    "ResultManifest",
+    "circumstances",
+    "open_result",
+    "prepare_result",
+    "prepare_split",
+    "write_result",
+    "write_split",
+]

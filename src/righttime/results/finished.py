@@ -1,0 +1,181 @@
+"""A finished arrangement on disk: the one owner of what its folder holds and of whether it is as it was written."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from righttime.arrangement import Arrangement
+from righttime.errors import SettingsError, StoreError
+from righttime.examples import Example, Message
+from righttime.formats import Reading
+from righttime.results.manifest import FILES, ResultManifest, read_result_manifest
+from righttime.results.sources import read_again
+from righttime.store import MANIFEST, file_sha256, ids_sha256
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["FileState", "FinishedResult", "open_result"]
+
+
+@dataclass(frozen=True)
+class FileState:
+    """One file of a result.
+
+    Attributes:
+        name: Its name.
+        written: The sha256 that the manifest has; None where it has none.
+        found: The sha256 of what is there.
+    """
+
+    name: str
+    written: str | None
+    found: str
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the file is as it was written."""
+        return self.written == self.found
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedResult:
+    """An arrangement as ``righttime arrange`` wrote it. Everything but the manifest is read when it is asked for.
+
+    Attributes:
+        folder: Where it lies.
+        manifest: What its manifest says.
+    """
+
+    folder: Path
+    manifest: ResultManifest
+
+    @property
+    def train(self) -> Path:
+        """The training file."""
+        return self.folder / "train.jsonl"
+
+    @cached_property
+    def arrangement(self) -> Arrangement:
+        """The order, and for each place why the row is there."""
+        return Arrangement.load(self.folder)
+
+    @cached_property
+    def left_out(self) -> pa.Table:
+        """The rows that are not in the order: file, line, row, id, reason, detail."""
+        import pyarrow.parquet as pq
+
+        try:
+            return pq.read_table(self.folder / "left_out.parquet")
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{self.folder / 'left_out.parquet'} must be a Parquet file, got: {error}.") from error
+
+    def files(self) -> Iterator[FileState]:
+        """Each file, as it was written and as it is."""
+        for name in FILES:
+            yield FileState(name, self.manifest.files.get(name), file_sha256(self.folder / name))
+
+    def require_unchanged(self) -> None:
+        """Make sure that every file is as it was written, and that the training file holds the ids of the order.
+
+        Raises:
+            StoreError: If one is not; names it.
+        """
+        for file in self.files():
+            if not file.unchanged:
+                raise StoreError(
+                    f"{self.folder / file.name} must be what was written (sha256 {str(file.written)[:12]}…), got "
+                    f"{file.found[:12]}…: it was changed since. Hint: arrange again; `righttime check {self.folder}` "
+                    "tells more."
+                )
+        if self.manifest.form == "messages" and ids_sha256(row["id"] for row in self.rows) != self.manifest.ids_sha256:
+            raise StoreError(f"{self.train} must hold the ids of {self.folder / MANIFEST}, in order; it does not.")
+
+    def lines(self, first: int | None = None) -> Iterator[Any]:
+        """The parsed lines of the training file, whatever they hold; the first so many, or all.
+
+        Raises:
+            StoreError: If it is not readable JSONL.
+        """
+        try:
+            with self.train.open(encoding="utf-8", newline="\n") as file:
+                for line in islice(file, first):
+                    yield json.loads(line)
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{self.train} must be readable JSONL, got: {error}.") from error
+
+    @cached_property
+    def rows(self) -> tuple[Mapping[str, Any], ...]:
+        """The rows in order: ``id``, ``messages``, and ``tools`` where given.
+
+        Raises:
+            StoreError: If the training file is not readable, or holds something else.
+            SettingsError: If it holds each row's original JSON.
+        """
+        if self.manifest.form == "original":
+            raise SettingsError(
+                f"rows must be in messages form, but {self.folder} was arranged with --as original. "
+                "Hint: arrange again without --as; the order will be the same."
+            )
+        rows = tuple(self.lines())
+        for number, row in enumerate(rows, 1):
+            if not (isinstance(row, dict) and isinstance(row.get("id"), str) and isinstance(row.get("messages"), list)):
+                raise StoreError(f"{self.train}:{number}: a row must hold an id and messages, which this one does not.")
+        return rows
+
+    @cached_property
+    def examples(self) -> tuple[Example, ...]:
+        """The rows in order, with the tasks and sources of the arrangement.
+
+        Raises:
+            StoreError: As `rows`.
+            SettingsError: As `rows`.
+        """
+        labels = self.arrangement.labels
+        n = len(self.rows)
+        tasks, sources = (labels.task, labels.source) if labels and len(labels.id) == n else ((None,) * n, ("",) * n)
+        return tuple(
+            Example(
+                row["id"],
+                tasks[place],
+                sources[place],
+                str(self.train),
+                place + 1,
+                tuple(_message(turn) for turn in row["messages"]),
+                tools=row.get("tools"),
+            )
+            for place, row in enumerate(self.rows)
+        )
+
+    def read_again(self, side: Literal["pool", "target"]) -> tuple[Reading | None, str]:
+        """One side's rows, where its files are still there and unchanged; else nothing, and why."""
+        return read_again(self.manifest, side)
+
+
+def open_result(path: str | os.PathLike[str], *, unchanged: bool = False) -> FinishedResult:
+    """Open a finished arrangement.
+
+    Args:
+        path: A folder that ``righttime arrange`` wrote.
+        unchanged: Make sure first that every file is as it was written.
+
+    Raises:
+        StoreError: If the folder holds no finished arrangement, or one that was changed and must not be.
+    """
+    folder = Path(path)
+    finished = FinishedResult(folder, read_result_manifest(folder))
+    if unchanged:
+        finished.require_unchanged()
+    return finished
+
+
+def _message(turn: Mapping[str, Any]) -> Message:
+    extra = tuple((key, value) for key, value in turn.items() if key not in ("role", "content", "tool_calls"))
+    return Message(turn["role"], turn["content"], tuple(turn.get("tool_calls", ())), extra)

@@ -1,0 +1,115 @@
+"""Everything that decides a result besides the data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.arrangement import METHODS, Question, check_settings, method_named
+from righttime.arrangement.budget import rows_of
+from righttime.embedding import DEFAULT_MODEL, Embedder, embedder_named
+from righttime.embedding.vectors import vectors_given
+from righttime.errors import SettingsError, unknown_name
+from righttime.examples import TEXTS
+from righttime.formats import Reading
+from righttime.neighbours import MEMORY, search_named
+from righttime.sampling import check_subsample
+from righttime.similarity import distance_names
+
+__all__ = ["Data", "Request"]
+
+Data = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Iterable[Mapping[str, Any]] | Reading
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything that decides a result besides the data; recorded in the manifest. See `arrange` for each."""
+
+    method: str = "tma"
+    distance: str | None = None
+    budget: int | str | None = None
+    min_similarity: float | None = None
+    rounds: tuple[int, int | None] | None = None
+    within_round: str = "similarity"
+    params: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    subsample: str | float | None = None
+    text: str = "prompt+response"
+    embedder: str | Embedder = DEFAULT_MODEL
+    target_embedder: str | None = None
+    max_length: int | None = None
+    prefix: str = ""
+    device: str | None = None
+    precision: str = "float32"
+    workers: int = 1
+    duplicates: Literal["keep", "drop"] = "keep"
+    bad_rows: Literal["stop", "skip"] = "stop"
+    format: str | None = None
+    target_format: str | None = None
+    positive_examples: int = 0
+    task_field: str | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+    target_fields: Mapping[str, str] = field(default_factory=dict)
+    tokenizer: str | None = None
+    max_tokens: int | None = None
+    engine: str = "auto"
+    memory: int = MEMORY
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "subsample", check_subsample(self.subsample))  # as a number, for the manifest
+
+    def question(self, pool: NDArray[np.float32], target: NDArray[np.float32]) -> Question:
+        """The part of the request that a method looks at, with the vectors; how to search is left at its default."""
+        return Question(
+            pool=pool,
+            target=target,
+            budget=rows_of(self.budget, len(pool) or None),
+            min_similarity=self.min_similarity,
+            rounds=self.rounds,
+            within_round=self.within_round,
+            distance=self.distance or distance_names()[0],
+            seed=0 if self.seed is None else self.seed,
+            params=self.params,
+        )
+
+    def model(self) -> Embedder:
+        """The embedder, found by its name and the settings that go with it, or as it was given."""
+        if not isinstance(self.embedder, str):
+            return self.embedder
+        names = ("max_length", "prefix", "device", "precision")
+        return embedder_named(self.embedder, **{name: getattr(self, name) for name in names})
+
+    def check(self) -> None:
+        """Refuse what can be refused before anything is read."""
+        nothing = np.empty((0, 1), dtype=np.float32)
+        check_settings(self.method, self.question(nothing, nothing))
+        search_named(self.engine, memory=self.memory)
+        if self.distance is not None and "distance" not in method_named(self.method).needs:
+            having = ", ".join(name for name, entry in METHODS.items() if "distance" in entry.needs)
+            raise SettingsError(f"--distance is for methods that rank by it ({having}), got it with {self.method!r}.")
+        if not isinstance(self.embedder, str | Embedder):
+            raise SettingsError(
+                "the embedder must be a name, a folder, or an object with identity, lengths and embed, "
+                f"got {type(self.embedder).__name__}."
+            )
+        if self.precision != "float32" and (not isinstance(self.embedder, str) or vectors_given(self.embedder)):
+            raise SettingsError(
+                f"--precision is for models that are named, got {self.precision} with another embedder."
+            )
+        if self.workers < 1:
+            raise SettingsError(f"--workers must be at least 1, got {self.workers}.")
+        if self.max_length is not None and self.max_length < 1:
+            raise SettingsError(f"--max-length must be at least 1 token, got {self.max_length}.")
+        if self.text not in TEXTS:
+            raise unknown_name("text", self.text, TEXTS)
+        if self.duplicates not in ("keep", "drop"):
+            raise unknown_name("choice for duplicates", self.duplicates, ("keep", "drop"))
+        if (self.tokenizer is None) != (self.max_tokens is None):
+            raise SettingsError("--tokenizer and --max-tokens go together, got only one of them.")
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise SettingsError(f"--max-tokens must be at least 1, got {self.max_tokens}.")

@@ -1,0 +1,73 @@
+"""An arrangement and everything that a person should know of how it came about."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.arrangement import Arrangement
+from righttime.arrangement.falloff import Falloff, falloff
+from righttime.examples import LeftOut
+from righttime.formats import Reading
+from righttime.results.request import Request
+
+__all__ = ["BAD_TARGET", "Result"]
+
+BAD_TARGET = "bad-target-row"
+"""The reason of rows that the target lacks; they do not count among the pool's."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """An arrangement and everything that a person should know of how it came about.
+
+    Attributes:
+        arrangement: The order, with its rows.
+        request: What was asked for.
+        pool: The pool as it was read.
+        target: The target as it was read.
+        left_out: Every row of the pool that is not in the arrangement.
+        left_out_of_target: Every row of the target that could not be used.
+        text: Which text stood for each row.
+        embedding: Model, counts, truncation and the vectors' fingerprints; empty if no vectors were needed.
+        duplicates: How many pool rows repeat an earlier row's content.
+        leaks: Target rows whose prompt the pool contains word for word: target row to pool row.
+        notes: Sentences that a person should read.
+        kept: The pool rows that took part, ascending.
+        vectors: Unit vectors of those rows and of the target, float32, shapes (n_kept, d) and (n_target, d).
+        best: Of each of those rows its similarity to its most similar target row; known with a least similarity.
+        given: The names of files and folders that each side was read from; None where it was not read from any.
+    """
+
+    arrangement: Arrangement
+    request: Request
+    pool: Reading
+    target: Reading
+    left_out: tuple[LeftOut, ...]
+    left_out_of_target: tuple[LeftOut, ...]
+    text: str
+    embedding: Mapping[str, Any]
+    duplicates: int
+    leaks: Mapping[int, int]
+    notes: tuple[str, ...]
+    kept: Sequence[int]
+    vectors: tuple[NDArray[np.float32], NDArray[np.float32]]
+    best: NDArray[np.float32] | None = None
+    given: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+
+    @cached_property
+    def falloff(self) -> Falloff | None:
+        """Where quality falls along the order; None where the method looks at no vectors. One more look at the pool."""
+        if not self.vectors[0].shape[1]:
+            return None
+        place = np.full(self.arrangement.n_pool, -1, dtype=np.int64)
+        place[self.arrangement.order] = np.arange(len(self.arrangement))
+        found = falloff(*self.vectors, place[np.asarray(self.kept)], self.arrangement.round)
+        ids = [row.id for row in self.target.examples]
+        return dataclasses.replace(found, alone=tuple(dataclasses.replace(one, id=ids[one.row]) for one in found.alone))
