@@ -35,6 +35,19 @@ def exact(vectors: Any) -> NDArray[np.float32]:
     return np.stack([pair_similarity(pool, target[j : j + 1]) for j in range(len(target))], axis=1)
 
 
+@pytest.mark.parametrize("method", ["tsds", "tsds-uniform"])
+def test_tsds_follows_alpha_on_real_vectors(vectors: Any, method: str) -> None:
+    """At its defaults on 2,000 rows; with lists of a tenth of the pool every alpha up to 0.7 gave one order."""
+    pool, target = vectors
+    some = np.sort(np.random.default_rng(0).permutation(len(pool))[:2000])
+    alphas = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    found = [
+        righttime.arrange_embeddings(pool[some], target, method=method, params={"alpha": alpha}) for alpha in alphas
+    ]
+    assert len({tuple(arrangement.order.tolist()) for arrangement in found}) == len(alphas)
+    assert not any("warning" in arrangement.settings for arrangement in found)
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_tma_on_real_vectors_equals_algorithm_1_on_the_whole_matrix(vectors: Any, exact: Any, sign: int) -> None:
     method = "tma" if sign > 0 else "tma-farthest"
