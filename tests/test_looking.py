@@ -273,6 +273,15 @@ def test_the_end_of_arrange_is_short_and_points_to_export(capsys: pytest.Capture
     assert not any("export" in line or "train " in line for line in lines), "a shuffle may be shuffled again"
 
 
+@pytest.mark.usefixtures("data")
+def test_only_rounds_that_go_nearest_first_can_scrape_the_barrel(capsys: pytest.CaptureFixture[str]) -> None:
+    for method, sentence in (("tma", True), ("tma-farthest", False), ("tma-nft", False), ("nearest", False)):
+        assert arrange("--embedder", "vectors:v.npz", "--method", method, "--overwrite") == 0
+        for text in (capsys.readouterr().out, said(capsys, "show", "out")):
+            assert "where quality falls" in text
+            assert ("is the first to scrape the barrel" in text) == sentence
+
+
 def test_an_order_of_the_least_similarity_holds_with_other_vectors(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -143,8 +143,8 @@ def falloff_text(found: Mapping[str, Any], alone: int) -> str:
         )
     if found["barrel_round"] is not None:
         text.append(
-            f"note: from round {found['barrel_round']:,} (place {found['barrel_place']:,}) on, rounds scrape the "
-            f"barrel: most of their rows are below {middle:.3f}"
+            f"note: round {found['barrel_round']:,} (from place {found['barrel_place']:,}) is the first to scrape the "
+            f"barrel: most of its rows are below {middle:.3f}"
         )
     return printable("\n".join(text))
 
