@@ -229,6 +229,7 @@ def test_rows_below_the_least_similarity_are_left_out_with_that_reason(capsys: p
         assert one["reason"] == "too-dissimilar"
         assert one["detail"] == f"its most similar target row is at {best[row]:.4f}, below 0.4"
     assert all(row["similarity"] >= 0.4 for row in table())
+    assert "target rows have no row in the pool" not in capsys.readouterr().out
     text = said(capsys, "check", "out")
     assert "ok     in = out + left out" in text
     assert "ok     no row is less similar than 0.4" in text
@@ -238,6 +239,10 @@ def test_rows_below_the_least_similarity_are_left_out_with_that_reason(capsys: p
     reasons = [row["reason"] for row in pq.read_table("out/left_out.parquet").to_pylist()]
     assert reasons.count("too-dissimilar") == len(left)
     assert reasons.count("not-chosen") == 10 - len(left)
+    reached = np.sort((unit_rows(arrays["pool"]) @ unit_rows(arrays["target"]).T).max(axis=0))
+    shutil.rmtree("out")
+    assert arrange("--embedder", "vectors:v.npz", "--min-similarity", f"{reached[1] - 1e-3:.4f}") == 0
+    assert "note: 1 of 3 target rows have no row in the pool as similar as" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("data")

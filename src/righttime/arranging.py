@@ -166,7 +166,7 @@ class Result:
         place = np.full(self.arrangement.n_pool, -1, dtype=np.int64)
         place[self.arrangement.order] = np.arange(len(self.arrangement))
         rounds = self.arrangement.round if self.request.method == "tma" else None
-        return falloff(*self.vectors, place[np.asarray(self.kept)], rounds)
+        return falloff(*self.vectors, place[np.asarray(self.kept)], rounds, self.request.min_similarity)
 
 
 def arrange(

@@ -64,6 +64,8 @@ class Falloff:
         barrel_round: The first round more than half of whose rows are below the middle; None where there is none, or
             where the order does not go by rounds, nearest first.
         barrel_place: Where in the order that round begins.
+        floor: The least similarity that was asked for, or None.
+        below_floor: How many target rows have no pool row as similar as that.
     """
 
     lines: tuple[Line, ...]
@@ -72,9 +74,17 @@ class Falloff:
     alone: tuple[Alone, ...]
     barrel_round: int | None
     barrel_place: int | None
+    floor: float | None = None
+    below_floor: int = 0
 
 
-def falloff(pool: Vectors, target: Vectors, place: NDArray[np.int64], rounds: NDArray[np.int32] | None) -> Falloff:
+def falloff(
+    pool: Vectors,
+    target: Vectors,
+    place: NDArray[np.int64],
+    rounds: NDArray[np.int32] | None,
+    floor: float | None = None,
+) -> Falloff:
     """See where an order gets worse, in one pass over the pool and without a pool × target matrix.
 
     Args:
@@ -82,6 +92,7 @@ def falloff(pool: Vectors, target: Vectors, place: NDArray[np.int64], rounds: ND
         target: float32 unit vectors, shape (m, d).
         place: int64, shape (n,): each row's place in the order, -1 where it has none.
         rounds: The round of each place, where the order goes by rounds, nearest first; else None.
+        floor: The least similarity that was asked for.
 
     Returns:
         Numbers right to about 1e-6, since they come from float32 products.
@@ -109,7 +120,8 @@ def falloff(pool: Vectors, target: Vectors, place: NDArray[np.int64], rounds: ND
     lonely = np.flatnonzero(covered[-1] < middle)
     lonely = lonely[np.argsort(covered[-1][lonely], kind="stable")]
     alone = tuple(Alone(int(row), float(covered[-1][row])) for row in lonely)
-    return Falloff(tuple(lines), middle, len(target), alone, *_barrel(in_order, rounds, middle))
+    below = 0 if floor is None else int((covered[-1] < floor).sum())
+    return Falloff(tuple(lines), middle, len(target), alone, *_barrel(in_order, rounds, middle), floor, below)
 
 
 def _best(

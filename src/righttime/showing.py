@@ -141,6 +141,11 @@ def falloff_text(found: Mapping[str, Any], alone: int) -> str:
             f"note: {len(found['alone']):,} of {found['target_rows']:,} target rows have nothing near in the pool "
             f"(even their nearest row is below {middle:.3f}): {named}{more}"
         )
+    if found["below_floor"]:
+        text.append(
+            f"note: {found['below_floor']:,} of {found['target_rows']:,} target rows have no row in the pool as "
+            f"similar as {found['floor']:g}"
+        )
     if found["barrel_round"] is not None:
         text.append(
             f"note: round {found['barrel_round']:,} (from place {found['barrel_place']:,}) is the first to scrape the "
