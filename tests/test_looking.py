@@ -269,6 +269,9 @@ def test_the_end_of_arrange_is_short_and_points_to_export(capsys: pytest.Capture
     assert arrange() == 0
     text = capsys.readouterr().out
     assert "where quality falls" in text
+    assert "a row drawn blindly has a similarity of" in text
+    assert "nearest found:" not in text
+    assert "nearest found: target rows whose nearest row" in said(capsys, "show", "out"), "which explains"
     assert "train    righttime export out --to trl" in text
     assert "sampling_strategy" not in text
     shutil.rmtree("out")
