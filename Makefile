@@ -37,7 +37,7 @@ demo: $(READY)
 	$(BIN)/righttime show demo/arranged --first 5
 	@echo
 	@echo "== and is it whole?"
-	$(BIN)/righttime check demo/arranged --pool demo/data/pool.jsonl --target demo/data/target.jsonl
+	$(BIN)/righttime check demo/arranged
 	@echo
 	@echo "== a tiny base model (two minutes or so)"
 	$(BIN)/righttime pretrain --out demo/base --overwrite

@@ -180,7 +180,8 @@ class Result:
             return None
         place = np.full(self.arrangement.n_pool, -1, dtype=np.int64)
         place[self.arrangement.order] = np.arange(len(self.arrangement))
-        return falloff(*self.vectors, place[np.asarray(self.kept)], self.arrangement.round)
+        rounds = self.arrangement.round if self.request.method == "tma" else None
+        return falloff(*self.vectors, place[np.asarray(self.kept)], rounds, self.request.min_similarity)
 
 
 def arrange(

@@ -99,6 +99,18 @@ def test_ray_gives_the_bytes_of_the_cpu(cluster: Any, method: str, tmp_path: Pat
         assert here == there
 
 
+@pytest.mark.parametrize("method", ["tma", "rds", "nearest"])
+def test_ray_stops_at_the_least_similarity_where_the_cpu_does(cluster: Any, method: str, tmp_path: Path) -> None:
+    pool, target = clustered(1_000)
+    floor = float(np.median((unit_rows(pool) @ unit_rows(target).T).max(axis=1)))
+    here, there = (
+        arrange_embeddings(pool, target, method=method, min_similarity=floor, engine=engine)
+        for engine in ("cpu", "ray")
+    )
+    assert 0 < len(here) < len(pool)
+    assert saved(here, tmp_path / "cpu") == saved(there, tmp_path / "ray")
+
+
 def test_progress_counts_every_living_row_once(cluster: Any) -> None:
     pool, target = clustered(1_000)
     told: list[int] = []
