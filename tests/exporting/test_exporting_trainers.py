@@ -164,7 +164,7 @@ def test_trl_trains_adapters_and_takes_the_loss_on_other_rows(
     assert (adapter["r"], adapter["lora_alpha"]) == (4, 8)
     assert not (output / "model.safetensors").exists()
     log = json.loads(next(output.glob("checkpoint-*/trainer_state.json")).read_text())["log_history"]
-    assert [entry["step"] for entry in log if "eval_loss" in entry] == [0, 5, 10]
+    assert [entry["step"] for entry in log if "eval_loss" in entry] == [0, 5, 10, 13]
     assert [entry["step"] for entry in log if "loss" in entry] == [2, 4, 6, 8, 10, 12]
     assert {entry["learning_rate"] for entry in log if "loss" in entry} == {2e-4}
 
