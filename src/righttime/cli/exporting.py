@@ -54,6 +54,7 @@ def export(
     """Write the order for another trainer: its data format, and a config with every switch that keeps the order."""
     from righttime.exporting import ExportSettings
     from righttime.exporting import export as write
+    from righttime.showing import printable
 
     settings = ExportSettings(
         model=model,
@@ -73,7 +74,7 @@ def export(
     )
     done = write(out, to, folder, settings, overwrite)
     for note in done.notes:
-        typer.echo(f"note: {note}")
+        typer.echo(f"note: {printable(note)}")
     typer.echo(f"wrote {done.rows:,} rows in order for {done.trainer.title} to {folder}")
     if done.evaluation:
         typer.echo(f"wrote {done.evaluation:,} rows to evaluate on, {folder / 'eval.jsonl'}")
