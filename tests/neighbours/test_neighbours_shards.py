@@ -121,6 +121,7 @@ def test_progress_counts_every_living_row_once(cluster: Any) -> None:
     assert sum(told) == len(pool) + np.count_nonzero(~taken)
 
 
+@pytest.mark.linux
 def test_shards_that_are_killed_answer_all_the_same(cluster: Any) -> None:
     pool, target = clustered()
     search = ShardedSearch()
@@ -136,6 +137,7 @@ def test_shards_that_are_killed_answer_all_the_same(cluster: Any) -> None:
         assert [part.tobytes() for part in got] == [part.tobytes() for part in want]
 
 
+@pytest.mark.linux
 def test_a_node_that_is_lost_in_mid_run_changes_nothing(cluster: Any, tmp_path: Path) -> None:
     pool, target = clustered(20_000, 60)
     want = saved(arrange_embeddings(pool, target, engine="cpu"), tmp_path / "cpu")
