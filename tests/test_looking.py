@@ -229,6 +229,7 @@ def test_rows_below_the_least_similarity_are_left_out_with_that_reason(capsys: p
         assert one["reason"] == "too-dissimilar"
         assert one["detail"] == f"its most similar target row is at {best[row]:.4f}, below 0.4"
     assert all(row["similarity"] >= 0.4 for row in table())
+    assert "target rows have no row in the pool" not in capsys.readouterr().out
     text = said(capsys, "check", "out")
     assert "ok     in = out + left out" in text
     assert "ok     no row is less similar than 0.4" in text
@@ -238,6 +239,10 @@ def test_rows_below_the_least_similarity_are_left_out_with_that_reason(capsys: p
     reasons = [row["reason"] for row in pq.read_table("out/left_out.parquet").to_pylist()]
     assert reasons.count("too-dissimilar") == len(left)
     assert reasons.count("not-chosen") == 10 - len(left)
+    reached = np.sort((unit_rows(arrays["pool"]) @ unit_rows(arrays["target"]).T).max(axis=0))
+    shutil.rmtree("out")
+    assert arrange("--embedder", "vectors:v.npz", "--min-similarity", f"{reached[1] - 1e-3:.4f}") == 0
+    assert "note: 1 of 3 target rows have no row in the pool as similar as" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("data")
@@ -264,6 +269,9 @@ def test_the_end_of_arrange_is_short_and_points_to_export(capsys: pytest.Capture
     assert arrange() == 0
     text = capsys.readouterr().out
     assert "where quality falls" in text
+    assert "a row drawn blindly has a similarity of" in text
+    assert "nearest found:" not in text
+    assert "nearest found: target rows whose nearest row" in said(capsys, "show", "out"), "which explains"
     assert "train    righttime export out --to trl" in text
     assert "sampling_strategy" not in text
     shutil.rmtree("out")
@@ -271,6 +279,15 @@ def test_the_end_of_arrange_is_short_and_points_to_export(capsys: pytest.Capture
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines if line] == ["pool", "target", "wrote", "9", "look"]
     assert not any("export" in line or "train " in line for line in lines), "a shuffle may be shuffled again"
+
+
+@pytest.mark.usefixtures("data")
+def test_only_rounds_that_go_nearest_first_can_scrape_the_barrel(capsys: pytest.CaptureFixture[str]) -> None:
+    for method, sentence in (("tma", True), ("tma-farthest", False), ("tma-nft", False), ("nearest", False)):
+        assert arrange("--embedder", "vectors:v.npz", "--method", method, "--overwrite") == 0
+        for text in (capsys.readouterr().out, said(capsys, "show", "out")):
+            assert "where quality falls" in text
+            assert ("is the first to scrape the barrel" in text) == sentence
 
 
 def test_an_order_of_the_least_similarity_holds_with_other_vectors(

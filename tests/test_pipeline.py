@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import righttime
+from righttime.cli import main
 from righttime.errors import EmptyDataError, RighttimeError, SettingsError
 from righttime.examples import text_of
 from righttime.formats import read_rows
@@ -398,3 +399,32 @@ def test_tools_count_and_a_template_that_refuses_a_row_names_it(tmp_path: Path) 
     tokenizer.save_pretrained(tmp_path)
     with pytest.raises(RighttimeError, match=r"memory:1: the tokenizer's chat template .* no system role"):
         token_counts(rows, str(tmp_path))
+
+
+def test_fields_by_name_reach_result_manifest_check_and_summary(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pool = [{"title": f"What is {n}+{n}?", "reply": str(2 * n), "why": "sums"} for n in range(4)]
+    (tmp_path / "pool.jsonl").write_text("\n".join(json.dumps(row) for row in pool))
+    (tmp_path / "target.csv").write_text("What is 7+7?,14\nWhat is 9+9?,18\n")
+    files = [str(tmp_path / "pool.jsonl"), "--target", str(tmp_path / "target.csv")]
+    named = ["--fields", "prompt=title, response=reply", "--target-fields", "prompt=1,response=2"]
+    out = tmp_path / "out"
+    assert main(["arrange", *files, *named, "--method", "random", "--out", str(out)]) == 0
+    assert "fields (jsonl), 4 rows; text that no rule reads: `why` (every row)" in capsys.readouterr().out
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["settings"]["fields"] == {"prompt": "title", "response": "reply"}
+    assert manifest["inputs"]["pool"][0]["unread"] == {"why": 1.0}
+    assert manifest["inputs"]["target"][0]["note"] == "the table has no header; its columns are taken as 1, 2"
+    assert main(["check", str(out), "--pool", files[0], "--target", files[2]]) == 0
+    assert main(["show", str(out)]) == 0
+    assert main(["arrange", *files, "--fields", "title", "--out", str(out), "--overwrite"]) == 2
+    assert "--fields must be PART=FIELD,..., such as prompt=title,response=reply" in capsys.readouterr().err
+
+
+def test_split_takes_fields_and_tells_what_is_unread(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"title": str(n), "reply": "r", "kind": "ab"[n % 2], "why": "sums"} for n in range(4)]
+    (tmp_path / "pool.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    fields = ["--fields", "prompt=title,response=reply,task=kind"]
+    assert main(["split", str(tmp_path / "pool.jsonl"), "--tasks", "a", "--out", str(tmp_path / "out"), *fields]) == 0
+    assert "text that no rule reads: `why` (every row)" in capsys.readouterr().out

@@ -35,6 +35,19 @@ def exact(vectors: Any) -> NDArray[np.float32]:
     return np.stack([pair_similarity(pool, target[j : j + 1]) for j in range(len(target))], axis=1)
 
 
+@pytest.mark.parametrize("method", ["tsds", "tsds-uniform"])
+def test_tsds_follows_alpha_on_real_vectors(vectors: Any, method: str) -> None:
+    """At its defaults on 2,000 rows; with lists of a tenth of the pool every alpha up to 0.7 gave one order."""
+    pool, target = vectors
+    some = np.sort(np.random.default_rng(0).permutation(len(pool))[:2000])
+    alphas = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    found = [
+        righttime.arrange_embeddings(pool[some], target, method=method, params={"alpha": alpha}) for alpha in alphas
+    ]
+    assert len({tuple(arrangement.order.tolist()) for arrangement in found}) == len(alphas)
+    assert not any("warning" in arrangement.settings for arrangement in found)
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_tma_on_real_vectors_equals_algorithm_1_on_the_whole_matrix(vectors: Any, exact: Any, sign: int) -> None:
     method = "tma" if sign > 0 else "tma-farthest"
@@ -80,6 +93,33 @@ def test_the_whole_pool_with_its_vectors(real_data: Path, tmp_path: Path) -> Non
     assert findings
     assert all(finding.ok for finding in findings)
     assert main(["show", str(tmp_path / "one")]) == 0
+
+
+@pytest.mark.parametrize("method", ["tma", "rds", "nearest"])
+def test_a_least_similarity_on_real_vectors_takes_exactly_the_rows_near_enough(
+    vectors: Any, exact: Any, method: str
+) -> None:
+    got = righttime.arrange_embeddings(*vectors, method=method, min_similarity=0.5)
+    assert sorted(got.order.tolist()) == np.flatnonzero((exact >= np.float32(0.5)).any(axis=1)).tolist()
+    assert got.similarity is not None
+    assert (got.similarity >= np.float32(0.5)).all()
+
+
+def test_a_share_and_a_look_at_one_row_of_the_whole_pool(
+    real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pool, target = str(real_data / "niv2_pool.jsonl.gz"), str(real_data / "niv2_target.jsonl.gz")
+    words = ["arrange", pool, "--target", target, "--embedder", f"vectors:{real_data / 'niv2_vectors.npz'}"]
+    assert main([*words, "--budget", "5%", "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "2,248   100%       0.465     0.517           100%" in said
+    assert "note: 2 of 260 target rows have nothing near in the pool (even their nearest row is below 0.376)" in said
+    rows = pq.read_table(tmp_path / "out" / "arrangement.parquet").to_pylist()
+    assert len(rows) == 2248
+    assert main(["show", str(tmp_path / "out"), "--row", rows[7]["id"]]) == 0
+    assert f"picked by {rows[7]['picked_by']}" in capsys.readouterr().out
+    assert main(["check", str(tmp_path / "out")]) == 0
+    assert "come out again, to the bit" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("method", ["cluster", "round-robin", "random"])

@@ -14,8 +14,8 @@ from righttime.errors import StoreError
 from righttime.store import ids_sha256, prepare_folder, read_manifest, staged, write_json, write_lines
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="permissions are of Unix")
 @pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+@pytest.mark.linux
 def test_files_appear_whole_with_ordinary_permissions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mask: int
 ) -> None:
@@ -61,6 +61,7 @@ for write, name, what in ((write_lines, "a.jsonl", ["x" * 100] * 1000), (write_p
 """
 
 
+@pytest.mark.linux
 def test_a_write_that_fails_gets_its_sentence(tmp_path: Path) -> None:
     """A limit that the kernel keeps, in a process of its own: writes past 4 kB fail, as on a full disk."""
     done = subprocess.run([sys.executable, "-c", LIMITED, str(tmp_path)], capture_output=True, text=True, check=True)
@@ -80,6 +81,7 @@ def test_a_full_disk_gets_its_sentence(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.linux
 def test_a_folder_that_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     for folder in (tmp_path / "file", tmp_path / "file" / "out", Path("/proc/righttime")):

@@ -15,7 +15,8 @@ def similarity(x: NDArray[np.float32], t: NDArray[np.float32]) -> np.float32:
     while len(terms) > 1:
         half = math.ceil(len(terms) / 2)
         terms = [terms[i] + terms[half + i] if half + i < len(terms) else terms[i] for i in range(half)]
-    return np.float32(terms[0]) + np.float32(0)
+    rounded: np.float32 = np.float32(terms[0]) + np.float32(0)
+    return rounded
 
 
 def matrix(pool: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float32]:

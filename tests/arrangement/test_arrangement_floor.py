@@ -174,7 +174,7 @@ def test_a_share_is_of_the_rows_and_one_row_at_least() -> None:
 
 def test_a_similarity_equal_to_the_least_is_enough() -> None:
     pool = [[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]]
-    s = float(pair_similarity(unit_rows(np.array(pool[1:2])), np.float32([[1, 0]]))[0])
+    s = float(pair_similarity(unit_rows(np.array(pool[1:2])), np.array([[1, 0]], dtype=np.float32))[0])
     assert arrange_embeddings(pool, [[1.0, 0.0]], min_similarity=s).order.tolist() == [0, 1]
     assert arrange_embeddings(pool, [[1.0, 0.0]], min_similarity=0.6).order.tolist() == [0, 1]
     assert arrange_embeddings(pool, [[1.0, 0.0]], min_similarity=np.nextafter(np.float32(s), 2)).order.tolist() == [0]

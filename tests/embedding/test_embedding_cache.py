@@ -104,6 +104,7 @@ def test_a_stopped_run_goes_on_with_the_same_batches(tmp_path: Path, batches: in
     assert set(dying.seen) | set(embedder.seen) == set(texts)
 
 
+@pytest.mark.linux
 def test_sigkill_in_the_middle_loses_no_finished_work(tmp_path: Path) -> None:
     texts = [f"text {number} " + "w " * (number % 50) for number in range(1500)]
     want = embed_texts(texts, Counting(), tmp_path / "undisturbed")
@@ -219,7 +220,7 @@ def test_the_cache_is_where_the_system_keeps_caches(tmp_path: Path, monkeypatch:
     assert default_cache() == tmp_path / "own"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the folder of Linux")
+@pytest.mark.linux
 def test_on_linux_the_cache_is_where_it_always_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RIGHTTIME_CACHE")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)

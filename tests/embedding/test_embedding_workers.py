@@ -68,6 +68,7 @@ def test_several_processes_end_with_the_same_bytes(tmp_path: Path) -> None:
     assert embed_texts(TEXTS, embedder, tmp_path / "two", workers=2).n_cached == 400
 
 
+@pytest.mark.linux
 def test_a_process_that_dies_is_replaced_and_its_batch_done_again(tmp_path: Path) -> None:
     batches = batches_with("7 w")
     done = dict(embed_in_processes(Company(tmp_path, "die once"), batches, 2))
@@ -78,6 +79,7 @@ def test_a_process_that_dies_is_replaced_and_its_batch_done_again(tmp_path: Path
         assert np.array_equal(vectors, want.embed(batches[number]))
 
 
+@pytest.mark.linux
 def test_a_batch_that_kills_every_process_is_named(tmp_path: Path) -> None:
     with pytest.raises(EmbeddingError, match=r"batch of 2 texts, .* died \(exit code -9\); .* begins '7 w'.*--workers"):
         list(embed_in_processes(Company(tmp_path, "die"), batches_with("7 w"), 2))
@@ -102,6 +104,7 @@ def test_too_few_workers_are_refused(tmp_path: Path, workers: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.linux
 def test_when_the_starting_process_is_killed_the_others_end(tmp_path: Path) -> None:
     script = tmp_path / "run.py"
     script.write_text(

@@ -12,11 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import trl
+from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer
 
 from own_environment import own_environment
 from righttime.cli import main
 from righttime.exporters import ExportSettings, export
+from righttime.exporters.llamafactory_templates import candidates, written
 from tiny_model import save_chatml_model
 
 pytestmark = pytest.mark.slow
@@ -129,6 +132,25 @@ def learnt_texts(record: Path) -> list[str]:
     return [re.sub(r"\d+", "N", text) for text in texts]
 
 
+def fed_texts(record: Path) -> list[str]:
+    """Each row as the model was fed it."""
+    texts = [text for line in record.read_text().splitlines() for text in json.loads(line)[0]]
+    return [text.replace("<pad>", "") for text in texts]
+
+
+def own_texts(model: Path, out: Path) -> list[str]:
+    """Each row as the model's own chat template writes it."""
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    rows = [json.loads(line)["messages"] for line in (out / "train.jsonl").read_text().splitlines()]
+    return [str(tokenizer.apply_chat_template(row, tokenize=False)) for row in rows]
+
+
+def evaluation_rows(folder: Path) -> Path:
+    """Three rows in another format than the pool's."""
+    (folder / "eval.csv").write_text("prompt,response\nwhat?,that\nwho?,them\nwhere?,there\n")
+    return folder / "eval.csv"
+
+
 def test_trl_learns_every_answer_of_a_conversation(bare: Path, tmp_path: Path) -> None:
     out, record = conversations(tmp_path), tmp_path / "record"
     export(out, "trl", tmp_path / "export", settings(bare))
@@ -142,11 +164,7 @@ def test_trl_learns_every_answer_under_a_template_that_does_not_mark_them(tmp_pa
     export(out, "trl", tmp_path / "export", settings(model))
     assert consumed(sys.executable, tmp_path / "export", record, "train_trl.py") == planned(out)
     assert learnt_texts(record) == ["answer N<|im_end|>more<|im_end|>"] * ROWS
-    fed = [text for line in record.read_text().splitlines() for text in json.loads(line)[0]]
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    rows = [json.loads(line)["messages"] for line in (out / "train.jsonl").read_text().splitlines()]
-    own = [tokenizer.apply_chat_template(row, tokenize=False) for row in rows]
-    assert [text.replace("<pad>", "") for text in fed] == own, "the text is the model's own template's"
+    assert fed_texts(record) == own_texts(model, out)
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -155,16 +173,16 @@ def test_trl_trains_adapters_and_takes_the_loss_on_other_rows(
 ) -> None:
     model, record = save_chatml_model(tmp_path / "model"), tmp_path / "record"
     out = conversations(tmp_path) if several else arranged(1)
-    (tmp_path / "eval.csv").write_text("prompt,response\nwhat?,that\nwho?,them\nwhere?,there\n")
-    more = {"lora": True, "lora_rank": 4, "evaluation": str(tmp_path / "eval.csv"), "eval_every": 5, "logging_steps": 2}
-    export(out, "trl", tmp_path / "export", dataclasses.replace(settings(model), **more))
+    changes = dataclasses.replace(settings(model), lora=True, lora_rank=4, logging_steps=2)
+    changes = dataclasses.replace(changes, evaluation=str(evaluation_rows(tmp_path)), eval_every=5)
+    export(out, "trl", tmp_path / "export", changes)
     assert consumed(sys.executable, tmp_path / "export", record, "train_trl.py") == planned(out)
     output = tmp_path / "export" / "output"
     adapter = json.loads((output / "adapter_config.json").read_text())
     assert (adapter["r"], adapter["lora_alpha"]) == (4, 8)
     assert not (output / "model.safetensors").exists()
     log = json.loads(next(output.glob("checkpoint-*/trainer_state.json")).read_text())["log_history"]
-    assert [entry["step"] for entry in log if "eval_loss" in entry] == [0, 5, 10]
+    assert [entry["step"] for entry in log if "eval_loss" in entry] == [0, 5, 10, 13]
     assert [entry["step"] for entry in log if "loss" in entry] == [2, 4, 6, 8, 10, 12]
     assert {entry["learning_rate"] for entry in log if "loss" in entry} == {2e-4}
 
@@ -199,16 +217,89 @@ def test_the_trl_script_refuses_to_train_where_a_row_would_be_dropped(
     assert not any((tmp_path / "export" / "output").iterdir()), "nothing was trained"
 
 
-def test_llamafactory_consumes_the_order(arranged: Arranged, bare: Path, tmp_path: Path) -> None:
-    python = own_environment(tmp_path / "env", ["torch==2.13.0"], ["llamafactory==0.9.5"])
+@pytest.fixture(scope="module")
+def factory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment with LLaMA-Factory."""
+    return own_environment(tmp_path_factory.mktemp("factory"), ["torch==2.13.0"], ["llamafactory==0.9.5"])
+
+
+FACTORY = ("llamafactory.cli:main", "train", "llamafactory.yaml")
+
+
+def test_llamafactory_consumes_the_order(arranged: Arranged, bare: Path, tmp_path: Path, factory: Path) -> None:
     out, folder, record = arranged(1), tmp_path / "export", tmp_path / "record"
     export(out, "llamafactory", folder, settings(bare))
-    command = ("llamafactory.cli:main", "train", "llamafactory.yaml")
-    assert consumed(python, folder, record, *command) == planned(out)
+    assert consumed(factory, folder, record, *FACTORY) == planned(out)
     config = (folder / "llamafactory.yaml").read_text()
     changed = config.replace("disable_shuffling: true", "disable_shuffling: false").replace('"output"', '"output2"')
     (folder / "llamafactory.yaml").write_text(changed)
-    assert consumed(python, folder, record, *command) != planned(out), "what this test would see"
+    assert consumed(factory, folder, record, *FACTORY) != planned(out), "what this test would see"
+
+
+@pytest.mark.parametrize(("lora", "rate"), [(False, 1e-5), (True, 2e-4)])
+def test_llamafactory_writes_the_models_own_text_and_takes_the_loss_on_other_rows(
+    tmp_path: Path, factory: Path, lora: bool, rate: float
+) -> None:
+    model, out, record = save_chatml_model(tmp_path / "model"), conversations(tmp_path), tmp_path / "record"
+    folder, rows = tmp_path / "export", str(evaluation_rows(tmp_path))
+    changes = dataclasses.replace(settings(model), evaluation=rows, eval_every=5, lora=lora)
+    export(out, "llamafactory", folder, changes)
+    assert consumed(factory, folder, record, *FACTORY) == planned(out)
+    assert fed_texts(record) == own_texts(model, out)
+    assert learnt_texts(record) == ["answer N<|im_end|>\nmore<|im_end|>\n"] * ROWS
+    log = json.loads(next((folder / "output").glob("checkpoint-*/trainer_state.json")).read_text())["log_history"]
+    assert [entry["step"] for entry in log if "eval_loss" in entry] == [0, 5, 10, 13]
+    assert {entry["learning_rate"] for entry in log if "loss" in entry} == {rate}
+    assert (folder / "output" / "adapter_config.json").exists() == lora
+
+
+# What LLaMA-Factory makes of rows, under a template of its own or what it reads off a tokenizer.
+WRITE = """
+import json, sys
+from llamafactory.data.template import TEMPLATES, parse_template
+from transformers import AutoTokenizer
+asked, made = json.load(open(sys.argv[1])), []
+for folder, name, rows in asked:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    try:
+        template = TEMPLATES[name] if name else parse_template(tokenizer)
+    except Exception:
+        made.append(None)
+        continue
+    made.append([])
+    for turns in rows:
+        system = turns.pop(0)["content"] if turns[0]["role"] == "system" else None
+        pairs = template.encode_multiturn(tokenizer, turns, system, None, False)
+        made[-1].append(tokenizer.decode([token for pair in pairs for part in pair for token in part]))
+json.dump(made, open(sys.argv[2], "w"))
+"""
+
+
+@pytest.mark.parametrize("begins", [False, True])
+def test_what_llamafactory_writes_is_known(tmp_path: Path, factory: Path, begins: bool) -> None:
+    said = ["one?", "first", "two?", "<think>\nhm\n</think>\n\nsecond"]
+    talk = [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(said)]
+    rows = [talk[:2], talk, [{"role": "system", "content": "Be."}, *talk]]
+    save_chatml_model(tmp_path / "model")
+    asked: list[tuple[str, str | None, list[list[dict[str, str]]]]] = []
+    expected: list[list[str] | None] = []
+    for path in sorted((Path(trl.__file__).parent / "chat_templates").glob("*.jinja")):
+        tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+        if begins:  # an empty text begins with this token, as with Llama's
+            first = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", tokenizer.bos_token_id)])
+            tokenizer.backend_tokenizer.post_processor = first
+        tokenizer.chat_template = path.read_text(encoding="utf-8")
+        tokenizer.save_pretrained(tmp_path / path.stem)
+        pieces = candidates(tokenizer)
+        for name in (None, *pieces):
+            asked.append((str(tmp_path / path.stem), name, rows))
+            expected.append([written(pieces[name], row) for row in rows] if name in pieces else None)
+    (tmp_path / "asked.json").write_text(json.dumps(asked))
+    words = [str(factory), "-c", WRITE, str(tmp_path / "asked.json"), str(tmp_path / "made.json")]
+    subprocess.run(words, env={**os.environ, "PYTHONPATH": ""}, check=True, capture_output=True)
+    assert json.loads((tmp_path / "made.json").read_text()) == expected
+    assert None in expected, "some cannot be read"
+    assert len(expected) > 100
 
 
 def test_axolotl_consumes_the_order_and_then_another_one(arranged: Arranged, bare: Path, tmp_path: Path) -> None:

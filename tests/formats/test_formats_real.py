@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -103,7 +103,8 @@ def test_details_of_the_samples(real_data: Path) -> None:
 def test_task_folder_and_flat_file_say_the_same(real_data: Path) -> None:
     pool, target = (read_rows([real_data / "niv2"], role=role) for role in ("pool", "target"))
     assert (len(pool.examples), len(target.examples)) == (4000, 1200)
-    assert pool.inputs[0].note is None
+    assert pool.inputs[0].note is not None  # task files hold more than a row is given
+    assert pool.inputs[0].note.startswith("text that no rule reads: `Negative Examples` (every row)")
     flat = {}
     for name in ("niv2_pool.jsonl.gz", "niv2_target.jsonl.gz"):
         with gzip.open(real_data / name, "rt", encoding="utf-8") as stream:
@@ -128,3 +129,28 @@ def test_whole_folder_of_templates_is_a_target(real_data: Path) -> None:
     reading = read_rows([real_data / "formats" / "p3_t0_per_template"], role="target", task_field="@file")
     assert [file.rows for file in reading.inputs] == [40] * 5
     assert {row.task for row in reading.examples} == {file.source for file in reading.inputs}
+
+
+def test_the_docs_name_every_real_file_with_its_true_count(real_data: Path) -> None:
+    """The table of `docs/formats.md` is what reading gives, row for row."""
+    text = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
+    lines = text.partition("## Real files tried")[2].partition("\n## ")[0].splitlines()
+    told = [tuple(cell.strip().strip("`") for cell in line.strip("| ").split("|")) for line in lines if "| `" in line]
+    names = sorted(TABLE) + ["niv2/", "niv2_pool.jsonl.gz", "niv2_target.jsonl.gz"]
+    assert [cells[0] for cells in told] == names
+    for name, form, as_pool, as_target, _ in told:
+        path = real_data / name if name.startswith("niv2") else real_data / "formats" / name
+        for role, cell in (("pool", as_pool), ("target", as_target)):
+            assert cell == _outcome(path, role, form)
+
+
+def _outcome(path: Path, role: Any, form: str) -> str:
+    try:
+        read = read_rows([path], role=role)
+    except FormatError as error:
+        for what, why in (("preference", "preference data"), ("images", "images"), ("trees", "message trees")):
+            if what in str(error):
+                return f"refused: {why}"
+        return "refused: no responses"
+    assert read.inputs[0].format == form
+    return f"{len(read.examples):,}"

@@ -44,6 +44,20 @@ SAMPLES: list[tuple[str, dict[str, Any], str, str | None]] = [
     ("inputs-targets", {"inputs": "x", "targets": "y"}, "x", "y"),
     ("ultrachat", {"id": "0", "data": ["x", "y", "z", "w"]}, "x", "y"),
     ("prompt", {"prompt": "x"}, "x", None),
+    ("instruction", {"Instruction": "x", "Skill": "s"}, "x", None),
+    ("question", {"question": "x"}, "x", None),
+    ("multiple-choice", {"question": "x", "choices": ["p", "q"], "answer": 1}, "x\nA. p\nB. q", "B"),
+    ("multiple-choice", {"question": "x", "A": "p", "B": "q", "answer": "A"}, "x\nA. p\nB. q", "A"),
+    ("problem-solution", {"problem": "x", "solution": "y", "level": "1"}, "x", "y"),
+    ("query-response", {"query": "x", "response": "y"}, "x", "y"),
+    ("text-code", {"text": "x", "code": "y", "task_id": 1}, "x", "y"),
+    (
+        "squad",
+        {"paragraphs": [{"context": "c", "qas": [{"id": "1", "question": "x", "answers": [{"text": "y"}]}]}]},
+        "x\nc",
+        "y",
+    ),
+    ("conversation", {"conversation": [{"role": "user", "content": "x"}]}, "x", None),
 ]
 
 

@@ -99,6 +99,18 @@ def test_ray_gives_the_bytes_of_the_cpu(cluster: Any, method: str, tmp_path: Pat
         assert here == there
 
 
+@pytest.mark.parametrize("method", ["tma", "rds", "nearest"])
+def test_ray_stops_at_the_least_similarity_where_the_cpu_does(cluster: Any, method: str, tmp_path: Path) -> None:
+    pool, target = clustered(1_000)
+    floor = float(np.median((unit_rows(pool) @ unit_rows(target).T).max(axis=1)))
+    here, there = (
+        arrange_embeddings(pool, target, method=method, min_similarity=floor, engine=engine)
+        for engine in ("cpu", "ray")
+    )
+    assert 0 < len(here) < len(pool)
+    assert saved(here, tmp_path / "cpu") == saved(there, tmp_path / "ray")
+
+
 def test_progress_counts_every_living_row_once(cluster: Any) -> None:
     pool, target = clustered(1_000)
     told: list[int] = []
@@ -109,6 +121,7 @@ def test_progress_counts_every_living_row_once(cluster: Any) -> None:
     assert sum(told) == len(pool) + np.count_nonzero(~taken)
 
 
+@pytest.mark.linux
 def test_shards_that_are_killed_answer_all_the_same(cluster: Any) -> None:
     pool, target = clustered()
     search = ShardedSearch()
@@ -124,6 +137,7 @@ def test_shards_that_are_killed_answer_all_the_same(cluster: Any) -> None:
         assert [part.tobytes() for part in got] == [part.tobytes() for part in want]
 
 
+@pytest.mark.linux
 def test_a_node_that_is_lost_in_mid_run_changes_nothing(cluster: Any, tmp_path: Path) -> None:
     pool, target = clustered(20_000, 60)
     want = saved(arrange_embeddings(pool, target, engine="cpu"), tmp_path / "cpu")

@@ -24,7 +24,7 @@ from righttime.training.records import last_attempt
 from righttime.training.settings import TuneSettings
 from tiny_model import save_arrangement
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.linux]
 DEADLINE = 300.0
 ROOT = Path(__file__).resolve().parents[2]
 

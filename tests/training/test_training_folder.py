@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import subprocess
 import sys
 from importlib import metadata
@@ -42,9 +41,9 @@ def test_a_folder_is_held_until_its_process_is_gone(tmp_path: Path) -> None:
     end(begin(tmp_path, DECIDING))
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="flock is of Unix")
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS])
 @pytest.mark.filterwarnings("ignore:flock not supported")
+@pytest.mark.linux
 def test_a_file_system_without_locks_is_used_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
@@ -57,7 +56,7 @@ def test_a_file_system_without_locks_is_used_without(
     assert [entry.name for entry in tmp_path.iterdir() if entry.name != ".lock"] == ["run.json"]
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="a folder cannot be kept from anybody on Windows")
+@pytest.mark.linux
 def test_a_lock_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / ".lock").mkdir()
     with pytest.raises(StoreError, match=r"\.lock must be writable, got Is a directory"):

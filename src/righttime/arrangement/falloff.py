@@ -63,9 +63,11 @@ class Falloff:
         middle: The pool's median row's similarity to its most similar target row.
         target_rows: How many there are.
         alone: Target rows whose nearest pool row is less similar than the middle, the farthest first.
-        barrel_round: The first round from which on more than half of each round's rows are below the middle; None
-            where the last round is not so, or the order does not go by rounds.
+        barrel_round: The first round more than half of whose rows are below the middle; None where there is none, or
+            where the order does not go by rounds, nearest first.
         barrel_place: Where in the order that round begins.
+        floor: The least similarity that was asked for, or None.
+        below_floor: How many target rows have no pool row as similar as that.
     """
 
     lines: tuple[Line, ...]
@@ -74,16 +76,25 @@ class Falloff:
     alone: tuple[Alone, ...]
     barrel_round: int | None
     barrel_place: int | None
+    floor: float | None = None
+    below_floor: int = 0
 
 
-def falloff(pool: Vectors, target: Vectors, place: NDArray[np.int64], rounds: NDArray[np.int32] | None) -> Falloff:
+def falloff(
+    pool: Vectors,
+    target: Vectors,
+    place: NDArray[np.int64],
+    rounds: NDArray[np.int32] | None,
+    floor: float | None = None,
+) -> Falloff:
     """See where an order gets worse, in one pass over the pool and without a pool × target matrix.
 
     Args:
         pool: float32 unit vectors of the rows that take part, shape (n, d).
         target: float32 unit vectors, shape (m, d).
         place: int64, shape (n,): each row's place in the order, -1 where it has none.
-        rounds: The round of each place, or None.
+        rounds: The round of each place, where the order goes by rounds, nearest first; else None.
+        floor: The least similarity that was asked for.
 
     Returns:
         Numbers right to about 1e-6, since they come from float32 products.
@@ -111,7 +122,8 @@ def falloff(pool: Vectors, target: Vectors, place: NDArray[np.int64], rounds: ND
     lonely = np.flatnonzero(covered[-1] < middle)
     lonely = lonely[np.argsort(covered[-1][lonely], kind="stable")]
     alone = tuple(Alone(int(row), float(covered[-1][row])) for row in lonely)
-    return Falloff(tuple(lines), middle, len(target), alone, *_barrel(in_order, rounds, middle))
+    below = 0 if floor is None else int((covered[-1] < floor).sum())
+    return Falloff(tuple(lines), middle, len(target), alone, *_barrel(in_order, rounds, middle), floor, below)
 
 
 def _best(
@@ -132,13 +144,12 @@ def _best(
 def _barrel(
     in_order: NDArray[np.float32], rounds: NDArray[np.int32] | None, middle: float
 ) -> tuple[int | None, int | None]:
-    """The first of the last rounds that are all mostly below the middle, and its first place."""
-    if rounds is None or (np.diff(rounds) < 0).any():  # walks from both ends do not go round by round
+    """The first round that is mostly below the middle, and its first place."""
+    if rounds is None:
         return None, None
     numbers, inverse, count = np.unique(rounds, return_inverse=True, return_counts=True)
     below = np.bincount(inverse, weights=in_order < middle) * 2 > count
-    good = np.flatnonzero(~below)
-    first = int(good[-1]) + 1 if len(good) else 0
-    if first == len(numbers):
+    first = int(below.argmax())
+    if not below[first]:
         return None, None
     return int(numbers[first]), int(np.argmax(rounds == numbers[first]))

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import typer
 from typer.core import TyperCommand
-
-if TYPE_CHECKING:
-    from typer import Context
 
 __all__ = ["Command", "Commands"]
 
@@ -24,7 +21,7 @@ class Command(TyperCommand):
     Left to itself, the last one given would win, and the others would be lost in silence.
     """
 
-    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words after the command's name.
 
         Raises:
@@ -38,12 +35,12 @@ class Command(TyperCommand):
                 ctx.fail(f"{option.opts[0]} must be given once, got it {often}. Hint: leave out all but one.")
         return super().parse_args(ctx, spelled)
 
-    def _spelled(self, ctx: Context, args: list[str]) -> Iterator[str]:
+    def _spelled(self, ctx: Any, args: list[str]) -> Iterator[str]:
         """The words with the hyphens of our own options; values, and all that follows `--`, as they are."""
+        options: list[Any] = [param for param in self.get_params(ctx) if param.param_type_name == "option"]
         takes = {
             name: 0 if option.is_flag or option.count else option.nargs
-            for option in self.get_params(ctx)
-            if option.param_type_name == "option"
+            for option in options
             for name in (*option.opts, *option.secondary_opts)
         }
         values = 0

@@ -39,7 +39,7 @@ def show(out: Path, first: int = 10, tasks: int = 20, full: bool = False) -> str
     targets = {row.id: row for row in read.examples} if read is not None else {}
     parts = [_counts(manifest), _rounds(arrangement)]
     if manifest.falloff is not None:
-        parts.append(falloff_text(manifest.falloff, alone=10))
+        parts.append(falloff_text(manifest.falloff, alone=10, explain=True))
     parts += [_tasks(arrangement, targets, tasks), _first_rows(finished, targets, first, full)]
     return "\n\n".join(part for part in parts if part)
 
@@ -105,14 +105,15 @@ def _tasks(arrangement: Arrangement, targets: Mapping[str, Example], most: int) 
     return title + "\n" + table(["task", "rows", "first place", "median place", "picked most by"], rows)
 
 
-def falloff_text(found: Falloff, alone: int) -> str:
+def falloff_text(found: Falloff, alone: int, explain: bool) -> str:
     """Where quality falls: a small table, and what has nothing near it.
 
     Args:
         found: Of a result.
         alone: How many of the target rows that nothing is near to name.
+        explain: Say what the columns are.
     """
-    lines, middle = found.lines, found.middle
+    lines = found.lines
     rows = [
         [
             f"{line.rows:,}",
@@ -124,25 +125,35 @@ def falloff_text(found: Falloff, alone: int) -> str:
         for line in lines
     ]
     text = ["where quality falls", table(["rows", "share", "similarity", "coverage", "nearest found"], rows)]
-    text.append(
-        "  similarity of the rows since the line above to their most similar target row "
-        f"(a row drawn blindly: {middle:.3f});"
-    )
-    text.append("  coverage: mean similarity of target rows to their best row so far; nearest found: target rows that")
-    text.append("  have their nearest pool row by then")
+    text.append(f"  a row drawn blindly has a similarity of {found.middle:.3f}")
+    if explain:
+        text += [
+            "  similarity: mean, of the rows since the line above, to their most similar target row",
+            "  coverage: mean, over target rows, of the similarity of their best row so far",
+            "  nearest found: target rows whose nearest row of the pool is among the rows",
+        ]
+    return printable("\n".join([*text, *_falloff_notes(found, alone)]))
+
+
+def _falloff_notes(found: Falloff, alone: int) -> Iterable[str]:
+    """What a person should know: target rows with nothing near them, and the barrel."""
+    middle, n = found.middle, found.target_rows
     if found.alone:
         named = ", ".join(f"{one.id} ({one.similarity:.3f})" for one in found.alone[:alone])
         more = ", …" if len(found.alone) > alone else ""
-        text.append(
-            f"note: {len(found.alone):,} of {found.target_rows:,} target rows have nothing near in the pool "
+        yield (
+            f"note: {len(found.alone):,} of {n:,} target rows have nothing near in the pool "
             f"(even their nearest row is below {middle:.3f}): {named}{more}"
         )
-    if found.barrel_round is not None:
-        text.append(
-            f"note: from round {found.barrel_round:,} (place {found.barrel_place:,}) on, rounds scrape the "
-            f"barrel: most of their rows are below {middle:.3f}"
+    if found.below_floor:
+        yield (
+            f"note: {found.below_floor:,} of {n:,} target rows have no row in the pool as similar as {found.floor:g}"
         )
-    return printable("\n".join(text))
+    if found.barrel_round is not None:
+        yield (
+            f"note: round {found.barrel_round:,} (from place {found.barrel_place:,}) is the first to scrape the "
+            f"barrel: most of its rows are below {middle:.3f}"
+        )
 
 
 def _first_rows(finished: FinishedResult, targets: Mapping[str, Example], first: int, full: bool) -> str:

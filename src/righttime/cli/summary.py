@@ -33,7 +33,7 @@ def summary(result: Result, out: Path) -> str:
     lines = [*_read(result), *_embedded(result), *_warned(result)]
     found = result.falloff
     if found is not None:
-        lines += ["", falloff_text(found, alone=3)]
+        lines += ["", falloff_text(found, alone=3, explain=False)]
     lines += ["", *_written(result, out), f"look     righttime show {out}"]
     if result.request.method not in _NO_ORDER:
         lines.append(f"train    righttime export {out} --to trl --model MODEL --dir DIR   (trainers shuffle otherwise)")

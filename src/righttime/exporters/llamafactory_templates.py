@@ -15,7 +15,7 @@ from typing import Any
 
 from righttime.exporters.tokenizers import tokenizer_on_disk
 
-__all__ = ["Pieces", "Template", "chosen_template", "read_pieces", "written"]
+__all__ = ["Pieces", "Template", "candidates", "chosen_template", "read_pieces", "written"]
 
 _HERE = "{{content}}"
 _COMPARED = 1000  # rows at most, evenly spread
@@ -115,10 +115,9 @@ def chosen_template(model: str, rows: Sequence[Mapping[str, Any]]) -> Template:
         )
     some = rows[:: -(-len(rows) // _COMPARED)]
     own = [_rendered(tokenizer, row) for row in some]
-    candidates = _candidates(tokenizer)
     agree = {
         name: [text == written(pieces, row["messages"]) for text, row in zip(own, some, strict=True)]
-        for name, pieces in candidates.items()
+        for name, pieces in candidates(tokenizer).items()
     }
     return _best(agree, some, tokenizer.chat_template)
 
@@ -152,7 +151,8 @@ def _best(
     )
 
 
-def _candidates(tokenizer: Any) -> dict[str | None, Pieces]:
+def candidates(tokenizer: Any) -> dict[str | None, Pieces]:
+    """What LLaMA-Factory could join: what it reads off a tokenizer, under None, if it can; its own, by name."""
     special = {"BOS": tokenizer.bos_token or "", "EOS": tokenizer.eos_token or ""}
     found: dict[str | None, Pieces] = {}
     with contextlib.suppress(Exception):  # a template may refuse a lone system turn; LLaMA-Factory stops there as well

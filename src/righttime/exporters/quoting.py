@@ -21,6 +21,8 @@ def commented(text: str, indent: str = "") -> list[str]:
         >>> commented("Why not?")
         ['# Why not?']
     """
+    # Names come from outside, and what ends a line to a reader of the file would end the comment.
+    text = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
     return textwrap.wrap(text, 110, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
 
 

@@ -116,7 +116,7 @@ class ExportSettings:
     def steps_between_evaluations(self, rows: int) -> int:
         """After how many optimizer steps the loss on `evaluation` is taken: as given, or ten times in `rows` rows."""
         steps = math.ceil(rows / (self.rows_a_round * self.accumulation))
-        return self.eval_every or max(1, steps // 10)
+        return self.eval_every or math.ceil(steps / 10)
 
 
 @dataclass(frozen=True)

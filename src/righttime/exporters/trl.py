@@ -99,6 +99,8 @@ def _script(data: ExportData, settings: ExportSettings, pairs: bool) -> str:
         processes=settings.processes if settings.processes > 1 else "N",
         rows=len(data.rows),
         evaluation_rows=len(data.evaluation),
+        json_import=_NOTHING if pairs else "import json",
+        re_import=_NOTHING if pairs else "import re",
         read=f"{read}\n",
         switches="\n".join(switches),
         loss="\n".join(_loss(pairs)),

@@ -25,9 +25,9 @@ In several processes: accelerate launch --num_processes $processes train_trl.py
 
 from __future__ import annotations
 
-import json
+$json_import
 import os
-import re
+$re_import
 import sys
 from importlib.metadata import version
 from pathlib import Path

@@ -236,7 +236,8 @@ def _check_named(found: Found, head: Sequence[Record], source: Source, settings:
             keys = list(
                 dict.fromkeys(str(name) for one in head if isinstance(one.value, Mapping) for name in one.value)
             )
-            near = difflib.get_close_matches(key, keys, n=1)
+            folded = {name.lower(): name for name in keys}
+            near = [folded[name] for name in difflib.get_close_matches(key.lower(), folded, n=1)]
             hint = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(keys[:20])}"
             raise FormatError(f"{source.path}: `{key}`, named as {role}, must be a field of some row; {hint}")
 

@@ -131,7 +131,7 @@ def unread_note(counts: Mapping[str, int], rows: int, most: int = 8) -> str:
     """
     listed = sorted(counts, key=lambda field: -counts[field])
     texts = [f"`{field}` ({_share(counts[field], rows)})" for field in listed if not is_label(field)]
-    labels = [f"`{field}`" for field in listed if is_label(field)]
+    labels = [f"`{field}`" if field.strip() else "a column without a name" for field in listed if is_label(field)]
     named = (("text", texts), ("labels", labels))
     return "; ".join(f"{what} that no rule reads: {_some(names, most)}" for what, names in named if names)
 

@@ -126,7 +126,8 @@ class _Counts:
     def _slots(self, keys: Keys) -> Keys:
         """The slot of each of the distinct keys, new ones put where there is room."""
         spread = keys.astype(np.uint64) * _GOLDEN >> np.uint64(65 - len(self._keys).bit_length())
-        slots, left = spread.astype(np.int64), np.arange(len(keys))
+        slots: NDArray[np.int64] = spread.astype(np.int64)
+        left = np.arange(len(keys))
         while len(left):
             at, wanted = slots[left], keys[left]
             free = self._keys[at] == _FREE

@@ -68,6 +68,7 @@ class Result:
             return None
         place = np.full(self.arrangement.n_pool, -1, dtype=np.int64)
         place[self.arrangement.order] = np.arange(len(self.arrangement))
-        found = falloff(*self.vectors, place[np.asarray(self.kept)], self.arrangement.round)
+        rounds = self.arrangement.round if self.request.method == "tma" else None
+        found = falloff(*self.vectors, place[np.asarray(self.kept)], rounds, self.request.min_similarity)
         ids = [row.id for row in self.target.examples]
         return dataclasses.replace(found, alone=tuple(dataclasses.replace(one, id=ids[one.row]) for one in found.alone))

@@ -5,6 +5,7 @@ Liu, Karbasi and Rekatsinas, "TSDS: Data Selection for Task-Specific Model Finet
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 
@@ -181,9 +182,9 @@ def _warned(question: Question, mass: _Mass) -> dict[str, str]:
     whole = k == len(question.pool)
     why = "a target row spreads over the whole pool" if whole else f"a target row's list of {k:,} nearest rows is full"
     hint = "a larger alpha, or a smaller c" if whole else "a larger alpha or max_k, or a smaller c"
+    below = math.floor(100 * mass.idle_alpha) / 100  # never one that would give another order
     warning = (
-        f"alpha={alpha:g} changes nothing here: {why}, so every alpha below {mass.idle_alpha:.2f} gives this order. "
-        f"Hint: {hint}."
+        f"alpha={alpha:g} changes nothing here: {why}, so every alpha below {below:.2f} gives this order. Hint: {hint}."
     )
     warnings.warn(warning, UserWarning, stacklevel=2)
     return {"warning": warning}

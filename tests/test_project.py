@@ -1,0 +1,65 @@
+"""What stands around the code: the workflow, the hooks and the guide name targets and files that are there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def loaded(name: str) -> Any:
+    return yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+
+
+def test_the_workflow_only_calls_make() -> None:
+    jobs = loaded(".github/workflows/ci.yml")["jobs"]
+    commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    matrix = jobs["test"]["strategy"]["matrix"]["include"]
+    assert len(commands) >= 2
+    for command in commands:
+        assert re.fullmatch(r"make (\S+|\$\{\{ matrix\.target \}\})", command), command
+    named = {command.removeprefix("make ") for command in commands if "$" not in command}
+    assert named | {run["target"] for run in matrix} <= TARGETS
+    lowest = re.search(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert lowest is not None
+    assert lowest[1] in {run["python"] for run in matrix}, "the lowest Python that is claimed"
+    assert {run["os"].split("-")[0] for run in matrix} == {"ubuntu", "macos", "windows"}
+
+
+def test_types_are_checked_for_the_lowest_python() -> None:
+    about = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    lowest = re.search(r'requires-python = ">=(3\.\d+)"', about)
+    assert lowest is not None
+    assert f'\npython_version = "{lowest[1]}"\n' in about
+
+
+def test_hooks_run_what_make_lint_runs() -> None:
+    hooks = [hook["entry"] for repo in loaded(".pre-commit-config.yaml")["repos"] for hook in repo["hooks"]]
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\nlint:")[2].partition("\n\n")[0]
+    for hook in hooks:
+        tool = " ".join(hook.removeprefix(".venv/bin/").removesuffix("--force-exclude").split())
+        assert f"$(BIN)/{tool}" in recipe, hook
+
+
+def test_the_guide_names_every_target_that_is_there() -> None:
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `make ([a-z-]+)` \|", guide, re.MULTILINE)) == TARGETS - {
+        "help",
+        "clean",
+        "bench-quick",
+    }
+    assert max(map(len, guide.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "README.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / name).read_text(encoding="utf-8"))
+    assert links
+    missing = {link for link in links if not (ROOT / link).exists()}
+    assert missing <= {"docs/contributing.md"}, "the page of worked examples is still to come"
