@@ -14,6 +14,7 @@ from righttime.evaluation.sets import EvaluationSet, read_set
 from righttime.evaluation.summary import facts_of, summarised
 from righttime.tuning.masking import AnswerEnd, resolve_form
 from righttime.tuning.models import load_tokenizer
+from righttime.tuning.quiet import quietly
 
 __all__ = ["evaluate"]
 
@@ -82,11 +83,12 @@ def evaluate(
     for line in _told(data):
         say(line)
     left = [one for one in found if not all(folder.has(one.step, each.name) for each in data)]
-    for one, loaded in models_in_turn(left, device):
-        say(f"{one.name}, step {one.step:,}")
-        for each in data:
-            if not folder.has(one.step, each.name):
-                folder.add(one.step, each, measured_set(loaded, tokenizer, each, settings))
+    with quietly():
+        for one, loaded in models_in_turn(left, device):
+            say(f"{one.name}, step {one.step:,}")
+            for each in data:
+                if not folder.has(one.step, each.name):
+                    folder.add(one.step, each, measured_set(loaded, tokenizer, each, settings))
     folder.finish({"steps": max(one.step for one in found)})
     return summarised(read_evaluation(Path(out)))
 

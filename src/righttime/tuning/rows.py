@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from righttime.examples import Example
 from righttime.store import ids_sha256
 from righttime.tuning.masking import AnswerEnd, Form, Tokens, tokenised
 from righttime.tuning.oracle import tokens_hash
+from righttime.tuning.progress import watched
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -127,8 +128,6 @@ def token_rows(
     Raises:
         RowError: If the form cannot hold a row; names it.
     """
-    from tqdm import tqdm
-
-    shown: Iterator[Example] = iter(tqdm(rows, desc="tokenizing", unit="row", disable=not progress))
+    shown = watched(rows, "tokenizing", progress)
     tokens = tuple(tokenised(row, tokenizer, form, max_length, answer_end) for row in shown)
     return TokenRows(tuple(row.id for row in rows), tokens, form, max_length, answer_end)
