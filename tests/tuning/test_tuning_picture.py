@@ -6,6 +6,7 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,8 +49,14 @@ def test_a_single_step_is_seen_too() -> None:
 def test_every_run_has_its_picture(
     tiny: str, arranged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, target, logs = tmp_path / "run", arranged.parent / "data" / "target.jsonl", []
-    monkeypatch.setattr("righttime.tuning.job.draw_losses", lambda log: logs.append(log) or draw_losses(log))
+    run, target = tmp_path / "run", arranged.parent / "data" / "target.jsonl"
+    logs: list[Any] = []
+
+    def seen(log: Any) -> bytes | None:
+        logs.append(log)
+        return draw_losses(log)
+
+    monkeypatch.setattr("righttime.tuning.job.draw_losses", seen)
     words = ["tune", str(arranged), "--model", tiny, "--run", str(run), "--batch", "8"]
     assert main([*words, "--target", str(target), "--evaluate-every", "2"]) == 0
     assert (run / "loss.png").read_bytes().startswith(b"\x89PNG")

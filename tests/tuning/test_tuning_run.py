@@ -67,7 +67,7 @@ def by_hand(model_name: str, arranged: Path, settings: TuneSettings) -> dict[str
     tokenizer, model = AutoTokenizer.from_pretrained(model_name), AutoModelForCausalLM.from_pretrained(model_name)
     rows = [json.loads(line)["messages"] for line in (arranged / "train.jsonl").read_text().splitlines()]
     optimizer = torch.optim.AdamW(
-        model.parameters(), settings.learning_rate, settings.betas, settings.eps, weight_decay=settings.weight_decay
+        model.parameters(), settings.rate, settings.betas, settings.eps, weight_decay=settings.weight_decay
     )
     size = settings.batch * settings.accumulation
     for _ in range(settings.epochs):

@@ -45,14 +45,9 @@ def loss_figure(log: Sequence[Mapping[str, Any]]) -> Any:
     panel = figure.subplots()
     trained = {entry["step"]: entry["loss"] for entry in log if "loss" in entry}
     lone: dict[str, Any] = {"marker": "."} if len(trained) == 1 else {}
-    panel.plot(
-        list(trained),
-        list(trained.values()),
-        color="#999999",
-        linewidth=1,
-        label="training, the rows of a step",
-        **lone,
-    )
+    if trained:
+        told = "training, the rows of a step"
+        panel.plot(list(trained), list(trained.values()), color="#999999", linewidth=1, label=told, **lone)
     for number, (name, found) in enumerate(evaluated_losses(log).items()):
         colour, dashed = _COLOURS[number % len(_COLOURS)], "-" if number < len(_COLOURS) else "--"
         label = f"{name}, mean over its rows"
