@@ -53,7 +53,8 @@ class Lines:
 
 
 def duration(seconds: float) -> str:
-    """
+    """A duration in words, no more exact than it can be known.
+
     Example:
         >>> duration(9), duration(130), duration(7300)
         ('9 s', '2 min', '2 h 2 min')

@@ -10,18 +10,15 @@ __all__ = ["quietly"]
 
 _LIBRARIES = r"(accelerate|datasets|peft|safetensors|tokenizers|torch|transformers|trl)(\.|$)"
 _DEVELOPERS_ONLY = (FutureWarning, DeprecationWarning)
-# A user can do nothing about these either; all other warnings of libraries are shown.
-_MESSAGES = (
-    r"'pin_memory' argument is set as true but",  # torch, on a machine without GPU
-    r"`?torch_dtype`? is deprecated",  # transformers, of a configuration file written by an older version
-)
+# Nor can a user do anything about this one; all other warnings of libraries are shown.
+_PINNING = r"'pin_memory' argument is set as true but"  # torch, on a machine without GPU
 
 
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
     """Keep libraries from showing what is about their own code, while they are called.
 
-    That is their notes that something will be removed, a few warnings by their words, and a bar for each reading and
+    That is their notes that something will be removed, one warning by its words, and a bar for each reading and
     writing of weights. Whatever is about the model, the data or the settings is shown.
     """
     from transformers.utils import logging
@@ -32,8 +29,7 @@ def quietly() -> Iterator[None]:
         with warnings.catch_warnings():
             for category in _DEVELOPERS_ONLY:
                 warnings.filterwarnings("ignore", category=category, module=_LIBRARIES)
-            for message in _MESSAGES:
-                warnings.filterwarnings("ignore", message=message)
+            warnings.filterwarnings("ignore", message=_PINNING, category=UserWarning)
             yield
     finally:
         if loud:
