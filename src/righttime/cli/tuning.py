@@ -113,6 +113,7 @@ def tune(
     from righttime.evaluation.while_tuning import dense_evaluation
     from righttime.tuning import Lora, TuneSettings
     from righttime.tuning import tune as tuned
+    from righttime.tuning.picture import NO_PICTURE
 
     given: dict[str, Any] = {
         "batch": batch,
@@ -154,6 +155,8 @@ def tune(
         if callbacks:
             typer.echo(f"\n{summarised(read_evaluation(run / 'evaluation'))}\n")
             typer.echo(f"every row's values are in {run / 'evaluation' / 'evaluation.parquet'}")
+        picture = run / "loss.png"
+        typer.echo(f"the losses along the run are in {picture}" if picture.exists() else NO_PICTURE)
         typer.echo(f"the model is in {run / 'model'}; verify it: righttime verify {run} {out}")
 
 
