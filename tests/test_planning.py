@@ -8,9 +8,9 @@ import pytest
 
 import righttime
 from righttime.arrangement import METHODS
-from righttime.arranging import Request
 from righttime.cli import main
 from righttime.errors import SettingsError
+from righttime.pipeline import Request
 from righttime.planning import LOOKS, Stage, plan
 
 POOL = righttime.builtin_rows("pool", rows_per_family=4)

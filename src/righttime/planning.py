@@ -19,13 +19,13 @@ import numpy as np
 
 from righttime.arrangement import check_settings, method_named, tma_rounds
 from righttime.arrangement.budget import rows_of
-from righttime.arranging import Data, Request, question_of, read_side, resolve_text
 from righttime.embedding import Embedder, default_cache, given_sides, plan_batches, uncached
 from righttime.embedding.texts import texts_for
+from righttime.embedding.vectors import vectors_given
 from righttime.examples import Example
 from righttime.neighbours import search_named
+from righttime.pipeline import Data, Request, question_of, read_side, resolve_text
 from righttime.sampling import drawn
-from righttime.sides import vectors_given
 from righttime.similarity import unit_rows
 
 __all__ = ["Stage", "plan"]
