@@ -245,6 +245,16 @@ def test_missing_models_and_weights_that_do_not_fit_are_named(
         read_evaluation(tmp_path)
 
 
+def test_several_checkpoints_are_drawn(checkpoints: Path, bare: Path, rows: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    sets = {"target": rows / "target.jsonl"}
+    for _ in range(2):
+        evaluate(str(checkpoints), sets, tmp_path / "eval", device="cpu", overwrite=True)
+        assert (tmp_path / "eval" / "loss.png").read_bytes().startswith(b"\x89PNG")
+    evaluate(str(bare), sets, tmp_path / "eval", device="cpu", overwrite=True)
+    assert not (tmp_path / "eval" / "loss.png").exists(), "one point is no curve"
+
+
 def test_a_short_answers_loss_is_not_that_of_a_line_break(tmp_path: Path, rows: Path) -> None:
     """A model that has learnt the line break behind an answer's end: it would count as a token of no loss."""
     model = save_tiny_model(tmp_path / "model", template=CHATML, ends="<|im_end|>")

@@ -67,7 +67,7 @@ def by_hand(model_name: str, arranged: Path, settings: TuneSettings) -> dict[str
     tokenizer, model = AutoTokenizer.from_pretrained(model_name), AutoModelForCausalLM.from_pretrained(model_name)
     rows = [json.loads(line)["messages"] for line in (arranged / "train.jsonl").read_text().splitlines()]
     optimizer = torch.optim.AdamW(
-        model.parameters(), settings.learning_rate, settings.betas, settings.eps, weight_decay=settings.weight_decay
+        model.parameters(), settings.rate, settings.betas, settings.eps, weight_decay=settings.weight_decay
     )
     size = settings.batch * settings.accumulation
     for _ in range(settings.epochs):
@@ -173,7 +173,7 @@ def test_killed_while_the_result_was_written(tiny: str, arranged: Path, undistur
         ({"batch": 4}, r"plan\.batch was 2 and is 4 now"),
         ({"accumulation": 1}, r"plan\.accumulation was 2 and is 1 now"),
         ({"epochs": 3}, r"plan\.epochs was 2 and is 3 now"),
-        ({"learning_rate": 1e-4}, r"settings\.learning_rate was 0\.001 and is 0\.0001 now"),
+        ({"learning_rate": 1e-4}, r"learning_rate was 0\.001 and is 0\.0001 now.*Hint: --learning-rate 0\.001, or"),
         ({"shuffle_after": 2}, r"plan\.shuffle_after was None and is 2 now"),
         ({"max_length": 100}, r"rows\.hashes_sha256|rows\.max_length was 512 and is 100 now"),
         ({"form": "paper"}, r"rows\.form was 'chat' and is 'paper' now"),
@@ -184,32 +184,6 @@ def test_a_run_goes_on_only_as_it_began(
 ) -> None:
     with pytest.raises(SettingsError, match=message):
         tune(arranged, tiny, begun, dataclasses.replace(FAST, **changes))
-
-
-SHORT = TuneSettings(batch=8, learning_rate=1e-2)
-
-
-@pytest.mark.parametrize(
-    ("changes", "dropout", "idle"),
-    [
-        ({}, 0.0, True),
-        ({"shuffle_after": 99}, 0.0, True),  # after the last step there is nothing to shuffle
-        ({"shuffle_after": 1}, 0.0, False),
-        ({"lora": Lora(4, 8)}, 0.0, False),
-        ({}, 0.3, False),
-    ],
-)
-def test_a_seed_that_changes_nothing_is_said_to_change_nothing(
-    arranged: Path, tmp_path: Path, changes: dict[str, Any], dropout: float, idle: bool
-) -> None:
-    model, said = save_tiny_model(tmp_path / "model", dropout=dropout), list[str]()
-    runs = [tmp_path / str(seed) for seed in (0, 1)]
-    for seed, run in enumerate(runs):
-        tune(arranged, model, run, dataclasses.replace(SHORT, **changes, seed=seed), say=said.append)
-        notes = json.loads((run / "manifest.json").read_text())["notes"]
-        assert ("--seed changes nothing" in " ".join(notes)) == ("--seed changes nothing" in said[seed]) == idle
-    name = "adapter_model.safetensors" if "lora" in changes else "model.safetensors"
-    assert same(*(dict(load_file(run / "model" / name)) for run in runs)) == idle, "as the weights prove"
 
 
 def test_what_does_not_decide_the_weights_may_change(tiny: str, arranged: Path, begun: Path, tmp_path: Path) -> None:
@@ -439,6 +413,37 @@ def test_the_commands(tiny: str, arranged: Path, tmp_path: Path, capsys: pytest.
 
 
 @pytest.mark.parametrize(
+    ("preset", "changes", "rate"),
+    [
+        ("constant", {}, 1e-5),
+        ("constant", {"lora": Lora()}, 1e-4),
+        ("paper", {}, 1e-6),
+        ("paper", {"lora": Lora()}, 1e-4),
+        ("paper", {"lora": Lora(), "learning_rate": 3e-6}, 3e-6),
+    ],
+)
+def test_the_learning_rate_fits_what_is_trained(preset: str, changes: dict[str, Any], rate: float) -> None:
+    settings = TuneSettings.preset(preset, **changes)
+    assert settings.rate == settings.deciding()["learning_rate"] == rate
+
+
+def test_adapters_have_a_rate_of_their_own(
+    tiny: str, arranged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, more, rate in (("full", [], 1e-5), ("lora", ["--lora"], 1e-4)):
+        run = tmp_path / name
+        assert main(["tune", str(arranged), "--model", tiny, "--run", str(run), "--batch", "19", *more]) == 0
+        assert json.loads((run / "manifest.json").read_text())["settings"]["learning_rate"] == rate
+        assert json.loads((run / "run.json").read_text())["settings"]["learning_rate"] == rate
+        log = [json.loads(line) for line in (run / "train_log.jsonl").open()]
+        assert [entry["learning_rate"] for entry in log] == [rate, rate]
+        trained = "all weights" if name == "full" else "adapters of rank 16"
+        assert f"{trained} at a learning rate of {rate:g}\n" in capsys.readouterr().out
+    assert main(["tune", "--help"]) == 0
+    assert "1e-5, paper: 1e-6, with --lora 1e-4" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"batch": 0}, "batch must be at least 1"),
@@ -447,6 +452,7 @@ def test_the_commands(tiny: str, arranged: Path, tmp_path: Path, capsys: pytest.
         ({"min_rate": 2.0}, "min_rate must be between 0 and 1"),
         ({"warmup": -1}, "warmup must not be negative"),
         ({"precision": "fp8"}, "unknown precision 'fp8'"),
+        ({"answer_end": "tokens"}, "did you mean 'token'"),
     ],
 )
 def test_impossible_settings_are_refused(changes: dict[str, Any], message: str) -> None:

@@ -26,7 +26,7 @@ AnswerEnding = Annotated[
     typer.Option(
         "--answer-end",
         help="Where an answer ends in a chat template: with its end token, or with what the template adds behind it "
-        "(a line break, often), as TRL trains.",
+        "(a line break, often), as TRL does.",
     ),
 ]
 

@@ -114,6 +114,7 @@ def tune(
     from righttime.evaluation.while_training import dense_evaluation
     from righttime.training import Lora, TuneSettings
     from righttime.training import tune as tuned
+    from righttime.training.picture import NO_PICTURE
 
     given: dict[str, Any] = {
         "batch": batch,
@@ -155,6 +156,8 @@ def tune(
         if callbacks:
             typer.echo(f"\n{evaluation_tables(read_evaluation(run / 'evaluation'))}\n")
             typer.echo(f"every row's values are in {run / 'evaluation' / 'evaluation.parquet'}")
+        picture = run / "loss.png"
+        typer.echo(f"the losses along the run are in {picture}" if picture.exists() else NO_PICTURE)
         typer.echo(f"the model is in {run / 'model'}; verify it: righttime verify {run} {out}")
 
 

@@ -3,6 +3,7 @@
 EVAL/settings.json       what decides the numbers; written before the first part
 EVAL/parts/              step-00000010.target.0.parquet: step, set, process
 EVAL/evaluation.parquet  all parts in one file
+EVAL/loss.png            the loss by step, of several checkpoints, where matplotlib is installed
 EVAL/manifest.json       written last; then the parts go
 
 A part appears whole or not at all, and one that is made again takes the place of the first, so a kill at any moment
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EvaluationFolder", "read_evaluation", "schema"]
 
-_FILE, _SETTINGS, _PARTS = "evaluation.parquet", "settings.json", "parts"
+_FILE, _SETTINGS, _PARTS, _PICTURE = "evaluation.parquet", "settings.json", "parts", "loss.png"
 _NAME = re.compile(r"step-(\d+)\.([\w-]+)\.(\d+)\.parquet")
 
 
@@ -65,11 +66,11 @@ class EvaluationFolder:
             StoreError: If the folder holds a finished evaluation, or somebody else's files, or cannot be written.
             SettingsError: If it was begun with other settings.
         """
-        prepare_folder(self.folder, (_FILE, _SETTINGS, _PARTS), overwrite or reopen)
+        prepare_folder(self.folder, (_FILE, _SETTINGS, _PARTS, _PICTURE), overwrite or reopen)
         make_folder(self.folder)
         settings = self.folder / _SETTINGS
         if overwrite:
-            for name in (MANIFEST, _FILE, _SETTINGS):
+            for name in (MANIFEST, _FILE, _SETTINGS, _PICTURE):
                 (self.folder / name).unlink(missing_ok=True)
             shutil.rmtree(self.folder / _PARTS, ignore_errors=True)
         now = json.loads(json.dumps({"run": self.run, **deciding}))

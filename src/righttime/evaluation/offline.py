@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from righttime.errors import SettingsError
 from righttime.evaluation.checkpoints import find_checkpoints, models_in_turn, readable_length
 from righttime.evaluation.folder import EvaluationFolder, read_evaluation
-from righttime.evaluation.means import facts_of
+from righttime.evaluation.means import facts_of, means_by
 from righttime.evaluation.measurement import MeasureSettings, check_measurable, measured_set
 from righttime.evaluation.sets import EvaluationSet, Files, inputs_of, read_set
+from righttime.store import write_bytes
 from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import AnswerEnd, resolve_form
+from righttime.training.picture import draw_losses
+from righttime.training.quiet import quietly
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -101,13 +104,26 @@ def evaluate(
     for line in _told(data):
         say(line)
     left = [one for one in found if not all(folder.has(one.step, each.name) for each in data)]
-    for one, loaded in models_in_turn(left, device):
-        say(f"{one.name}, step {one.step:,}")
-        for each in data:
-            if not folder.has(one.step, each.name):
-                folder.add(one.step, each, measured_set(loaded, tokenizer, each, settings, progress=progress))
+    with quietly():
+        for one, loaded in models_in_turn(left, device):
+            say(f"{one.name}, step {one.step:,}")
+            for each in data:
+                if not folder.has(one.step, each.name):
+                    folder.add(one.step, each, measured_set(loaded, tokenizer, each, settings, progress=progress))
+    values = read_evaluation(Path(out))
+    if (picture := _picture(values)) is not None:
+        write_bytes(Path(out) / "loss.png", picture)
     folder.finish({"steps": max(one.step for one in found), "inputs": inputs_of(data)})
-    return read_evaluation(Path(out))
+    return values
+
+
+def _picture(values: pa.Table) -> bytes | None:
+    """The losses by step, where there are several steps and matplotlib."""
+    found = means_by(values, "step", "set", "metric")
+    losses: list[dict[str, Any]] = [
+        {"step": step, f"{name}_loss": one.over_rows} for (step, name, metric), one in found.items() if metric == "loss"
+    ]
+    return draw_losses(losses) if len({entry["step"] for entry in losses}) > 1 else None
 
 
 def _told(data: list[EvaluationSet]) -> list[str]:

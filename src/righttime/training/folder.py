@@ -8,6 +8,7 @@
     RUN/consumed.parquet   the same records as one table, with what was superseded
     RUN/evaluation/        what was measured while it trained, where that was asked for
     RUN/train_log.jsonl    loss, rate and gradient norm as they were logged
+    RUN/loss.png           the same as a picture, with the losses on evaluated sets, where matplotlib is installed
     RUN/manifest.json      written last
 
 A run without a manifest is not finished.
@@ -32,10 +33,12 @@ from righttime.training.records import last_attempt
 
 __all__ = ["Start", "begin", "end", "read_run"]
 
-_FILES = ("run.json", "rows.parquet", "consumed.parquet", "train_log.jsonl")
+_FILES = ("run.json", "rows.parquet", "consumed.parquet", "train_log.jsonl", "loss.png")
 _LOCK = ".lock"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 _DECIDING = ("plan", "settings", "model", "rows")
+_DEFAULTED = {"rows.answer_end": "--answer-end", "settings.learning_rate": "--learning-rate"}
+"""Options whose defaults were others once: the same words mean something else now."""
 _FOLDERS = ("consumed", "checkpoints", "model", "evaluation")
 
 
@@ -100,7 +103,7 @@ def _begun(run: Path, deciding: Mapping[str, Any], lock: FileLock | None) -> Sta
     if not (run / "run.json").exists():
         write_json(run / "run.json", deciding)
     for what, then, now in _deciding_changes(read_run(run), json.loads(json.dumps(deciding))):
-        again = f"--answer-end {then}" if what == "rows.answer_end" else "run the first command again"
+        again = f"{_DEFAULTED[what]} {then}" if what in _DEFAULTED else "run the first command again"
         raise SettingsError(
             f"a run must go on with what it began with, but {what} was {then!r} and is {now!r} now ({run}). "
             f"Hint: {again}, or choose another --run, or --overwrite."

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from righttime.errors import OrderError
-from righttime.store import MANIFEST, file_sha256, ids_sha256, write_json, write_lines, write_parquet
+from righttime.store import MANIFEST, file_sha256, ids_sha256, write_bytes, write_json, write_lines, write_parquet
 from righttime.training.folder import Start
 from righttime.training.models import model_identity
 from righttime.training.oracle import first_difference
+from righttime.training.picture import draw_losses
 from righttime.training.plan import Plan
 from righttime.training.records import Records, read_records
 from righttime.training.settings import TuneSettings
@@ -35,7 +36,6 @@ class Job:
         settings: How to tune.
         plan: What is to be consumed.
         rows: The rows as they are fed.
-        notes: Sentences that a person should read.
     """
 
     folder: Path
@@ -43,7 +43,6 @@ class Job:
     settings: TuneSettings
     plan: Plan
     rows: TokenRows
-    notes: tuple[str, ...] = ()
 
     def deciding(self) -> dict[str, Any]:
         """What decides the weights, as JSON: a run goes on only with the same.
@@ -71,6 +70,10 @@ def announcement(job: Job, start: Start) -> str:
         f"{plan.world} × {plan.batch} × {plan.accumulation} (processes × batch × accumulation) = {plan.rows_per_step} "
         f"rows, in order" + (f"; the last of an epoch {last}" if last < plan.rows_per_step else "")
     ]
+    settings = job.settings
+    tuned = "all weights" if settings.lora is None else f"adapters of rank {settings.lora.rank}"
+    falls = " at most" if settings.schedule == "cosine" else ""
+    lines.append(f"{tuned} at a learning rate of {settings.rate:g}{falls}")
     if plan.shuffle_after is not None:
         lines.append(f"the order is followed for {plan.shuffle_after:,} steps, then rows are shuffled")
     if rows.n_cut:
@@ -78,18 +81,21 @@ def announcement(job: Job, start: Start) -> str:
     if rows.unlearnt:
         lines.append(f"{len(rows.unlearnt):,} rows have no token to learn; they keep their place and teach nothing")
     lines += [f"{name} was not whole and is gone" for name in start.broken]
-    lines += [f"note: {note}" for note in job.notes]
     if start.attempt > 1:
         lines.append(f"attempt {start.attempt}, going on from step {start.step:,} of {plan.n_steps:,}")
     return "\n".join(lines)
 
 
-def finish(job: Job, log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def finish(
+    job: Job, log: Sequence[Mapping[str, Any]], drawn: Sequence[str] = (), note: str | None = None
+) -> dict[str, Any]:
     """Compare all that led to the weights with the plan, and write what makes the run a result, the manifest last.
 
     Args:
         job: The run, whose model is written by now.
         log: What the trainer logged.
+        drawn: What was drawn by chance, by the seed.
+        note: What there is to say of the seed.
 
     Returns:
         The manifest.
@@ -107,6 +113,8 @@ def finish(job: Job, log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     (folder / "model" / "training_args.bin").unlink(missing_ok=True)  # a pickle that nothing reads
     write_parquet(folder / "consumed.parquet", records.to_table())
     write_lines(folder / "train_log.jsonl", (json.dumps(entry) for entry in log if "loss" in entry))
+    if (picture := draw_losses(log)) is not None:
+        write_bytes(folder / "loss.png", picture)
     manifest = {
         **circumstances(*_LIBRARIES),
         **job.deciding(),
@@ -116,7 +124,8 @@ def finish(job: Job, log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "first_difference": difference,
         "attempts": [dataclasses.asdict(attempt) for attempt in records.attempts],
         "unlearnt": job.rows.unlearnt,
-        "notes": list(job.notes),
+        "drawn_by_chance": list(drawn),
+        "notes": [note] if note else [],
         "files": result_files(folder),
     }
     write_json(folder / MANIFEST, manifest)

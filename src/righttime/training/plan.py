@@ -109,6 +109,17 @@ class Plan:
         """Micro-batches of each process in one epoch: the same number for all, so that none waits for another."""
         return -(-len(self.ids) // (self.world * self.batch))
 
+    def consumed(self, steps: int) -> int:
+        """Rows that so many optimizer steps consume.
+
+        Example:
+            >>> plan = Plan(tuple("abcde"), epochs=2, batch=2)
+            >>> [plan.consumed(steps) for steps in (0, 1, 3, 4, 6)]
+            [0, 2, 5, 7, 10]
+        """
+        epochs, more = divmod(steps, self.steps_per_epoch)
+        return epochs * len(self.ids) + more * self.rows_per_step
+
     def order(self, epoch: int) -> NDArray[np.int64]:
         """The places in the order in which an epoch consumes them.
 

@@ -17,6 +17,7 @@ from typing import Any
 from righttime.demo import builtin_rows
 from righttime.errors import DataError
 from righttime.store import MANIFEST, file_sha256, prepare_folder, staged, write_json, write_lines
+from righttime.training.quiet import quietly
 from righttime.training.versions import check_versions
 
 __all__ = ["CHAT_TEMPLATE", "Pretrained", "pretrain"]
@@ -82,7 +83,7 @@ def pretrain(
         tokens: Tokens to train on.
         seed: Decides the text drawn, its order, and the first weights.
         overwrite: Replace a finished model in `out`.
-        progress: Show a progress bar on stderr.
+        progress: Show progress on stderr.
 
     Returns:
         How it came out.
@@ -97,8 +98,9 @@ def pretrain(
     documents = _documents(texts, seed)
     tokenizer = _tokenizer(documents)
     blocks = _blocks(documents, tokenizer)
-    model, about = _trained(blocks, tokenizer, tokens, seed, progress)
-    with staged(out) as staging:
+    with quietly():
+        model, about = _trained(blocks, tokenizer, tokens, seed, progress)
+    with staged(out) as staging, quietly():
         model.save_pretrained(staging)
         tokenizer.save_pretrained(staging)
         write_lines(staging / "README.md", [_card(about, texts)])
@@ -155,7 +157,7 @@ def _trained(blocks: Any, tokenizer: Any, tokens: int, seed: int, progress: bool
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments, set_seed
 
-    from righttime.training.trainer import keep_stdout_clean
+    from righttime.training.trainer import show_progress
 
     set_seed(seed)
     config = LlamaConfig(
@@ -190,11 +192,13 @@ def _trained(blocks: Any, tokenizer: Any, tokens: int, seed: int, progress: bool
             use_cpu=not torch.accelerator.is_available(),
             save_strategy="no",
             report_to="none",
-            disable_tqdm=not progress,
+            disable_tqdm=True,
+            logging_steps=1,
+            dataloader_pin_memory=torch.accelerator.is_available(),
         )
         data = datasets.Dataset.from_dict({"input_ids": rows, "labels": rows}).with_format("torch")
         trainer = Trainer(model, arguments, train_dataset=data)
-        keep_stdout_clean(trainer)
+        show_progress(trainer, progress)
         trainer.train()
     trained_on = steps * _BATCH * _BLOCK
     about = Pretrained(model.num_parameters(), trained_on, int(blocks.size), first_loss, _loss(model, unseen))

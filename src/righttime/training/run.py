@@ -13,12 +13,13 @@ from righttime.errors import RighttimeError, SettingsError
 from righttime.store import write_parquet
 from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import resolve_form
-from righttime.training.chance import idle_seed
+from righttime.training.chance import drawn_by_chance, seed_note
 from righttime.training.folder import Start, begin, end
 from righttime.training.job import Job, announcement, finish
 from righttime.training.models import load_model, trainable_length
 from righttime.training.oracle import Oracle
 from righttime.training.plan import Plan
+from righttime.training.quiet import quietly
 from righttime.training.settings import TuneSettings
 from righttime.training.token_rows import TokenRows, arranged_rows, token_rows
 from righttime.training.versions import check_versions
@@ -68,7 +69,7 @@ def tune(
         settings: How to tune.
         callbacks: Callbacks of transformers' Trainer, such as an evaluation while training.
         overwrite: Take away what an earlier run left in `run` and begin anew.
-        progress: Show progress bars on stderr.
+        progress: Show progress on stderr: bars on a terminal, else a line every few seconds.
         say: Is told, in the main process, what is about to happen.
 
     Returns:
@@ -99,15 +100,14 @@ def tune(
         shuffle_after=settings.shuffle_after,
         seed=settings.chance,
     )
-    idle = idle_seed(settings, plan, model)
-    job = Job(folder, model, settings, plan, rows, (idle,) if idle else ())
+    job = Job(folder, model, settings, plan, rows)
     start = _from_main(lambda: begin(folder, job.deciding(), overwrite))
     try:
         if main:
             write_parquet(folder / "rows.parquet", rows.to_table())
             say(announcement(job, start))
-        log = _train(job, start, process, callbacks, progress)
-        return Tuned(job, start, _from_main(lambda: finish(job, log)), main)
+        made = _train(job, start, process, callbacks, progress, say)
+        return Tuned(job, start, _from_main(lambda: finish(job, made.log, made.drawn, made.note)), main)
     finally:
         if main:
             end(start)
@@ -154,11 +154,28 @@ def _rows(out: Path, model: str, settings: TuneSettings, progress: bool) -> Toke
     return token_rows(examples, tokenizer, form, length, progress, settings.answer_end)
 
 
-def _train(job: Job, start: Start, process: int, callbacks: Sequence[Any], progress: bool) -> list[dict[str, Any]]:
-    """Train from where the attempt starts to the end and save the model; returns what was logged."""
+@dataclass(frozen=True)
+class _Trained:
+    """What training left behind, beside the weights.
+
+    Attributes:
+        log: What was logged.
+        drawn: What was drawn by chance.
+        note: What there is to say of the seed.
+    """
+
+    log: list[dict[str, Any]]
+    drawn: list[str]
+    note: str | None
+
+
+def _train(
+    job: Job, start: Start, process: int, callbacks: Sequence[Any], progress: bool, say: Callable[[str], None]
+) -> _Trained:
+    """Train from where the attempt starts to the end and save the model."""
     from transformers import set_seed
 
-    from righttime.training.trainer import OrderedTrainer, keep_stdout_clean, training_arguments, without_bars
+    from righttime.training.trainer import OrderedTrainer, show_progress, training_arguments
 
     settings, model_folder = job.settings, job.folder / "model"
     oracle = Oracle(
@@ -173,19 +190,24 @@ def _train(job: Job, start: Start, process: int, callbacks: Sequence[Any], progr
     set_seed(settings.chance)
     tokenizer = load_tokenizer(job.model)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    with without_bars():
+    plan, total = job.plan, f"{job.plan.epochs * len(job.plan.ids):,}"
+    with quietly():
+        model, drawn = _model(job)
+        note = seed_note(settings, drawn)
+        if note and process == 0:
+            say(f"note: {note}")
         trainer = OrderedTrainer(
             plan=job.plan,
             rows=job.rows,
             oracle=oracle,
             keep=settings.keep,
             pad=pad if pad is not None else 0,
-            model=load_model(job.model, settings),
-            args=training_arguments(settings, job.folder / "checkpoints", progress),
+            model=model,
+            args=training_arguments(settings, job.folder / "checkpoints"),
             processing_class=tokenizer,
             callbacks=list(callbacks),
         )
-        keep_stdout_clean(trainer)
+        show_progress(trainer, progress, lambda steps: f"{plan.consumed(steps):,} of {total} rows")
         for callback in callbacks:
             if hasattr(callback, "attach"):  # an evaluation, whose means are for the trackers too
                 callback.attach(trainer)
@@ -197,5 +219,15 @@ def _train(job: Job, start: Start, process: int, callbacks: Sequence[Any], progr
         trainer.accelerator.wait_for_everyone()
         trainer.save_model(str(model_folder))
         trainer.accelerator.wait_for_everyone()
-    log: list[dict[str, Any]] = trainer.state.log_history
-    return log
+    return _Trained(trainer.state.log_history, drawn, note)
+
+
+def _model(job: Job) -> tuple[Any, list[str]]:
+    """The model, and what of the run is drawn by chance."""
+    import torch
+
+    before = torch.get_rng_state()
+    model = load_model(job.model, job.settings)
+    # Reading weights draws nothing; so what was drawn are adapters, or weights that the files lack.
+    missing = job.settings.lora is None and not torch.equal(before, torch.get_rng_state())
+    return model, drawn_by_chance(job.plan, job.settings, model, missing)

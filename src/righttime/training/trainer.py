@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.integrations import get_reporting_integration_callbacks
-from transformers.utils import logging
 
 from righttime.errors import ModelError, SettingsError
 from righttime.training.checkpoints import keep_newest, mark_complete
 from righttime.training.oracle import Oracle
 from righttime.training.plan import Plan
+from righttime.training.progress import Lines, on_terminal
 from righttime.training.settings import TuneSettings
 from righttime.training.token_rows import TokenRows
 
@@ -29,9 +28,8 @@ __all__ = [
     "PlannedRows",
     "check_trackers",
     "collated",
-    "keep_stdout_clean",
+    "show_progress",
     "training_arguments",
-    "without_bars",
 ]
 
 _IGNORED = -100
@@ -123,13 +121,12 @@ def summed_loss(outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int |
     return loss / torch.as_tensor(count, device=loss.device).clamp(min=1)
 
 
-def training_arguments(settings: TuneSettings, folder: Path, progress: bool) -> TrainingArguments:
+def training_arguments(settings: TuneSettings, folder: Path) -> TrainingArguments:
     """The settings as the Trainer takes them.
 
     Args:
         settings: The settings.
         folder: Where checkpoints are written.
-        progress: Show a progress bar on stderr.
     """
     constant = "constant_with_warmup" if settings.warmup else "constant"
     return TrainingArguments(
@@ -161,7 +158,7 @@ def training_arguments(settings: TuneSettings, folder: Path, progress: bool) -> 
         logging_steps=settings.log_every,
         logging_nan_inf_filter=False,
         report_to=list(settings.report_to) or "none",
-        disable_tqdm=not progress,
+        disable_tqdm=True,  # see `show_progress`
     )
 
 
@@ -181,18 +178,6 @@ def check_trackers(names: Sequence[str]) -> None:
         raise SettingsError(f"trackers must be known to transformers and installed, but: {error}") from error
 
 
-@contextlib.contextmanager
-def without_bars() -> Iterator[None]:
-    """Keep transformers from showing a progress bar for each reading and writing of weights."""
-    loud = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if loud:
-            logging.enable_progress_bar()
-
-
 class _Bar(ProgressCallback):  # type: ignore[misc]
     """A progress bar that does not print what is logged."""
 
@@ -200,11 +185,49 @@ class _Bar(ProgressCallback):  # type: ignore[misc]
         pass
 
 
-def keep_stdout_clean(trainer: Trainer) -> None:
-    """Keep a trainer from printing its log to stdout, which is for results; the progress bar stays."""
+class _Lines(TrainerCallback):  # type: ignore[misc]
+    """A line every few seconds, and one at the end."""
+
+    def __init__(self, consumed: Callable[[int], str] | None) -> None:
+        self._consumed, self._loss, self._from = consumed, "", 0
+        self._lines = Lines()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **settings: Any) -> None:
+        self._from, self._lines = state.global_step, Lines()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **settings: Any) -> None:
+        if "loss" in (logs or {}):
+            self._loss = f", loss {float(logs['loss']):.4f}"
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **settings: Any) -> None:
+        if state.is_world_process_zero and self._lines.due():  # the last step's loss is logged by now
+            self._tell(state, f", {self._left(state)} left")
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **settings: Any) -> None:
+        if state.is_world_process_zero:
+            self._tell(state, "")
+
+    def _tell(self, state: Any, more: str) -> None:
+        done = state.global_step
+        rows = f", {self._consumed(done)}" if self._consumed else ""
+        self._lines.write(f"step {done:,} of {state.max_steps:,}{rows}{self._loss}{more}")
+
+    def _left(self, state: Any) -> str:
+        return self._lines.left(state.global_step - self._from, state.max_steps - self._from)
+
+
+def show_progress(trainer: Trainer, progress: bool, consumed: Callable[[int], str] | None = None) -> None:
+    """Show how far training is on stderr, a bar on a terminal and else lines; stdout is for results.
+
+    Args:
+        trainer: The trainer.
+        progress: Show it at all.
+        consumed: What so many steps have consumed, in words, for the lines.
+    """
     trainer.remove_callback(PrinterCallback)
-    if trainer.pop_callback(ProgressCallback) is not None:
-        trainer.add_callback(_Bar)
+    trainer.remove_callback(ProgressCallback)
+    if progress:
+        trainer.add_callback(_Bar() if on_terminal() else _Lines(consumed))
 
 
 class OrderedTrainer(Trainer):  # type: ignore[misc]
