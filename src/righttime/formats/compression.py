@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import sys
 import zlib
@@ -20,6 +21,7 @@ else:
 __all__ = ["Place", "opened"]
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_BLOCK = 1 << 20
 
 
 class Place:
@@ -72,5 +74,5 @@ def _decompressed(plain: IO[bytes], magic: bytes) -> IO[bytes]:
     if magic.startswith(_GZIP):
         return cast(IO[bytes], gzip.open(plain))
     if magic.startswith(_ZSTD):
-        return cast(IO[bytes], zstd.open(plain))
+        return io.BufferedReader(cast(io.RawIOBase, zstd.open(plain)), _BLOCK)  # it finds lines faster than a ZstdFile
     return plain
