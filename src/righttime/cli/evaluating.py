@@ -65,7 +65,7 @@ def evaluate(
         form=form,
         max_length=max_length,
         positive_examples=positive_examples,
-        target_fields=fields_in(target_fields),
+        target_fields=fields_in(target_fields, "--target-fields"),
         run=run,
         device=device,
         overwrite=overwrite,
