@@ -70,7 +70,7 @@ def plan(
         format=format_,
         target_format=target_format,
         fields=fields_in(fields),
-        target_fields=fields_in(target_fields),
+        target_fields=fields_in(target_fields, "--target-fields"),
         engine=engine,
         memory=bytes_in(memory),
     )
