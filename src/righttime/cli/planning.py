@@ -6,15 +6,19 @@ from typing import Annotated
 
 import typer
 
-from righttime.cli.app import Cache, EngineName, FormatName, Memory, Pools, Target, app, bytes_in
+from righttime.cli.app import Cache, EngineName, FormatName, Memory, app, bytes_in
+from righttime.errors import SettingsError
 
 __all__ = ["plan"]
 
 
 @app.command()
 def plan(
-    pool: Pools,
-    target: Target,
+    pool: Annotated[list[str] | None, typer.Argument(metavar="POOL...", help="As for arrange.")] = None,
+    target: Annotated[str | None, typer.Option(metavar="TARGET", help="As for arrange.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Without data: plan for so many pool rows, ...")] = None,
+    target_rows: Annotated[int | None, typer.Option(help="... so many target rows ...")] = None,
+    dim: Annotated[int | None, typer.Option(help="... and given vectors of so many dimensions.")] = None,
     method: Annotated[str, typer.Option(help="As for arrange.")] = "tma",
     distance: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
     budget: Annotated[int | None, typer.Option(help="As for arrange.")] = None,
@@ -27,6 +31,13 @@ def plan(
     format_: FormatName = None,
     target_format: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
     engine: EngineName = "auto",
+    nodes: Annotated[
+        int | None,
+        typer.Option(
+            help="With --engine ray: plan for so many machines like this one; default: the cluster of RAY_ADDRESS, "
+            "or this machine."
+        ),
+    ] = None,
     memory: Memory = "1GiB",
     cache: Cache = None,
 ) -> None:
@@ -34,6 +45,7 @@ def plan(
     from righttime.arranging import Request
     from righttime.embedding import DEFAULT_MODEL
     from righttime.planning import plan as stages_of
+    from righttime.planning import plan_sizes
     from righttime.summary import planned_summary
 
     request = Request(
@@ -51,4 +63,13 @@ def plan(
         engine=engine,
         memory=bytes_in(memory),
     )
-    typer.echo(planned_summary(stages_of(pool, target, request, cache)))
+    sizes = (rows, target_rows, dim)
+    if not pool and target is None and rows and target_rows and dim:
+        typer.echo(planned_summary(plan_sizes(rows, target_rows, dim, request, nodes)))
+        return
+    if not pool or target is None or any(size is not None for size in sizes):
+        raise SettingsError(
+            "a plan needs data (POOL and --target) or sizes (--rows, --target-rows and --dim, each at least 1), all of "
+            "the one and none of the other."
+        )
+    typer.echo(planned_summary(stages_of(pool, target, request, cache, nodes)))

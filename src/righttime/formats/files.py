@@ -84,7 +84,7 @@ def file_source(path: str, file: str | None = None) -> Source:
         lambda: file_sha256(Path(path)),
         by_line,
         implied,
-        expected=place.expected,
+        expected=place.expected if by_line else lambda rows: sheets.parquet_rows(path),
     )
 
 
