@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.tiny_model import save_tiny_model
 
 import righttime
 from righttime import progress
 from righttime.cli import main
 from righttime.progress import counting, without_foreign_bars
+from tiny_model import save_tiny_model
 
 LINE = re.compile(
     r"^[^:]+: [\d,]+( of [\d,]+)? \w+, [\d,.]+ \w+/s, (.* left|done in .*|finishing|time left not known)$"

@@ -13,7 +13,7 @@ import random
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -186,17 +186,24 @@ def _head(data: Data, role: Literal["pool", "target"], request: Request) -> tupl
     """The first rows, the seconds that reading them took, and the bytes it needed."""
     if isinstance(data, Reading):
         return data, 0.0, 0
-    if isinstance(data, str | os.PathLike):
-        data = [data]
-    items = data if isinstance(data, Mapping) or not hasattr(data, "__iter__") else list(data)
+    if isinstance(data, Mapping) or not isinstance(data, Iterable):
+        return read_side(data, role, request), 0.0, 0  # which says what is wrong with it
+    items = [data] if isinstance(data, str | os.PathLike) else list(data)
+    paths = [item for item in items if isinstance(item, str | os.PathLike)]
 
     def read() -> Reading:
-        if not isinstance(items, list) or not all(isinstance(item, str | os.PathLike) for item in items):
-            some = read_side(items[:_HEAD] if isinstance(items, list) else items, role, request)
-            return replace(some, share=min(1.0, _HEAD / max(1, len(items))))
-        form = request.format if role == "pool" else request.target_format
-        how = {"bad_rows": request.bad_rows, "positive_examples": request.positive_examples}
-        return read_head(items, _HEAD, role=role, format=form, task_field=request.task_field, **how)
+        if len(paths) < len(items):
+            some = read_side(items[:_HEAD], role, request)  # type: ignore[arg-type]
+            return replace(some, share=min(1.0, _HEAD / len(items)))
+        return read_head(
+            paths,
+            _HEAD,
+            role=role,
+            format=request.format if role == "pool" else request.target_format,
+            bad_rows=request.bad_rows,
+            positive_examples=request.positive_examples,
+            task_field=request.task_field,
+        )
 
     start = time.perf_counter()
     reading = read()

@@ -51,8 +51,8 @@ def counting(label: str, total: int | None, unit: str = "rows", *, shown: bool =
         from tqdm.auto import tqdm
 
         # What is said here stands, whatever TQDM_DISABLE says of other bars.
-        settings = {"disable": False, "leave": False, "delay": _PATIENCE, "smoothing": 0.05, "dynamic_ncols": True}
-        with tqdm(total=total, desc=label, unit=f" {unit}", **settings) as bar:
+        how: dict[str, Any] = {"disable": False, "leave": False, "delay": _PATIENCE, "smoothing": 0.05}
+        with tqdm(total=total, desc=label, unit=f" {unit}", dynamic_ncols=True, **how) as bar:
             yield _Bar(bar)
     else:
         lines = _Lines(label, total, unit, sys.stderr)
