@@ -99,6 +99,12 @@ def test_ray_gives_the_bytes_of_the_cpu(cluster: Any, method: str, tmp_path: Pat
         assert here == there
 
 
+def test_ray_prints_nothing_of_its_own(cluster: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    pool, target = clustered(1_000)
+    ShardedSearch().nominees(pool, target, 5, None)
+    assert "Actor with class name" not in capfd.readouterr().err
+
+
 def test_progress_counts_every_living_row_once(cluster: Any) -> None:
     pool, target = clustered(1_000)
     told: list[int] = []
