@@ -105,11 +105,14 @@ def read_source(source: Source, settings: Settings) -> Found:
 def _counted(records: Iterable[Record], source: Source, shown: bool) -> Iterator[Record]:
     """The records, with progress shown."""
     with counting(f"reading {os.path.basename(os.path.normpath(source.path))}", None, shown=shown) as tell:
+        number = 0
         for number, record in enumerate(records, 1):
             yield record
-            if number % _LOOK_AT == 0:
+            if shown and number % _LOOK_AT == 0:
                 tell.expect(source.expected(number))
                 tell(_LOOK_AT)
+        tell.expect(number)
+        tell(number % _LOOK_AT)
 
 
 def _detect(head: Sequence[Record], source: Source, settings: Settings) -> str:
