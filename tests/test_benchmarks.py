@@ -141,8 +141,8 @@ def test_a_figure_that_drifts_is_found() -> None:
 
 
 def test_the_released_round_robin_loses_turns() -> None:
-    pool = np.float32([[1, 0], [0.9, 0.1], [0.5, 0.5], [0, 1]])
-    target = np.float32([[1, 0], [1, 0.01]])
+    pool = np.array([[1, 0], [0.9, 0.1], [0.5, 0.5], [0, 1]], dtype=np.float32)
+    target = np.array([[1, 0], [1, 0.01]], dtype=np.float32)
     found = rivals.released_round_robin(pool, target, 3)
     assert found.in_turn.tolist() == [0, 1, 2]
     assert (found.turns, found.lost) == (6, 3), "both want the same rows, so every second turn is lost"
