@@ -433,6 +433,7 @@ FIGURES: dict[str, Callable[[dict[str, Any]], str]] = {
     "rds_jaccard": _jaccards,
     "gradient_rms": lambda results: f"{_projected(results)['rms_error']:.3f}",
     "gradient_median": lambda results: f"{results['fidelity']['gradients']['similarity']['median']:.3f}",
+    "gradient_nearest": lambda results: f"{_projected(results)['same_nearest']:.0%}",
     "gradient_smaller": lambda results: f"{results['fidelity']['gradients']['smaller_than_error']['1024']:.0%}",
 }
 

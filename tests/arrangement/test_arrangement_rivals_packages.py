@@ -69,7 +69,7 @@ def test_dsir_weights_and_minimum_equal_the_authors_package(
     with np.load(tmp_path / "found.npz") as arrays:
         want, drawable = arrays["weights"], arrays["drawable"]
     ones = np.ones((len(sides["pool"]), 1)), np.ones((len(sides["target"]), 1))
-    texts_of = {"texts": sides["pool"], "target_texts": sides["target"]}
+    texts_of: dict[str, Any] = {"texts": sides["pool"], "target_texts": sides["target"]}
     found = arrange_embeddings(*ones, **texts_of, method="dsir", params={"draw": "top", **ours})
     n = int(drawable.sum())
     assert (0 < n < len(want)) == (ours.get("min_words") != 0)
