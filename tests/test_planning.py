@@ -257,3 +257,19 @@ def test_the_peak_that_is_planned_is_near_the_one_that_is_reached() -> None:
         )
     reached = int(done.stderr.split()[-1]) / 2**20
     assert int(peak[1].replace(",", "")) == pytest.approx(reached, rel=0.25)
+
+
+def test_given_vectors_of_a_method_that_looks_at_tasks_too(tmp_path: Path) -> None:
+    file = tmp_path / "vectors.npz"
+    rng = np.random.default_rng(0)
+    np.savez(file, pool=rng.normal(size=(len(POOL), 4)), target=rng.normal(size=(len(TARGET), 4)))
+    stages = {stage.name: stage for stage in plan(POOL, TARGET, Request(method="coarse", embedder=f"vectors:{file}"))}
+    assert f"given, {len(POOL):,} and {len(TARGET):,} of 4 dimensions" in stages["vectors"].note
+
+
+def test_a_drawn_part_of_the_pool_and_a_share_of_it_are_planned_for(tmp_path: Path) -> None:
+    whole, part = (
+        {stage.name: stage for stage in plan_sizes(10_000, 10, 8, Request(budget="10%", subsample=subsample))}
+        for subsample in (None, 0.1)
+    )
+    assert part["write"].disk < whole["write"].disk / 5

@@ -87,8 +87,14 @@ def plan(
     """
     request.check()
     needs = method_named(request.method).needs
-    seen = vectors_given(request.embedder) and "vectors" in needs and not {"tasks", "texts"} & set(needs)
-    known = _glimpsed(pool, target, request) if seen else _read(pool, target, request)
+    vectors = vectors_given(request.embedder) and "vectors" in needs
+    if vectors and not {"tasks", "texts"} & set(needs):
+        return _stages(_glimpsed(pool, target, request), request, cache or default_cache(), nodes)
+    known = _read(pool, target, request)
+    if vectors:
+        pool_spec, target_spec = split_spec(str(request.embedder), request.target_embedder)
+        there, other = glimpse(pool_spec, "pool", _SOME), glimpse(target_spec, "target", _SOME)
+        known = replace(known, pool=there, target=other)
     return _stages(known, request, cache or default_cache(), nodes)
 
 
