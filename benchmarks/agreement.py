@@ -25,6 +25,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "nearest-md": {"method": "nearest", "distance": "md"},
     "nearest-ot": {"method": "nearest", "distance": "ot"},
     "nearest-ot-entropic": {"method": "nearest", "distance": "ot-entropic"},
+    "dsir-all-rows": {"method": "dsir", "params": {"min_words": 0}},
     "granular-1000": {"method": "granular", "params": {"groups": 1000}},
 }
 """Orders beside the methods with their defaults."""

@@ -4,7 +4,8 @@
 
 One of the four at a time, the others as in the middle: 200,000 x 1,000 x 384, budget 10,000. Every point is a process
 of its own; time is the shortest of three, the peak that of the first. The exponent is the slope of a straight line
-through the logarithms (least squares). Writes growth.json.
+through the logarithms (least squares), with its 95% interval. None is given where the points are too few, their sizes
+too near, their values too small, or the line too poor (`trials.growth`), as with --quick. Writes growth.json.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from arrange import floor, rounds
 from machine import parser, save
-from trials import Watch, alone, clustered, exponent
+from trials import Growth, Watch, alone, clustered, growth
 
 MIDDLE = {"pool": 200_000, "target": 1_000, "dimension": 384, "budget": 10_000}
 POINTS = {
@@ -23,6 +24,9 @@ POINTS = {
     "dimension": (96, 192, 384, 768, 1_536),
     "budget": (2_000, 6_000, 20_000, 60_000, 200_000),
 }
+LEAST_S, LEAST_MIB = 0.05, 16.0
+"""Shorter times and smaller peaks are fixed costs and noise, of which no power can be told."""
+
 _BLOCK = 1024
 
 
@@ -44,6 +48,17 @@ def point(watch: Watch, sizes: dict[str, int], times: int) -> dict[str, Any]:
     return {"seconds": seconds, "floor_s": floors, "peak_mib": peak, "rounds": number}
 
 
+def fits(grows: str, points: list[dict[str, Any]]) -> dict[str, Growth]:
+    """The powers that time, the floor's time and the peak grow with, over the points that were measured."""
+    done = [point for point in points if point["reason"] is None]
+    sizes = [point[grows] for point in done]
+    return {
+        "time": growth(sizes, [min(point["seconds"]) for point in done], LEAST_S),
+        "floor": growth(sizes, [min(point["floor_s"]) for point in done], LEAST_S),
+        "peak": growth(sizes, [point["peak_mib"] for point in done], LEAST_MIB),
+    }
+
+
 def main() -> None:
     made = parser(__doc__)
     made.add_argument("--times", type=int, default=3)
@@ -57,20 +72,10 @@ def main() -> None:
             sizes = {**middle, name: size if name == "dimension" else size // scale}
             found = alone(point, sizes, args.times, name=f"{name} {sizes[name]:,}")
             rows.append({**sizes, **(found.result or {}), "reason": found.reason})
-        done = [row for row in rows if row["reason"] is None]
-        at = [row[name] for row in done]
-        best = [min(row["seconds"]) for row in done]
-        curve = {
-            "grows": name,
-            "points": rows,
-            "time_exponent": exponent(at, best),
-            "floor_exponent": exponent(at, [min(row["floor_s"]) for row in done]),
-            "peak_exponent": exponent(at, [row["peak_mib"] for row in done]),
-        }
-        curves.append(curve)
-        for row in done:
-            print(f"  {name} {row[name]:>9,}: {min(row['seconds']):.2f} s, {row['peak_mib']:.0f} MiB")
-        print(f"{name}: time grows as its power {curve['time_exponent']:.2f}, peak {curve['peak_exponent']:.2f}")
+            if found.finished:
+                print(f"  {name} {sizes[name]:>9,}: {min(rows[-1]['seconds']):.2f} s, {rows[-1]['peak_mib']:.0f} MiB")
+        curves.append({"grows": name, "points": rows})
+        print(f"{name}: powers of " + ", ".join(f"{what} {fit}" for what, fit in fits(name, rows).items()), flush=True)
     save(args.results, "growth", {"middle": middle, "curves": curves})
 
 

@@ -6,6 +6,7 @@ Written from their descriptions, each in the form that is fastest for it with th
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -108,3 +109,42 @@ def round_robin_on_matrix(pool: Vectors, target: Vectors, budget: int) -> NDArra
         rows[turn] = order[who, place[who]]
         taken[rows[turn]] = True
     return rows
+
+
+@dataclass(frozen=True)
+class RoundRobin:
+    """What RDS+'s released rule takes.
+
+    Attributes:
+        in_turn: int64, shape (budget,): the rows in the order in which they were first taken, cut to the budget.
+        saved: int64, shape (budget,): the rows as released, where the last turn's surplus is cut from a Python set.
+        turns: Single choices made.
+        lost: Those of a row that somebody had already.
+    """
+
+    in_turn: NDArray[np.int64]
+    saved: NDArray[np.int64]
+    turns: int
+    lost: int
+
+
+def released_round_robin(pool: Vectors, target: Vectors, budget: int) -> RoundRobin:
+    """RDS+ as released: each target row in turn names its next best row, and one named before is a turn lost.
+
+    Written from its description, for one pool and no domain weights. Rows are pairs (0, row) in a set that becomes a
+    list after every choice; whole rounds of all target rows are played until there are enough, then the list is cut.
+    """
+    order = np.argsort(-(target @ pool.T), axis=1, kind="stable")
+    named: dict[tuple[int, int], None] = {}
+    saved: list[tuple[int, int]] = []
+    turns = 0
+    while len(saved) < budget:
+        place = turns // len(target)
+        for row in order[:, place].tolist():
+            named.setdefault((0, row))
+            saved.append((0, row))
+            saved = list(set(saved))
+            turns += 1
+    lost = turns - len(named)
+    cut = [row for _, row in list(named)[:budget]]
+    return RoundRobin(np.array(cut), np.array([row for _, row in saved[:budget]]), turns, lost)

@@ -2,8 +2,9 @@
 
     python benchmarks/tables.py [--results benchmarks/results] [--check | --print]
 
-In docs/performance.md, scaling.md and embedding.md, what stands between `<!-- table: NAME -->` and `<!-- end -->` is
-the table NAME. --check changes nothing and fails where a table is not what its JSON gives; --print only shows them all.
+In README.md and the pages of `DOCS`, what stands between `<!-- table: NAME -->` and `<!-- end -->` is the table NAME,
+and what stands between `<!-- figure: NAME -->` and `<!-- end -->`, on one line, is the figure NAME. --check changes
+nothing and fails where one is not what its JSON gives; --print only shows them all.
 """
 
 from __future__ import annotations
@@ -17,11 +18,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import growth as growing
 import scaling
 from machine import RESULTS
 
-DOCS = [Path(__file__).parents[1] / "docs" / name for name in ("performance.md", "scaling.md", "embedding.md")]
+_ROOT = Path(__file__).parents[1]
+_PAGES = ("performance.md", "scaling.md", "embedding.md", "fidelity.md", "method.md")
+DOCS = [_ROOT / "README.md", *(_ROOT / "docs" / name for name in _PAGES)]
 _MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_FIGURE = re.compile(r"(<!-- figure: (\S+) -->).*?(<!-- end -->)")
 WAYS = {
     "top_k": "righttime `top_k`",
     "first_look": "righttime, first look only",
@@ -223,18 +228,27 @@ def growth(results: dict[str, Any]) -> str:
     rows = []
     for curve in results["growth"]["curves"]:
         done = [point for point in curve["points"] if point["reason"] is None]
+        fits = growing.fits(curve["grows"], curve["points"])
         rows.append(
             [
                 curve["grows"],
                 ", ".join(f"{point[curve['grows']]:,}" for point in done),
                 ", ".join(f"{min(point['seconds']):.3g}" for point in done),
                 ", ".join(f"{point['peak_mib']:.0f}" for point in done),
-                f"{curve['time_exponent']:.2f}",
-                f"{curve['floor_exponent']:.2f}",
-                f"{curve['peak_exponent']:.2f}",
+                *(fits[name] if fits[name].refused is None else f"none ({fits[name]})" for name in fits),
             ]
         )
-    return grid(["grows", "sizes", "seconds", "peak, MiB", "exponent of time", "of the floor", "of the peak"], rows)
+    heads = ["grows", "sizes", "seconds", "peak, MiB", "exponent of time", "of the floor", "of the peak"]
+    return middle(results) + "\n\n" + grid(heads, rows)
+
+
+def middle(results: dict[str, Any]) -> str:
+    """What the other sizes were, and whether those are the sizes that the page speaks of."""
+    sizes = results["growth"]["middle"]
+    said = f"The others at {sizes['pool']:,} × {sizes['target']:,} × {sizes['dimension']}, budget {sizes['budget']:,}."
+    if sizes == growing.MIDDLE:
+        return said
+    return f"{said} **These are the sizes of `--quick`: they try the script, and no exponent can be told from them.**"
 
 
 def ray(results: dict[str, Any]) -> str:
@@ -314,6 +328,55 @@ def embedding_processes(results: dict[str, Any]) -> str:
     return grid(["processes", "all at work after", "then rows/s"], rows)
 
 
+def fidelity_rds(results: dict[str, Any]) -> str:
+    rows = [
+        [
+            f"{row['share']:.0%}: {row['budget']:,}",
+            f"{row['jaccard']:.2f}",
+            f"{row['jaccard_cut_in_turn']:.2f}",
+            f"{row['turns_lost']:,} of {row['turns']:,} ({row['turns_lost'] / row['turns']:.0%})",
+        ]
+        for row in results["fidelity"]["rds"]["rows"]
+    ]
+    return grid(["budget", "Jaccard index, as released", "cut in the order taken", "turns lost there"], rows)
+
+
+def fidelity_gradients(results: dict[str, Any]) -> str:
+    found = results["fidelity"]["gradients"]
+    rows = [
+        [
+            f"{row['dim']:,}",
+            f"{row['rms_error']:.3f}",
+            f"{row['largest_error']:.3f}",
+            f"{found['smaller_than_error'][str(row['dim'])]:.0%}",
+            f"{row['same_nearest']:.0%}",
+            f"{row['tenth_shared']:.2f}",
+        ]
+        for row in found["projections"]
+    ]
+    heads = ["dimensions", "rms error", "largest", "cosines smaller than the rms error", "same nearest pool row"]
+    return grid([*heads, "first tenth by mean cosine (Jaccard)"], rows)
+
+
+def fidelity_facility(results: dict[str, Any]) -> str:
+    rows = []
+    for line in results["fidelity"]["facility"]["lines"]:
+        place = line["first_place_that_differs"]
+        there = "" if place is None else f"{place:,}: {line['gain_ours_there']:.8g}, {line['gain_theirs_there']:.8g}"
+        rows.append(
+            [
+                {"exact": "ours, sums exact", "float64": "float64 cosines"}[line["similarities"]],
+                f"`{line['optimizer']}`",
+                f"{line['places_equal']:.1%}",
+                there,
+                f"{line['rows_shared']:.1%}",
+                f"{line['objective_to_ours']:.6f}",
+            ]
+        )
+    heads = ["similarities", "optimizer", "places equal", "first that differs: gain of ours, theirs", "rows shared"]
+    return grid([*heads, "f, theirs ÷ ours"], rows)
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "machine": machine,
     "required": required,
@@ -328,9 +391,50 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "rates": scaling.rates,
     "pass": scaling.one_pass,
     "limits": scaling.limits,
+    "fidelity_rds": fidelity_rds,
+    "fidelity_gradients": fidelity_gradients,
+    "fidelity_facility": fidelity_facility,
     "embedding_rates": embedding_rates,
     "embedding_fidelity": embedding_fidelity,
     "embedding_processes": embedding_processes,
+}
+
+
+def _to_floor(results: dict[str, Any], wanted: Callable[[Any, Any], bool]) -> str:
+    """The smallest and the largest of the whole call's ratios to the floor, of the lines wanted."""
+    ratios = [
+        row["to_floor"]["whole"]["of_best"]
+        for pool in results["arrange"]["pools"]
+        for row in pool["rows"]
+        if wanted(pool["pool"], row["budget"])
+    ]
+    return f"{_short(min(ratios))} to {_short(max(ratios))}"
+
+
+def _short(ratio: float) -> str:
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.1f}"
+
+
+def _jaccards(results: dict[str, Any]) -> str:
+    found = [row["jaccard"] for row in results["fidelity"]["rds"]["rows"]]
+    return f"{min(found):.2f} to {max(found):.2f}"
+
+
+def _projected(results: dict[str, Any]) -> dict[str, Any]:
+    """At the default of 1,024 dimensions."""
+    found: dict[int, dict[str, Any]] = {row["dim"]: row for row in results["fidelity"]["gradients"]["projections"]}
+    return found[1024]
+
+
+FIGURES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "large_part": lambda results: _to_floor(results, lambda n, budget: n >= 100_000 and budget < n),
+    "small_part": lambda results: _to_floor(results, lambda n, budget: n < 100_000 and budget < n),
+    "whole_pools": lambda results: _to_floor(results, lambda n, budget: budget == n),
+    "rds_jaccard": _jaccards,
+    "gradient_rms": lambda results: f"{_projected(results)['rms_error']:.3f}",
+    "gradient_median": lambda results: f"{results['fidelity']['gradients']['similarity']['median']:.3f}",
+    "gradient_nearest": lambda results: f"{_projected(results)['same_nearest']:.0%}",
+    "gradient_smaller": lambda results: f"{results['fidelity']['gradients']['smaller_than_error']['1024']:.0%}",
 }
 
 
@@ -342,14 +446,23 @@ def made(name: str, results: dict[str, Any]) -> str:
         return f"*(not measured yet: no {missing} in the results)*"
 
 
+def figure(name: str, results: dict[str, Any]) -> str:
+    """A figure, or that it is missing."""
+    try:
+        return FIGURES[name](results)
+    except KeyError as missing:
+        return f"*(not measured yet: no {missing} in the results)*"
+
+
 def read(folder: Path) -> dict[str, Any]:
     """All results of a folder, by the name of their file."""
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
 
 
 def filled(text: str, results: dict[str, Any]) -> str:
-    """A document with every marked table written anew."""
-    return _MARKED.sub(lambda found: f"{found[1]}\n{made(found[2], results)}\n\n{found[3]}", text)
+    """A document with every marked table and figure written anew."""
+    text = _MARKED.sub(lambda found: f"{found[1]}\n{made(found[2], results)}\n\n{found[3]}", text)
+    return _FIGURE.sub(lambda found: f"{found[1]}{figure(found[2], results)}{found[3]}", text)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t as student
 
 from righttime.similarity import unit_rows
 
@@ -57,10 +58,15 @@ def _around(centre: Vectors, which: NDArray[np.int64], rng: np.random.Generator)
     return out
 
 
+def data_folder() -> Path:
+    """RIGHTTIME_DATA, where the real rows and vectors lie."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    return Path(os.environ.get("RIGHTTIME_DATA", default))
+
+
 def real() -> tuple[Vectors, Vectors] | None:
     """The unit vectors of 44,950 NIV2 rows and 260 target rows, where RIGHTTIME_DATA has them."""
-    default = Path(__file__).resolve().parents[2] / "shared" / "data"
-    path = Path(os.environ.get("RIGHTTIME_DATA", default)) / "niv2_vectors.npz"
+    path = data_folder() / "niv2_vectors.npz"
     if not path.exists():
         return None
     with np.load(path) as arrays:
@@ -107,6 +113,55 @@ def profile(work: Callable[[], object], most: int = 8) -> list[dict[str, Any]]:
 def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
     """The power of size that values grow with: the slope of a straight line through their logarithms."""
     return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
+
+
+@dataclass(frozen=True)
+class Growth:
+    """The power of size that values grow with, where one can be told.
+
+    Attributes:
+        exponent: The slope of the least-squares line through the logarithms; None where none can be told.
+        half_width: Of its 95% interval, by Student's t with n - 2 degrees of freedom.
+        refused: Why there is no exponent.
+    """
+
+    exponent: float | None = None
+    half_width: float | None = None
+    refused: str | None = None
+
+    def __str__(self) -> str:
+        return self.refused or f"{self.exponent:.2f} ± {self.half_width:.2f}"
+
+
+FEWEST, SPAN, WIDEST, FARTHEST = 4, 8.0, 0.15, 0.15
+"""Points, the largest size over the smallest, the interval's half width, and the largest distance of a logarithm from
+the line: what a fit must keep to before its exponent says anything."""
+
+
+def growth(sizes: Sequence[float], values: Sequence[float], least: float = 0.0) -> Growth:
+    """Fit a power, or say why none can be told.
+
+    Args:
+        sizes: At least `FEWEST`, from the smallest to the largest `SPAN` times.
+        values: One for each.
+        least: The smallest value that is more than fixed costs and noise.
+    """
+    if len(sizes) < FEWEST:
+        return Growth(refused=f"{len(sizes)} points, needs {FEWEST}")
+    if max(sizes) < SPAN * min(sizes):
+        return Growth(refused=f"sizes span {max(sizes) / min(sizes):.1f} ×, needs {SPAN:.0f} ×")
+    if min(values) <= 0 or min(values) < least:
+        return Growth(refused=f"values from {min(values):.3g}, needs {least:g}")
+    x, y = np.log(np.asarray(sizes, dtype=np.float64)), np.log(np.asarray(values, dtype=np.float64))
+    slope, at_zero = np.polyfit(x, y, 1)
+    off = y - (slope * x + at_zero)
+    error = np.sqrt((off**2).sum() / (len(x) - 2) / ((x - x.mean()) ** 2).sum())
+    half = float(student.ppf(0.975, len(x) - 2) * error)
+    if np.abs(off).max() > FARTHEST:
+        return Growth(refused=f"no power: a point is {np.expm1(np.abs(off).max()):.0%} off the line")
+    if half > WIDEST:
+        return Growth(refused=f"no power: {slope:.2f} ± {half:.2f}")
+    return Growth(float(slope), half)
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,18 @@ import numpy as np
 import pytest
 
 import arrange
+import fidelity
+import growth as growing
 import rivals
 import tables
 from directions import above, bounded, by_bound, turned
 from machine import RESULTS
 from righttime import arrange_embeddings
 from righttime.arrangement import tma_rounds
+from righttime.embedding.gradients import SEPARATOR, GradientEmbedder
 from righttime.neighbours import top_k
-from trials import alone, clustered, exponent, in_turn, ratio
+from tiny_model import save_tiny_model
+from trials import alone, clustered, exponent, growth, in_turn, ratio, real
 
 
 @pytest.mark.parametrize("rival", [rivals.released, rivals.one_product])
@@ -67,6 +71,120 @@ def test_ratios_and_exponents() -> None:
     assert exponent([1, 2, 4], [3, 12, 48]) == pytest.approx(2.0)
 
 
+def test_growth_has_an_exponent_and_its_interval() -> None:
+    sizes = [1, 2, 4, 8, 16]
+    exact = growth(sizes, [3.0 * size**1.5 for size in sizes])
+    assert exact.refused is None
+    assert exact.exponent == pytest.approx(1.5)
+    assert exact.half_width == pytest.approx(0.0, abs=1e-9)
+    noisy = growth(sizes, [size * factor for size, factor in zip(sizes, (1.05, 0.95, 1, 1.05, 0.95), strict=True)])
+    assert noisy.exponent == pytest.approx(0.98, abs=0.02)
+    assert 0.02 < (noisy.half_width or 0) < 0.15
+    assert str(noisy).startswith("0.9")
+    assert "±" in str(noisy)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "values", "why"),
+    [
+        ([1, 2, 16], [1, 2, 16], "3 points, needs 4"),
+        ([1, 2, 3, 4], [1, 2, 3, 4], "sizes span 4.0 ×, needs 8 ×"),
+        ([1, 2, 4, 8], [0.01, 0.02, 0.04, 0.08], "values from 0.01, needs 0.05"),
+        ([1, 2, 4, 8], [0.0, 1.0, 2.0, 4.0], "values from 0"),
+        ([1, 2, 4, 8, 16], [1.0, 1.0, 1.0, 4.0, 16.0], "no power: a point is"),
+        ([1, 2, 4, 8], [1.0, 1.14, 1.0, 1.14], "no power: 0.0"),
+    ],
+)
+def test_growth_refuses_an_exponent_that_means_nothing(sizes: list[float], values: list[float], why: str) -> None:
+    found = growth(sizes, values, least=0.05 if values[0] else 0.0)
+    assert found.exponent is None
+    assert str(found).startswith(why)
+
+
+def test_quick_sizes_give_no_exponent_and_are_said_to_be_quick() -> None:
+    def curve(name: str) -> dict[str, object]:
+        points = [
+            {name: size, "seconds": [size / 1e6], "floor_s": [size / 1e6], "peak_mib": 3.0, "reason": None}
+            for size in (2_500, 5_000, 10_000, 20_000, 40_000)
+        ]
+        return {"grows": name, "points": points}
+
+    quick = {"growth": {"middle": {**growing.MIDDLE, "pool": 10_000}, "curves": [curve("pool")]}}
+    text = tables.growth(quick)
+    assert text.count("none (values from ") == 3
+    assert "sizes of `--quick`" in text
+    assert "--quick" not in tables.growth({"growth": {"middle": growing.MIDDLE, "curves": [curve("pool")]}})
+
+
+def test_the_readme_says_what_the_search_costs_as_measured() -> None:
+    """The three ranges, taken from the results anew: no page may say them in other words."""
+    results = tables.read(RESULTS)
+    lines = [(pool["pool"], row) for pool in results["arrange"]["pools"] for row in pool["rows"]]
+    kinds: dict[str, list[float]] = {"large_part": [], "small_part": [], "whole_pools": []}
+    for n, row in lines:
+        kind = "whole_pools" if row["budget"] == n else "large_part" if n >= 100_000 else "small_part"
+        kinds[kind].append(min(row["seconds"]["whole"]) / min(row["seconds"]["floor"]))
+    readme = tables.DOCS[0].read_text(encoding="utf-8")
+    for kind, ratios in kinds.items():
+        said = readme.partition(f"<!-- figure: {kind} -->")[2].partition("<!-- end -->")[0]
+        low, high = (float(part) for part in said.split(" to "))
+        assert low == pytest.approx(min(ratios), rel=0.05), kind
+        assert high == pytest.approx(max(ratios), rel=0.05), kind
+    assert "little more than" not in readme
+
+
+@pytest.mark.real
+def test_the_readme_says_what_the_first_2000_rows_cover() -> None:
+    vectors = real()
+    if vectors is None:
+        pytest.skip("niv2_vectors.npz is not in RIGHTTIME_DATA")
+    pool, target = vectors
+    nearest = (target @ pool.T).max(axis=1)
+
+    def share(method: str, seed: int = 0) -> float:
+        order = arrange_embeddings(pool, target, method=method, budget=2000, seed=seed).order
+        return float(((target @ pool[order].T).max(axis=1) >= nearest - 1e-6).mean())
+
+    assert share("tma") == 1.0
+    readme = " ".join(tables.DOCS[0].read_text(encoding="utf-8").split())
+    chance = np.mean([share("random", seed) for seed in range(5)])
+    assert "**every** target row finds its nearest pool row" in readme
+    assert f"whole target {share('nearest'):.0%} do, among 2,000 random ones {chance:.0%}" in readme
+
+
+def test_a_figure_that_drifts_is_found() -> None:
+    results = tables.read(RESULTS)
+    text = "a <!-- figure: rds_jaccard -->0.99<!-- end --> b"
+    assert tables.filled(text, results) != text
+    assert tables.filled(tables.filled(text, results), results) == tables.filled(text, results)
+
+
+def test_the_released_round_robin_loses_turns() -> None:
+    pool = np.array([[1, 0], [0.9, 0.1], [0.5, 0.5], [0, 1]], dtype=np.float32)
+    target = np.array([[1, 0], [1, 0.01]], dtype=np.float32)
+    found = rivals.released_round_robin(pool, target, 3)
+    assert found.in_turn.tolist() == [0, 1, 2]
+    assert (found.turns, found.lost) == (6, 3), "both want the same rows, so every second turn is lost"
+    assert sorted(found.saved.tolist()) == [0, 1, 2]
+    both = clustered(600, 20, 16, centres=5)
+    lost = rivals.released_round_robin(*both, 200)
+    assert len(set(lost.in_turn.tolist())) == len(set(lost.saved.tolist())) == 200
+    assert lost.turns % 20 == 0
+    assert lost.in_turn.tolist() != arrange_embeddings(*both, method="rds", budget=200).order.tolist()
+
+
+def test_whole_gradients_are_what_is_projected(tmp_path: Path) -> None:
+    """Multiplied with the signs of an embedder, they give its vectors."""
+    embedder = GradientEmbedder(save_tiny_model(tmp_path), device="cpu", dim=64)
+    texts = [f"add 1 and {n}{SEPARATOR}{n + 1}" for n in range(3)]
+    whole = fidelity.whole_gradients(embedder, texts)
+    signs = np.concatenate([adapter.signs.numpy() for adapter in embedder._adapters]).astype(np.float64)
+    want = np.concatenate([embedder.embed([text]) for text in texts])
+    got = whole @ signs
+    scale = np.linalg.norm(want, axis=1) / np.linalg.norm(got, axis=1)
+    assert np.allclose(got * scale[:, None], want, rtol=1e-3, atol=1e-5 * np.abs(want).max())
+
+
 def test_clusters_go_one_after_another_and_some_rows_are_twins() -> None:
     pool, target = clustered(1_000, 10, 384, centres=4, repeated=0.1)
     assert (pool.shape, target.shape) == ((1_000, 384), (10, 384))
@@ -105,4 +223,4 @@ def test_the_tables_of_the_docs_are_what_the_results_give() -> None:
     for path in tables.DOCS:
         text = path.read_text(encoding="utf-8")
         assert tables.filled(text, results) == text, f"{path.name}: run python benchmarks/tables.py"
-        assert "<!-- table: " in text
+        assert "<!-- table: " in text or "<!-- figure: " in text

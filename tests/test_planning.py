@@ -1,5 +1,11 @@
 from __future__ import annotations
 
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +15,12 @@ import pytest
 import righttime
 from righttime.arrangement import METHODS
 from righttime.cli import main
-from righttime.errors import SettingsError
-from righttime.planning import LOOKS, Stage, plan
+from righttime.embedding.glimpse import glimpse
+from righttime.errors import EmbeddingError, SettingsError, ShapeError
+from righttime.formats.reading import read_head
+from righttime.planning import LOOKS, Stage, plan, plan_sizes
+from righttime.planning.search import cluster_of, order_stages
+from righttime.planning.stages import peak_of
 from righttime.results import Request
 
 POOL = righttime.builtin_rows("pool", rows_per_family=4)
@@ -29,7 +39,7 @@ def given(folder: Path) -> dict[str, Any]:
 
 def test_only_what_is_not_cached_has_to_be_embedded(tmp_path: Path) -> None:
     cold = by_name(plan(POOL, TARGET, Request(budget=10), tmp_path))
-    assert list(cold) == ["read", "embed", "order", "write"]
+    assert list(cold) == ["libraries", "read", "embed", "order", "write"]
     assert cold["embed"].seconds is not None
     assert cold["embed"].seconds > 0
     distinct = len({row["prompt"] + " " + row["response"] for row in [*POOL, *TARGET]})
@@ -78,3 +88,188 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "texts/s measured" in told
     assert main(["plan", *files, "--memory", "a lot"]) == 1
     assert "a size must be a number with K, M, G or T, such as 512MiB, got 'a lot'" in capsys.readouterr().err
+
+
+def test_given_vectors_are_sampled_and_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, target = _many(tmp_path)
+    monkeypatch.setattr("righttime.embedding.given.given_vectors", _refused)
+    monkeypatch.setattr("righttime.formats.reading.read_rows", _refused)
+    monkeypatch.setattr("righttime.pipeline.read_rows", _refused)
+    stages = by_name(plan(pool, target, Request(embedder=f"vectors:{tmp_path / 'v.npz'}"), tmp_path))
+    assert list(stages) == ["libraries", "read", "vectors", "order", "write"]
+    assert "measured on 1,000 and 5 rows, scaled to 20,000 and 5" in stages["read"].note
+    assert stages["vectors"].memory == 4 * 8 * 20_005
+    assert stages["order"].seconds is not None
+    with pytest.raises(SettingsError, match="budget must be at most the pool's 20000 rows"):
+        plan(pool, target, Request(embedder=f"vectors:{tmp_path / 'v.npz'}", budget=20_001), tmp_path)
+
+
+def _refused(*args: object, **settings: object) -> None:
+    raise AssertionError("read whole")
+
+
+def _many(folder: Path) -> tuple[str, str]:
+    lines = [json.dumps({"prompt": f"What is {n}?", "response": str(n)}) for n in range(20_000)]
+    (folder / "pool.jsonl").write_text("\n".join(lines))
+    (folder / "target.jsonl").write_text("\n".join(lines[:5]))
+    rng = np.random.default_rng(0)
+    np.savez(folder / "v.npz", pool=rng.normal(size=(20_000, 8)), target=rng.normal(size=(5, 8)))
+    return str(folder / "pool.jsonl"), str(folder / "target.jsonl")
+
+
+def test_what_reading_needs_is_scaled_by_how_much_of_the_files_was_read(tmp_path: Path) -> None:
+    pool, target = _many(tmp_path)
+    whole = by_name(plan(pool, target, Request(method="random"), tmp_path))["read"]
+    part = by_name(plan(pool, target, Request(embedder=f"vectors:{tmp_path / 'v.npz'}"), tmp_path))["read"]
+    assert 0.5 < part.memory / whole.memory < 2
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "compressed", "float16", "safetensors", "parquet"])
+def test_a_glimpse_has_the_shape_and_rows_of_all(kind: str, tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(5000, 6)).astype(np.float16 if kind == "float16" else np.float32)
+    file = tmp_path / {"compressed": "v.npz", "float16": "v.npz"}.get(kind, f"v.{kind}")
+    if kind == "npy":
+        np.save(file, rows)
+    elif kind == "safetensors":
+        from safetensors.numpy import save_file
+
+        save_file({"pool": rows}, file)
+    elif kind == "parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.table({"embedding": pa.array(rows.tolist(), pa.list_(pa.float32()))}), file)
+    else:
+        (np.savez_compressed if kind == "compressed" else np.savez)(file, pool=rows)
+    seen = glimpse(f"vectors:{file}", "pool", 160)
+    assert seen.shape == (5000, 6)
+    assert seen.itemsize == rows.dtype.itemsize
+    assert len(seen.some) == 160
+    known = {row.tobytes() for row in rows}
+    assert all(row.astype(rows.dtype).tobytes() in known for row in seen.some)
+    if kind not in ("compressed", "parquet"):  # those are read from their start
+        assert rows[-1].tobytes() in {row.tobytes() for row in seen.some}
+
+
+def test_a_glimpse_refuses_what_arranging_would(tmp_path: Path) -> None:
+    np.save(tmp_path / "flat.npy", np.ones(5))
+    np.savez(tmp_path / "flat.npz", pool=np.ones(5))
+    for name in ("flat.npy", "flat.npz"):
+        with pytest.raises(ShapeError, match=r"must have shape \(rows, dimensions\), got shape \(5,\)"):
+            glimpse(f"vectors:{tmp_path / name}", "pool", 10)
+    with pytest.raises(EmbeddingError, match="must hold a tensor 'nothing'"):
+        glimpse(f"vectors:{tmp_path / 'flat.npz'}#nothing", "pool", 10)
+    with pytest.raises(EmbeddingError, match=r"must be a file ending in \.npy"):
+        glimpse("vectors:x.txt", "pool", 10)
+    np.savez(tmp_path / "v.npz", pool=np.ones((len(POOL), 4)), target=np.ones((len(TARGET), 5)))
+    with pytest.raises(ShapeError, match="same dimension, got 4 .* and 5"):
+        plan(POOL, TARGET, Request(embedder=f"vectors:{tmp_path / 'v.npz'}"), tmp_path)
+
+
+def test_the_head_of_many_files_tells_how_much_there_is(tmp_path: Path) -> None:
+    for number in range(40):
+        lines = [json.dumps({"prompt": f"{number} {n}", "response": "x"}) for n in range(100)]
+        (tmp_path / f"{number:02}.jsonl").write_text("\n".join(lines))
+    head = read_head([tmp_path], 130, role="pool")
+    assert 100 < len(head.examples) < 200
+    assert len(head.examples) / head.share == pytest.approx(4000, rel=0.1)
+    assert read_head([tmp_path], 10_000, role="pool").share == pytest.approx(14 / 40)
+    (tmp_path / "one.json").write_text(json.dumps([{"prompt": str(n), "response": "x"} for n in range(900)]))
+    assert read_head([tmp_path / "one.json"], 100, role="pool").share == 1
+
+
+def test_the_libraries_count_and_the_peak_is_that_of_the_highest_stage(tmp_path: Path) -> None:
+    stages = plan(POOL, TARGET, Request(**given(tmp_path)), tmp_path)
+    libraries = by_name(stages)["libraries"].memory
+    assert libraries > 30 << 20  # Python with NumPy and PyArrow
+    assert peak_of(stages) > libraries
+
+
+def test_without_data(capsys: pytest.CaptureFixture[str]) -> None:
+    small = by_name(plan_sizes(5_000, 20, 16, Request(budget=100)))
+    large = by_name(plan_sizes(50_000, 20, 16, Request(budget=100)))
+    assert small["vectors"].memory == 4 * 16 * 5_020
+    assert 5 < large["read"].memory / small["read"].memory < 20
+    assert "ASSUMED" in small["read"].note
+    assert "ASSUMED" in small["vectors"].note
+    assert main(["plan", "--rows", "2000", "--dim", "16", "--target-rows", "9"]) == 0
+    assert "2,009 of 16 dimensions" in capsys.readouterr().out
+    for wrong in (["--rows", "2000"], ["--rows", "2000", "--dim", "0", "--target-rows", "9"], ["x.jsonl"]):
+        assert main(["plan", *wrong]) == 1
+        assert "a plan needs data (POOL and --target) or sizes" in capsys.readouterr().err
+    with pytest.raises(SettingsError, match="budget must be at most"):
+        plan_sizes(10, 2, 4, Request(budget=11))
+
+
+def test_a_budget_whose_lists_do_not_fit_takes_more_passes() -> None:
+    (one,), (many,) = (
+        order_stages(1_000_000, 10_000, 4, None, Request(budget=1_000_000, memory=memory))
+        for memory in (1 << 33, 1 << 28)
+    )
+    # 2^28 B ÷ 128 B ÷ 10,000 target rows = 209 nominees each, 8 for each row taken: 26 x 10,000 rows a pass.
+    assert one.passes == 1
+    assert many.passes == 4
+    assert many.seconds is not None
+    assert one.seconds is not None
+    assert one.seconds < many.seconds
+
+
+def test_a_plan_for_ray_shares_out_the_search_and_not_the_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setattr("righttime.planning.search._best", lambda work: 1.0)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    one, four = (
+        {stage.name: stage for stage in order_stages(200_000, 100, 32, None, Request(engine="ray", budget=900), nodes)}
+        for nodes in (1, 4)
+    )
+    assert list(four) == ["hand out", "search", "merge", "rounds"]
+    assert one["search"].seconds == pytest.approx(4 * (four["search"].seconds or 0))
+    assert one["rounds"].seconds == four["rounds"].seconds
+    assert one["hand out"].seconds == 0  # nothing goes over the network
+    assert four["hand out"].seconds == pytest.approx(200_000 * 32 * 4 * 0.75 / 1.25e9)
+    assert four["hand out"].memory == 200_000 * 32 * 4
+    assert "8 shards; 4 nodes ASSUMED like this machine, 2 cores each" in four["hand out"].note
+    assert "Memory of each node" in four["search"].note
+    assert all("ESTIMATE" in four[name].note for name in ("hand out", "search", "merge"))
+
+
+def test_nodes_are_for_ray() -> None:
+    with pytest.raises(SettingsError, match="--nodes is for --engine ray, got it with auto"):
+        plan_sizes(2000, 9, 4, Request(), nodes=2)
+    with pytest.raises(SettingsError, match="--nodes must be at least 1, got 0"):
+        cluster_of(0)
+
+
+@pytest.mark.real
+def test_the_peak_that_is_planned_is_near_the_one_that_is_reached() -> None:
+    data = Path(os.environ.get("RIGHTTIME_DATA", "../shared/data"))
+    words = [str(data / "niv2_pool.jsonl.gz"), "--target", str(data / "niv2_target.jsonl.gz")]
+    words += ["--embedder", f"vectors:{data / 'niv2_vectors.npz'}", "--budget", "4495"]
+    run = "import sys; from righttime.cli import main; from righttime.planning.stages import most_resident;"
+    run += "code = main(sys.argv[1:]); print(most_resident(), file=sys.stderr); sys.exit(code)"
+    told = subprocess.run([sys.executable, "-c", run, "plan", *words], capture_output=True, text=True, check=True)
+    peak = re.search(r"together .* ([\d,]+) MiB +[\d,]+ MiB$", told.stdout, re.MULTILINE)
+    assert peak
+    with tempfile.TemporaryDirectory() as folder:
+        words += ["--out", f"{folder}/out", "--cache", f"{folder}/cache"]
+        done = subprocess.run(
+            [sys.executable, "-c", run, "arrange", *words], capture_output=True, text=True, check=True
+        )
+    reached = int(done.stderr.split()[-1]) / 2**20
+    assert int(peak[1].replace(",", "")) == pytest.approx(reached, rel=0.25)
+
+
+def test_given_vectors_of_a_method_that_looks_at_tasks_too(tmp_path: Path) -> None:
+    file = tmp_path / "vectors.npz"
+    rng = np.random.default_rng(0)
+    np.savez(file, pool=rng.normal(size=(len(POOL), 4)), target=rng.normal(size=(len(TARGET), 4)))
+    stages = {stage.name: stage for stage in plan(POOL, TARGET, Request(method="coarse", embedder=f"vectors:{file}"))}
+    assert f"given, {len(POOL):,} and {len(TARGET):,} of 4 dimensions" in stages["vectors"].note
+
+
+def test_a_drawn_part_of_the_pool_and_a_share_of_it_are_planned_for(tmp_path: Path) -> None:
+    whole, part = (
+        {stage.name: stage for stage in plan_sizes(10_000, 10, 8, Request(budget="10%", subsample=subsample))}
+        for subsample in (None, 0.1)
+    )
+    assert part["write"].disk < whole["write"].disk / 5

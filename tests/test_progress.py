@@ -115,10 +115,11 @@ def test_every_stage_of_arranging_and_measuring_tells(
     assert main(["arrange", str(tmp_path / "pool.jsonl"), *target, *how, "--out", str(tmp_path / "out")]) == 0
     arranged = told(capsys.readouterr().err)
     assert all(LINE.match(line) for line in arranged)
-    assert {line.partition(":")[0] for line in arranged} == {"reading pool.jsonl", "searching"}
+    stages = {"reading pool.jsonl", "searching"}
+    assert {line.partition(":")[0] for line in arranged} == stages
     assert main(["measure", str(tmp_path / "out"), *target, "--out", str(tmp_path / "m"), *how[2:]]) == 0
     measured = told(capsys.readouterr().err)
-    assert {line.partition(":")[0] for line in measured} == {"measuring out"}
+    assert "measuring out" in {line.partition(":")[0] for line in measured}
 
 
 def test_how_long_reading_takes_is_told_by_what_is_read_of_the_file(
@@ -130,6 +131,7 @@ def test_how_long_reading_takes_is_told_by_what_is_read_of_the_file(
     texts = [str(rng.integers(1 << 62, size=60).tolist()) for _ in range(3000)]  # does not fit a reader's buffer
     lines = "\n".join(json.dumps({"prompt": f"{n} {text}", "response": "x"}) for n, text in enumerate(texts))
     (tmp_path / "pool.jsonl").write_text(lines)
+    (tmp_path / "target.jsonl").write_text("\n".join(lines.splitlines()[:2]))
     (tmp_path / "pool.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
     for name in ("pool.jsonl", "pool.jsonl.gz"):
         righttime.read_rows([tmp_path / name], role="pool", progress=True)
@@ -137,6 +139,12 @@ def test_how_long_reading_takes_is_told_by_what_is_read_of_the_file(
         expected = re.match(rf"reading {name}: 1,000 of ([\d,]+) rows, .* left$", first)
         assert expected, first
         assert abs(int(expected[1].replace(",", "")) - 3000) < 300
+    righttime.read_rows([tmp_path / "pool.jsonl.gz", tmp_path / "target.jsonl"], role="pool", progress=True)
+    last = [line for line in told(capsys.readouterr().err) if "done in" in line]
+    assert [line.split(" rows")[0] for line in last] == [
+        "reading pool.jsonl.gz: 3,000 of 3,000",
+        "reading target.jsonl: 2 of 2",
+    ]
 
 
 def test_embedding_tells(tmp_path: Path, capsys: pytest.CaptureFixture[str], lines_at_once: None) -> None:

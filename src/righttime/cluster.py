@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from righttime.errors import SettingsError
 
-__all__ = ["check_ray", "started_ray", "workers_of"]
+__all__ = ["check_ray", "started_ray", "unheard", "workers_of"]
 
 
 def check_ray() -> None:
@@ -38,6 +41,24 @@ def started_ray() -> Any:
         dashboard = None if os.environ.get("RAY_ADDRESS") else False
         ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=dashboard)
     return ray
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Keep what Ray's core prints by itself, past Python, from stderr; for calls that raise where anything is wrong."""
+    sys.stderr.flush()
+    try:
+        kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # there is no stderr
+        yield
+        return
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
 
 
 def workers_of(ray: Any) -> tuple[int, bool]:

@@ -22,7 +22,6 @@ from righttime.arrangement import (
 )
 from righttime.arrangement.floor import reaches
 from righttime.contamination.prompts import same_prompts
-from righttime.embedding import default_cache
 from righttime.embedding.vectors import Sides, embedded, given, vectors_given
 from righttime.errors import EmptyDataError, SettingsError, unknown_name
 from righttime.examples import Example, LeftOut, content_id, text_of
@@ -31,6 +30,7 @@ from righttime.neighbours import search_named
 from righttime.progress import counting
 from righttime.results import BAD_TARGET, Data, Request, Result, prepare_result, write_result
 from righttime.sampling import drawn, sampled_away
+from righttime.store import cache_folder
 from righttime.tokenization.counts import token_counts
 
 __all__ = ["arrange", "arrange_rows", "question_of", "read_side", "resolve_text", "vectors_for"]
@@ -184,7 +184,7 @@ def arrange_rows(
             target_texts=[text_of(row, text) for row in read_target.examples] if "texts" in needs else None,
             progress=tell,
         )
-        folder = Path(cache) if cache else default_cache()
+        folder = Path(cache) if cache else cache_folder()
         found = arrange_unit_vectors(request.method, question, most_bytes=request.memory, folder=folder)
     if "warning" in found.settings:
         notes.append(found.settings["warning"])
@@ -336,7 +336,7 @@ def vectors_for(
     Raises:
         RighttimeError: If a model or file is missing, or does not fit the rows.
     """
-    folder = Path(cache) if cache else default_cache()
+    folder = Path(cache) if cache else cache_folder()
     if vectors_given(request.embedder):
         return given(request.embedder, request.target_embedder, rows, n_pool, len(target), request.memory, folder)
     if request.target_embedder is not None:

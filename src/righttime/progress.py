@@ -51,8 +51,8 @@ def counting(label: str, total: int | None, unit: str = "rows", *, shown: bool =
         from tqdm.auto import tqdm
 
         # What is said here stands, whatever TQDM_DISABLE says of other bars.
-        settings = {"disable": False, "leave": False, "delay": _PATIENCE, "smoothing": 0.05, "dynamic_ncols": True}
-        with tqdm(total=total, desc=label, unit=f" {unit}", **settings) as bar:
+        how: dict[str, Any] = {"disable": False, "leave": False, "delay": _PATIENCE, "smoothing": 0.05}
+        with tqdm(total=total, desc=label, unit=f" {unit}", dynamic_ncols=True, **how) as bar:
             yield _Bar(bar)
     else:
         lines = _Lines(label, total, unit, sys.stderr)
@@ -93,12 +93,13 @@ class _Silent:
 
 class _Bar:
     def __init__(self, bar: Any) -> None:
-        self._bar = bar
+        self._bar, self._counted = bar, 0
 
     def __call__(self, done: int) -> None:
+        self._counted += done
         # What takes more units than were foreseen stays at its end.
-        left = done if self._bar.total is None else min(done, self._bar.total - self._bar.n)
-        self._bar.update(left)
+        total = self._counted if self._bar.total is None else self._bar.total
+        self._bar.update(min(self._counted, total) - self._bar.n)
 
     def expect(self, total: int | None) -> None:
         self._bar.total = total or self._bar.total
@@ -109,13 +110,11 @@ class _Lines:
 
     def __init__(self, label: str, total: int | None, unit: str, stream: TextIO) -> None:
         self._label, self._total, self._unit, self._stream = label, total, unit, stream
-        self._done, self._lines = 0, 0
+        self._counted, self._lines = 0, 0
         self._start = self._last = time.monotonic()
 
     def __call__(self, done: int) -> None:
-        self._done += done
-        if self._total is not None:  # what takes more units than were foreseen stays at its end
-            self._done = min(self._done, self._total)
+        self._counted += done
         now = time.monotonic()
         if now - self._last >= SECONDS:
             self._last = now
@@ -123,6 +122,11 @@ class _Lines:
 
     def expect(self, total: int | None) -> None:
         self._total = total or self._total
+
+    @property
+    def _done(self) -> int:
+        # What takes more units than were foreseen stays at its end.
+        return self._counted if self._total is None else min(self._counted, self._total)
 
     def end(self) -> None:
         """Say that the stage is over, if it said anything before."""

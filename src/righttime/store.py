@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import platformdirs
+
 from righttime.errors import StoreError
 
 if TYPE_CHECKING:
@@ -42,7 +44,9 @@ def cache_folder() -> Path:
     own = os.environ.get("RIGHTTIME_CACHE")
     if own:
         return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "righttime"
+    # Earlier releases used this folder on every system; what is cached there is used on.
+    earlier = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "righttime"
+    return earlier if earlier.is_dir() else platformdirs.user_cache_path("righttime", appauthor=False)
 
 
 @contextlib.contextmanager

@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from righttime.embedding import default_cache, embed_texts
+from righttime.embedding import embed_texts
 from righttime.embedding.embed import plan_batches
 from righttime.errors import EmbeddingError, StoreError
+from righttime.store import cache_folder
 
 
 class Counting:
@@ -213,11 +214,11 @@ def test_the_cache_is_where_the_system_keeps_caches(tmp_path: Path, monkeypatch:
             patch.delenv("XDG_CACHE_HOME", raising=False)
             for name, value in variables.items():
                 patch.setenv(name, value)
-            assert default_cache() == tmp_path / "Library" / "Caches" / "righttime"
+            assert cache_folder() == tmp_path / "Library" / "Caches" / "righttime"
             (tmp_path / folder / "righttime").mkdir(parents=True)
-            assert default_cache() == tmp_path / folder / "righttime", "what is cached already is found again"
+            assert cache_folder() == tmp_path / folder / "righttime", "what is cached already is found again"
     monkeypatch.setenv("RIGHTTIME_CACHE", str(tmp_path / "own"))
-    assert default_cache() == tmp_path / "own"
+    assert cache_folder() == tmp_path / "own"
 
 
 @pytest.mark.linux
@@ -225,6 +226,6 @@ def test_on_linux_the_cache_is_where_it_always_was(tmp_path: Path, monkeypatch: 
     monkeypatch.delenv("RIGHTTIME_CACHE")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert default_cache() == tmp_path / ".cache" / "righttime"
+    assert cache_folder() == tmp_path / ".cache" / "righttime"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert default_cache() == tmp_path / "xdg" / "righttime"
+    assert cache_folder() == tmp_path / "xdg" / "righttime"

@@ -302,22 +302,48 @@ def test_what_llamafactory_writes_is_known(tmp_path: Path, factory: Path, begins
     assert len(expected) > 100
 
 
-def test_axolotl_consumes_the_order_and_then_another_one(arranged: Arranged, bare: Path, tmp_path: Path) -> None:
-    python = own_environment(tmp_path / "env", ["torch==2.13.0"], ["torch==2.13.0", "axolotl==0.19.0"])
+@pytest.fixture(scope="module")
+def axolotl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment with Axolotl."""
+    packages = ["torch==2.13.0", "axolotl==0.19.0"]
+    return own_environment(tmp_path_factory.mktemp("axolotl"), ["torch==2.13.0"], packages)
+
+
+AXOLOTL = ("axolotl.cli.main:main", "train", "axolotl.yaml", "--launcher", "python")
+
+
+@pytest.mark.parametrize(("lora", "rate"), [(False, 1e-5), (True, 2e-4)])
+def test_axolotl_writes_the_models_own_text_and_takes_the_loss_on_other_rows(
+    tmp_path: Path, axolotl: Path, lora: bool, rate: float
+) -> None:
+    model, out, record = save_chatml_model(tmp_path / "model"), conversations(tmp_path), tmp_path / "record"
+    folder, rows = tmp_path / "export", str(evaluation_rows(tmp_path))
+    changes = dataclasses.replace(settings(model), evaluation=rows, eval_every=5, lora=lora)
+    export(out, "axolotl", folder, changes)
+    assert consumed(axolotl, folder, record, *AXOLOTL) == planned(out)
+    assert fed_texts(record) == own_texts(model, out)
+    log = json.loads(next((folder / "output").glob("checkpoint-*/trainer_state.json")).read_text())["log_history"]
+    assert [entry["step"] for entry in log if "eval_loss" in entry] == [0, 5, 10, 13]
+    assert {entry["learning_rate"] for entry in log if "loss" in entry} == {rate}
+    assert (folder / "output" / "adapter_config.json").exists() == lora
+
+
+def test_axolotl_consumes_the_order_and_then_another_one(
+    arranged: Arranged, bare: Path, tmp_path: Path, axolotl: Path
+) -> None:
     first, second, folder, record = arranged(1), arranged(2), tmp_path / "export", tmp_path / "record"
-    command = ("axolotl.cli.main:main", "train", "axolotl.yaml", "--launcher", "python")
     export(first, "axolotl", folder, settings(bare))
-    assert consumed(python, folder, record, *command) == planned(first)
+    assert consumed(axolotl, folder, record, *AXOLOTL) == planned(first)
     export(second, "axolotl", tmp_path / "next", settings(bare))
     prepared = re.compile(r'dataset_prepared_path: ".*"')
     kept = prepared.search((folder / "axolotl.yaml").read_text())
     assert kept is not None
     for name in ("train.jsonl", "axolotl.yaml"):
         (folder / name).write_bytes((tmp_path / "next" / name).read_bytes())
-    assert consumed(python, folder, record, *command) == planned(second)
+    assert consumed(axolotl, folder, record, *AXOLOTL) == planned(second)
     config = (folder / "axolotl.yaml").read_text()
     (folder / "axolotl.yaml").write_text(prepared.sub(kept[0], config))
-    assert consumed(python, folder, record, *command) == planned(first), "the copy of the first order is trained on"
+    assert consumed(axolotl, folder, record, *AXOLOTL) == planned(first), "the copy of the first order is trained on"
 
 
 # The recipe's own loading, with a tokenizer that shows the text: batches are what its training loop would take.

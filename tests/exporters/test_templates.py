@@ -98,7 +98,7 @@ def test_the_answers_are_learnt_and_what_ends_them(
 
 def test_calls_of_tools_and_dropped_thoughts(with_template: WithTemplate) -> None:
     call = {"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}
-    row = [
+    row: list[dict[str, Any]] = [
         {"role": "user", "content": "what?"},
         {"role": "assistant", "content": "", "tool_calls": [call]},
         {"role": "tool", "content": "1"},

@@ -230,8 +230,10 @@ def test_fields_that_no_row_has() -> None:
 
 
 def test_a_pool_without_the_named_response() -> None:
-    with pytest.raises(FormatError, match="a pool's rows must have responses"):
+    with pytest.raises(FormatError, match=r"a pool's rows must have responses, .*`--fields prompt=NAME,response=NAME`"):
         from_records([{"a": "x", "b": ""}], role="pool", fields={"prompt": "a", "response": "b"})
+    with pytest.raises(FormatError, match="`c`, named as response, must be a field of some row; the fields are a, b"):
+        from_records([{"a": "x", "b": "y"}], role="pool", fields={"prompt": "a", "response": "c"})
 
 
 REMOTE = [

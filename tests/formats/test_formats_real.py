@@ -136,7 +136,7 @@ def test_the_docs_name_every_real_file_with_its_true_count(real_data: Path) -> N
     text = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
     lines = text.partition("## Real files tried")[2].partition("\n## ")[0].splitlines()
     told = [tuple(cell.strip().strip("`") for cell in line.strip("| ").split("|")) for line in lines if "| `" in line]
-    names = sorted(TABLE) + ["niv2/", "niv2_pool.jsonl.gz", "niv2_target.jsonl.gz"]
+    names = [*sorted(TABLE), "niv2/", "niv2_pool.jsonl.gz", "niv2_target.jsonl.gz"]
     assert [cells[0] for cells in told] == names
     for name, form, as_pool, as_target, _ in told:
         path = real_data / name if name.startswith("niv2") else real_data / "formats" / name

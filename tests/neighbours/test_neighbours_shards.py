@@ -111,6 +111,12 @@ def test_ray_stops_at_the_least_similarity_where_the_cpu_does(cluster: Any, meth
     assert saved(here, tmp_path / "cpu") == saved(there, tmp_path / "ray")
 
 
+def test_ray_prints_nothing_of_its_own(cluster: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    pool, target = clustered(1_000)
+    ShardedSearch().nominees(pool, target, 5, None)
+    assert "Actor with class name" not in capfd.readouterr().err
+
+
 def test_progress_counts_every_living_row_once(cluster: Any) -> None:
     pool, target = clustered(1_000)
     told: list[int] = []

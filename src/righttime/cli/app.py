@@ -117,7 +117,7 @@ class BadRows(str, enum.Enum):
 BadRowsOption = Annotated[BadRows, typer.Option(help="At a row that cannot be used: stop, or skip and list it.")]
 
 
-def fields_in(given: str | None) -> dict[str, str]:
+def fields_in(given: str | None, option: str = "--fields") -> dict[str, str]:
     """`prompt=title,response=reply` as a mapping; nothing as an empty one.
 
     Raises:
@@ -131,9 +131,9 @@ def fields_in(given: str | None) -> dict[str, str]:
     for entry in [] if given is None else given.split(","):
         part, equals, name = (word.strip() for word in entry.partition("="))
         if not (part and equals and name):
-            raise SettingsError(f"--fields must be PART=FIELD,..., such as prompt=title,response=reply, got {given!r}.")
+            raise SettingsError(f"{option} must be PART=FIELD,..., such as prompt=title,response=reply, got {given!r}.")
         if part in found:
-            raise SettingsError(f"--fields must name each part once, got {part} twice in {given!r}.")
+            raise SettingsError(f"{option} must name each part once, got {part} twice in {given!r}.")
         found[part] = name
     return found
 

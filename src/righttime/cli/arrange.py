@@ -159,7 +159,7 @@ def arrange(
         positive_examples=positive_examples,
         task_field=task_field,
         fields=fields_in(fields),
-        target_fields=fields_in(target_fields),
+        target_fields=fields_in(target_fields, "--target-fields"),
         tokenizer=tokenizer,
         max_tokens=max_tokens,
         engine=engine,

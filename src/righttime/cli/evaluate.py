@@ -90,7 +90,7 @@ def evaluate(
         answer_end=answer_end.value,
         max_length=max_length,
         positive_examples=positive_examples,
-        target_fields=fields_in(target_fields),
+        target_fields=fields_in(target_fields, "--target-fields"),
         run=run,
         device=device,
         overwrite=overwrite,

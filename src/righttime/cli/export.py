@@ -34,7 +34,7 @@ def export(
     learning_rate: Annotated[float | None, typer.Option(help="Constant over the run. [1e-5, with --lora 2e-4]")] = None,
     dtype: Annotated[Dtype, typer.Option(help="bf16 on a GPU that has it, else fp32.")] = Dtype.bf16,
     lora: Annotated[bool, typer.Option("--lora", help="Train adapters of all linear layers, not all weights.")] = False,
-    lora_rank: Annotated[int, typer.Option(help="With --lora: the adapters' rank.")] = 16,
+    lora_rank: Annotated[int | None, typer.Option(help="With --lora: the adapters' rank. [16]")] = None,
     lora_alpha: Annotated[
         float | None, typer.Option(help="With --lora: the adapters' scale, before division by the rank. [twice it]")
     ] = None,
@@ -52,7 +52,7 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished export in DIR.")] = False,
 ) -> None:
     """Write the order for another trainer: its data format, and a config with every switch that keeps the order."""
-    from righttime.cli.show import printable
+    from righttime.cli.text import printable
     from righttime.exporters import ExportSettings
     from righttime.exporters import export as write
 

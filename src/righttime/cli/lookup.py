@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from righttime.arrangement import Arrangement, method_named
 from righttime.cli.show import indented
 from righttime.cli.text import printable
-from righttime.embedding import default_cache, embed_texts, given_sides, uncached
+from righttime.embedding import embed_texts, given_sides, uncached
 from righttime.embedding.texts import texts_for
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import RighttimeError, SettingsError
@@ -23,6 +23,7 @@ from righttime.formats import Reading
 from righttime.results import FinishedResult, ResultManifest, open_result
 from righttime.results.sources import find_sources_of, inside
 from righttime.similarity import pair_similarity, unit_rows
+from righttime.store import cache_folder
 
 __all__ = ["show_row", "show_target_row"]
 
@@ -183,7 +184,7 @@ def _vectors(
     Raises:
         RighttimeError: If the vectors or the model cannot be had.
     """
-    request, folder = manifest.request(), (cache or default_cache()).absolute()
+    request, folder = manifest.request(), (cache or cache_folder()).absolute()
     with inside(find_sources_of(manifest).folder):
         if vectors_given(request.embedder):
             n = len(pool.examples), len(target.examples)

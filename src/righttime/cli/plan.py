@@ -13,22 +13,24 @@ from righttime.cli.app import (
     FormatName,
     GivenSeed,
     Memory,
-    Pools,
     Subsample,
-    Target,
     TargetFields,
     app,
     bytes_in,
     fields_in,
 )
+from righttime.errors import SettingsError
 
 __all__ = ["plan"]
 
 
 @app.command()
 def plan(
-    pool: Pools,
-    target: Target,
+    pool: Annotated[list[str] | None, typer.Argument(metavar="POOL...", help="As for arrange.")] = None,
+    target: Annotated[list[str] | None, typer.Option(metavar="TARGET", help="As for arrange.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Without data: plan for so many pool rows, ...")] = None,
+    target_rows: Annotated[int | None, typer.Option(help="... so many target rows ...")] = None,
+    dim: Annotated[int | None, typer.Option(help="... and given vectors of so many dimensions.")] = None,
     method: Annotated[str, typer.Option(help="As for arrange.")] = "tma",
     distance: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
     budget: Annotated[str | None, typer.Option(metavar="ROWS", help="As for arrange.")] = None,
@@ -45,6 +47,13 @@ def plan(
     fields: Fields = None,
     target_fields: TargetFields = None,
     engine: EngineName = "auto",
+    nodes: Annotated[
+        int | None,
+        typer.Option(
+            help="With --engine ray: plan for so many machines like this one; default: the cluster of RAY_ADDRESS, "
+            "or this machine."
+        ),
+    ] = None,
     memory: Memory = "1GiB",
     cache: Cache = None,
 ) -> None:
@@ -53,6 +62,7 @@ def plan(
     from righttime.cli.summary import planned_summary
     from righttime.embedding import DEFAULT_MODEL
     from righttime.planning import plan as stages_of
+    from righttime.planning import plan_sizes
     from righttime.results import Request
 
     request = Request(
@@ -70,8 +80,17 @@ def plan(
         format=format_,
         target_format=target_format,
         fields=fields_in(fields),
-        target_fields=fields_in(target_fields),
+        target_fields=fields_in(target_fields, "--target-fields"),
         engine=engine,
         memory=bytes_in(memory),
     )
-    typer.echo(planned_summary(stages_of(pool, target, request, cache)))
+    sizes = (rows, target_rows, dim)
+    if not pool and target is None and rows and target_rows and dim:
+        typer.echo(planned_summary(plan_sizes(rows, target_rows, dim, request, nodes)))
+        return
+    if not pool or target is None or any(size is not None for size in sizes):
+        raise SettingsError(
+            "a plan needs data (POOL and --target) or sizes (--rows, --target-rows and --dim, each at least 1), all of "
+            "the one and none of the other."
+        )
+    typer.echo(planned_summary(stages_of(pool, target, request, cache, nodes)))

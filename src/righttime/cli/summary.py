@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from righttime.cli.show import falloff_text
 from righttime.cli.text import printable, table
 from righttime.embedding import Agreement
+from righttime.planning.stages import peak_of
+from righttime.progress import lasting
 
 if TYPE_CHECKING:
     from righttime.measures.curves import Measured
@@ -127,23 +129,26 @@ def planned_summary(stages: Sequence[Stage]) -> str:
         stages: What `righttime.planning.plan` returned.
     """
     rows = [
-        [stage.name, str(stage.passes), _lasts(stage.seconds), _size(stage.memory), _size(stage.disk)]
-        for stage in stages
+        [
+            stage.name,
+            str(stage.passes or ""),
+            _lasts(stage.seconds) if stage.passes else "",
+            _size(stage.memory),
+            _size(sum(one.memory for one in stages[: number + 1]) + stage.passing),
+            _size(stage.disk),
+        ]
+        for number, stage in enumerate(stages)
     ]
     known = [stage.seconds for stage in stages if stage.seconds is not None]
-    memory, disk = (sum(getattr(stage, name) for stage in stages) for name in ("memory", "disk"))
     more = "more than " * (len(known) < len(stages))
-    rows.append(["together", "", more + _lasts(sum(known)), _size(memory), _size(disk)])
-    lines = [table(["stage", "passes", "time", "memory", "disk"], rows), ""]
+    kept, disk = (sum(getattr(stage, name) for stage in stages) for name in ("memory", "disk"))
+    rows.append(["together", "", more + _lasts(sum(known)), _size(kept), _size(peak_of(stages)), _size(disk)])
+    lines = [table(["stage", "passes", "time", "memory kept", "process then", "disk"], rows), ""]
     return "\n".join([*lines, *(f"{stage.name}: {stage.note}" for stage in stages)])
 
 
 def _lasts(seconds: float | None) -> str:
-    if seconds is None:
-        return "not told"
-    if seconds < 90:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return "not told" if seconds is None else lasting(seconds)
 
 
 def _size(count: int) -> str:

@@ -1,7 +1,6 @@
 """From texts to vectors: models, given vectors, and the cache that survives a kill."""
 
 from righttime.embedding.agreement import Agreement, agreement_on
-from righttime.embedding.cache import default_cache
 from righttime.embedding.embed import embed_texts, plan_batches, uncached
 from righttime.embedding.given import given_sides, given_vectors
 from righttime.embedding.gradients import GradientEmbedder
@@ -23,7 +22,6 @@ __all__ = [
     "SentenceTransformerEmbedder",
     "StaticEmbedder",
     "agreement_on",
-    "default_cache",
     "embed_texts",
     "embedder_named",
     "given_sides",

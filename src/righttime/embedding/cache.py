@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,26 +15,15 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
 from righttime.errors import StoreError
 from righttime.store import write_parts
 
-__all__ = ["VectorCache", "default_cache"]
+__all__ = ["VectorCache"]
 
 _AT_A_TIME = 500  # below SQLite's least limit on variables in one statement
 _ROWS_WRITTEN_AT_A_TIME = 4096
-
-
-def default_cache() -> Path:
-    """Where vectors are cached: ``$RIGHTTIME_CACHE``, or ``righttime`` in the user's cache folder."""
-    own = os.environ.get("RIGHTTIME_CACHE")
-    if own:
-        return Path(own)
-    # Earlier releases used this folder on every system; what is cached there is used on.
-    earlier = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "righttime"
-    return earlier if earlier.is_dir() else platformdirs.user_cache_path("righttime", appauthor=False)
 
 
 def _npy_header(shape: tuple[int, int]) -> bytes:

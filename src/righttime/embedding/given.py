@@ -19,7 +19,17 @@ from numpy.typing import NDArray
 from righttime.errors import EmbeddingError, RighttimeError, ShapeError
 from righttime.similarity.pairs import as_vectors
 
-__all__ = ["PREFIX", "given_sides", "given_vectors"]
+__all__ = [
+    "PREFIX",
+    "as_matrix",
+    "column_of",
+    "given_sides",
+    "given_vectors",
+    "mapped_npy",
+    "pick",
+    "split_spec",
+    "told",
+]
 
 PREFIX = "vectors:"
 
@@ -40,18 +50,7 @@ def given_vectors(spec: str, role: str, n_rows: int) -> NDArray[Any]:
         ShapeError: If there is not one vector for each row.
     """
     path, _, name = spec.removeprefix(PREFIX).partition("#")
-    file = Path(path)
-    reader = _READERS.get(file.suffix)
-    if reader is None:
-        raise EmbeddingError(f"vectors must be a file ending in {', '.join(_READERS)}, got {path!r}.")
-    try:
-        vectors = reader(file, name, role)
-    except RighttimeError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise EmbeddingError(
-            f"{path} must hold vectors, reading it failed: {error or type(error).__name__}."
-        ) from error
+    vectors = told(path, lambda file: _READERS[file.suffix](file, name, role))
     vectors = as_vectors(vectors, f"{path} ({role})")
     if len(vectors) != n_rows:
         raise ShapeError(
@@ -59,6 +58,38 @@ def given_vectors(spec: str, role: str, n_rows: int) -> NDArray[Any]:
             "Hint: vectors go by row, over the files in the order given, readable rows only."
         )
     return vectors
+
+
+def split_spec(spec: str, target_spec: str | None) -> tuple[str, str]:
+    """What names the vectors of each side; see `given_sides`.
+
+    Raises:
+        EmbeddingError: If there is no target's file and the pool's does not hold both.
+    """
+    if target_spec is not None:
+        return spec, target_spec
+    path, _, name = spec.removeprefix(PREFIX).partition("#")
+    if name or Path(path).suffix not in (".npz", ".safetensors"):
+        raise EmbeddingError(
+            f"{spec} holds the vectors of one side, and the target needs its own. Hint: --target-embedder "
+            "vectors:FILE, or one .npz or .safetensors file with tensors `pool` and `target`."
+        )
+    return f"{spec}#pool", f"{spec}#target"
+
+
+def told(path: str, read: Callable[[Path], Any]) -> Any:
+    """What is read of a file, or one sentence about what is wrong with it."""
+    file = Path(path)
+    if file.suffix not in _READERS:
+        raise EmbeddingError(f"vectors must be a file ending in {', '.join(_READERS)}, got {path!r}.")
+    try:
+        return read(file)
+    except RighttimeError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise EmbeddingError(
+            f"{path} must hold vectors, reading it failed: {error or type(error).__name__}."
+        ) from error
 
 
 def given_sides(spec: str, target_spec: str | None, n_pool: int, n_target: int) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -74,24 +105,18 @@ def given_sides(spec: str, target_spec: str | None, n_pool: int, n_target: int) 
         EmbeddingError: As `given_vectors`, or if there is no target's file and the pool's does not hold both.
         ShapeError: As `given_vectors`.
     """
-    if target_spec is None:
-        path, _, name = spec.removeprefix(PREFIX).partition("#")
-        if name or Path(path).suffix not in (".npz", ".safetensors"):
-            raise EmbeddingError(
-                f"{spec} holds the vectors of one side, and the target needs its own. Hint: --target-embedder "
-                "vectors:FILE, or one .npz or .safetensors file with tensors `pool` and `target`."
-            )
-        spec, target_spec = f"{spec}#pool", f"{spec}#target"
+    spec, target_spec = split_spec(spec, target_spec)
     return given_vectors(spec, "pool", n_pool), given_vectors(target_spec, "target", n_target)
 
 
-def _npy(file: Path, name: str, role: str) -> Any:
+def mapped_npy(file: Path, name: str, role: str) -> Any:
+    """A .npy file, mapped into memory."""
     return np.load(file, mmap_mode="r", allow_pickle=False)
 
 
 def _npz(file: Path, name: str, role: str) -> Any:
     with np.load(file, allow_pickle=False) as arrays:
-        return arrays[_pick(file, list(arrays.files), name, role)]
+        return arrays[pick(file, list(arrays.files), name, role)]
 
 
 def _safetensors(file: Path, name: str, role: str) -> Any:
@@ -100,14 +125,21 @@ def _safetensors(file: Path, name: str, role: str) -> Any:
     try:
         # Read by Torch, since NumPy alone has no bfloat16; as_vectors widens that.
         with safe_open(str(file), framework="pt") as tensors:
-            tensor = tensors.get_tensor(_pick(file, list(tensors.keys()), name, role))
+            tensor = tensors.get_tensor(pick(file, list(tensors.keys()), name, role))
             return tensor if str(tensor.dtype) == "torch.bfloat16" else tensor.numpy()
     except SafetensorError as error:
         raise EmbeddingError(f"{file} must be a safetensors file: {error}.") from error
 
 
 def _parquet(file: Path, name: str, role: str) -> Any:
-    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    column_name = column_of(file, name)
+    return as_matrix(file, column_name, pq.read_table(file, columns=[column_name])[column_name].combine_chunks())
+
+
+def column_of(file: Path, name: str) -> str:
+    """The column asked for, if it is there."""
     import pyarrow.parquet as pq
 
     column_name = name or "embedding"
@@ -117,7 +149,13 @@ def _parquet(file: Path, name: str, role: str) -> Any:
             f"{file} must have a column {column_name!r}, got the columns {', '.join(names)}. "
             f"Hint: vectors:{file}#COLUMN."
         )
-    column = pq.read_table(file, columns=[column_name])[column_name].combine_chunks()
+    return column_name
+
+
+def as_matrix(file: Path, column_name: str, column: Any) -> Any:
+    """A column of lists as a matrix."""
+    import pyarrow as pa
+
     if not (
         pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or pa.types.is_fixed_size_list(column.type)
     ):
@@ -134,7 +172,7 @@ def _parquet(file: Path, name: str, role: str) -> Any:
     return column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
 
 
-def _pick(file: Path, names: list[str], name: str, role: str) -> str:
+def pick(file: Path, names: list[str], name: str, role: str) -> str:
     """The tensor asked for, or the one named like the role, or the only one."""
     wanted = name or (role if role in names or len(names) != 1 else names[0])
     if wanted not in names:
@@ -145,7 +183,7 @@ def _pick(file: Path, names: list[str], name: str, role: str) -> str:
 
 
 _READERS: Mapping[str, Callable[[Path, str, str], Any]] = {
-    ".npy": _npy,
+    ".npy": mapped_npy,
     ".npz": _npz,
     ".safetensors": _safetensors,
     ".parquet": _parquet,

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.embedding.agreement import compare_vectors
-from righttime.embedding.cache import default_cache
 from righttime.embedding.models import SentenceTransformerEmbedder
 from righttime.errors import EmbeddingError, SettingsError
+from righttime.store import cache_folder
 
 __all__ = ["LEAST_COSINE", "PROBES", "Int8Embedder"]
 
@@ -99,7 +99,7 @@ class Int8Embedder:
     def _file(self) -> Path:
         """The quantised model; made if it is not there."""
         about = f"{self.identity['revision']} {_RECIPE}"
-        path = default_cache() / "models" / f"int8-{hashlib.sha256(about.encode()).hexdigest()[:16]}.onnx"
+        path = cache_folder() / "models" / f"int8-{hashlib.sha256(about.encode()).hexdigest()[:16]}.onnx"
         if not path.exists():
             _make(self.reference, path)
         return path

@@ -22,11 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.embedding.cache import default_cache
 from righttime.embedding.models import DEFAULT_MODEL, FoundModel, SentenceTransformerEmbedder
 from righttime.errors import EmbeddingError, SettingsError
 from righttime.progress import without_foreign_bars
-from righttime.store import file_sha256
+from righttime.store import cache_folder, file_sha256
 
 __all__ = ["DIMENSIONS", "PREFIX", "StaticEmbedder"]
 
@@ -71,7 +70,7 @@ class StaticEmbedder:
         base = self.reference.identity
         about = {"model": base["revision"], "dimensions": DIMENSIONS, "model2vec": metadata.version("model2vec")}
         key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
-        folder = default_cache() / "models" / f"static-{key}"
+        folder = cache_folder() / "models" / f"static-{key}"
         if not folder.exists():
             _distil(SentenceTransformerEmbedder(self._name), folder)
         revision = f"sha256:{file_sha256(folder / 'model.safetensors')}"

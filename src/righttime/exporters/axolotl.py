@@ -96,7 +96,7 @@ def _training(settings: ExportSettings) -> list[str]:
     lines = [""]
     if settings.lora:
         lines += commented("Adapters of all linear layers; the base model stays as it is.")
-        lines += yaml_lines({"adapter": "lora", "lora_r": settings.lora_rank, "lora_alpha": settings.alpha})
+        lines += yaml_lines({"adapter": "lora", "lora_r": settings.rank, "lora_alpha": settings.alpha})
         lines += yaml_lines({"lora_dropout": 0, "lora_target_linear": True})
     lines += yaml_lines({"micro_batch_size": settings.batch_size})
     lines += yaml_lines({"gradient_accumulation_steps": settings.accumulation, "optimizer": "adamw_torch"})

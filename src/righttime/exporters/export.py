@@ -73,6 +73,8 @@ def export(
     if settings.model and Path(settings.model).is_dir():
         settings = dataclasses.replace(settings, model=str(Path(settings.model).resolve()))
     notes = version_notes(trainer)
+    resolved = {"learning_rate": settings.rate}
+    resolved |= {"lora_rank": settings.rank, "lora_alpha": settings.alpha} if settings.lora else {}
 
     prepare_folder(folder, trainer.files, overwrite)
     data = export_data(Path(out))
@@ -91,7 +93,7 @@ def export(
             "evaluation_rows": len(data.evaluation),
             "trainer": to,
             "written_for": dict(trainer.written_for),
-            "settings": {**dataclasses.asdict(settings), "learning_rate": settings.rate, "lora_alpha": settings.alpha},
+            "settings": {**dataclasses.asdict(settings), **resolved},
             "notes": notes,
             "files": files,
         }

@@ -81,7 +81,7 @@ def _weights(settings: ExportSettings) -> list[str]:
     if not settings.lora:
         return yaml_lines({"finetuning_type": "full"})
     lines = commented("Adapters of all linear layers; the base model stays as it is.")
-    lines += yaml_lines({"finetuning_type": "lora", "lora_rank": settings.lora_rank, "lora_alpha": settings.alpha})
+    lines += yaml_lines({"finetuning_type": "lora", "lora_rank": settings.rank, "lora_alpha": settings.alpha})
     return [*lines, *yaml_lines({"lora_dropout": 0.0, "lora_target": "all"})]
 
 

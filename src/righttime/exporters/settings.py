@@ -28,6 +28,8 @@ LEARNING_RATE = 1e-5
 LORA_LEARNING_RATE = 2e-4
 """For adapters, which begin at nothing and take a rate some ten times as high."""
 
+LORA_RANK = 16
+
 TRACKERS = (
     *("azure_ml", "clearml", "codecarbon", "comet_ml", "dagshub", "dvclive", "flyte", "kubeflow", "mlflow", "neptune"),
     *("swanlab", "tensorboard", "trackio", "wandb"),
@@ -57,7 +59,7 @@ class ExportSettings:
             `LEARNING_RATE`, or `LORA_LEARNING_RATE` with adapters.
         dtype: ``bf16`` on a GPU that has it, else ``fp32``.
         lora: Train adapters of all linear layers instead of all weights.
-        lora_rank: Their rank.
+        lora_rank: Their rank; None takes `LORA_RANK`.
         lora_alpha: Their scale, before division by the rank; None takes twice the rank.
         evaluation: A file of rows to take the loss on while training, in any format, or None.
         eval_every: Take it every so many steps; None takes it ten times in the run.
@@ -73,7 +75,7 @@ class ExportSettings:
     learning_rate: float | None = None
     dtype: Literal["bf16", "fp32"] = "bf16"
     lora: bool = False
-    lora_rank: int = 16
+    lora_rank: int | None = None
     lora_alpha: float | None = None
     evaluation: str | None = None
     eval_every: int | None = None
@@ -94,6 +96,8 @@ class ExportSettings:
         for tracker in self.report_to:
             if tracker not in TRACKERS:
                 raise unknown_name("tracker in --report-to", tracker, TRACKERS)
+        if not self.lora and (self.lora_rank is not None or self.lora_alpha is not None):
+            raise SettingsError("--lora-rank and --lora-alpha are of adapters, got no --lora. Hint: --lora.")
         if self.eval_every is not None and self.evaluation is None:
             raise SettingsError("--eval-every needs rows to evaluate on, got no --eval. Hint: --eval FILE.")
 
@@ -103,9 +107,14 @@ class ExportSettings:
         return self.learning_rate or (LORA_LEARNING_RATE if self.lora else LEARNING_RATE)
 
     @property
+    def rank(self) -> int:
+        """The adapters' rank: as given, or `LORA_RANK`."""
+        return self.lora_rank or LORA_RANK
+
+    @property
     def alpha(self) -> float:
         """The adapters' scale: as given, or twice their rank; whole where it can be."""
-        alpha = 2 * self.lora_rank if self.lora_alpha is None else self.lora_alpha
+        alpha = 2 * self.rank if self.lora_alpha is None else self.lora_alpha
         return int(alpha) if float(alpha).is_integer() else alpha
 
     @property

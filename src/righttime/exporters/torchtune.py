@@ -125,7 +125,7 @@ def _adapted(settings: ExportSettings) -> dict[str, Any]:
         "lora_attn_modules": ["q_proj", "k_proj", "v_proj", "output_proj"],
         "apply_lora_to_mlp": True,
         "apply_lora_to_output": False,
-        "lora_rank": settings.lora_rank,
+        "lora_rank": settings.rank,
         "lora_alpha": settings.alpha,
         "lora_dropout": 0.0,
     }

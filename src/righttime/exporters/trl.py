@@ -138,7 +138,7 @@ def _adapters(settings: ExportSettings) -> Iterator[str]:
     if settings.lora:
         yield "    # Adapters of all linear layers; output holds them alone, the base model stays as it is."
         yield "    peft_config=LoraConfig("
-        yield f'        task_type="CAUSAL_LM", r={settings.lora_rank}, lora_alpha={settings.alpha}, lora_dropout=0.0,'
+        yield f'        task_type="CAUSAL_LM", r={settings.rank}, lora_alpha={settings.alpha}, lora_dropout=0.0,'
         yield '        target_modules="all-linear",'
         yield "    ),"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import sys
 import zlib
@@ -20,6 +21,7 @@ else:
 __all__ = ["Place", "opened"]
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_BLOCK = 1 << 20
 
 
 class Place:
@@ -28,16 +30,21 @@ class Place:
     def __init__(self) -> None:
         """Nowhere yet."""
         self._plain: IO[bytes] | None = None
+        self._at = (0, 0)
 
     def of(self, plain: IO[bytes]) -> None:
         """Look at this open file from now on."""
         self._plain = plain
 
+    def leave(self) -> None:
+        """Remember where the reading of the open file is, which is about to be closed."""
+        if self._plain is not None and not self._plain.closed:
+            self._at = (self._plain.tell(), os.fstat(self._plain.fileno()).st_size)
+
     def expected(self, rows: int) -> int | None:
         """How many rows the file holds, judging by how much of it `rows` took; None where that cannot be told."""
-        if self._plain is None or self._plain.closed:
-            return None
-        done, size = self._plain.tell(), os.fstat(self._plain.fileno()).st_size
+        self.leave()
+        done, size = self._at
         return max(rows, round(rows * size / done)) if 0 < done < size else None
 
 
@@ -59,7 +66,11 @@ def opened(path: str, file: str, place: Place | None = None) -> Iterator[IO[byte
             plain.seek(0)
             if place is not None:
                 place.of(plain)
-            yield _decompressed(plain, magic)
+            try:
+                yield _decompressed(plain, magic)
+            finally:
+                if place is not None:
+                    place.leave()
     except (EOFError, zlib.error, gzip.BadGzipFile, zstd.ZstdError) as error:
         raise DataError(
             f"{file}: the compressed data is damaged or ends early ({error}); fetch the file again"
@@ -72,5 +83,5 @@ def _decompressed(plain: IO[bytes], magic: bytes) -> IO[bytes]:
     if magic.startswith(_GZIP):
         return cast(IO[bytes], gzip.open(plain))
     if magic.startswith(_ZSTD):
-        return cast(IO[bytes], zstd.open(plain))
+        return io.BufferedReader(cast(io.RawIOBase, zstd.open(plain)), _BLOCK)  # it finds lines faster than a ZstdFile
     return plain

@@ -101,7 +101,7 @@ def file_source(path: str, file: str | None = None, *, numbered: bool = False) -
         format=implied,
         note=note,
         hint=hint,
-        expected=place.expected,
+        expected=place.expected if container != "parquet" else lambda rows: sheets.parquet_rows(path),
     )
 
 

@@ -34,8 +34,8 @@ def find_sources(path: str, role: str, *, numbered: bool = False) -> list[Source
     """
     if path.startswith(hub.PREFIX):
         return [hub.hub_source(path, role)]
-    if found := re.match(r"(\w+):/", path):
-        _refuse_remote(path, found[1].lower())
+    if address := re.match(r"(\w+):/", path):
+        _refuse_remote(path, address[1].lower())
     if not os.path.exists(path):
         folder = os.path.dirname(path) or "."
         near = (

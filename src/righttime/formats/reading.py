@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from righttime.formats.records import Found, Row, Settings, dumped, read_source
 from righttime.formats.registry import FORMATS
 from righttime.formats.seen import unread_note
 
-__all__ = ["InputFile", "Reading", "from_records", "read_rows"]
+__all__ = ["InputFile", "Reading", "from_records", "read_head", "read_rows"]
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,13 @@ class Reading:
         examples: The usable rows, in the order of the sources and of the rows in each.
         left_out: The rows that could not be used, and why.
         inputs: The sources.
+        share: About how much of the data this is: 1 but for `read_head`.
     """
 
     examples: tuple[Example, ...]
     left_out: tuple[LeftOut, ...]
     inputs: tuple[InputFile, ...]
+    share: float = 1.0
 
     @property
     def total(self) -> int:
@@ -123,6 +125,67 @@ def read_rows(
     by_number = bool(settings.fields) and all(key.isdecimal() for key in settings.fields.values())
     found = [find_sources(os.fspath(path), role, numbered=by_number) for path in named]
     return _read([source for sources in found for source in sources], settings)
+
+
+def read_head(
+    paths: Sequence[str | os.PathLike[str]],
+    rows: int,
+    *,
+    role: Literal["pool", "target"],
+    format: str | None = None,  # noqa: A002
+    bad_rows: Literal["stop", "skip"] = "stop",
+    positive_examples: int = 0,
+    task_field: str | None = None,
+    fields: Mapping[str, str] | None = None,
+) -> Reading:
+    """Read about so many rows, the first ones of some files, to see what all of them are like.
+
+    Args:
+        paths: See `read_rows`, as for all that follow but `rows`.
+        rows: About how many; more where a file can only be read whole.
+        role: See `read_rows`.
+        format: See `read_rows`.
+        bad_rows: See `read_rows`.
+        positive_examples: See `read_rows`.
+        task_field: See `read_rows`.
+        fields: See `read_rows`.
+
+    Returns:
+        These rows, and about which share of all they are. Files are not hashed: their sha256 is empty.
+
+    Raises:
+        RighttimeError: As `read_rows`.
+    """
+    settings = _settings(role, format, bad_rows, positive_examples, task_field, False, fields or {})
+    sources = [source for path in paths for source in find_sources(os.fspath(path), role)]
+    some = sources[:: max(1, -(-len(sources) // _FILES))]
+    heads = [_Head(source, -(-rows // len(some))) for source in some]
+    read = _read([head.source for head in heads], settings)
+    there = sum(head.expected() for head in heads) * len(sources) / len(some)
+    return dataclasses.replace(read, share=min(1.0, sum(head.read for head in heads) / there))
+
+
+_FILES = 16  # whose first rows are read
+
+
+class _Head:
+    """The first records of a source, and how many it holds in all."""
+
+    def __init__(self, source: Source, rows: int) -> None:
+        self.read, self._rows, self._cut, self._whole = 0, rows, False, source
+        self.source = dataclasses.replace(source, records=self._records, sha256=lambda: "")
+
+    def _records(self) -> Iterator[Record]:
+        for record in self._whole.records():
+            # Where the number of rows cannot be told from some, all are counted.
+            if self.read >= self._rows and self._whole.expected(self.read) is not None:
+                self._cut = True
+                return
+            self.read += 1
+            yield record
+
+    def expected(self) -> int:
+        return (self._whole.expected(self.read) if self._cut else None) or self.read
 
 
 def from_records(

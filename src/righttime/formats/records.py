@@ -97,19 +97,22 @@ def read_source(source: Source, settings: Settings) -> Found:
                 found.rows.append(row)
                 found.used |= seen.used
                 found.unread.update([*unread(seen), *record.beside])
-    _check_found(found, source, settings)
     _check_named(found, head, source, settings)
+    _check_found(found, source, settings)
     return found
 
 
 def _counted(records: Iterable[Record], source: Source, shown: bool) -> Iterator[Record]:
     """The records, with progress shown."""
     with counting(f"reading {os.path.basename(os.path.normpath(source.path))}", None, shown=shown) as tell:
+        number = 0
         for number, record in enumerate(records, 1):
             yield record
-            if number % _LOOK_AT == 0:
+            if shown and number % _LOOK_AT == 0:
                 tell.expect(source.expected(number))
                 tell(_LOOK_AT)
+        tell.expect(number)
+        tell(number % _LOOK_AT)
 
 
 def _detect(head: Sequence[Record], source: Source, settings: Settings) -> str:
@@ -230,15 +233,12 @@ def _check_new(row: Row, given: dict[str, Record], source: Source) -> None:
 
 def _check_named(found: Found, head: Sequence[Record], source: Source, settings: Settings) -> None:
     """A field that the user named and that no row has is a slip, and would be lost in silence."""
-    used = {str(name).strip().lower() for name in found.used}
+    objects = [record.value for record in head if isinstance(record.value, Mapping)]
+    keys = {str(name).strip().lower(): str(name) for value in [*objects, dict.fromkeys(found.used)] for name in value}
     for role, key in settings.fields.items():
-        if found.rows and not {key.lower(), key.split(".")[0].lower()} & used:
-            keys = list(
-                dict.fromkeys(str(name) for one in head if isinstance(one.value, Mapping) for name in one.value)
-            )
-            folded = {name.lower(): name for name in keys}
-            near = [folded[name] for name in difflib.get_close_matches(key.lower(), folded, n=1)]
-            hint = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(keys[:20])}"
+        if not {key.lower(), key.split(".")[0].lower()} & keys.keys():
+            near = [keys[name] for name in difflib.get_close_matches(key.lower(), keys, n=1)]
+            hint = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(list(keys.values())[:20])}"
             raise FormatError(f"{source.path}: `{key}`, named as {role}, must be a field of some row; {hint}")
 
 
@@ -248,7 +248,7 @@ def _check_found(found: Found, source: Source, settings: Settings) -> None:
     if not found.rows and len(found.silent) == len(found.left_out):
         raise FormatError(
             f"{source.path}: a pool's rows must have responses, got none in all {len(found.silent):,} rows; "
-            "the file may serve as `--target`"
+            "the file may serve as `--target`, or name the field, such as `--fields prompt=NAME,response=NAME`"
         )
     if found.silent and not settings.skip:
         raise RowError(found.silent[0])

@@ -112,6 +112,8 @@ def match(keys: Mapping[str, Any]) -> str | None:
 
 def missing(record: Mapping[str, Any], form: Format) -> str | None:
     """The first key that a format needs and a record has not, or None."""
+    if all(need in record for need in form.needs):
+        return None
     seen = Seen(record)
     return next((need for need in form.needs if not any(key in seen for key in need.split("|"))), None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 __all__ = ["LABELS", "Seen", "forgo", "has_text", "is_label", "text_keys", "unread", "unread_note"]
@@ -38,16 +39,14 @@ class Seen(Mapping[str, Any]):
         self.raw = raw
         self.used: set[str] = set()
         self.lost: set[str] = set()
-        self._folded: dict[str, str] | None = None
+        self._folded: Mapping[str, str] | None = None
 
     def place(self, key: str) -> str | None:
         """The record's own spelling of a key, or None if it has no such key."""
         if key in self.raw:
             return key
         if self._folded is None:
-            self._folded = {}
-            for name in self.raw:
-                self._folded.setdefault(str(name).strip().lower(), name)
+            self._folded = _folded(tuple(self.raw))
         return self._folded.get(key.lower())
 
     def __getitem__(self, key: str) -> Any:
@@ -78,6 +77,12 @@ class Seen(Mapping[str, Any]):
         """The value under a key, without counting it as read; None if there is none."""
         name = self.place(key)
         return None if name is None else self.raw[name]
+
+
+@lru_cache(maxsize=1024)
+def _folded(keys: tuple[str, ...]) -> Mapping[str, str]:
+    """Lower-case name to the record's own spelling; most records of a file share one set of keys."""
+    return {str(key).strip().lower(): key for key in reversed(keys)}
 
 
 def forgo(record: Mapping[str, Any], field: str) -> None:

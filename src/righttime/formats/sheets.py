@@ -19,7 +19,7 @@ from righttime.errors import DataError
 from righttime.formats.json_text import Record
 from righttime.formats.registry import match
 
-__all__ = ["Columns", "headerless", "parquet", "separated"]
+__all__ = ["Columns", "headerless", "parquet", "parquet_rows", "separated"]
 
 _LONGEST = 2**31 - 1  # characters in one field; the csv module's own limit is 131,072
 _FLAN = ("question", "answer", "explanation")
@@ -142,3 +142,10 @@ def parquet(path: str, file: str) -> Iterator[Record]:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         where = f"after row {number}" if number else "from its start"
         raise DataError(f"{file}: the Parquet file is damaged {where} ({first}); write or fetch it again") from error
+
+
+def parquet_rows(path: str) -> int:
+    """How many rows a Parquet file says that it holds."""
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(path).num_rows)

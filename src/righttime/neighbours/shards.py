@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.cluster import started_ray, workers_of
+from righttime.cluster import started_ray, unheard, workers_of
 from righttime.neighbours.local import BlockSearch, affordable
 from righttime.neighbours.nominate import Gathered, Nominees, Progress
 from righttime.neighbours.protocol import MEMORY
@@ -30,18 +30,9 @@ Vectors = NDArray[np.float32]
 class Shard:
     """What an actor holds: some of the pool's vectors, searched on its own machine."""
 
-    def __init__(self, vectors: Vectors | list[Any], engine: str, memory: int, block_rows: int | None) -> None:
-        """Take the vectors: float32 unit vectors, shape (n, d), or a list of one reference to them in Ray's store.
-
-        In a list, since of a bare reference Ray prints an error: that the actor cannot be started again once what it
-        refers to is gone. The driver holds on to it.
-        """
-        if isinstance(vectors, list):
-            import ray
-
-            vectors = ray.get(vectors[0])
-        self.vectors: Vectors = vectors
-        self.search = BlockSearch(engine, memory, block_rows=block_rows)
+    def __init__(self, vectors: Vectors, engine: str, memory: int, block_rows: int | None) -> None:
+        """Take the vectors: float32 unit vectors, shape (n, d)."""
+        self.vectors, self.search = vectors, BlockSearch(engine, memory, block_rows=block_rows)
 
     def nominees(self, target: Vectors, wanted: int, taken: NDArray[np.bool_] | None) -> Nominees:
         """As `Search.nominees`, rows counted in the shard."""
@@ -131,7 +122,8 @@ class ShardedSearch:
             remote = ray.remote(**options, **({"num_gpus": 1} if gpus else {}))(Shard)
             engine = "cuda" if gpus else "cpu"
             self._pool, self._held = pool, [ray.put(_dealt(pool, shard, n)) for shard in range(n)]
-            self._actors = [remote.remote([rows], engine, self.memory, self.block_rows) for rows in self._held]
+            with unheard():  # that actors cannot start again once their vectors are gone: they are held on to
+                self._actors = [remote.remote(rows, engine, self.memory, self.block_rows) for rows in self._held]
         return self._actors
 
 

@@ -4,7 +4,14 @@ from righttime.results.finished import FileState, FinishedResult, open_result
 from righttime.results.manifest import FILES, Counts, Given, ResultManifest
 from righttime.results.request import Data, Request
 from righttime.results.result import BAD_TARGET, Result
-from righttime.results.write import circumstances, prepare_result, prepare_split, write_result, write_split
+from righttime.results.write import (
+    circumstances,
+    left_out_table,
+    prepare_result,
+    prepare_split,
+    write_result,
+    write_split,
+)
 
 __all__ = [
     "BAD_TARGET",
@@ -18,6 +25,7 @@ __all__ = [
     "Result",
     "ResultManifest",
     "circumstances",
+    "left_out_table",
     "open_result",
     "prepare_result",
     "prepare_split",

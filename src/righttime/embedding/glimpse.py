@@ -1,0 +1,126 @@
+"""The shape of given vectors and some of their rows, without reading them all: what planning looks at."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.embedding.given import PREFIX, as_matrix, column_of, mapped_npy, pick, told
+from righttime.errors import EmbeddingError
+from righttime.similarity.pairs import as_vectors
+
+__all__ = ["Glimpse", "glimpse"]
+
+Seen = tuple[tuple[int, ...], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Glimpse:
+    """What can be told of given vectors without reading them all.
+
+    Attributes:
+        shape: Rows and dimensions.
+        itemsize: Bytes of a number, as the file holds it.
+        some: Rows from all over the file, or its first ones where it is compressed: shape (k, d).
+    """
+
+    shape: tuple[int, int]
+    itemsize: int
+    some: NDArray[Any]
+
+
+def glimpse(spec: str, role: str, rows: int) -> Glimpse:
+    """Look at the shape of given vectors and at some of their rows.
+
+    Args:
+        spec: See `given_vectors`.
+        role: See `given_vectors`.
+        rows: About how many rows to read.
+
+    Raises:
+        EmbeddingError: As `given_vectors`.
+        ShapeError: If they are no matrix of numbers.
+    """
+    path, _, name = spec.removeprefix(PREFIX).partition("#")
+    shape, some = told(path, lambda file: _GLIMPSES[file.suffix](file, name, role, rows))
+    some = as_vectors(some, f"{path} ({role})")
+    return Glimpse(shape, some.dtype.itemsize, some)
+
+
+def _stretches(n: int, rows: int) -> list[slice]:
+    """Where to read about so many of n rows: in stretches from all over."""
+    if n <= rows:
+        return [slice(0, n)]
+    each = max(1, rows // _STRETCHES)
+    return [slice(start, start + each) for start in np.linspace(0, n - each, _STRETCHES).astype(int).tolist()]
+
+
+_STRETCHES = 16
+
+
+def _glimpse_of_npy(file: Path, name: str, role: str, rows: int) -> Seen:
+    array = as_vectors(mapped_npy(file, name, role), f"{file} ({role})")
+    return array.shape, np.concatenate([array[part] for part in _stretches(len(array), rows)])
+
+
+def _glimpse_of_npz(file: Path, name: str, role: str, rows: int) -> Seen:
+    with zipfile.ZipFile(file) as archive:
+        members = [member.removesuffix(".npy") for member in archive.namelist()]
+        chosen = archive.getinfo(f"{pick(file, members, name, role)}.npy")
+        with archive.open(chosen) as stream:
+            version = np.lib.format.read_magic(stream)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, columns_first, dtype = header(stream)
+            start = stream.tell()
+            if len(shape) != 2 or dtype.hasobject:
+                return shape, np.empty(shape if len(shape) != 2 else 0, dtype=dtype)
+            width = dtype.itemsize * shape[1]
+            # Of compressed data, going to a later row means reading all before it.
+            whole = chosen.compress_type != zipfile.ZIP_STORED or columns_first
+            parts = [slice(0, min(rows, shape[0]))] if whole else _stretches(shape[0], rows)
+            some = []
+            for part in parts:
+                stream.seek(start + part.start * width)
+                some.append(np.frombuffer(stream.read((part.stop - part.start) * width), dtype))
+    return shape, np.concatenate(some).reshape(-1, shape[1])
+
+
+def _glimpse_of_safetensors(file: Path, name: str, role: str, rows: int) -> Seen:
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(file), framework="pt") as tensors:
+            tensor = tensors.get_slice(pick(file, list(tensors.keys()), name, role))
+            shape = tuple(tensor.get_shape())
+            if len(shape) != 2:
+                return shape, np.empty(shape)
+            return shape, torch.cat([tensor[part] for part in _stretches(shape[0], rows)])
+    except SafetensorError as error:
+        raise EmbeddingError(f"{file} must be a safetensors file: {error}.") from error
+
+
+def _glimpse_of_parquet(file: Path, name: str, role: str, rows: int) -> Seen:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    column_name = column_of(file, name)
+    with pq.ParquetFile(file) as table:
+        batch = next(table.iter_batches(batch_size=rows, columns=[column_name]), None)
+        column = batch.column(0) if batch is not None else pa.array([], table.schema_arrow.field(column_name).type)
+        some = as_matrix(file, column_name, column)
+        return (table.metadata.num_rows, some.shape[1]), some
+
+
+_GLIMPSES: Mapping[str, Callable[[Path, str, str, int], Seen]] = {
+    ".npy": _glimpse_of_npy,
+    ".npz": _glimpse_of_npz,
+    ".safetensors": _glimpse_of_safetensors,
+    ".parquet": _glimpse_of_parquet,
+}

@@ -1,0 +1,315 @@
+"""What an arrangement will take, before it is started: passes, time, memory and disk of each stage.
+
+Reading, embedding and searching are measured for some seconds on this machine, on samples of the right shape, and
+scaled up. Estimates, then: other work on the machine changes them. The data is read whole only where it has to be
+known which texts are not in the cache yet, or what a method goes by; of given vectors, shapes and some rows are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from righttime.arrangement import Question, check_settings, method_named
+from righttime.arrangement.budget import rows_of
+from righttime.embedding import Embedder, plan_batches, uncached
+from righttime.embedding.given import split_spec
+from righttime.embedding.glimpse import Glimpse, glimpse
+from righttime.embedding.texts import texts_for
+from righttime.embedding.vectors import vectors_given
+from righttime.errors import SettingsError, ShapeError
+from righttime.examples import Example
+from righttime.formats import Reading
+from righttime.formats.reading import read_head
+from righttime.pipeline import question_of, read_side, resolve_text
+from righttime.planning.search import LOOKS, PASSES, order_stages
+from righttime.planning.stages import Stage, most_resident, resident, timed
+from righttime.results import Data, Request, left_out_table
+from righttime.sampling import drawn
+from righttime.similarity import unit_rows
+from righttime.store import cache_folder, write_parquet
+
+__all__ = ["LOOKS", "PASSES", "Stage", "plan", "plan_sizes"]
+
+_HEAD = 1000  # rows that are read to see what all are like
+_SOME = 1 << 14  # given vectors that are read
+_TEXTS = 512  # texts that are sampled
+_SECONDS = 8.0  # that embedding them may take
+_CACHED_BYTES = 120  # of a vector in the cache, beside its numbers
+_KEY_BYTES = 200  # of a row while rows are compared or looked up: its hash, as text and in a table
+_LEFT_BYTES = 120  # of a row that is left out, with its reason
+_TABLE_BYTES = 400  # of a row in the tables that are written
+_SCATTERED = 350 << 20
+"""What the allocator keeps in a long run of batches of many shapes, above what it does in the sample: measured with
+all-MiniLM-L6-v2, 3,260 texts, one thread."""
+_TEXT = 1000  # characters of a row that nobody showed us
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of the data."""
+
+    n_pool: int
+    n_target: int
+    rows: Sequence[Example]
+    targets: Sequence[Example]
+    reading: Stage
+    held: int  # bytes of rows that are in memory now
+    pool: Glimpse | None = None
+    target: Glimpse | None = None
+
+
+def plan(
+    pool: Data, target: Data, request: Request, cache: Path | None = None, nodes: int | None = None
+) -> tuple[Stage, ...]:
+    """The stages of `righttime.arrange` with these settings, and what each will take.
+
+    Args:
+        pool: As for `righttime.arrange`.
+        target: The same.
+        request: The settings.
+        cache: The folder of cached vectors; None takes the user's.
+        nodes: With the engine ``ray``: plan for so many machines like this one; None asks the cluster of
+            ``RAY_ADDRESS``, or takes this machine.
+
+    Raises:
+        RighttimeError: What `righttime.arrange` would raise before it embeds anything, as far as a sample shows it.
+    """
+    request.check()
+    needs = method_named(request.method).needs
+    vectors = vectors_given(request.embedder) and "vectors" in needs
+    if vectors and not {"tasks", "texts"} & set(needs):
+        return _stages(_glimpsed(pool, target, request), request, cache or cache_folder(), nodes)
+    known = _read(pool, target, request)
+    if vectors:
+        pool_spec, target_spec = split_spec(str(request.embedder), request.target_embedder)
+        there, other = glimpse(pool_spec, "pool", _SOME), glimpse(target_spec, "target", _SOME)
+        known = replace(known, pool=there, target=other)
+    return _stages(known, request, cache or cache_folder(), nodes)
+
+
+def plan_sizes(
+    n_pool: int, n_target: int, dimension: int, request: Request, nodes: int | None = None
+) -> tuple[Stage, ...]:
+    """The same for vectors and rows that are not there yet: rows of 1,000 characters, vectors that are given.
+
+    Args:
+        n_pool: Pool rows.
+        n_target: Target rows.
+        dimension: Of the vectors.
+        request: The settings; the embedder does not matter.
+        nodes: As for `plan`.
+
+    Raises:
+        SettingsError: If a number is less than 1, or a setting is wrong.
+    """
+    if min(n_pool, n_target, dimension) < 1:
+        raise SettingsError(
+            f"--rows, --target-rows and --dim must be at least 1, got {n_pool}, {n_target} and {dimension}."
+        )
+    request.check()
+    n_pool = len(drawn(n_pool, request.subsample, request.seed or 0))
+    check_settings(request.method, _sized_question(request, n_pool, n_target), n_pool)
+    record = {"prompt": "x" * (_TEXT - 100), "response": "y" * 100}
+    made = [{**record, "prompt": f"{n} {record['prompt']}"} for n in range(min(_HEAD, n_pool))]
+    rows, seconds, held = _head(made, "pool", request)
+    share = len(rows.examples) / (n_pool + n_target)
+    note = f"ASSUMED: rows of {_TEXT:,} characters, read from memory at the rate measured"
+    known = _Known(
+        n_pool,
+        n_target,
+        rows.examples,
+        rows.examples[:1],
+        Stage("read", 1, seconds / share, int(held / share), 0, note, _KEY_BYTES * n_pool),
+        held,
+        Glimpse((n_pool, dimension), 4, np.ones((1, dimension), dtype=np.float32)),
+        Glimpse((n_target, dimension), 4, np.ones((1, dimension), dtype=np.float32)),
+    )
+    return _stages(known, request, cache_folder(), nodes)
+
+
+def _stages(known: _Known, request: Request, cache: Path, nodes: int | None) -> tuple[Stage, ...]:
+    stages, sides = [known.reading], None
+    dimension = 0
+    if known.pool is not None and known.target is not None:
+        stages.append(_vectors(known.pool, known.target, request))
+        dimension = known.pool.shape[1]
+        if len(known.pool.some) > 1:
+            sides = unit_rows(known.pool.some, "pool vectors"), unit_rows(known.target.some, "target vectors")
+    elif "vectors" in method_named(request.method).needs:
+        embedding, dimension = _embedding(known.rows, known.targets, request, cache)
+        stages.append(embedding)
+    stages += order_stages(known.n_pool, known.n_target, dimension, sides, request, nodes)
+    stages.append(_writing(known, request))
+    del sides
+    libraries = max(0, resident() - known.held)
+    note = "Python and what the stages import, model included; resident now, the samples taken off"
+    return (Stage("libraries", 0, 0.0, libraries, 0, note), *stages)
+
+
+def _read(pool: Data, target: Data, request: Request) -> _Known:
+    """All rows of both sides."""
+    before, start = resident(), time.perf_counter()
+    rows, targets = read_side(pool, "pool", request).examples, read_side(target, "target", request).examples
+    held = max(0, resident() - before)
+    rows = _taking_part(rows, request)
+    reading = Stage("read", 1, time.perf_counter() - start, held, 0, "measured", _KEY_BYTES * len(rows))
+    check_settings(request.method, question_of(request, rows, targets), len(rows))
+    return _Known(len(rows), len(targets), rows, targets, reading, held)
+
+
+def _glimpsed(pool: Data, target: Data, request: Request) -> _Known:
+    """Some rows of both sides, and how many there are by the shapes of their vectors."""
+    specs = split_spec(str(request.embedder), request.target_embedder)
+    there, other = glimpse(specs[0], "pool", _SOME), glimpse(specs[1], "target", _SOME)
+    (n_pool, dimension), (n_target, width) = there.shape, other.shape
+    if dimension != width:
+        raise ShapeError(
+            f"pool and target vectors must have the same dimension, got {dimension} ({specs[0]}) and {width} "
+            f"({specs[1]})."
+        )
+    n_part = len(drawn(n_pool, request.subsample, request.seed or 0))
+    check_settings(request.method, _sized_question(request, n_part, n_target), n_part)
+    rows, seconds, held = _head(pool, "pool", request)
+    targets, more, also = _head(target, "target", request)
+    parts = (seconds / rows.share + more / targets.share, held / rows.share + also / targets.share)
+    looked = (
+        f"measured on {len(rows.examples):,} and {len(targets.examples):,} rows, scaled to {n_pool:,} and {n_target:,}"
+    )
+    note = f"{looked}; how many there are by their vectors"
+    reading = Stage("read", 1, parts[0], int(parts[1]), 0, note, _KEY_BYTES * n_pool)
+    return _Known(n_part, n_target, rows.examples, targets.examples, reading, held + also, there, other)
+
+
+def _sized_question(request: Request, n_pool: int, n_target: int) -> Question:
+    """What a method is asked, as far as sizes go."""
+    return request.question(*(np.empty((n, 0), dtype=np.float32) for n in (n_pool, n_target)))
+
+
+def _head(data: Data, role: Literal["pool", "target"], request: Request) -> tuple[Reading, float, int]:
+    """The first rows, the seconds that reading them took, and the bytes it needed."""
+    if isinstance(data, Reading):
+        return data, 0.0, 0
+    if isinstance(data, Mapping) or not isinstance(data, Iterable):
+        return read_side(data, role, request), 0.0, 0  # which says what is wrong with it
+    items = [data] if isinstance(data, str | os.PathLike) else list(data)
+    paths = [item for item in items if isinstance(item, str | os.PathLike)]
+
+    def read() -> Reading:
+        if len(paths) < len(items):
+            some = read_side(items[:_HEAD], role, request)  # type: ignore[arg-type]
+            return replace(some, share=min(1.0, _HEAD / len(items)))
+        return read_head(
+            paths,
+            _HEAD,
+            role=role,
+            format=request.format if role == "pool" else request.target_format,
+            bad_rows=request.bad_rows,
+            positive_examples=request.positive_examples,
+            task_field=request.task_field,
+            fields=request.fields if role == "pool" else request.target_fields,
+        )
+
+    start = time.perf_counter()
+    reading = read()
+    seconds = time.perf_counter() - start
+    del reading
+    tracemalloc.start()
+    try:
+        reading = read()
+        # Of what is let go again, small pieces are not given back to the system.
+        return reading, seconds, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def _vectors(pool: Glimpse, target: Glimpse, request: Request) -> Stage:
+    """The stage that reads given vectors and brings them to length 1."""
+    n, dimension = pool.shape[0] + target.shape[0], pool.shape[1]
+    size, mapped = 4 * dimension * n, 4 * dimension * pool.shape[0] > request.memory
+    seconds = timed(lambda: unit_rows(np.array(pool.some))) * pool.shape[0] / len(pool.some)
+    note = f"given, {pool.shape[0]:,} and {target.shape[0]:,} of {dimension:,} dimensions; brought to length 1"
+    if len(pool.some) == 1:
+        note = f"ASSUMED to be given, float32: {n:,} of {dimension:,} dimensions; reading them is not counted"
+        seconds = 0.0
+    note += ", mapped from a file, which takes memory only while there is some to spare" if mapped else ""
+    loaded = not mapped or not str(request.embedder).partition("#")[0].endswith(".npy")
+    file = pool.itemsize * dimension * n if loaded and len(pool.some) > 1 else 0
+    return Stage("vectors", 1, seconds, 0 if mapped else size, size if mapped else 0, note, file)
+
+
+def _taking_part(rows: Sequence[Example], request: Request) -> tuple[Example, ...]:
+    """The rows that are drawn where the request asks for a part of the pool."""
+    return tuple(rows[number] for number in drawn(len(rows), request.subsample, request.seed or 0))
+
+
+def _embedding(rows: Sequence[Example], targets: Sequence[Example], request: Request, cache: Path) -> tuple[Stage, int]:
+    """The stage that makes vectors, and their dimension."""
+    n = len(rows) + len(targets)
+    embedder = request.model()
+    text, _ = resolve_text(request, targets)
+    texts = texts_for(embedder, [*rows, *targets], text)
+    missing = uncached(texts, embedder, cache)
+    sample = random.Random(0).sample(missing or texts, min(len(missing or texts), _TEXTS))
+    rate, dimension, tokens = _rate(sample, embedder)
+    activations = max(0, most_resident() - resident())
+    size = 4 * dimension * n
+    mapped = n * 4096 > request.memory
+    note = (
+        f"{len(missing):,} of {n:,} texts not in the cache yet, {tokens:.0f} tokens each; {rate:,.1f} texts/s measured"
+    )
+    disk = len(missing) * (4 * dimension + _CACHED_BYTES) + (size if mapped else 0)
+    passing = sum(len(one.encode()) for one in sample) * n // len(sample) + _KEY_BYTES * n
+    if len(missing) > _TEXTS:
+        activations += _SCATTERED
+        note += f"; {_SCATTERED >> 20} MiB allowed for what is kept of batches of many shapes"
+    passing += max(activations, 0 if mapped else size)  # the vectors twice, where the model's are not of length 1
+    return Stage("embed", 1, len(missing) / rate, 0 if mapped else size, disk, note, passing), dimension
+
+
+def _rate(sample: Sequence[str], embedder: Embedder) -> tuple[float, int, float]:
+    """Texts a second, the dimension, and the mean number of tokens that the model reads of a text.
+
+    Whole batches as they would be planned, the longest apart, until some seconds are over; token counting counts.
+    """
+    start = time.perf_counter()
+    most = int(embedder.identity["max_length"])
+    lengths = [min(length, most) for length in embedder.lengths(sample)]
+    counting = (time.perf_counter() - start) / len(sample)
+    batches = plan_batches(lengths, getattr(embedder, "tokens_per_batch", 2048))
+    dimension = embedder.embed([sample[place] for place in batches[0]]).shape[1]  # loads and warms up
+    done, tokens, start = 0, 0, time.perf_counter()
+    for batch in batches[1:] or batches:
+        embedder.embed([sample[place] for place in batch])
+        done, tokens = done + len(batch), tokens + sum(lengths[place] for place in batch)
+        if time.perf_counter() - start > _SECONDS:
+            break
+    # By tokens: the sample's batches that were embedded may be shorter or longer than most.
+    mean = sum(lengths) / len(lengths)
+    each = (time.perf_counter() - start) / tokens * mean + counting
+    return 1 / each, dimension, mean
+
+
+def _writing(known: _Known, request: Request) -> Stage:
+    """The stage that writes the result."""
+    some = known.rows[:: max(1, len(known.rows) // _TEXTS)]
+    budget = rows_of(request.budget, known.n_pool) or known.n_pool
+    lines: list[int] = []
+    seconds = timed(lambda: lines.extend(len(json.dumps(row.as_dict(), ensure_ascii=False).encode()) for row in some))
+    with tempfile.TemporaryDirectory() as folder:  # for what writing a table imports
+        write_parquet(Path(folder) / "left_out.parquet", left_out_table(()))
+    each = sum(lines) / len(lines)
+    disk = int(budget * each + known.n_pool * _CACHED_BYTES)
+    held = _LEFT_BYTES * (known.n_pool - budget)
+    note = f"train.jsonl of {each:,.0f} bytes a row"
+    return Stage("write", 1, 2 * seconds / len(some) * budget, held, disk, note, _TABLE_BYTES * known.n_pool)

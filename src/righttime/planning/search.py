@@ -1,0 +1,255 @@
+"""What ordering will take: on this machine, measured on a sample; on a Ray cluster, arithmetic from that."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.arrangement import method_named, tma_rounds
+from righttime.arrangement.budget import rows_of
+from righttime.cluster import started_ray, workers_of
+from righttime.errors import SettingsError
+from righttime.neighbours import search_named
+from righttime.neighbours.search import affordable
+from righttime.planning.stages import Stage, timed
+from righttime.results import Request
+from righttime.similarity import unit_rows
+
+__all__ = ["LOOKS", "PASSES", "Cluster", "cluster_of", "order_stages"]
+
+PASSES = {"tma-nft": 2, "tma-fft": 2, "tma-rt": 2}
+"""Methods that look at the pool more than once; see `LOOKS` for those that do it once."""
+
+LOOKS = {
+    **dict.fromkeys(("tma", "tma-farthest", *PASSES, "rds", "mixture"), "rounds"),
+    **dict.fromkeys(("nearest", "farthest", "nearest-reversed", "nearest-shuffled", "rds-max"), "nearest"),
+}
+"""How a method looks at the pool, where that can be measured on a sample."""
+
+NETWORK = 1.25e9
+"""Bytes a second between machines: 10 Gbit/s Ethernet. Assumed."""
+GPU_RATE = 10e12
+"""Multiplications a second of one GPU, in float32. Assumed."""
+
+_MULTIPLICATIONS = 2e10  # of the searched sample: about a second
+_MOST_ROWS = 1 << 16
+_WALKED = 4096  # rows taken, at least, to tell how long one takes
+_PLACE_BYTES = 32  # of a place of the order: row, round, picker, similarity, distance
+_NOMINEE_BYTES = 128  # of a nominee in lists, at the peak of sorting
+_SENT_BYTES, _MERGED_BYTES = 8, 64  # of a nominee on the way to the driver, and there at the peak of merging
+_BLOCK_BYTES = 1 << 24  # of products and pairs, for each thread
+_SHORTEST, _AHEAD = 64, 8  # nominees of a target row: at least, and for each row that it is to take
+_SLACK = 4.0  # standard deviations that a shard nominates above its part
+_WORKER_BYTES = 200 << 20  # of a Ray worker that has imported NumPy and this package
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The machines of a Ray cluster.
+
+    Attributes:
+        nodes: How many machines.
+        cores: Of all of them.
+        gpus: The same.
+        told: How that is known.
+    """
+
+    nodes: int
+    cores: int
+    gpus: int
+    told: str
+
+    @property
+    def shards(self) -> int:
+        """How many actors hold the pool: one for each GPU, else for each core."""
+        return self.gpus or self.cores
+
+
+def cluster_of(nodes: int | None) -> Cluster:
+    """The cluster to plan for.
+
+    Args:
+        nodes: So many machines like this one; None asks the cluster of ``RAY_ADDRESS``, or takes this machine.
+
+    Raises:
+        SettingsError: If `nodes` is less than 1.
+    """
+    cores = os.cpu_count() or 1
+    if nodes is not None:
+        if nodes < 1:
+            raise SettingsError(f"--nodes must be at least 1, got {nodes}.")
+        return Cluster(nodes, nodes * cores, 0, f"{nodes:,} nodes ASSUMED like this machine, {cores} cores each")
+    if not os.environ.get("RAY_ADDRESS"):
+        return Cluster(1, cores, 0, f"this machine, {cores} cores")
+    ray = started_ray()
+    there = sum(bool(node["Alive"]) for node in ray.nodes())
+    count, gpus = workers_of(ray)
+    kind = "GPUs" if gpus else "cores"
+    return Cluster(there, 0 if gpus else count, count if gpus else 0, f"RAY_ADDRESS: {there:,} nodes, {count:,} {kind}")
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Seconds of one pass of products over all rows, of the walk along the lists, and what they were taken from."""
+
+    one_pass: float
+    walk: float
+    on: str
+
+
+def order_stages(
+    n_pool: int,
+    n_target: int,
+    dimension: int,
+    sides: tuple[Vectors, Vectors] | None,
+    request: Request,
+    nodes: int | None = None,
+) -> list[Stage]:
+    """The stages that order.
+
+    Args:
+        n_pool: Pool rows.
+        n_target: Target rows.
+        dimension: Of their vectors; 0 where the method needs none.
+        sides: Some unit vectors of both sides to measure on; None takes random ones.
+        request: The settings.
+        nodes: With the engine ``ray``: how many machines; see `cluster_of`.
+    """
+    if nodes is not None and request.engine != "ray":
+        raise SettingsError(f"--nodes is for --engine ray, got it with {request.engine}.")
+    look = LOOKS.get(request.method)
+    if not dimension or look is None:
+        cost = method_named(request.method).cost
+        return [Stage("order", 1, None, 0, 0, f"{request.method} takes {cost}; not measured")]
+    budget, on = rows_of(request.budget, n_pool) or n_pool, sides or _random(n_pool, n_target, dimension)
+    measured = _measured(n_pool, n_target, on, look, request, "given" if sides else "random")
+    wanted = min(n_pool, max(_SHORTEST, _AHEAD * -(-budget // n_target)))
+    fits = affordable(wanted, request.memory, n_target)
+    passes = PASSES.get(request.method, 1)
+    if look == "rounds":
+        passes *= max(1, math.ceil(min(budget, n_pool) / max(1, fits // _AHEAD * n_target)) if fits < wanted else 1)
+    if request.engine == "ray":
+        return _on_ray(n_pool, n_target, dimension, request, cluster_of(nodes), measured, passes, fits, look)
+    lists = min(request.memory, _NOMINEE_BYTES * fits * n_target) if look == "rounds" else 0
+    note = f"exact; measured on {measured.on}"
+    if look == "rounds" and budget > n_pool // 2:
+        note += "; lists that run out are filled again by passes over what is left"
+    seconds = measured.one_pass * _worth(passes, request.method) + measured.walk
+    passing = lists + _BLOCK_BYTES * (os.cpu_count() or 1)
+    return [Stage("order", passes, seconds, _PLACE_BYTES * budget, 0, note, passing)]
+
+
+def _worth(passes: int, method: str) -> float:
+    """Passes over a pool that is used up, as passes over all of it."""
+    walks = PASSES.get(method, 1)
+    each = passes / walks
+    return walks * (1 + (each - 1) / 2)
+
+
+def _random(n_pool: int, n_target: int, dimension: int) -> tuple[Vectors, Vectors]:
+    m = min(n_target, _MOST_ROWS // 4)
+    n = min(n_pool, _MOST_ROWS, max(1024, int(_MULTIPLICATIONS / (m * dimension))))
+    rng = np.random.default_rng(0)
+    pool, target = (unit_rows(rng.standard_normal((rows, dimension), dtype=np.float32)) for rows in (n, m))
+    return pool, target
+
+
+def _measured(
+    n_pool: int, n_target: int, sides: tuple[Vectors, Vectors], look: str, request: Request, kind: str
+) -> _Measured:
+    pool, target = sides
+    target = target[: max(1, int(_MULTIPLICATIONS / (1024 * pool.shape[1])))]
+    pool = pool[:: max(1, round(len(pool) * target.size / _MULTIPLICATIONS))]
+    search = search_named("cpu" if request.engine == "ray" else request.engine, memory=request.memory)
+    larger, wider = n_pool / len(pool), n_target / len(target)
+    on = f"{len(pool):,} {kind} rows" + (f" and {len(target):,} target rows" if wider > 1 else "")
+    if look == "nearest":
+        return _Measured(_best(lambda: search.nearest(pool, target)) * larger * wider, 0.0, on)
+    budget = rows_of(request.budget, n_pool) or n_pool
+    share = min(len(pool), max(_WALKED, budget * len(pool) // n_pool))
+    wanted = min(len(pool), max(_SHORTEST, _AHEAD * -(-share // len(target))))
+
+    def rounds() -> None:
+        taken = 0
+        for one in tma_rounds(pool, target, expected_rows=share, search=search):
+            taken += len(one.rows)
+            if taken >= share:
+                return
+
+    one_pass = _best(lambda: search.nominees(pool, target, wanted, None))
+    walk = max(0.0, _best(rounds) - one_pass) / share * budget
+    return _Measured(one_pass * larger * wider, walk * PASSES.get(request.method, 1), on)
+
+
+def _best(work: Callable[[], object]) -> float:
+    return min(timed(work), timed(work))  # the first time wakes threads and touches memory
+
+
+def _on_ray(
+    n_pool: int,
+    n_target: int,
+    dimension: int,
+    request: Request,
+    cluster: Cluster,
+    measured: _Measured,
+    passes: int,
+    fits: int,
+    look: str,
+) -> list[Stage]:
+    """Handing out, searching, merging and walking, each as `righttime.neighbours.shards` does it."""
+    budget, size = rows_of(request.budget, n_pool) or n_pool, 4 * n_pool * dimension
+    shards = max(1, min(cluster.shards, -(-n_pool // 128)))
+    each = -(-shards // cluster.nodes)
+    hand_out = Stage(
+        "hand out",
+        1,
+        size * (cluster.nodes - 1) / cluster.nodes / NETWORK,
+        size,
+        0,
+        f"{_gib(size)} from the driver to {shards:,} shards; {cluster.told}. ESTIMATE: 10 Gbit/s, assumed. The driver "
+        "holds the vectors, and all shards in Ray's object store besides",
+    )
+    here = os.cpu_count() or 1
+    if cluster.gpus:
+        one = n_pool * n_target * dimension / (GPU_RATE * cluster.gpus)
+        rate = f"{GPU_RATE / 1e12:.0f} T multiplications/s a GPU, assumed"
+    else:
+        one = measured.one_pass * here / cluster.cores
+        rate = f"{measured.on} on the {here} cores here, shared out over {cluster.cores:,}"
+    part = fits / shards
+    part = min(fits, int(part + _SLACK * math.sqrt(part) + 1)) if look == "rounds" else 0
+    lists = each * min(request.memory, _NOMINEE_BYTES * part * n_target)
+    node = size // cluster.nodes + lists + each * (_WORKER_BYTES + _BLOCK_BYTES)
+    search = Stage(
+        "search",
+        passes,
+        one * _worth(passes, request.method),
+        0,
+        0,
+        f"ESTIMATE: {rate}. Memory of each node: {_gib(node)}: vectors {_gib(size // cluster.nodes)}, lists "
+        f"{_gib(lists)}, {each:,} processes of {_gib(_WORKER_BYTES + _BLOCK_BYTES)}",
+    )
+    sent = 2 * part * shards * n_target if look == "rounds" else 2 * n_pool
+    marks = n_pool if passes > 1 else 0
+    merge = Stage(
+        "merge",
+        passes,
+        passes * (_SENT_BYTES * sent + marks) / NETWORK,
+        0,
+        0,
+        f"ESTIMATE: {_gib(_SENT_BYTES * sent + marks)} to and from the driver a pass, at most; 10 Gbit/s, assumed",
+        _MERGED_BYTES * sent,
+    )
+    note = f"on the driver alone, however many nodes; measured on {measured.on}"
+    return [hand_out, search, merge, Stage("rounds", 1, measured.walk, _PLACE_BYTES * budget, 0, note)]
+
+
+def _gib(count: float) -> str:
+    return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.0f} MiB"
