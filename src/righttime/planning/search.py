@@ -15,7 +15,7 @@ from righttime.arrangement.budget import rows_of
 from righttime.cluster import started_ray, workers_of
 from righttime.errors import SettingsError
 from righttime.neighbours import search_named
-from righttime.neighbours.search import affordable
+from righttime.neighbours.local import affordable
 from righttime.planning.stages import Stage, timed
 from righttime.results import Request
 from righttime.similarity import unit_rows
