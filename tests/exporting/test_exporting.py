@@ -290,6 +290,7 @@ def test_adapters_for_every_trainer(arranged: Arranged, tmp_path: Path) -> None:
     assert '"peft": "0.21.2"' in text["trl"]
     axolotl = yaml.safe_load(text["axolotl"])
     assert [axolotl[key] for key in ("adapter", "lora_r", "lora_alpha", "lora_target_linear")] == ["lora", 8, 16, True]
+    assert axolotl["lora_mlp_kernel"] is False, "it needs a GPU, which fp32 stands against"
     factory = yaml.safe_load(text["llamafactory"])
     assert [factory[key] for key in ("finetuning_type", "lora_rank", "lora_alpha", "lora_target")] == [
         *("lora", 8, 16, "all"),
