@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 import righttime
-from righttime.agreeing import agreement_table
 from righttime.arrangement import METHODS
+from righttime.measures.agreement import agreement_table
 
 SHARES = (0.01, 0.05, 0.2)
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -31,10 +31,10 @@ from numpy.typing import NDArray
 
 import righttime
 from righttime.evaluation import means_by, read_evaluation
-from righttime.evaluation.while_tuning import dense_evaluation
-from righttime.tokens import token_counts
-from righttime.tuning import TuneSettings
-from righttime.tuning.verify import verify
+from righttime.evaluation.while_training import dense_evaluation
+from righttime.tokenization.counts import token_counts
+from righttime.training import TuneSettings
+from righttime.verification.run import verify
 
 HERE = Path(__file__).parent
 ORDERS = {

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.builtin import builtin_rows
+from righttime.demo import builtin_rows
 from righttime.evaluation import EvaluationFolder, EvaluationSet, RowLosses, Value, prepare_set, row_losses
 from righttime.evaluation.checkpoints import find_checkpoints, load_evaluated, models_in_turn
 from righttime.formats import from_records, read_rows

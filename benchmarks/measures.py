@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from machine import parser, save
+from righttime.measures.bigrams import bigram_curves
 from righttime.similarity import measure
-from righttime.similarity.bigrams import bigram_curves
 from trials import Vectors, clustered, exponent, in_turn, profile
 
 KL_SIZES = (5_000, 10_000, 20_000, 40_000, 80_000)

@@ -93,8 +93,8 @@ def test_measure_reads_both(data: Path, out: Path) -> None:
     measures = str(data / "measures")
     assert main(["measure", str(out), *words(data, "")[1:], "--every", "10", "--out", measures]) == 0
     assert [file["source"] for file in manifest(data / "measures")["inputs"]["target"]] == ["a", "b"]
-    one = righttime.measuring.measure_folders([out], data / "both.jsonl", every=10)
-    both = righttime.measuring.measure_folders([out], [data / "a.jsonl", data / "b.jsonl"], every=10)
+    one = righttime.measures.curves.measure_folders([out], data / "both.jsonl", every=10)
+    both = righttime.measures.curves.measure_folders([out], [data / "a.jsonl", data / "b.jsonl"], every=10)
     assert both.to_table().equals(one.to_table())
 
 

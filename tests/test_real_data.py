@@ -14,10 +14,10 @@ import pytest
 from numpy.typing import NDArray
 
 import righttime
-from righttime.checking import check
 from righttime.cli import main
 from righttime.formats import read_rows
 from righttime.similarity import pair_similarity, unit_rows
+from righttime.verification.result import check
 
 pytestmark = pytest.mark.real
 

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import righttime
-from righttime.arranging import Request, Result, arrange_rows
 from righttime.cli import main
 from righttime.errors import SettingsError
+from righttime.pipeline import Request, Result, arrange_rows
 from righttime.planning import plan
 from righttime.sampling import check_subsample, drawn
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from righttime.builtin import builtin_rows
 from righttime.cli import main
-from righttime.tuning.pretrain import CHAT_TEMPLATE
+from righttime.demo import builtin_rows
+from righttime.training.pretrain import CHAT_TEMPLATE
 
 _TURN = (
     "{%% for message in messages %%}%(start)s{{ message['role'] }}%(mid)s{%% if message['role'] == 'assistant' %%}"

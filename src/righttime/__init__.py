@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from righttime.arrangement import Arrangement, arrange_embeddings
-    from righttime.arranging import arrange
-    from righttime.builtin import builtin_rows
+    from righttime.demo import builtin_rows
     from righttime.errors import RighttimeError
     from righttime.examples import Example, Message
     from righttime.formats import read_rows
-    from righttime.tuning import TuneSettings, tune
+    from righttime.pipeline import arrange
+    from righttime.training import TuneSettings, tune
 
 __version__ = "0.1.0"
 
@@ -24,13 +24,13 @@ _HOME = {
     "Example": "righttime.examples",
     "Message": "righttime.examples",
     "RighttimeError": "righttime.errors",
-    "TuneSettings": "righttime.tuning",
-    "agreement": "righttime.agreeing",
-    "arrange": "righttime.arranging",
+    "TuneSettings": "righttime.training",
+    "agreement": "righttime.measures.agreement",
+    "arrange": "righttime.pipeline",
     "arrange_embeddings": "righttime.arrangement",
-    "builtin_rows": "righttime.builtin",
+    "builtin_rows": "righttime.demo",
     "read_rows": "righttime.formats",
-    "tune": "righttime.tuning",
+    "tune": "righttime.training",
 }
 
 __all__ = [

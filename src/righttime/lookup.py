@@ -13,17 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement import Arrangement, method_named
-from righttime.checking import request_of
+from righttime.cli.show import indented, printable
 from righttime.embedding import default_cache, embed_texts, given_sides, uncached
 from righttime.embedding.texts import texts_for
+from righttime.embedding.vectors import vectors_given
 from righttime.errors import RighttimeError, SettingsError, StoreError
 from righttime.examples import Example
 from righttime.formats import Reading
 from righttime.results import result_manifest
-from righttime.showing import indented, printable
-from righttime.sides import vectors_given
 from righttime.similarity import pair_similarity, unit_rows
 from righttime.sources import find_sources_of, inside, read_again
+from righttime.verification.result import request_of
 
 __all__ = ["show_row", "show_target_row"]
 

@@ -22,19 +22,19 @@ import numpy as np
 
 from righttime.arrangement import Question, check_settings, method_named
 from righttime.arrangement.budget import rows_of
-from righttime.arranging import Data, Request, question_of, read_side, resolve_text
 from righttime.embedding import Embedder, default_cache, plan_batches, uncached
 from righttime.embedding.given import split_spec
 from righttime.embedding.glimpse import Glimpse, glimpse
 from righttime.embedding.texts import texts_for
+from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, ShapeError
 from righttime.examples import Example
 from righttime.formats import Reading
 from righttime.formats.reading import read_head
+from righttime.pipeline import Data, Request, question_of, read_side, resolve_text
 from righttime.planning_search import LOOKS, PASSES, order_stages
 from righttime.results import left_out_table
 from righttime.sampling import drawn
-from righttime.sides import vectors_given
 from righttime.similarity import unit_rows
 from righttime.stages import Stage, most_resident, resident, timed
 from righttime.store import write_parquet

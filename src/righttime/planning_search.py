@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from righttime.arrangement import method_named, tma_rounds
 from righttime.arrangement.budget import rows_of
-from righttime.arranging import Request
 from righttime.cluster import started_ray, workers_of
 from righttime.errors import SettingsError
 from righttime.neighbours import search_named
 from righttime.neighbours.search import affordable
+from righttime.pipeline import Request
 from righttime.similarity import unit_rows
 from righttime.stages import Stage, timed
 

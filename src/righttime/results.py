@@ -32,9 +32,9 @@ from righttime.store import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from righttime.arranging import Result
     from righttime.examples import LeftOut
     from righttime.formats import InputFile, Reading
+    from righttime.pipeline import Result
     from righttime.splits import Split
 
 __all__ = [

@@ -11,7 +11,7 @@ import pytest
 
 from righttime import Arrangement, RighttimeError, arrange_embeddings
 from righttime.arrangement import METHODS, Question, draws_by_chance
-from righttime.arrangement.methods import resolved_params
+from righttime.arrangement.registry import resolved_params
 from righttime.errors import EmptyDataError, NonFiniteError, SettingsError, ShapeError, StoreError
 from righttime.similarity import unit_rows
 from twin import distances, matrix

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from righttime import Arrangement, arrange_embeddings
 from righttime.arrangement import METHODS, Question, arrange_unit_vectors
 from righttime.arrangement.budget import read_budget, rows_of
-from righttime.arrangement.verify import rounds_hold, turns_hold
 from righttime.errors import SettingsError
 from righttime.neighbours import BlockSearch, Search
 from righttime.similarity import pair_similarity, unit_rows
+from righttime.verification.replay import rounds_hold, turns_hold
 from strategies import vectors
 
 FLOOR = 0.5

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from righttime import Arrangement
 from righttime.arrangement import Question, arrange_unit_vectors
-from righttime.arrangement.by_group import group_means, k_means
-from righttime.arrangement.mixture import turns
+from righttime.arrangement.methods.groups import group_means, k_means
+from righttime.arrangement.methods.mixture import turns
 from righttime.similarity import distance_names, unit_rows
 from strategies import vectors
 from twin import matrix

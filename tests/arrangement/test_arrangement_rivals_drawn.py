@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from righttime import arrange_embeddings
-from righttime.arrangement.importance import hashed_ngrams
-from righttime.arrangement.transport import kernel_density, level, spread
+from righttime.arrangement.methods.dsir import hashed_ngrams
+from righttime.arrangement.methods.tsds import kernel_density, level, spread
 from righttime.errors import SettingsError
 from righttime.similarity import unit_rows
 

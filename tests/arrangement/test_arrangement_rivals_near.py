@@ -207,7 +207,7 @@ def test_block_size_changes_nothing(method: str, monkeypatch: pytest.MonkeyPatch
         "target_vectors": rng.normal(size=(7, 6)),
     }
     whole = arrange_embeddings(**both, method=method).to_table()
-    monkeypatch.setattr("righttime.arrangement.transport._BLOCK_ELEMENTS", 160)
+    monkeypatch.setattr("righttime.arrangement.methods.tsds._BLOCK_ELEMENTS", 160)
     for name, value in (("_ROWS", 7), ("_COLUMNS", 5), ("_UNSETTLED", 11), ("_AT_ONCE", 3)):
         monkeypatch.setattr(facility, name, value)
     assert arrange_embeddings(**both, method=method, block_rows=3).to_table().equals(whole)

@@ -159,7 +159,7 @@ def test_arranging_by_hidden_states(tiny: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["lm", "gradients"])
 def test_what_a_causal_model_arranged_is_measured_by_its_vectors(tiny: Path, tmp_path: Path, kind: str) -> None:
-    from righttime.measuring import measure_folders
+    from righttime.measures.curves import measure_folders
     from righttime.similarity import measure
 
     rows = {"pool": righttime.builtin_rows("pool", rows_per_family=1)[:9]}
@@ -182,7 +182,7 @@ def test_dsir_embeds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: Any, **settings: Any) -> None:
         raise AssertionError("no vectors are needed")
 
-    monkeypatch.setattr("righttime.sides.embed_texts", refuse)
+    monkeypatch.setattr("righttime.embedding.vectors.embed_texts", refuse)
     rows = righttime.builtin_rows("pool", rows_per_family=2)
     found = righttime.arrange(rows, righttime.builtin_rows("target", rows_per_family=1), method="dsir", budget=9)
     assert len(found) == 9

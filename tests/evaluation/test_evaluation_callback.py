@@ -195,7 +195,7 @@ def test_settings_that_make_no_sense(
         dense([sets[0], sets[0]], tmp_path, bare_tokenizer)
     with pytest.raises(SettingsError, match="go together"):
         MeasureSettings(("reward",))
-    monkeypatch.setattr("righttime.evaluation.measuring.find_spec", lambda name: None)
+    monkeypatch.setattr("righttime.evaluation.measurement.find_spec", lambda name: None)
     with pytest.raises(SettingsError, match="needs rouge-score"):
         MeasureSettings(("rouge",))
     with pytest.raises(SettingsError, match="unknown metric 'los': did you mean 'loss'"):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from righttime.errors import ModelError, SettingsError
 from righttime.evaluation import row_losses
 from righttime.evaluation.batches import length_batches, shared_out
-from righttime.tuning.masking import Tokens
+from righttime.tokenization.masking import Tokens
 
 
 def plain_loss(model: Any, row: Tokens) -> tuple[float, int]:

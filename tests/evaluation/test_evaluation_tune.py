@@ -9,7 +9,7 @@ import pytest
 from righttime.cli import main
 from righttime.errors import EmptyDataError, SettingsError
 from righttime.evaluation import evaluate, read_evaluation
-from righttime.evaluation.while_tuning import dense_evaluation
+from righttime.evaluation.while_training import dense_evaluation
 from righttime.store import file_sha256
 
 

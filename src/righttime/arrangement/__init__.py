@@ -1,11 +1,11 @@
 """Orders of a pool around a target: TMA, nearest and farthest first, and the paper's baselines."""
 
 from righttime.arrangement.arrangement import Arrangement, Labels
-from righttime.arrangement.by_round import WITHIN_ROUND
 from righttime.arrangement.embeddings import arrange_embeddings, arrange_unit_vectors, check_settings
-from righttime.arrangement.methods import METHODS, draws_by_chance, method_named
-from righttime.arrangement.question import Method, Param, Picked, Question
-from righttime.arrangement.tma import Round, tma_rounds
+from righttime.arrangement.methods.tma import WITHIN_ROUND
+from righttime.arrangement.registry import METHODS, draws_by_chance, method_named
+from righttime.arrangement.rounds import Round, tma_rounds
+from righttime.arrangement.selection import Method, Param, Picked, Question
 
 __all__ = [
     "METHODS",

@@ -12,11 +12,11 @@ import numpy as np
 
 from righttime.arrangement.arrangement import Arrangement
 from righttime.arrangement.budget import rows_of
-from righttime.arrangement.by_distance import in_order
-from righttime.arrangement.by_round import WITHIN_ROUND
 from righttime.arrangement.floor import check_floor, near_enough
-from righttime.arrangement.methods import METHODS, method_named, resolved_params
-from righttime.arrangement.question import Picked, Question
+from righttime.arrangement.methods.distance import in_order
+from righttime.arrangement.methods.tma import WITHIN_ROUND
+from righttime.arrangement.registry import METHODS, method_named, resolved_params
+from righttime.arrangement.selection import Picked, Question
 from righttime.errors import EmptyDataError, SettingsError, ShapeError, unknown_name
 from righttime.neighbours import MEMORY, Progress, search_named
 from righttime.similarity import distance_names, unit_rows

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.arrangement.question import Question
+from righttime.arrangement.selection import Question
 from righttime.errors import SettingsError
 from righttime.similarity import room_for
 

@@ -13,6 +13,6 @@ from righttime.cli import (  # noqa: F401 (each registers its commands)
     tuning,
 )
 from righttime.cli.app import app
-from righttime.cli.running import main
+from righttime.cli.run import main
 
 __all__ = ["app", "main"]

@@ -2,6 +2,6 @@
 
 import sys
 
-from righttime.cli.running import main
+from righttime.cli.run import main
 
 sys.exit(main())

@@ -8,7 +8,7 @@ from righttime.embedding.gradients import GradientEmbedder
 from righttime.embedding.hidden_states import HiddenStateEmbedder
 from righttime.embedding.int8 import Int8Embedder
 from righttime.embedding.models import DEFAULT_MODEL, SentenceTransformerEmbedder, load_embedder
-from righttime.embedding.named import embedder_named
+from righttime.embedding.registry import embedder_named
 from righttime.embedding.static import StaticEmbedder
 
 __all__ = [

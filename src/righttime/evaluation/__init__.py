@@ -6,11 +6,11 @@ rows ─ sets (tokens, prompts, references) ─▶ losses, generations ─ score
 Importing this imports neither torch nor transformers; `righttime.evaluation.callback` does.
 """
 
-from righttime.evaluation.evaluating import evaluate
 from righttime.evaluation.folder import EvaluationFolder, read_evaluation
 from righttime.evaluation.generations import Answers, GenerationSettings, generated
 from righttime.evaluation.losses import RowLosses, row_losses
-from righttime.evaluation.measuring import METRICS, MeasureSettings, Value, measured_set
+from righttime.evaluation.measurement import METRICS, MeasureSettings, Value, measured_set
+from righttime.evaluation.offline import evaluate
 from righttime.evaluation.reward import RewardModel
 from righttime.evaluation.scores import exact_match, rouge, rouge_tokens
 from righttime.evaluation.sets import EvaluationSet, prepare_set, read_set

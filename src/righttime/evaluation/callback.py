@@ -13,7 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from righttime.errors import SettingsError
 from righttime.evaluation.folder import EvaluationFolder
-from righttime.evaluation.measuring import MeasureSettings, Value, check_measurable, measured_set
+from righttime.evaluation.measurement import MeasureSettings, Value, check_measurable, measured_set
 from righttime.evaluation.sets import EvaluationSet, inputs_of
 from righttime.evaluation.summary import facts_of, means
 

@@ -19,7 +19,7 @@ from righttime.errors import ModelError
 from righttime.evaluation.batches import DEFAULT_BATCH_TOKENS, length_batches, shared_out
 from righttime.evaluation.undisturbed import undisturbed
 from righttime.progress import Counter
-from righttime.tuning.masking import Tokens
+from righttime.tokenization.masking import Tokens
 
 if TYPE_CHECKING:
     from torch import Tensor

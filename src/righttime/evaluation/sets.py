@@ -16,7 +16,7 @@ from righttime.errors import RowError, SettingsError
 from righttime.examples import Example, Message, said
 from righttime.formats import InputFile, read_rows
 from righttime.store import ids_sha256
-from righttime.tuning.masking import AnswerEnd, Form, Tokens, tokenised
+from righttime.tokenization.masking import AnswerEnd, Form, Tokens, tokenised
 
 __all__ = ["EvaluationSet", "Files", "inputs_of", "prepare_set", "prompt_tokens", "read_set"]
 
@@ -95,7 +95,7 @@ def prepare_set(
         tokenizer: The model's tokenizer.
         form: The form of text.
         max_length: The most tokens of a row; what is longer is cut at its end.
-        answer_end: Where an answer ends; see `righttime.tuning.masking`.
+        answer_end: Where an answer ends; see `righttime.tokenization.masking`.
 
     Raises:
         SettingsError: If the name holds another character.

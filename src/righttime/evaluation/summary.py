@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from righttime.evaluation.measuring import MeasureSettings, Value
+from righttime.cli.show import printable, table
+from righttime.evaluation.measurement import MeasureSettings, Value
 from righttime.evaluation.sets import EvaluationSet
-from righttime.showing import printable, table
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -15,8 +15,8 @@ from typing import Any
 
 from righttime.errors import DataError
 from righttime.formats import natural_instructions
+from righttime.formats.registry import match
 from righttime.formats.seen import text_keys
-from righttime.formats.table import match
 
 __all__ = ["BOM", "Record", "array", "lines", "single", "text_lines", "whole"]
 

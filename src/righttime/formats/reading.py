@@ -16,9 +16,9 @@ from righttime.formats.folders import find_sources, labels
 from righttime.formats.ids import Named, settle
 from righttime.formats.json_text import Record
 from righttime.formats.named import check_fields
-from righttime.formats.rows import Found, Row, Settings, dumped, read_source
+from righttime.formats.records import Found, Row, Settings, dumped, read_source
+from righttime.formats.registry import FORMATS
 from righttime.formats.seen import unread_note
-from righttime.formats.table import FORMATS
 
 __all__ = ["InputFile", "Reading", "from_records", "read_head", "read_rows"]
 

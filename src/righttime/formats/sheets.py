@@ -17,7 +17,7 @@ from typing import IO
 
 from righttime.errors import DataError
 from righttime.formats.json_text import Record
-from righttime.formats.table import match
+from righttime.formats.registry import match
 
 __all__ = ["Columns", "headerless", "parquet", "parquet_rows", "separated"]
 

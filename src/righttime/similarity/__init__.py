@@ -1,5 +1,6 @@
 """Similarity of one pool row to one target row, distances of rows to the whole target, measures along an order."""
 
+from righttime.measures.dataset import MEASURES, Curves, measure
 from righttime.similarity.distances import (
     Distance,
     average_distance,
@@ -9,7 +10,6 @@ from righttime.similarity.distances import (
     target_distance,
     weighted_distance,
 )
-from righttime.similarity.measures import MEASURES, Curves, measure
 from righttime.similarity.pairs import pair_similarity, room_for, rounding_margin, unit_rows
 from righttime.similarity.transport import Transport, entropic_distance, transport_distance
 

@@ -1,0 +1,53 @@
+"""The paper's baselines: a shuffle, and orders by task."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.arrangement.methods.tma import PAPER
+from righttime.arrangement.selection import Method, Picked, Question
+from righttime.errors import SettingsError
+
+__all__ = ["METHODS", "rows_by_task"]
+
+
+def _random(question: Question) -> Picked:
+    return Picked(np.random.default_rng(question.seed).permutation(len(question.pool)).astype(np.int64))
+
+
+def rows_by_task(question: Question) -> list[NDArray[np.int64]]:
+    """The rows of each task in file order, tasks by first appearance."""
+    if question.tasks is None:
+        raise SettingsError("this method needs the task of every pool row, got none. Hint: tasks=, or --task-field.")
+    rows: dict[str, list[int]] = {}
+    for number, task in enumerate(question.tasks):
+        if task is None:
+            raise SettingsError(
+                f"this method needs the task of every pool row, but pool row {number} has none. "
+                "Hint: --task-field names the field that holds it; nearest and tma need no tasks."
+            )
+        rows.setdefault(task, []).append(number)
+    return [np.asarray(numbers, dtype=np.int64) for numbers in rows.values()]
+
+
+def _cluster(question: Question) -> Picked:
+    return Picked(np.concatenate(rows_by_task(question)))
+
+
+def _round_robin(question: Question) -> Picked:
+    rows = rows_by_task(question)
+    turn = np.concatenate([np.arange(len(numbers)) for numbers in rows])
+    task = np.concatenate([np.full(len(numbers), place) for place, numbers in enumerate(rows)])
+    return Picked(np.concatenate(rows)[np.lexsort((task, turn))])
+
+
+_TASKS = frozenset({"tasks"})
+
+METHODS = {
+    "random": Method(_random, "a seeded shuffle", PAPER, cost="n", draws=lambda _: True),
+    "cluster": Method(
+        _cluster, "all rows of a task together, tasks by first appearance", PAPER, _TASKS, "n", check=rows_by_task
+    ),
+    "round-robin": Method(_round_robin, "one row of each task in turn", PAPER, _TASKS, "n", check=rows_by_task),
+}

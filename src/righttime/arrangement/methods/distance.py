@@ -1,0 +1,100 @@
+"""Rows by their distance to the whole target, and the same rows in other orders."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.arrangement.methods.tma import PAPER
+from righttime.arrangement.selection import Method, Param, Picked, Question
+from righttime.similarity import Distance, check_distance, target_distance
+
+__all__ = ["METHODS", "WEIGHTS", "check_distance_of", "distance_of", "in_order", "remarks"]
+
+WEIGHTS: Mapping[str, Param] = {
+    "w_avg": Param(float, None, "wsd: the weight of AD; default: mean(MD)/mean(AD) of the pool, guarded"),
+    "w_min": Param(float, None, "wsd: the weight of MD; default: 1"),
+}
+
+
+def in_order(found: Picked, places: NDArray[np.int64]) -> Picked:
+    """The same answer with its places taken in another order, or only some of them."""
+    columns: dict[str, Any] = {
+        entry.name: None if (column := getattr(found, entry.name)) is None else column[places]
+        for entry in dataclasses.fields(found)
+        if entry.name != "resolved"
+    }
+    return dataclasses.replace(found, **columns)
+
+
+def distance_of(question: Question, rows: NDArray[np.float32], similarity: NDArray[np.float32]) -> Distance:
+    """The distance that the question names, with its weights, of rows of vectors to the target."""
+    return target_distance(
+        question.distance,
+        rows,
+        question.target,
+        similarity,
+        w_avg=question.params.get("w_avg"),
+        w_min=question.params.get("w_min"),
+    )
+
+
+def check_distance_of(question: Question, n_rows: int | None = None) -> None:
+    """Refuse a distance that cannot be computed of so many rows, or weights that it ignores.
+
+    Args:
+        question: The settings; its vectors are not looked at.
+        n_rows: How many rows of vectors will be asked about; None: the pool's.
+
+    Raises:
+        SettingsError: Says what must hold and what was got.
+    """
+    n_rows = len(question.pool) if n_rows is None else n_rows
+    weighted = any(question.params.get(name) is not None for name in WEIGHTS)
+    check_distance(question.distance, n_rows, len(question.target), weighted=weighted)
+
+
+def remarks(distance: Distance) -> dict[str, Any]:
+    """What the manifest should say of a distance."""
+    said: dict[str, Any] = {}
+    if distance.weights:
+        said["weights"] = dict(distance.weights)
+    if distance.transport:
+        said["transport"] = dict(distance.transport)
+    if distance.warning:
+        said["warning"] = distance.warning
+    return said
+
+
+def _by_distance(question: Question, sign: float = 1.0) -> Picked:
+    """All rows sorted by their distance to the target; equal distances keep the pool's order."""
+    nearest, similarity = question.search.nearest(question.pool, question.target)
+    distance = distance_of(question, question.pool, similarity)
+    order = np.argsort(sign * distance.values, kind="stable").astype(np.int64)
+    return Picked(order, None, nearest[order], similarity[order], distance.values[order], remarks(distance))
+
+
+def _reversed(question: Question) -> Picked:
+    return in_order(_by_distance(question), np.arange(question.wanted, dtype=np.int64)[::-1])
+
+
+def _shuffled(question: Question) -> Picked:
+    places = np.random.default_rng(question.seed).permutation(question.wanted)
+    return in_order(_by_distance(question), places.astype(np.int64))
+
+
+def _method(order: Callable[[Question], Picked], does: str, nested: bool = True, draws: bool = False) -> Method:
+    needs = frozenset({"vectors", "distance"})
+    return Method(order, does, PAPER, needs, "n·m·d", WEIGHTS, nested, lambda _: draws, check_distance_of)
+
+
+METHODS = {
+    "nearest": _method(_by_distance, "rows by distance to the target, nearest first"),
+    "farthest": _method(lambda q: _by_distance(q, -1.0), "rows by distance to the target, farthest first"),
+    "nearest-reversed": _method(_reversed, "exactly the rows of nearest, the nearest last", nested=False),
+    "nearest-shuffled": _method(_shuffled, "exactly the rows of nearest, in a seeded shuffle", False, draws=True),
+}

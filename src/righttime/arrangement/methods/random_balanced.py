@@ -1,0 +1,36 @@
+"""The same share of every task, drawn at random."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from righttime.arrangement.methods.baselines import rows_by_task
+from righttime.arrangement.selection import Method, Picked, Question
+
+__all__ = ["METHODS"]
+
+
+def _random_balanced(question: Question) -> Picked:
+    """Turns of one random row of each task, tasks in a random order within each turn.
+
+    So any prefix holds the same number of rows of every task, give or take one, and what an exhausted task leaves over
+    goes to the others in equal parts.
+    """
+    rng = np.random.default_rng(question.seed)
+    rows = [rng.permutation(numbers) for numbers in rows_by_task(question)]
+    turn = np.concatenate([np.arange(len(numbers)) for numbers in rows])
+    chance = rng.random(len(turn))
+    return Picked(np.concatenate(rows)[np.lexsort((chance, turn))].astype(np.int64))
+
+
+METHODS = {
+    "random-balanced": Method(
+        _random_balanced,
+        "random rows, the same share of every task",
+        "equal mixing, Raffel et al., JMLR 2020",
+        frozenset({"tasks"}),
+        "n",
+        draws=lambda _: True,
+        check=rows_by_task,
+    )
+}

@@ -1,0 +1,96 @@
+"""``righttime plan``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from righttime.cli.app import (
+    Cache,
+    EngineName,
+    Fields,
+    FormatName,
+    GivenSeed,
+    Memory,
+    Subsample,
+    TargetFields,
+    app,
+    bytes_in,
+    fields_in,
+)
+from righttime.errors import SettingsError
+
+__all__ = ["plan"]
+
+
+@app.command()
+def plan(
+    pool: Annotated[list[str] | None, typer.Argument(metavar="POOL...", help="As for arrange.")] = None,
+    target: Annotated[list[str] | None, typer.Option(metavar="TARGET", help="As for arrange.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Without data: plan for so many pool rows, ...")] = None,
+    target_rows: Annotated[int | None, typer.Option(help="... so many target rows ...")] = None,
+    dim: Annotated[int | None, typer.Option(help="... and given vectors of so many dimensions.")] = None,
+    method: Annotated[str, typer.Option(help="As for arrange.")] = "tma",
+    distance: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
+    budget: Annotated[str | None, typer.Option(metavar="ROWS", help="As for arrange.")] = None,
+    seed: GivenSeed = None,
+    subsample: Subsample = None,
+    text: Annotated[str, typer.Option(help="As for arrange.")] = "prompt+response",
+    embedder: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
+    target_embedder: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
+    max_length: Annotated[int | None, typer.Option(help="As for arrange.")] = None,
+    precision: Annotated[str, typer.Option(help="As for arrange.")] = "float32",
+    device: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
+    format_: FormatName = None,
+    target_format: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
+    fields: Fields = None,
+    target_fields: TargetFields = None,
+    engine: EngineName = "auto",
+    nodes: Annotated[
+        int | None,
+        typer.Option(
+            help="With --engine ray: plan for so many machines like this one; default: the cluster of RAY_ADDRESS, "
+            "or this machine."
+        ),
+    ] = None,
+    memory: Memory = "1GiB",
+    cache: Cache = None,
+) -> None:
+    """Say what an arrangement would take, before it is started: passes, time, memory and disk of each stage."""
+    from righttime.arrangement.budget import read_budget
+    from righttime.cli.summary import planned_summary
+    from righttime.embedding import DEFAULT_MODEL
+    from righttime.pipeline import Request
+    from righttime.planning import plan as stages_of
+    from righttime.planning import plan_sizes
+
+    request = Request(
+        method=method,
+        distance=distance,
+        budget=read_budget(budget),
+        seed=seed,
+        subsample=subsample,
+        text=text,
+        embedder=embedder or DEFAULT_MODEL,
+        target_embedder=target_embedder,
+        max_length=max_length,
+        precision=precision,
+        device=device,
+        format=format_,
+        target_format=target_format,
+        fields=fields_in(fields),
+        target_fields=fields_in(target_fields, "--target-fields"),
+        engine=engine,
+        memory=bytes_in(memory),
+    )
+    sizes = (rows, target_rows, dim)
+    if not pool and target is None and rows and target_rows and dim:
+        typer.echo(planned_summary(plan_sizes(rows, target_rows, dim, request, nodes)))
+        return
+    if not pool or target is None or any(size is not None for size in sizes):
+        raise SettingsError(
+            "a plan needs data (POOL and --target) or sizes (--rows, --target-rows and --dim, each at least 1), all of "
+            "the one and none of the other."
+        )
+    typer.echo(planned_summary(stages_of(pool, target, request, cache, nodes)))

@@ -1,0 +1,155 @@
+"""What `righttime arrange` and `righttime measure` say at their end: what was done, what to know, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from righttime.cli.show import falloff_text, printable, table
+from righttime.embedding import Agreement
+from righttime.progress import lasting
+from righttime.results import falloff_entry
+from righttime.stages import peak_of
+
+if TYPE_CHECKING:
+    from righttime.measures.curves import Measured
+    from righttime.pipeline import Result
+    from righttime.planning import Stage
+
+__all__ = ["measured_summary", "planned_summary", "summary"]
+
+_NO_ORDER = ("random",)
+"""Methods whose order says nothing, so that a trainer may well shuffle it again."""
+
+_FILES = 4  # of one side that are named
+
+
+def summary(result: Result, out: Path) -> str:
+    """A dozen lines for a person.
+
+    Args:
+        result: What `arrange_rows` returned.
+        out: The folder that it was written to.
+    """
+    lines = [*_read(result), *_embedded(result), *_warned(result)]
+    found = falloff_entry(result)
+    if found is not None:
+        lines += ["", falloff_text(found, alone=3, explain=False)]
+    lines += ["", *_written(result, out), f"look     righttime show {out}"]
+    if result.request.method not in _NO_ORDER:
+        lines.append(f"train    righttime export {out} --to trl --model MODEL --dir DIR   (trainers shuffle otherwise)")
+    return printable("\n".join(lines))
+
+
+def _read(result: Result) -> Iterator[str]:
+    for side, reading in (("pool", result.pool), ("target", result.target)):
+        # A file with something to say is named in any case.
+        named = [file for n, file in enumerate(reading.inputs) if n < _FILES or file.note or file.left_out]
+        for file in named:
+            bad = f", {file.left_out:,} bad rows skipped" if file.left_out else ""
+            note = f"; {file.note}" if file.note else ""
+            yield f"{side:<8} {file.path}: {file.format} ({file.container}), {file.rows:,} rows{bad}{note}"
+        if len(named) < len(reading.inputs):
+            rows = sum(file.rows for file in reading.inputs) - sum(file.rows for file in named)
+            yield f"{side:<8} and {len(reading.inputs) - len(named):,} more files, {rows:,} rows"
+
+
+def _embedded(result: Result) -> Iterator[str]:
+    about = result.embedding
+    if "max_length" in about:
+        cached = f", {about['from_cache']:,} from the cache" if about["from_cache"] else ""
+        yield f"embedder {about['model']}, text: {result.text}; {about['embedded_now']:,} texts embedded now{cached}"
+        if about["pool_truncated"] or about["target_truncated"]:
+            yield (
+                f"note: {about['pool_truncated']:,} pool rows and {about['target_truncated']:,} target rows are longer "
+                f"than the {about['max_length']} tokens that the model reads"
+            )
+        if "agreement" in about:
+            yield f"         stands in for the float32 model; {Agreement(**about['agreement'])}"
+    elif about:
+        yield f"vectors  {about['model'].removeprefix('vectors:')}"
+
+
+def _warned(result: Result) -> Iterator[str]:
+    if result.duplicates:
+        did = "kept; --duplicates drop leaves them out" if result.request.duplicates == "keep" else "left out"
+        yield f"note: {result.duplicates:,} pool rows repeat an earlier row ({did})"
+    for note in result.notes:
+        yield f"note: {note}"
+    if result.leaks:
+        row, place = next(iter(result.leaks.items()))
+        first = f"target {result.target.examples[row].id}, pool {result.pool.examples[place].id}"
+        yield (
+            f"warning: the pool contains {len(result.leaks):,} of {len(result.target.examples):,} target prompts word "
+            f"for word (first: {first})" + ("; nearest-first puts such rows in front" if result.embedding else "")
+        )
+
+
+def _written(result: Result, out: Path) -> Iterator[str]:
+    arrangement = result.arrangement
+    rounds = f" in {arrangement.n_rounds:,} rounds" if arrangement.round is not None else ""
+    yield f"wrote    {len(arrangement):,} rows{rounds} to {out / 'train.jsonl'}"
+    if result.left_out:
+        yield f"         {len(result.left_out):,} rows left out, each with its reason in {out / 'left_out.parquet'}"
+
+
+def measured_summary(measured: Measured, out: Path) -> str:
+    """Two small tables: every measure of the first prefix and of the whole order.
+
+    Args:
+        measured: What `measure_folders` returned.
+        out: The folder that it was written to.
+    """
+    parts = [f"note: {note}" for note in measured.notes]
+    parts += ["the shortest prefix", _measures_at(measured, 0), "", "the whole order", _measures_at(measured, -1), ""]
+    n_curves = {len(curves.task or ()) for curves in measured.by_task.values()}
+    by_task = f", and the same for each of {n_curves.pop()} target tasks" if n_curves else ""
+    parts.append(f"wrote {out / 'measures.parquet'}: every prefix{by_task}")
+    picture = out / "measures.png"
+    parts.append(
+        f"wrote {picture}" if picture.exists() else "no picture: that takes matplotlib (pip install righttime[report])"
+    )
+    return printable("\n".join(parts))
+
+
+def _measures_at(measured: Measured, place: int) -> str:
+    curves = measured.whole.values()
+    rows = [["rows", *(f"{found.n[place]:,}" for found in curves)]]
+    for name in next(iter(curves)).columns:
+        values = [found.columns[name][place] for found in curves]
+        rows.append([name, *("-" if value != value else f"{value:.4f}" for value in values)])
+    return table(["", *measured.whole], rows)
+
+
+def planned_summary(stages: Sequence[Stage]) -> str:
+    """A line for each stage, and what they take together.
+
+    Args:
+        stages: What `righttime.planning.plan` returned.
+    """
+    rows = [
+        [
+            stage.name,
+            str(stage.passes or ""),
+            _lasts(stage.seconds) if stage.passes else "",
+            _size(stage.memory),
+            _size(sum(one.memory for one in stages[: number + 1]) + stage.passing),
+            _size(stage.disk),
+        ]
+        for number, stage in enumerate(stages)
+    ]
+    known = [stage.seconds for stage in stages if stage.seconds is not None]
+    more = "more than " * (len(known) < len(stages))
+    kept, disk = (sum(getattr(stage, name) for stage in stages) for name in ("memory", "disk"))
+    rows.append(["together", "", more + _lasts(sum(known)), _size(kept), _size(peak_of(stages)), _size(disk)])
+    lines = [table(["stage", "passes", "time", "memory kept", "process then", "disk"], rows), ""]
+    return "\n".join([*lines, *(f"{stage.name}: {stage.note}" for stage in stages)])
+
+
+def _lasts(seconds: float | None) -> str:
+    return "not told" if seconds is None else lasting(seconds)
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:,.0f} MiB" if count < 2**33 else f"{count / 2**30:,.0f} GiB"

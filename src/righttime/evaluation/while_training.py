@@ -1,0 +1,65 @@
+"""Evaluation of a run of ``righttime tune`` while it trains; its values lie in RUN/evaluation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from righttime.errors import SettingsError
+from righttime.evaluation.measurement import MeasureSettings
+from righttime.evaluation.sets import Files, read_set
+from righttime.tokenization.masking import AnswerEnd, resolve_form
+from righttime.training.models import load_tokenizer, trainable_length
+
+if TYPE_CHECKING:
+    from righttime.evaluation.callback import DenseEvaluation
+
+__all__ = ["dense_evaluation"]
+
+_MAX_LENGTH = 1024  # of the paper's evaluation
+
+
+def dense_evaluation(
+    run: Path,
+    model: str,
+    sets: Mapping[str, Files],
+    *,
+    every: int,
+    form: str = "auto",
+    metrics: Sequence[str] = ("loss",),
+    answer_end: AnswerEnd = "token",
+) -> DenseEvaluation:
+    """The callback that measures a run while it trains.
+
+    Rows are written in the form that is trained on and cut at 1,024 tokens, or what the model reads where that is less.
+
+    Args:
+        run: The run's folder.
+        model: The model that is tuned.
+        sets: Name to file or folder, in any known format; several files are one joint set.
+        every: Measure at step 0, every so many steps, and after the last.
+        form: ``chat``, ``paper`` or ``auto``; see `righttime.tokenization.masking`.
+        metrics: Some of `righttime.evaluation.METRICS`, but ``reward``.
+        answer_end: Where an answer ends, as it is trained on; see `righttime.tokenization.masking`.
+
+    Raises:
+        SettingsError: If a setting is out of range, or the model is sharded over processes.
+        DataError: If a set cannot be read or written in that form, or has no row that can be measured.
+        ModelError: If there is no such model.
+    """
+    if any(os.environ.get(name, "").lower() == "true" for name in ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")):
+        raise SettingsError(
+            "evaluation while training needs the whole model in each process, and FSDP and DeepSpeed shard it. "
+            "Hint: keep checkpoints (--save-every, --keep) and run righttime evaluate on them."
+        )
+    from righttime.evaluation.callback import DenseEvaluation
+
+    tokenizer = load_tokenizer(model)
+    chosen, length = resolve_form(tokenizer, form), min(_MAX_LENGTH, trainable_length(model, None))
+    data = [read_set(name, path, tokenizer, chosen, length, answer_end=answer_end) for name, path in sets.items()]
+    how = {"form": chosen, "max_length": length, "answer_end": answer_end}
+    settings = MeasureSettings(metrics=metrics)
+    folder, name = run / "evaluation", run.resolve().name
+    return DenseEvaluation(data, folder, run=name, every=every, tokenizer=tokenizer, settings=settings, deciding=how)

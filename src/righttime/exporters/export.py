@@ -1,0 +1,103 @@
+"""Write an export: verified rows in, a folder with data, config and manifest out."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from righttime.errors import SettingsError
+from righttime.exporters.finished import read_finished, with_evaluation
+from righttime.exporters.registry import trainer_named
+from righttime.exporters.settings import ExportSettings, Trainer
+from righttime.exporters.versions import version_notes
+from righttime.results import circumstances
+from righttime.store import MANIFEST, file_sha256, prepare_folder, staged, write_json
+
+__all__ = ["Exported", "export"]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        folder: Where it lies.
+        trainer: Whom it is for.
+        rows: How many rows, in order.
+        evaluation: How many rows to take the loss on.
+        run: The command that trains, to be typed in that folder; empty for the bare data.
+        notes: Sentences that a person should read.
+    """
+
+    folder: Path
+    trainer: Trainer
+    rows: int
+    evaluation: int
+    run: str
+    notes: Sequence[str]
+
+
+def export(
+    out: str | os.PathLike[str],
+    to: str,
+    folder: str | os.PathLike[str],
+    settings: ExportSettings | None = None,
+    overwrite: bool = False,
+) -> Exported:
+    """Write a finished arrangement for a trainer.
+
+    Args:
+        out: A folder that ``righttime arrange`` wrote.
+        to: The trainer's name in `TRAINERS`.
+        folder: Where to write data, config and manifest.
+        settings: What the config says of the training; None takes the defaults, which only the bare data can do with.
+        overwrite: Replace a finished export there.
+
+    Returns:
+        What was written.
+
+    Raises:
+        StoreError: If `out` is no finished result, or `folder` cannot be written.
+        DataError: If the rows to evaluate on cannot be read, or one has no answer.
+        SettingsError: If a setting makes no sense, or the trainer cannot keep the order with it.
+        FormatError: If the trainer would skip or change a row.
+    """
+    trainer, settings, folder = trainer_named(to), settings or ExportSettings(), Path(folder)
+    settings.check()
+    if trainer.written_for and not settings.model:
+        raise SettingsError(f"a config for {trainer.title} must name a model, got none. Hint: --model MODEL.")
+    # The config is used in its own folder, where a path as it was typed here would lead nowhere.
+    if settings.model and Path(settings.model).is_dir():
+        settings = dataclasses.replace(settings, model=str(Path(settings.model).resolve()))
+    notes = version_notes(trainer)
+    resolved = {"learning_rate": settings.rate}
+    resolved |= {"lora_rank": settings.rank, "lora_alpha": settings.alpha} if settings.lora else {}
+
+    prepare_folder(folder, trainer.files, overwrite)
+    finished = read_finished(Path(out))
+    if settings.evaluation is not None:
+        finished = with_evaluation(finished, settings.evaluation)
+    trainer.check(finished, settings)
+    with staged(folder) as staging:
+        written = trainer.write(finished, settings, staging)
+        notes += written.notes
+        files = {name: file_sha256(staging / name) for name in trainer.files if (staging / name).exists()}
+        manifest = {
+            **circumstances(),
+            "arrangement": str(out),
+            "ids_sha256": finished.ids_sha256,
+            "rows": len(finished.rows),
+            "evaluation_rows": len(finished.evaluation),
+            "trainer": to,
+            "written_for": dict(trainer.written_for),
+            "settings": {**dataclasses.asdict(settings), **resolved},
+            "notes": notes,
+            "files": files,
+        }
+        write_json(staging / MANIFEST, manifest)
+    for name in set(trainer.files) - set(files):  # of an earlier export to here that had more
+        (folder / name).unlink(missing_ok=True)
+    return Exported(folder, trainer, len(finished.rows), len(finished.evaluation), written.run, notes)

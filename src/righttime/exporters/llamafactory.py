@@ -1,0 +1,118 @@
+"""LLaMA-Factory: `train.jsonl`, `dataset_info.json` and `llamafactory.yaml`.
+
+What the switches do was read in llamafactory 0.9.5: `train/sft/trainer.py` (sampler), `data/loader.py` (sampling,
+cache), `data/data_utils.py` (merging, validation, streaming), `data/converter.py` and
+`data/processor/supervised.py` (rows skipped, packing).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from righttime import __version__
+from righttime.exporters.finished import Finished
+from righttime.exporters.llamafactory_templates import Template, chosen_template
+from righttime.exporters.quoting import commented, switched, yaml_lines
+from righttime.exporters.settings import ExportSettings, Switch, Trainer, Written
+from righttime.exporters.turns import check_alternating, check_even_rounds, check_plain, plain_row, write_rows
+from righttime.store import write_json, write_lines
+
+__all__ = ["LLAMA_FACTORY"]
+
+_TITLE = "LLaMA-Factory"
+_DATASET, _EVALUATION = "righttime", "righttime_eval"
+_RUN = "llamafactory-cli train llamafactory.yaml"
+
+SWITCHES = (
+    Switch("disable_shuffling", True, "Without it the sampler draws the rows at random."),
+    Switch("packing", False, "Packing fills sequences by a knapsack over lengths, 1,000 rows at a time."),
+    Switch("neat_packing", False, "The same with separate attention; it turns packing on."),
+    Switch("streaming", False, "A streamed data set is shuffled through a buffer, whatever disable_shuffling says."),
+    Switch("val_size", 0, "A validation split is drawn from the rows at random, and shuffles what is left."),
+    Switch("mix_strategy", "concat", "Interleaving draws from several data sets at random; name this one alone."),
+    Switch("max_samples", None, "A number would leave out the rows behind it."),
+    Switch("overwrite_cache", True, "Rows tokenized before, in another order, are not taken for these."),
+    Switch("dataloader_drop_last", False, "True would drop the rows of an incomplete last batch."),
+    Switch(
+        "accelerator_config", {"even_batches": False}, "True would fill the last round up with the first rows again."
+    ),
+    Switch("ignore_data_skip", False, "True would start a resumed run at the front again."),
+    Switch("num_train_epochs", 1, "Every row once. In a second epoch the same order is played again."),
+)
+
+
+def _check(finished: Finished, settings: ExportSettings) -> None:
+    check_plain(finished, _TITLE)
+    check_alternating(finished, _TITLE)
+    check_even_rounds(finished, settings)
+
+
+def _write(finished: Finished, settings: ExportSettings, folder: Path) -> Written:
+    template = chosen_template(str(settings.model), [row for _, row in finished.placed_rows])
+    write_rows(finished, folder, plain_row)
+    sets = {_DATASET: "train.jsonl", **({_EVALUATION: "eval.jsonl"} if finished.evaluation else {})}
+    write_json(folder / "dataset_info.json", {name: _dataset(file) for name, file in sets.items()})
+    write_lines(folder / "llamafactory.yaml", _config(finished, settings, template))
+    return Written(_RUN, [] if template.sure else [template.why])
+
+
+def _dataset(file: str) -> dict[str, object]:
+    # Every tag is named: one that is missing becomes none at all, not its default. No num_samples: it draws at random.
+    tags = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
+    tags |= {"system_tag": "system", "observation_tag": "tool", "function_tag": "function_call"}
+    return {"file_name": file, "formatting": "sharegpt", "columns": {"messages": "messages"}, "tags": tags}
+
+
+def _config(finished: Finished, settings: ExportSettings, template: Template) -> list[str]:
+    lines = commented(
+        f"Tune on train.jsonl in exactly its order. Written by righttime {__version__} for {_TITLE} 0.9.5."
+    )
+    lines += commented(f"Run in this folder: {_RUN}")
+    lines += ["", *yaml_lines({"model_name_or_path": settings.model, "stage": "sft", "do_train": True})]
+    lines += [*_weights(settings), *yaml_lines({"dataset": _DATASET, "dataset_dir": "."})]
+    lines += [*commented(template.why), *yaml_lines({"template": template.name, "cutoff_len": settings.max_length})]
+    lines += commented("The loss is on all answers and on nothing else.")
+    lines += yaml_lines({"train_on_prompt": False, "mask_history": False})
+    lines += ["", "# What keeps the order; every one of these is needed.", *switched(SWITCHES)]
+    return [*lines, *_evaluation(finished, settings), *_training(settings)]
+
+
+def _weights(settings: ExportSettings) -> list[str]:
+    if not settings.lora:
+        return yaml_lines({"finetuning_type": "full"})
+    lines = commented("Adapters of all linear layers; the base model stays as it is.")
+    lines += yaml_lines({"finetuning_type": "lora", "lora_rank": settings.rank, "lora_alpha": settings.alpha})
+    return [*lines, *yaml_lines({"lora_dropout": 0.0, "lora_target": "all"})]
+
+
+def _training(settings: ExportSettings) -> list[str]:
+    lines = ["", *yaml_lines({"per_device_train_batch_size": settings.batch_size})]
+    lines += yaml_lines({"gradient_accumulation_steps": settings.accumulation})
+    lines += commented("A decaying rate would confound what a row does with when it comes.")
+    lines += yaml_lines({"learning_rate": settings.rate, "lr_scheduler_type": "constant"})
+    lines += yaml_lines({"bf16": settings.dtype == "bf16", "logging_steps": settings.logging_steps})
+    lines += [*yaml_lines({"save_strategy": "epoch", "report_to": list(settings.report_to) or "none"})]
+    if "trackio" in settings.report_to:
+        lines += yaml_lines({"project": "righttime"})
+    lines += commented("A checkpoint that lies there already is resumed from: empty the folder for a new run.")
+    return [*lines, *yaml_lines({"output_dir": "output"})]
+
+
+def _evaluation(finished: Finished, settings: ExportSettings) -> list[str]:
+    if not finished.evaluation:
+        return []
+    lines = ["", *commented("The loss on these rows is taken at the start and every eval_steps steps.")]
+    lines += yaml_lines({"eval_dataset": _EVALUATION, "eval_strategy": "steps", "eval_on_start": True})
+    lines += yaml_lines({"eval_steps": settings.steps_between_evaluations(len(finished.rows))})
+    return [*lines, *yaml_lines({"per_device_eval_batch_size": settings.batch_size})]
+
+
+LLAMA_FACTORY = Trainer(
+    title=_TITLE,
+    written_for={"llamafactory": "0.9.5"},
+    oldest={},
+    switches=SWITCHES,
+    files=("train.jsonl", "eval.jsonl", "dataset_info.json", "llamafactory.yaml"),
+    check=_check,
+    write=_write,
+)

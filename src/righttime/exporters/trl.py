@@ -1,0 +1,154 @@
+"""TRL: `train.jsonl`, `train_trl.py` and a chat template for tokenizers without one.
+
+What the switches do was read in trl 1.16.0 (`trainer/sft_trainer.py`) and transformers 5.23.0 (`trainer.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from righttime import __version__
+from righttime.errors import FormatError
+from righttime.exporters.answers import answers_source, learnt
+from righttime.exporters.finished import Finished
+from righttime.exporters.quoting import commented, python_literal
+from righttime.exporters.settings import ExportSettings, Switch, Trainer, Written
+from righttime.exporters.tokenizers import tokenizer_on_disk
+from righttime.exporters.trl_script import READ_CONVERSATIONS, READ_PAIRS, SCRIPT, TEMPLATE
+from righttime.exporters.turns import check_answered, check_even_rounds, single_answers, write_rows
+from righttime.store import write_lines
+
+__all__ = ["TRL"]
+
+_WRITTEN_FOR = {"trl": "1.16.0", "transformers": "5.23.0", "datasets": "5.2.0", "accelerate": "1.15.0"}
+_ADAPTERS_WRITTEN_FOR = {"peft": "0.21.2"}
+_OLDEST = {"transformers": "5.2.0"}
+_TRIED = 1000
+_NOTHING = "# nothing"  # a line that is taken out again
+
+SWITCHES = (
+    Switch(
+        "train_sampling_strategy",
+        "sequential",
+        "Without it the rows are drawn at random, whatever shuffle_dataset says; group_by_length would sort them by "
+        "length. Before transformers 5.2 there was no such switch.",
+    ),
+    Switch("shuffle_dataset", False, "True would shuffle the rows before the sampler sees them."),
+    Switch("packing", False, "Packing puts the longest rows first (bfd) or cuts rows in two (wrapped)."),
+    Switch(
+        "accelerator_config", {"even_batches": False}, "True would fill the last round up with the first rows again."
+    ),
+    Switch("dataloader_drop_last", False, "True would drop the rows of an incomplete last batch."),
+    Switch("ignore_data_skip", False, "True would start a resumed run at the front again."),
+    Switch("auto_find_batch_size", False, "True would start at the front again with a smaller batch."),
+    Switch("num_train_epochs", 1, "Every row once. In a second epoch the same order is played again."),
+)
+
+
+def _check(finished: Finished, settings: ExportSettings) -> None:
+    check_answered(finished, "TRL")
+    check_even_rounds(finished, settings)
+    if not single_answers(finished) and (tokenizer := tokenizer_on_disk(str(settings.model))):
+        _check_answers(finished, tokenizer)
+
+
+def _check_answers(finished: Finished, tokenizer: Any) -> None:
+    """Refuse rows whose answers the script would not find; up to a thousand are tried, evenly spread."""
+    if tokenizer.chat_template is None:
+        tokenizer.chat_template = TEMPLATE
+    rows = list(finished.placed_rows)
+    for place, row in rows[:: -(-len(rows) // _TRIED)]:
+        try:
+            learnt(list(row["messages"]), row.get("tools"), tokenizer)
+        except Exception as error:  # a template may refuse anything, in any way
+            raise FormatError(
+                f"{place}: the answers of row {row['id']} must be found in the text of {tokenizer.name_or_path}: "
+                f"{error}. Hint: leave that row out, or give the tokenizer a chat template with {{% generation %}}."
+            ) from error
+
+
+def _write(finished: Finished, settings: ExportSettings, folder: Path) -> Written:
+    pairs = single_answers(finished)
+    write_rows(finished, folder, _split if pairs else dict)
+    write_lines(folder / "template.jinja", [TEMPLATE])
+    write_lines(folder / "train_trl.py", [_script(finished, settings, pairs)])
+    return Written("python train_trl.py")
+
+
+def _split(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as prompt and completion, which TRL masks with any chat template."""
+    turns = row["messages"]
+    more = {"tools": row["tools"]} if "tools" in row else {}
+    return {"id": row["id"], "prompt": turns[:-1], "completion": turns[-1:], **more}
+
+
+def _script(finished: Finished, settings: ExportSettings, pairs: bool) -> str:
+    versions = {**_WRITTEN_FOR, **(_ADAPTERS_WRITTEN_FOR if settings.lora else {})}
+    switches = []
+    for switch in SWITCHES:
+        switches += [*commented(switch.why, "    "), f"    {switch.key}={python_literal(switch.value)},"]
+    read = READ_PAIRS if pairs else Template(READ_CONVERSATIONS).substitute(answers=answers_source())
+    filled = Template(SCRIPT).substitute(
+        version=__version__,
+        written_for=python_literal(versions),
+        named=", ".join(f"{name} {number}" for name, number in versions.items()),
+        model=python_literal(settings.model),
+        processes=settings.processes if settings.processes > 1 else "N",
+        rows=len(finished.rows),
+        evaluation_rows=len(finished.evaluation),
+        json_import=_NOTHING if pairs else "import json",
+        re_import=_NOTHING if pairs else "import re",
+        read=f"{read}\n",
+        switches="\n".join(switches),
+        loss="\n".join(_loss(pairs)),
+        batch_size=settings.batch_size,
+        accumulation=settings.accumulation,
+        max_length=settings.max_length,
+        learning_rate=settings.rate,
+        bf16=settings.dtype == "bf16",
+        evaluation="\n".join(_evaluation(finished, settings)) or _NOTHING,
+        logging_steps=settings.logging_steps,
+        report_to=python_literal(list(settings.report_to) or "none"),
+        peft_import="from peft import LoraConfig  # noqa: E402" if settings.lora else _NOTHING,
+        peft="\n".join(_adapters(settings)) or _NOTHING,
+    )
+    return "\n".join(line for line in filled.split("\n") if line != _NOTHING).rstrip("\n")
+
+
+def _loss(pairs: bool) -> Iterator[str]:
+    if pairs:
+        yield "    # The loss is on the assistant's words alone."
+        yield "    completion_only_loss=True,"
+    else:
+        yield "    # The loss is on the assistant's words alone: the labels say so."
+
+
+def _evaluation(finished: Finished, settings: ExportSettings) -> Iterator[str]:
+    if finished.evaluation:
+        every = settings.steps_between_evaluations(len(finished.rows))
+        yield "    # The loss on eval.jsonl is taken at the start and every eval_steps steps."
+        yield f'    eval_strategy="steps",\n    eval_steps={every},\n    eval_on_start=True,'
+        yield "    per_device_eval_batch_size=BATCH_SIZE,"
+
+
+def _adapters(settings: ExportSettings) -> Iterator[str]:
+    if settings.lora:
+        yield "    # Adapters of all linear layers; output holds them alone, the base model stays as it is."
+        yield "    peft_config=LoraConfig("
+        yield f'        task_type="CAUSAL_LM", r={settings.rank}, lora_alpha={settings.alpha}, lora_dropout=0.0,'
+        yield '        target_modules="all-linear",'
+        yield "    ),"
+
+
+TRL = Trainer(
+    title="transformers >= 5.2, TRL",
+    written_for=_WRITTEN_FOR,
+    oldest=_OLDEST,
+    switches=SWITCHES,
+    files=("train.jsonl", "eval.jsonl", "template.jinja", "train_trl.py"),
+    check=_check,
+    write=_write,
+)

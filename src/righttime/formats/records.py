@@ -1,0 +1,254 @@
+"""The rows of one source: its format is told, each record read, each bad one accounted for."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from righttime.errors import DuplicateIdError, EmptyDataError, FormatError, RowError
+from righttime.examples import LeftOut, Parsed, content_id
+from righttime.formats.fields import BadRowError, RefusedError, SilentRowError, kind_of
+from righttime.formats.files import Source, stem_of
+from righttime.formats.json_text import Record
+from righttime.formats.refusing import refuse
+from righttime.formats.registry import FORMATS, Format, by_fields, format_names, match, missing, parse
+from righttime.formats.seen import Seen, unread
+from righttime.progress import counting
+
+__all__ = ["Found", "Row", "Settings", "dumped", "read_source"]
+
+_LOOK_AT = 1000  # records among which one must be of a known format
+_SKIP = "(`--bad-rows skip` leaves bad rows out and lists them)"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `righttime.formats.read_rows` was asked for."""
+
+    role: str
+    format: str | None
+    skip: bool
+    shots: int
+    task_field: str | None
+    keep_original: bool
+    fields: Mapping[str, str] = field(default_factory=dict)
+    progress: bool = False
+
+    def form(self, name: str) -> Format:
+        """The format of that name, or the one that the named fields make."""
+        return by_fields(self.fields) if self.fields else FORMATS[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A usable row whose id is not settled yet."""
+
+    record: Record
+    parsed: Parsed
+    content: str
+    original: str | None
+
+
+@dataclass
+class Found:
+    """What one source gave; in `unread`, of how many usable rows each field holds text that was not read."""
+
+    format: str
+    rows: list[Row] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
+    unread: Counter[str] = field(default_factory=Counter)
+    used: set[str] = field(default_factory=set)
+
+
+def read_source(source: Source, settings: Settings) -> Found:
+    """Read every record of a source.
+
+    Raises:
+        DataError: As `righttime.formats.read_rows` says.
+    """
+    records = source.records()
+    head = list(itertools.islice(records, _LOOK_AT))
+    if not head:
+        raise EmptyDataError(f"{source.path}: the file must hold rows, got none")
+    name = "fields" if settings.fields else settings.format or source.format or _detect(head, source, settings)
+    found, form = Found(name), settings.form(name)
+    given: dict[str, Record] = {}
+    for record in _counted(itertools.chain(head, records), source, settings.progress):
+        try:
+            parts = _split(record, name, form, settings)
+        except BadRowError as error:
+            _note_bad(error, record, found, source, settings)
+            continue
+        for value in parts:
+            try:
+                row, seen = _row(record, value, name, form, settings, alone=len(parts) == 1)
+            except BadRowError as error:
+                _note_bad(error, record, found, source, settings)
+            else:
+                _check_new(row, given, source)
+                found.rows.append(row)
+                found.used |= seen.used
+                found.unread.update([*unread(seen), *record.beside])
+    _check_named(found, head, source, settings)
+    _check_found(found, source, settings)
+    return found
+
+
+def _counted(records: Iterable[Record], source: Source, shown: bool) -> Iterator[Record]:
+    """The records, with progress shown."""
+    with counting(f"reading {os.path.basename(os.path.normpath(source.path))}", None, shown=shown) as tell:
+        number = 0
+        for number, record in enumerate(records, 1):
+            yield record
+            if shown and number % _LOOK_AT == 0:
+                tell.expect(source.expected(number))
+                tell(_LOOK_AT)
+        tell.expect(number)
+        tell(number % _LOOK_AT)
+
+
+def _detect(head: Sequence[Record], source: Source, settings: Settings) -> str:
+    """The format of the first record that is of any."""
+    if any(isinstance(record.value, str) for record in head) and all(
+        record.problem or isinstance(record.value, str) for record in head
+    ):
+        return "prompt"
+    objects = [record for record in head if isinstance(record.value, Mapping)]
+    names = (match(record.value) for record in objects)
+    if name := next((name for name in names if name), None):
+        return name
+    if not objects:
+        problem = head[0].problem or f"a record must be a JSON object, got {kind_of(head[0].value)}"
+        message = f"{source.place(head[0].file, head[0].line)}: {problem}"
+        if not settings.skip:
+            raise RowError(f"{message} {_SKIP}")
+        raise EmptyDataError(f"{message}; not one of the first {len(head):,} records can be read")
+    first = objects[0]
+    try:
+        refuse(Seen(first.value))
+    except RefusedError as error:
+        raise FormatError(f"{source.place(first.file, first.line)}: {error}") from None
+    keys = ", ".join(map(str, list(first.value)[:20])) or "none"
+    raise FormatError(
+        f"{source.place(first.file, first.line)}: the keys must be those of a known format, got {keys}; known formats: "
+        f"{', '.join(format_names())} (if the rows are of one of them, name it with `--format`; if not, name the "
+        f"fields, such as `--fields prompt={next(iter(first.value), 'NAME')},response=NAME`"
+        f"{source.hint})"
+    )
+
+
+def _split(record: Record, name: str, form: Format, settings: Settings) -> list[Any]:
+    """The rows that one record holds; a record that lacks a key is handed on whole, for its reader to find fault."""
+    value = record.value
+    if isinstance(value, str) and name == "prompt":
+        return [{"prompt": value}]
+    if isinstance(value, Mapping) and missing(value, form) is None:
+        return list(form.split(value, settings.shots))
+    return [value]
+
+
+def _row(record: Record, value: Any, name: str, form: Format, settings: Settings, *, alone: bool) -> tuple[Row, Seen]:
+    """One row of a record, `alone` if it is the only one; and what of it was read."""
+    if record.problem is not None:
+        raise BadRowError(record.problem)
+    if not isinstance(value, Mapping):
+        raise BadRowError(f"a record must be a JSON object, got {kind_of(value)}")
+    seen = Seen(value)
+    refuse(seen, named=bool(settings.fields))
+    if lacking := missing(value, form):
+        keys = ", ".join(map(str, list(value)[:12])) or "none"
+        lacks = " or ".join(f"`{key}`" for key in lacking.split("|"))
+        raise BadRowError(f"{lacks} is missing, the file being read as {name}; the record's keys are {keys}")
+    try:
+        parsed = parse(seen, form, settings.role, settings.task_field, stem_of(record.file), settings.fields)
+        content = content_id(parsed.messages, parsed.tools)
+        original = None
+        if settings.keep_original:
+            original = record.raw if alone and record.raw is not None else dumped(record.value if alone else value)
+        for text in (parsed.id, parsed.task, original):
+            (text or "").encode("utf-8")
+    except UnicodeEncodeError:
+        blame = _not_text(value) or "the record"
+        raise BadRowError(f"{blame} holds a lone surrogate or a byte that is not UTF-8, which no text may") from None
+    except RecursionError:
+        raise BadRowError("the record is nested too deeply to be read") from None
+    except TypeError as error:  # tools or calls of a record in memory that hold what JSON does not
+        raise BadRowError(f"the record must hold only what JSON can, but {error}") from None
+    return Row(record, parsed, content, original), seen
+
+
+def dumped(value: Any, ensure_ascii: bool = False) -> str:
+    """A record as JSON on one line; what JSON cannot hold, such as a date, as text."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, default=str)
+
+
+def _not_text(value: Any, path: str = "") -> str | None:
+    """The path of the first text in a record that cannot be encoded."""
+    if isinstance(value, str):
+        return f"`{path}`" if any("\ud800" <= letter <= "\udfff" for letter in value) else None
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, Mapping):
+        items = ((f"{path}.{key}" if path else str(key), item) for key, item in value.items())
+    elif isinstance(value, list | tuple):
+        items = ((f"{path}[{place}]", item) for place, item in enumerate(value))
+    return next((found for where, item in items if (found := _not_text(item, where))), None)
+
+
+def _note_bad(error: BadRowError, record: Record, found: Found, source: Source, settings: Settings) -> None:
+    message = f"{source.place(record.file, record.line)}: {error}"
+    found.left_out.append(LeftOut(record.file, record.line, None, None, "bad-row", str(error)))
+    if isinstance(error, SilentRowError):
+        # A file whose every row is so deserves another sentence, so the first such row waits for the end.
+        found.silent.append(f"{message} {_SKIP}")
+        return
+    if isinstance(error, RefusedError):
+        found.refused.append(message)
+    if not settings.skip:
+        if found.silent:
+            raise RowError(found.silent[0])
+        raise FormatError(message) if isinstance(error, RefusedError) else RowError(f"{message} {_SKIP}")
+
+
+def _check_new(row: Row, given: dict[str, Record], source: Source) -> None:
+    name = row.parsed.id
+    if name is None:
+        return
+    if name in given:
+        here = source.place(row.record.file, row.record.line)
+        there = source.place(given[name].file, given[name].line)
+        raise DuplicateIdError(
+            f"{here}: an id must stand once in a file, got {name!r} here and in {there}; "
+            "make the ids differ, or take them out to have them made"
+        )
+    given[name] = row.record
+
+
+def _check_named(found: Found, head: Sequence[Record], source: Source, settings: Settings) -> None:
+    """A field that the user named and that no row has is a slip, and would be lost in silence."""
+    objects = [record.value for record in head if isinstance(record.value, Mapping)]
+    keys = {str(name).strip().lower(): str(name) for value in [*objects, dict.fromkeys(found.used)] for name in value}
+    for role, key in settings.fields.items():
+        if not {key.lower(), key.split(".")[0].lower()} & keys.keys():
+            near = [keys[name] for name in difflib.get_close_matches(key.lower(), keys, n=1)]
+            hint = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(list(keys.values())[:20])}"
+            raise FormatError(f"{source.path}: `{key}`, named as {role}, must be a field of some row; {hint}")
+
+
+def _check_found(found: Found, source: Source, settings: Settings) -> None:
+    if not found.rows and found.refused:
+        raise FormatError(found.refused[0])
+    if not found.rows and len(found.silent) == len(found.left_out):
+        raise FormatError(
+            f"{source.path}: a pool's rows must have responses, got none in all {len(found.silent):,} rows; "
+            "the file may serve as `--target`, or name the field, such as `--fields prompt=NAME,response=NAME`"
+        )
+    if found.silent and not settings.skip:
+        raise RowError(found.silent[0])

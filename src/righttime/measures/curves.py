@@ -1,0 +1,312 @@
+"""From arrangements on disk to the nine measures along each: read the rows in order, their vectors, measure, write."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.arrangement import Arrangement
+from righttime.embedding import default_cache, embed_texts, embedder_named, given_vectors
+from righttime.embedding.given import PREFIX
+from righttime.embedding.texts import texts_for
+from righttime.errors import SettingsError, StoreError, unknown_name
+from righttime.examples import TEXTS, Example, Message, text_of
+from righttime.formats import Reading, read_rows
+from righttime.formats.folders import labels
+from righttime.measures.dataset import default_every, prefix_sizes
+from righttime.measures.plot import draw_curves
+from righttime.progress import counting
+from righttime.results import circumstances
+from righttime.similarity import Curves, measure, unit_rows
+from righttime.store import (
+    MANIFEST,
+    file_sha256,
+    prepare_folder,
+    read_manifest,
+    staged,
+    write_bytes,
+    write_json,
+    write_parquet,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Measured", "measure_folders"]
+
+TABLE, PICTURE = "measures.parquet", "measures.png"
+_ASKED = ("embedder", "target_embedder", "max_length", "prefix", "precision", "text")
+
+Vectors = NDArray[np.float32]
+Path_ = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The curves of several arrangements towards one target.
+
+    Attributes:
+        whole: For each arrangement, by its short name, the curves towards the whole target.
+        by_task: The same with one curve for each target task; empty if not asked for.
+        notes: Sentences that a person should read.
+    """
+
+    whole: Mapping[str, Curves]
+    by_task: Mapping[str, Curves]
+    notes: tuple[str, ...] = ()
+
+    def to_table(self) -> pa.Table:
+        """All curves as a long Arrow table: arrangement, n, task (null for the whole target), measure, value."""
+        import pyarrow as pa
+
+        sides = (*self.whole.items(), *self.by_task.items())
+        return pa.concat_tables([curves.to_table(name) for name, curves in sides])
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """An arrangement on disk."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+    arrangement: Arrangement
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        return {"precision": "float32", **self.manifest["settings"]}
+
+
+def measure_folders(
+    folders: Sequence[Path_],
+    target: Path_ | Sequence[Path_],
+    *,
+    out: Path_ | None = None,
+    every: int | None = None,
+    per_task: bool = False,
+    kl_over_occurrences: bool = False,
+    embedder: str | None = None,
+    target_embedder: str | None = None,
+    text: str | None = None,
+    overwrite: bool = False,
+    cache: Path_ | None = None,
+    progress: bool = False,
+) -> Measured:
+    """Measure arrangements, prefix by prefix, against a target.
+
+    Args:
+        folders: Folders that ``righttime arrange`` wrote.
+        target: The file or folder of the target, or several that are one joint target; read as the first arrangement's
+            target was.
+        out: A folder to write ``measures.parquet``, ``manifest.json`` and, with matplotlib, ``measures.png`` to.
+        every: Prefixes of so many rows, twice as many, ..., and the whole; None takes some 20 points, the same of all.
+        per_task: Also one curve for each target task.
+        kl_over_occurrences: For comparison only, the paper's code's KL; see `righttime.similarity.measure`.
+        embedder: A model or ``vectors:FILE``; None takes what the arrangements were made with.
+        target_embedder: ``vectors:FILE`` of the target; None takes what the arrangements were made with.
+        text: Which text stands for a row; None takes what the arrangements were made with.
+        overwrite: Replace a finished result in `out`.
+        cache: The folder of cached vectors; None takes the user's.
+        progress: Show progress on stderr.
+
+    Raises:
+        StoreError: If a folder is no arrangement, was changed, or `out` cannot be written.
+        SettingsError: If the arrangements do not share an embedder and text and none is given, or an argument is wrong.
+        RighttimeError: As for `righttime.arrange`, for anything wrong with the target or the vectors.
+    """
+    prefix_sizes(1, 1 if every is None else every)
+    if text is not None and text not in TEXTS:
+        raise unknown_name("text", text, TEXTS)
+    if out is not None:
+        prepare_folder(Path(out), (TABLE, PICTURE), overwrite)
+    there = [_open(Path(folder)) for folder in folders]
+    if every is None and there:
+        every = default_every([len(folder.arrangement) for folder in there])
+    given = {"embedder": embedder, "target_embedder": target_embedder, "text": text}
+    if embedder is not None:
+        given |= {"target_embedder": target_embedder or "", "max_length": "", "prefix": "", "precision": ""}
+    settings = _agreed(there, {name: value for name, value in given.items() if value is not None})
+    read = _read_target(target, there[0])
+    if settings["text"] not in TEXTS:  # the embedder reads rows in a way of its own, which word bigrams cannot be of
+        settings["text"] = there[0].settings["text_asked"]
+    settings["text"], notes = _text(settings["text"], read.examples)
+    whole, by_task = {}, {}
+    for name, folder in zip(labels([os.fspath(path) for path in folders]), there, strict=True):
+        rows = _rows(folder)
+        texts = [text_of(row, settings["text"]) for row in rows]
+        target_texts = [text_of(row, settings["text"]) for row in read.examples]
+        sides = _vectors(folder, read, rows, settings, cache, progress)
+        tasks = [row.task for row in read.examples]
+        total = 2 * len(rows) * (1 + per_task)
+        with counting(f"measuring {name}", total, shown=progress) as tell:
+            common: dict[str, Any] = {"texts": texts, "target_texts": target_texts, "every": every}
+            common |= {"kl_over_occurrences": kl_over_occurrences, "progress": tell}
+            whole[name] = measure(*sides, **common)
+            if per_task:
+                by_task[name] = measure(*sides, **common, target_tasks=tasks, per_task=True)
+    measured = Measured(whole, by_task, tuple(notes))
+    if out is not None:
+        asked = {**settings, "every": every, "per_task": per_task, "kl_over_occurrences": kl_over_occurrences}
+        _write(measured, there, read, asked, Path(out))
+    return measured
+
+
+def _open(path: Path) -> _Folder:
+    """The arrangement in a folder, if its files are as they were written."""
+    manifest, arrangement = read_manifest(path), Arrangement.load(path)
+    for name in ("train.jsonl", "arrangement.parquet"):
+        if file_sha256(path / name) != manifest["files"][name]:
+            raise StoreError(f"{path / name} must be as it was written, but was changed. Hint: arrange again.")
+    if manifest["settings"]["as"] != "messages":
+        raise SettingsError(
+            f"{path} must hold its rows as messages to be measured, but was written with --as original. "
+            "Hint: arrange again with --as messages; the order will be the same."
+        )
+    return _Folder(path, manifest, arrangement)
+
+
+def _agreed(folders: Sequence[_Folder], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What embeds both sides: as given, else as all arrangements were made, which must then be one way."""
+    if not folders:
+        raise SettingsError("there must be at least one arrangement to measure, got none.")
+    first = folders[0]
+    agreed = {name: given.get(name, first.settings[name]) or None for name in _ASKED}
+    for folder in folders[1:]:
+        for name in _ASKED:
+            if name not in given and folder.settings[name] != first.settings[name]:
+                raise SettingsError(
+                    f"all arrangements must be measured alike, but {first.path} was made with {name} "
+                    f"{first.settings[name]!r} and {folder.path} with {folder.settings[name]!r}. "
+                    "Hint: name one with --embedder and --text."
+                )
+    if not isinstance(agreed["embedder"], str):
+        raise SettingsError(
+            f"{first.path} was made with an embedder of the user's own. Hint: name one with --embedder, or use "
+            "righttime.similarity.measure with vectors."
+        )
+    return agreed
+
+
+def _read_target(target: Path_ | Sequence[Path_], folder: _Folder) -> Reading:
+    settings = folder.settings
+    return read_rows(
+        [target] if isinstance(target, str | os.PathLike) else target,
+        role="target",
+        format=settings["target_format"],
+        bad_rows=settings["bad_rows"],
+        positive_examples=settings["positive_examples"],
+        task_field=settings["task_field"],
+        fields=settings.get("target_fields"),
+    )
+
+
+def _text(text: str, target: Sequence[Example]) -> tuple[str, list[str]]:
+    """As for arranging: prompts alone where a target row has no response."""
+    lacking = [row for row in target if row.response is None]
+    if text == "prompt" or not lacking:
+        return text, []
+    return "prompt", [
+        f"{len(lacking):,} of {len(target):,} target rows have no response (first: {lacking[0].id}), "
+        "so both sides are measured by their prompts alone."
+    ]
+
+
+def _rows(folder: _Folder) -> list[Example]:
+    """The rows of ``train.jsonl``, exactly as they were arranged."""
+    path = folder.path / "train.jsonl"
+    with path.open(encoding="utf-8") as file:
+        return [_example(json.loads(line), str(path), number) for number, line in enumerate(file, 1)]
+
+
+def _example(row: Mapping[str, Any], path: str, line: int) -> Example:
+    messages = []
+    for turn in row["messages"]:
+        extra = tuple((key, value) for key, value in turn.items() if key not in ("role", "content", "tool_calls"))
+        messages.append(Message(turn["role"], turn["content"], tuple(turn.get("tool_calls", ())), extra))
+    return Example(row["id"], None, "", path, line, tuple(messages), tools=row.get("tools"))
+
+
+def _vectors(
+    folder: _Folder,
+    target: Reading,
+    rows: Sequence[Example],
+    settings: Mapping[str, Any],
+    cache: Path_ | None,
+    progress: bool,
+) -> tuple[Vectors, Vectors]:
+    """Unit vectors of the arranged rows in order, and of the target."""
+    spec = settings["embedder"]
+    if spec.startswith(PREFIX):
+        pool = given_vectors(spec, "pool", folder.arrangement.n_pool)
+        other = given_vectors(settings["target_embedder"] or spec, "target", len(target.examples))
+        sides = unit_rows(pool[folder.arrangement.order], "pool vectors"), unit_rows(other, "target vectors")
+        if spec == folder.settings["embedder"]:
+            _must_be_the_same(folder, target, pool, sides[1])
+        return sides
+    if settings["target_embedder"]:
+        raise SettingsError("--target-embedder is only for given vectors: one model must embed both sides.")
+    model = embedder_named(
+        spec,
+        max_length=settings["max_length"],
+        prefix=settings["prefix"] or "",
+        device=folder.settings["device"],
+        precision=settings["precision"] or "float32",
+    )
+    texts = texts_for(model, [*rows, *target.examples], settings["text"])
+    done = embed_texts(texts, model, Path(cache) if cache else default_cache(), progress=progress)
+    n = len(rows)
+    return unit_rows(done.vectors[:n], "pool vectors"), unit_rows(done.vectors[n:], "target vectors")
+
+
+def _must_be_the_same(folder: _Folder, target: Reading, pool: NDArray[Any], unit_target: Vectors) -> None:
+    """Refuse a file of vectors that was changed since the arrangement was made, where the manifest can tell."""
+    known, counts = folder.manifest["embedding"], folder.manifest["counts"]
+    want = {}
+    dropped = {"duplicate", "too-long", "sampled-away"} & set(counts["left_out_by_reason"])
+    if not dropped and "pool_vectors_sha256" in known:
+        want["pool"] = (known["pool_vectors_sha256"], unit_rows(pool, "pool vectors"))
+    was = [file["sha256"] for file in folder.manifest["inputs"]["target"]]
+    if was == [file.sha256 for file in target.inputs] and "target_vectors_sha256" in known:
+        want["target"] = (known["target_vectors_sha256"], unit_target)
+    for side, (sha256, vectors) in want.items():
+        if hashlib.sha256(vectors.astype("<f4", copy=False).tobytes()).hexdigest() != sha256:
+            raise StoreError(
+                f"the {side} vectors must be those that {folder.path} was made with, but their file was changed since. "
+                "Hint: arrange again, or name other vectors with --embedder."
+            )
+
+
+def _write(measured: Measured, folders: Sequence[_Folder], read: Reading, asked: Mapping[str, Any], out: Path) -> None:
+    manifest = {
+        **circumstances(),
+        "arrangements": [
+            {
+                "name": name,
+                "path": str(folder.path),
+                "method": folder.settings["method"],
+                "rows": len(folder.arrangement),
+                "ids_sha256": folder.manifest["ids_sha256"],
+            }
+            for name, folder in zip(measured.whole, folders, strict=True)
+        ],
+        "inputs": {"target": [dataclasses.asdict(file) for file in read.inputs]},
+        "settings": dict(asked),
+        "notes": list(measured.notes),
+    }
+    picture = draw_curves(measured.whole)
+    with staged(out) as staging:
+        write_parquet(staging / TABLE, measured.to_table())
+        if picture is not None:
+            write_bytes(staging / PICTURE, picture)
+        manifest["files"] = {file.name: file_sha256(file) for file in sorted(staging.iterdir())}
+        write_json(staging / MANIFEST, manifest)
+    if picture is None:
+        (out / PICTURE).unlink(missing_ok=True)  # of an earlier result

@@ -1,0 +1,190 @@
+"""A run's folder: begun once, gone on with as often as needed, finished by its manifest.
+
+    RUN/run.json           what decides the run: plan, settings, model, rows; written before the first step
+    RUN/rows.parquet       place, id, tokens, learnt, cut, hash of every row as the model is fed it
+    RUN/consumed/          what each attempt and process consumed, written as it went
+    RUN/checkpoints/       the newest whole checkpoints
+    RUN/model/             the tuned model (or its adapters) as safetensors, with its tokenizer
+    RUN/consumed.parquet   the same records as one table, with what was superseded
+    RUN/evaluation/        what was measured while it trained, where that was asked for
+    RUN/train_log.jsonl    loss, rate and gradient norm as they were logged
+    RUN/loss.png           the same as a picture, with the losses on evaluated sets, where matplotlib is installed
+    RUN/manifest.json      written last
+
+A run without a manifest is not finished.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, SoftFileLock, Timeout
+
+from righttime.errors import SettingsError, StoreError
+from righttime.store import MANIFEST, make_folder, write_json
+from righttime.training.checkpoints import clear_broken, whole_checkpoints
+from righttime.training.records import last_attempt
+
+__all__ = ["Start", "begin", "end", "read_run"]
+
+_FILES = ("run.json", "rows.parquet", "consumed.parquet", "train_log.jsonl", "loss.png")
+_LOCK = ".lock"
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+_DECIDING = ("plan", "settings", "model", "rows")
+_DEFAULTED = {"rows.answer_end": "--answer-end", "settings.learning_rate": "--learning-rate"}
+"""Options whose defaults were others once: the same words mean something else now."""
+_FOLDERS = ("consumed", "checkpoints", "model", "evaluation")
+
+
+@dataclass(frozen=True)
+class Start:
+    """How an attempt starts.
+
+    Attributes:
+        attempt: Its number, from 1.
+        step: The step it goes on from.
+        checkpoint: The checkpoint it goes on from, or None.
+        broken: Names of checkpoints that were not whole and were taken away.
+        lock: What the main process holds the folder by, until `end`.
+    """
+
+    attempt: int
+    step: int
+    checkpoint: str | None
+    broken: tuple[str, ...] = ()
+    lock: FileLock | None = None
+
+
+def begin(run: Path, deciding: Mapping[str, Any], overwrite: bool = False) -> Start:
+    """Begin a run, or go on with one that was stopped.
+
+    Args:
+        run: The folder.
+        deciding: What decides the run, as JSON.
+        overwrite: Take away what an earlier run left there, and begin anew.
+
+    Raises:
+        StoreError: If the folder holds a finished run or somebody else's files, another process trains there, or it
+            cannot be written.
+        SettingsError: If it was begun with something else; names what.
+    """
+    make_folder(run)
+    names = {entry.name for entry in run.iterdir()} - {_LOCK}
+    strangers = names - {MANIFEST, *_FILES, *_FOLDERS}
+    # Without run.json even names like ours may be somebody's; only --overwrite takes those away.
+    if "run.json" not in names and (strangers or (names and not overwrite)):
+        raise StoreError(
+            f"{run} must be empty or hold a run, but it holds {min(strangers or names)!r}. Hint: choose another --run."
+        )
+    lock = _locked(run)
+    try:
+        if overwrite:
+            _clear(run)
+        return _begun(run, deciding, lock)
+    except BaseException:
+        _unlocked(lock)
+        raise
+
+
+def end(start: Start) -> None:
+    """Let another process train in the run's folder."""
+    _unlocked(start.lock)
+
+
+def _begun(run: Path, deciding: Mapping[str, Any], lock: FileLock | None) -> Start:
+    if (run / MANIFEST).exists():
+        raise StoreError(f"{run} holds a finished run already. Hint: choose another --run, or --overwrite.")
+    if not (run / "run.json").exists():
+        write_json(run / "run.json", deciding)
+    for what, then, now in _deciding_changes(read_run(run), json.loads(json.dumps(deciding))):
+        again = f"{_DEFAULTED[what]} {then}" if what in _DEFAULTED else "run the first command again"
+        raise SettingsError(
+            f"a run must go on with what it began with, but {what} was {then!r} and is {now!r} now ({run}). "
+            f"Hint: {again}, or choose another --run, or --overwrite."
+        )
+    broken = tuple(clear_broken(run / "checkpoints"))
+    whole = whole_checkpoints(run / "checkpoints")
+    number = last_attempt(run / "consumed") + 1
+    if not whole:
+        return Start(number, 0, None, broken, lock)
+    return Start(number, whole[-1].step, str(whole[-1].path), broken, lock)
+
+
+def _locked(run: Path) -> FileLock | None:
+    """Hold a run's folder: two processes that trained in one would mix their checkpoints and records.
+
+    The lock goes with the process, however it ends. None where the file system has no locks.
+    """
+    lock = FileLock(run / _LOCK, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise StoreError(
+            f"{run} must be free, but another process trains there. Hint: wait for it, or end it."
+        ) from error
+    except NotImplementedError:  # what filelock 3 says of such a file system
+        return None
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return None
+        raise StoreError(f"{run / _LOCK} must be writable, got {error.strerror or error}.") from error
+    if SoftFileLock in type(lock).mro():  # what filelock takes instead is a mere file: it outlives a killed process
+        lock.release()
+        return None
+    return lock
+
+
+def _unlocked(lock: FileLock | None) -> None:
+    if lock is not None:
+        lock.release()
+
+
+def read_run(run: Path) -> dict[str, Any]:
+    """What decides a run.
+
+    Raises:
+        StoreError: If there is no such run.
+    """
+    try:
+        began = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{run} must be a folder of righttime tune, but its run.json cannot be read: {error}."
+        ) from error
+    if not (isinstance(began, dict) and all(isinstance(began.get(name), dict) for name in _DECIDING)):
+        raise StoreError(f"{run / 'run.json'} must hold {', '.join(_DECIDING)}, which it does not: it was changed.")
+    began["rows"].setdefault("answer_end", "template")  # before it was recorded there was no other way
+    return began
+
+
+def _clear(run: Path) -> None:
+    for name in (MANIFEST, *_FILES, *_FOLDERS):  # the manifest first: a folder half cleared is no finished run
+        path = run / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _deciding_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Where two runs differ in what decides the weights."""
+    found = list(_changes(then, now))
+    # Where answers end decides by the tokens that are learnt alone: with many templates both ways learn the same.
+    if all(what != "rows.learnt_sha256" for what, *_ in found):
+        found = [one for one in found if one[0] != "rows.answer_end"]
+    return found
+
+
+def _changes(then: Any, now: Any, what: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where two JSON values differ, by the dotted names of the entries."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        for name in sorted({*then, *now}):
+            yield from _changes(then.get(name), now.get(name), f"{what}.{name}" if what else name)
+    elif then != now and what != "model.name":  # the same model may lie elsewhere
+        yield what, then, now

@@ -1,0 +1,143 @@
+"""One run as a whole: what decides it, and what makes its folder a result."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from righttime.errors import OrderError
+from righttime.store import MANIFEST, file_sha256, ids_sha256, write_bytes, write_json, write_lines, write_parquet
+from righttime.training.folder import Start
+from righttime.training.models import model_identity
+from righttime.training.oracle import first_difference
+from righttime.training.picture import draw_losses
+from righttime.training.plan import Plan
+from righttime.training.records import Records, read_records
+from righttime.training.settings import TuneSettings
+from righttime.training.token_rows import TokenRows
+
+__all__ = ["Job", "announcement", "finish", "result_files"]
+
+_LIBRARIES = ("accelerate", "deepspeed", "peft", "trl")
+_RESULT = ("run.json", "rows.parquet", "consumed.parquet", "train_log.jsonl", "consumed", "evaluation", "model")
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that is settled before training starts.
+
+    Attributes:
+        folder: The run's folder.
+        model: The model's folder or hub name.
+        settings: How to tune.
+        plan: What is to be consumed.
+        rows: The rows as they are fed.
+    """
+
+    folder: Path
+    model: str
+    settings: TuneSettings
+    plan: Plan
+    rows: TokenRows
+
+    def deciding(self) -> dict[str, Any]:
+        """What decides the weights, as JSON: a run goes on only with the same.
+
+        Raises:
+            ModelError: If there is no such model.
+        """
+        fed = {
+            "form": self.rows.form,
+            "max_length": self.rows.max_length,
+            "answer_end": self.rows.answer_end,
+            "hashes_sha256": ids_sha256(self.rows.hashes),
+            "learnt_sha256": self.rows.learnt_sha256,
+        }
+        model = model_identity(self.model)
+        return {"plan": self.plan.facts(), "settings": self.settings.deciding(), "model": model, "rows": fed}
+
+
+def announcement(job: Job, start: Start) -> str:
+    """What is about to happen, in lines for a person."""
+    plan, rows = job.plan, job.rows
+    last = len(plan.ids) - (plan.steps_per_epoch - 1) * plan.rows_per_step
+    lines = [
+        f"{len(plan.ids):,} rows, {plan.epochs} × {plan.steps_per_epoch:,} steps; each consumes the next "
+        f"{plan.world} × {plan.batch} × {plan.accumulation} (processes × batch × accumulation) = {plan.rows_per_step} "
+        f"rows, in order" + (f"; the last of an epoch {last}" if last < plan.rows_per_step else "")
+    ]
+    settings = job.settings
+    tuned = "all weights" if settings.lora is None else f"adapters of rank {settings.lora.rank}"
+    falls = " at most" if settings.schedule == "cosine" else ""
+    lines.append(f"{tuned} at a learning rate of {settings.rate:g}{falls}")
+    if plan.shuffle_after is not None:
+        lines.append(f"the order is followed for {plan.shuffle_after:,} steps, then rows are shuffled")
+    if rows.n_cut:
+        lines.append(f"{rows.n_cut:,} rows are longer than {rows.max_length:,} tokens and are cut at the end")
+    if rows.unlearnt:
+        lines.append(f"{len(rows.unlearnt):,} rows have no token to learn; they keep their place and teach nothing")
+    lines += [f"{name} was not whole and is gone" for name in start.broken]
+    if start.attempt > 1:
+        lines.append(f"attempt {start.attempt}, going on from step {start.step:,} of {plan.n_steps:,}")
+    return "\n".join(lines)
+
+
+def finish(
+    job: Job, log: Sequence[Mapping[str, Any]], drawn: Sequence[str] = (), note: str | None = None
+) -> dict[str, Any]:
+    """Compare all that led to the weights with the plan, and write what makes the run a result, the manifest last.
+
+    Args:
+        job: The run, whose model is written by now.
+        log: What the trainer logged.
+        drawn: What was drawn by chance, by the seed.
+        note: What there is to say of the seed.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        OrderError: If it is not the plan and reordering was not allowed.
+        StoreError: If a file cannot be written.
+    """
+    from righttime.results import circumstances
+
+    folder, records = job.folder, read_records(job.folder / "consumed")
+    difference = first_difference(job.plan, records)
+    if difference and not job.settings.allow_reorder:
+        raise OrderError(f"what led to the weights must be the plan, but {difference}.")
+    (folder / "model" / "training_args.bin").unlink(missing_ok=True)  # a pickle that nothing reads
+    write_parquet(folder / "consumed.parquet", records.to_table())
+    write_lines(folder / "train_log.jsonl", (json.dumps(entry) for entry in log if "loss" in entry))
+    if (picture := draw_losses(log)) is not None:
+        write_bytes(folder / "loss.png", picture)
+    manifest = {
+        **circumstances(*_LIBRARIES),
+        **job.deciding(),
+        "settings": job.settings.facts(),
+        "plan_fingerprint": job.plan.fingerprint,
+        "counts": {**job.rows.counts(), **_consumption(records), "steps": job.plan.n_steps},
+        "first_difference": difference,
+        "attempts": [dataclasses.asdict(attempt) for attempt in records.attempts],
+        "unlearnt": job.rows.unlearnt,
+        "drawn_by_chance": list(drawn),
+        "notes": [note] if note else [],
+        "files": result_files(folder),
+    }
+    write_json(folder / MANIFEST, manifest)
+    return manifest
+
+
+def _consumption(records: Records) -> dict[str, int]:
+    lost = [len(record.rows) for record in records.consumed if records.superseded(record)]
+    return {"consumed": sum(len(record.rows) for record in records.effective()), "superseded": sum(lost)}
+
+
+def result_files(folder: Path) -> dict[str, str]:
+    """The sha256 of every file of a run's result, by its path in the folder; checkpoints are no part of it."""
+    roots = (path for name in _RESULT for path in sorted([folder / name, *(folder / name).rglob("*")]))
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in roots if path.is_file()}

@@ -1,0 +1,122 @@
+"""The model to be tuned and its tokenizer: from a folder or the hub, safetensors only, no remote code."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from righttime.errors import ModelError, SettingsError
+from righttime.store import file_sha256
+
+if TYPE_CHECKING:
+    from righttime.training.settings import TuneSettings
+
+__all__ = ["configuration", "load_model", "load_tokenizer", "model_identity", "trainable_length"]
+
+
+_MAX_LENGTH = 2048  # of the paper
+
+
+def model_identity(name: str) -> dict[str, str]:
+    """What tells a model from others: its name, and the hash of its folder or its commit on the hub.
+
+    Args:
+        name: A folder or a hub name.
+
+    Raises:
+        ModelError: If the folder holds no safetensors weights, or there is no such model.
+    """
+    if not Path(name).is_dir():
+        return {"name": name, "revision": str(getattr(configuration(name), "_commit_hash", None))}
+    weights = sorted(Path(name).glob("*.safetensors"))
+    if not weights:
+        raise ModelError(
+            f"the model folder {name} must hold safetensors weights, but no *.safetensors is in it. "
+            "Hint: save the model with save_pretrained."
+        )
+    digest = hashlib.sha256()
+    for file in [*weights, *sorted(Path(name).glob("*.json"))]:
+        digest.update(f"{file.name} {file_sha256(file)}\n".encode())
+    return {"name": name, "revision": f"sha256:{digest.hexdigest()}"}
+
+
+def load_tokenizer(name: str) -> Any:
+    """The tokenizer of a model.
+
+    Raises:
+        ModelError: If there is none.
+    """
+    from transformers import AutoTokenizer
+
+    return _loaded(name, "tokenizer", AutoTokenizer.from_pretrained)
+
+
+def load_model(name: str, settings: TuneSettings) -> Any:
+    """A causal language model with float32 weights, with new adapters around it if the settings want them.
+
+    Raises:
+        ModelError: If there is no such model.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    # Adapters name their base by what is loaded here, and may be read from elsewhere.
+    place = str(Path(name).resolve()) if Path(name).is_dir() else name
+    model = _loaded(place, "model", AutoModelForCausalLM.from_pretrained, dtype=torch.float32, use_safetensors=True)
+    if settings.lora is None:
+        return model
+    from peft import LoraConfig, get_peft_model
+
+    lora = settings.lora
+    return get_peft_model(
+        model,
+        LoraConfig(
+            task_type="CAUSAL_LM",
+            r=lora.rank,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            target_modules="all-linear",
+        ),
+    )
+
+
+def trainable_length(name: str, asked: int | None) -> int:
+    """The most tokens of a row: as asked, or 2,048, or what the model reads where that is less.
+
+    Raises:
+        SettingsError: If the model reads fewer.
+        ModelError: If there is no such model.
+    """
+    reads = getattr(configuration(name), "max_position_embeddings", None)
+    if asked is None:
+        return min(reads or _MAX_LENGTH, _MAX_LENGTH)
+    if reads is not None and asked > reads:
+        raise SettingsError(
+            f"max_length must be at most the {reads} tokens that {name} reads, got {asked}. Hint: --max-length {reads}."
+        )
+    return asked
+
+
+def configuration(name: str) -> Any:
+    """The configuration of a model.
+
+    Raises:
+        ModelError: If there is none.
+    """
+    from transformers import AutoConfig
+
+    return _loaded(name, "configuration", AutoConfig.from_pretrained)
+
+
+def _loaded(name: str, what: str, load: Callable[..., Any], **settings: Any) -> Any:
+    try:
+        return load(name, trust_remote_code=False, **settings)
+    except Exception as error:  # hub, file and configuration errors of several libraries
+        first = (str(error).strip().splitlines() or ["no message"])[0][:200]
+        raise ModelError(
+            f"{name!r} must be a folder with a causal language model of transformers, or one in the local hub cache or "
+            f"on a hub that can be reached; loading its {what} failed: {type(error).__name__}: {first}. "
+            "Hint: check the name; righttime pretrain makes a tiny one."
+        ) from error

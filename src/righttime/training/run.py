@@ -1,0 +1,232 @@
+"""Tune a model on an arrangement, in exactly its order; go on after a kill; prove what was consumed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from righttime.errors import RighttimeError, SettingsError
+from righttime.store import write_parquet
+from righttime.tokenization.masking import resolve_form
+from righttime.training.chance import drawn_by_chance, seed_note
+from righttime.training.folder import Start, begin, end
+from righttime.training.job import Job, announcement, finish
+from righttime.training.models import load_model, load_tokenizer, trainable_length
+from righttime.training.oracle import Oracle
+from righttime.training.plan import Plan
+from righttime.training.quiet import quietly
+from righttime.training.settings import TuneSettings
+from righttime.training.token_rows import TokenRows, arranged_rows, token_rows
+from righttime.training.versions import check_versions
+
+__all__ = ["Tuned", "tune"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A finished run.
+
+    Attributes:
+        job: What was settled before it started: folder, model, settings, plan, rows.
+        start: How the last attempt started.
+        manifest: What ``manifest.json`` holds.
+        main: Whether this process is the one that speaks and writes.
+    """
+
+    job: Job
+    start: Start
+    manifest: Mapping[str, Any]
+    main: bool
+
+
+def tune(
+    out: str | os.PathLike[str],
+    model: str,
+    run: str | os.PathLike[str],
+    settings: TuneSettings | None = None,
+    *,
+    callbacks: Sequence[Any] = (),
+    overwrite: bool = False,
+    progress: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> Tuned:
+    """Fine-tune a model on an arrangement, in exactly its order.
+
+    A run that was stopped goes on from its last whole checkpoint when it is called again with the same words. On
+    several processes (``torchrun``, ``accelerate launch``) every one of them calls this.
+
+    Args:
+        out: A folder that ``righttime arrange`` wrote.
+        model: A causal language model: a folder, or a name on the hub.
+        run: The folder to write to; on several machines one that all of them see.
+        settings: How to tune.
+        callbacks: Callbacks of transformers' Trainer, such as an evaluation while training.
+        overwrite: Take away what an earlier run left in `run` and begin anew.
+        progress: Show progress on stderr: bars on a terminal, else a line every few seconds.
+        say: Is told, in the main process, what is about to happen.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        OrderError: If the model is fed another row than planned; names the place.
+        SettingsError: If a setting is out of range or differs from what the run was begun with, or an installed version
+            of a trainer would shuffle silently.
+        ModelError: If the model or its tokenizer is missing, or its loss is no number any more.
+        RowError: If the form of text cannot hold a row; names it.
+        StoreError: If `out` is no arrangement, or `run` holds something else or cannot be written.
+    """
+    settings, folder = settings or TuneSettings(), Path(run)
+    check_versions("transformers", "accelerate", *(["peft"] if settings.lora else []))
+    main, process, world = _processes()
+    if settings.report_to:
+        from righttime.training.trainer import check_trackers
+
+        check_trackers(settings.report_to)
+    rows = _rows(Path(out), model, settings, progress and main)
+    plan = Plan(
+        rows.ids,
+        epochs=settings.epochs,
+        world=world,
+        batch=settings.batch,
+        accumulation=settings.accumulation,
+        shuffle_after=settings.shuffle_after,
+        seed=settings.chance,
+    )
+    job = Job(folder, model, settings, plan, rows)
+    start = _from_main(lambda: begin(folder, job.deciding(), overwrite))
+    try:
+        if main:
+            write_parquet(folder / "rows.parquet", rows.to_table())
+            say(announcement(job, start))
+        made = _train(job, start, process, callbacks, progress, say)
+        return Tuned(job, start, _from_main(lambda: finish(job, made.log, made.drawn, made.note)), main)
+    finally:
+        if main:
+            end(start)
+
+
+def _processes() -> tuple[bool, int, int]:
+    """Whether this is the main process, its number, and how many there are."""
+    import torch
+    from accelerate import PartialState
+
+    state = PartialState(cpu=not torch.accelerator.is_available())
+    if state.num_processes == 1 and torch.cuda.device_count() > 1:
+        raise SettingsError(
+            f"one process must train on one GPU, but it sees {torch.cuda.device_count()}. Hint: accelerate launch with "
+            "one process for each, or set CUDA_VISIBLE_DEVICES to one of them."
+        )
+    return state.is_main_process, state.process_index, state.num_processes
+
+
+def _from_main(work: Callable[[], T]) -> T:
+    """What the main process makes, or the error that it meets, in every process."""
+    from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list
+
+    box: list[Any] = [None, None]
+    if PartialState().is_main_process:
+        try:
+            box[0] = work()
+        except RighttimeError as error:
+            box[1] = error
+    if PartialState().num_processes > 1:
+        broadcast_object_list(box, from_process=0)
+    if box[1] is not None:
+        raise box[1]
+    made: T = box[0]
+    return made
+
+
+def _rows(out: Path, model: str, settings: TuneSettings, progress: bool) -> TokenRows:
+    examples = arranged_rows(out)
+    tokenizer = load_tokenizer(model)
+    form = resolve_form(tokenizer, settings.form)
+    length = trainable_length(model, settings.max_length)
+    return token_rows(examples, tokenizer, form, length, progress, settings.answer_end)
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What training left behind, beside the weights.
+
+    Attributes:
+        log: What was logged.
+        drawn: What was drawn by chance.
+        note: What there is to say of the seed.
+    """
+
+    log: list[dict[str, Any]]
+    drawn: list[str]
+    note: str | None
+
+
+def _train(
+    job: Job, start: Start, process: int, callbacks: Sequence[Any], progress: bool, say: Callable[[str], None]
+) -> _Trained:
+    """Train from where the attempt starts to the end and save the model."""
+    from transformers import set_seed
+
+    from righttime.training.trainer import OrderedTrainer, show_progress, training_arguments
+
+    settings, model_folder = job.settings, job.folder / "model"
+    oracle = Oracle(
+        job.plan,
+        job.rows.hashes,
+        job.folder / "consumed",
+        attempt=start.attempt,
+        resumed_from=start.step,
+        process=process,
+        allow_reorder=settings.allow_reorder,
+    )
+    set_seed(settings.chance)
+    tokenizer = load_tokenizer(job.model)
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    plan, total = job.plan, f"{job.plan.epochs * len(job.plan.ids):,}"
+    with quietly():
+        model, drawn = _model(job)
+        note = seed_note(settings, drawn)
+        if note and process == 0:
+            say(f"note: {note}")
+        trainer = OrderedTrainer(
+            plan=job.plan,
+            rows=job.rows,
+            oracle=oracle,
+            keep=settings.keep,
+            pad=pad if pad is not None else 0,
+            model=model,
+            args=training_arguments(settings, job.folder / "checkpoints"),
+            processing_class=tokenizer,
+            callbacks=list(callbacks),
+        )
+        show_progress(trainer, progress, lambda steps: f"{plan.consumed(steps):,} of {total} rows")
+        for callback in callbacks:
+            if hasattr(callback, "attach"):  # an evaluation, whose means are for the trackers too
+                callback.attach(trainer)
+        trainer.train(resume_from_checkpoint=start.checkpoint)
+        oracle.recorder.sync()
+        oracle.recorder.close()
+        if trainer.args.should_save:
+            shutil.rmtree(model_folder, ignore_errors=True)
+        trainer.accelerator.wait_for_everyone()
+        trainer.save_model(str(model_folder))
+        trainer.accelerator.wait_for_everyone()
+    return _Trained(trainer.state.log_history, drawn, note)
+
+
+def _model(job: Job) -> tuple[Any, list[str]]:
+    """The model, and what of the run is drawn by chance."""
+    import torch
+
+    before = torch.get_rng_state()
+    model = load_model(job.model, job.settings)
+    # Reading weights draws nothing; so what was drawn are adapters, or weights that the files lack.
+    missing = job.settings.lora is None and not torch.equal(before, torch.get_rng_state())
+    return model, drawn_by_chance(job.plan, job.settings, model, missing)

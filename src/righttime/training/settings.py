@@ -1,0 +1,185 @@
+"""Everything that decides how a model is tuned."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from righttime.errors import SettingsError, unknown_name
+from righttime.tokenization.masking import AnswerEnd
+
+__all__ = ["PRESETS", "Lora", "TuneSettings"]
+
+Schedule = Literal["constant", "cosine"]
+Precision = Literal["float32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Train small adapters of every linear layer instead of all weights.
+
+    Attributes:
+        rank: Their rank.
+        alpha: Their scale, before division by the rank.
+        dropout: The share of their inputs that is dropped.
+    """
+
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class TuneSettings:
+    """How a model is tuned. The defaults compare orders: a rate that decays would confound the order with the rate.
+
+    Attributes:
+        batch: Rows of one micro-batch of one process.
+        accumulation: Micro-batches of one optimizer step.
+        epochs: How often every row is consumed.
+        shuffle_after: Follow the arrangement for so many steps, then shuffle; None follows it throughout.
+        learning_rate: The highest rate; None takes 1e-5, or 1e-4 with adapters. `rate` tells it.
+        schedule: ``constant``, or ``cosine``, which falls to `min_rate` times the rate.
+        min_rate: What ``cosine`` leaves of the rate at the end, as a share.
+        warmup: Steps in which the rate rises from 0.
+        betas: AdamW's two decay rates.
+        eps: AdamW's epsilon.
+        weight_decay: AdamW's decay of weights.
+        clip: The largest norm of the gradient; larger ones are scaled down to it.
+        max_length: The most tokens of a row; what is longer is cut at the end, and counted. None takes 2,048, or what
+            the model reads where that is less.
+        form: ``chat``, ``paper`` or ``auto``; see `righttime.tokenization.masking`.
+        answer_end: Where an answer ends: ``token`` or ``template``; see `righttime.tokenization.masking`.
+        lora: Adapters instead of all weights, or None.
+        precision: ``float32``, or ``bf16`` for bfloat16 arithmetic on float32 weights.
+        recompute: Recompute activations in the backward pass, for less memory.
+        seed: Decides what is drawn by chance: shuffles, adapters, dropout. None takes 0, and asks for no word where
+            nothing is. `chance` tells it.
+        save_every: A checkpoint every so many steps; there is always one at the end.
+        keep: How many checkpoints are kept; None keeps all.
+        log_every: The training loss is logged every so many steps.
+        report_to: Names of trackers, as transformers knows them.
+        allow_reorder: Record differences from the plan instead of stopping.
+
+    Raises:
+        SettingsError: If one is out of range or unknown.
+    """
+
+    batch: int = 16
+    accumulation: int = 1
+    epochs: int = 1
+    shuffle_after: int | None = None
+    learning_rate: float | None = None
+    schedule: Schedule = "constant"
+    min_rate: float = 0.1
+    warmup: int = 0
+    betas: tuple[float, float] = (0.9, 0.95)
+    eps: float = 1e-5
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    max_length: int | None = None
+    form: Literal["auto", "chat", "paper"] = "auto"
+    answer_end: AnswerEnd = "token"
+    lora: Lora | None = None
+    precision: Precision = "float32"
+    recompute: bool = False
+    seed: int | None = None
+    save_every: int = 500
+    keep: int | None = 2
+    log_every: int = 1
+    report_to: tuple[str, ...] = ()
+    allow_reorder: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "accumulation", "epochs", "max_length", "save_every", "log_every", "keep"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise SettingsError(f"{name} must be at least 1, got {value}.")
+        for name in ("learning_rate", "eps", "clip"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise SettingsError(f"{name} must be above 0, got {value}.")
+        for name in ("warmup", "weight_decay"):
+            if not getattr(self, name) >= 0:
+                raise SettingsError(f"{name} must not be negative, got {getattr(self, name)}.")
+        if not 0 <= self.min_rate <= 1:
+            raise SettingsError(f"min_rate must be between 0 and 1, got {self.min_rate}.")
+        chosen = ("schedule", Schedule), ("precision", Precision), ("answer_end", AnswerEnd)
+        for kind, known in chosen:
+            if (value := getattr(self, kind)) not in get_args(known):
+                raise unknown_name(kind, value, get_args(known))
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> TuneSettings:
+        """A named set of settings, with some changed.
+
+        With adapters the learning rate is theirs: a preset's own is meant for all weights.
+
+        Args:
+            name: One of `PRESETS`.
+            changes: Fields that are to differ from it.
+
+        Raises:
+            SettingsError: If the name is unknown.
+
+        Example:
+            >>> TuneSettings.preset("paper", batch=4).learning_rate
+            1e-06
+        """
+        if name not in PRESETS:
+            raise unknown_name("preset", name, PRESETS)
+        of_preset = dict(PRESETS[name])
+        if changes.get("lora") is not None:
+            of_preset.pop("learning_rate", None)
+        return cls(**{**of_preset, **changes})
+
+    @property
+    def rate(self) -> float:
+        """The highest learning rate."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return _RATE if self.lora is None else _LORA_RATE
+
+    @property
+    def chance(self) -> int:
+        """The seed that is used."""
+        return self.seed or 0
+
+    def facts(self) -> dict[str, Any]:
+        """All settings as JSON, what was not given as it is used."""
+        return {**dataclasses.asdict(self), "learning_rate": self.rate, "seed": self.chance}
+
+    def deciding(self) -> dict[str, Any]:
+        """What decides the weights and the order: all that must not change when a run goes on."""
+        return {name: value for name, value in self.facts().items() if name not in _FREE}
+
+
+_RATE = 1e-5
+# Adapters want about ten times the rate of all weights: "LoRA Without Regret" (Thinking Machines, 2025).
+_LORA_RATE = 1e-4
+
+
+# Where answers end decides too, by the tokens that are learnt: those are compared themselves.
+_FREE = {"save_every", "keep", "log_every", "report_to", "allow_reorder", "answer_end"}
+
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "constant": {},
+        "paper": {
+            "batch": 16,
+            "learning_rate": 1e-6,
+            "schedule": "cosine",
+            "min_rate": 0.1,
+            "betas": (0.9, 0.95),
+            "eps": 1e-5,
+            "weight_decay": 0.0,
+            "clip": 1.0,
+            "max_length": 2048,
+            "form": "paper",
+        },
+    }
+)
+"""Named settings: ``constant``, the defaults, for comparing orders; ``paper``, those of the paper's code."""

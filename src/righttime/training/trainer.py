@@ -1,0 +1,288 @@
+"""Transformers' Trainer, fed by the plan and watched by the oracle. Importing this imports torch and transformers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.integrations import get_reporting_integration_callbacks
+
+from righttime.errors import ModelError, SettingsError
+from righttime.training.checkpoints import keep_newest, mark_complete
+from righttime.training.oracle import Oracle
+from righttime.training.plan import Plan
+from righttime.training.progress import Lines, on_terminal
+from righttime.training.settings import TuneSettings
+from righttime.training.token_rows import TokenRows
+
+__all__ = [
+    "OrderedTrainer",
+    "PlannedBatches",
+    "PlannedRows",
+    "check_trackers",
+    "collated",
+    "show_progress",
+    "training_arguments",
+]
+
+_IGNORED = -100
+
+
+class PlannedRows(Dataset[int]):
+    """As many items as the plan has rows, each of them its own place."""
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __getitem__(self, place: int) -> int:
+        return place
+
+
+class PlannedBatches:
+    """What one process consumes in the epoch that training is in: a batch sampler of a DataLoader.
+
+    An empty micro-batch is given as [-1], since a loader has no empty ones.
+    """
+
+    def __init__(self, plan: Plan, process: int, step: Callable[[], int]) -> None:
+        """Take the plan.
+
+        Args:
+            plan: The plan.
+            process: This process, from 0.
+            step: Tells the optimizer step that training is at.
+        """
+        self._plan, self._process, self._step = plan, process, step
+
+    def __len__(self) -> int:
+        return self._plan.micros_per_epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        # The step, and not a count of calls, tells the epoch: it is right after a resume too.
+        epoch = self._step() // self._plan.steps_per_epoch
+        for batch in self._plan.batches(self._process, epoch):
+            yield list(batch.places) or [-1]
+
+
+def collated(places: Sequence[int], rows: TokenRows, pad: int) -> dict[str, Tensor]:
+    """A micro-batch of rows, padded on the right.
+
+    Args:
+        places: The rows' places; [-1] makes a filler of one token that nothing is learnt from.
+        rows: All rows.
+        pad: The token to pad with.
+
+    Returns:
+        ``input_ids``, ``attention_mask``, ``labels``: int64, shape (n, longest); ``places``: int64, shape (n,), empty
+        for a filler.
+    """
+    if list(places) == [-1]:
+        one = torch.full((1, 1), pad, dtype=torch.int64)
+        nothing = torch.empty(0, dtype=torch.int64)
+        return {"input_ids": one, "attention_mask": one * 0 + 1, "labels": one * 0 + _IGNORED, "places": nothing}
+    taken = [rows.tokens[place] for place in places]
+    shape = (len(taken), max(1, *(len(row.ids) for row in taken)))
+    ids, labels, mask = np.full(shape, pad), np.full(shape, _IGNORED), np.zeros(shape, np.int64)
+    for number, row in enumerate(taken):
+        n = len(row.ids)
+        ids[number, :n], mask[number, :n] = row.ids, 1
+        labels[number, :n] = np.where(row.learnt, row.ids, _IGNORED)
+    arrays = {"input_ids": ids, "attention_mask": mask, "labels": labels, "places": np.asarray(places)}
+    return {name: torch.from_numpy(array.astype(np.int64)) for name, array in arrays.items()}
+
+
+def summed_loss(outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
+    """The mean loss over the learnt tokens of a whole step: this micro-batch's sum over the step's count.
+
+    So it depends neither on padding nor on how a step is cut into micro-batches and processes. A step with nothing to
+    learn has the loss 0.
+
+    Args:
+        outputs: What the model returned; its logits have the shape (n, length, vocabulary).
+        labels: int64, shape (n, length).
+        num_items_in_batch: Learnt tokens of the step on all processes.
+    """
+    logits = outputs["logits"][:, :-1].float()
+    wanted = labels[:, 1:].to(logits.device)
+    loss = torch.nn.functional.cross_entropy(
+        logits.reshape(-1, logits.shape[-1]), wanted.reshape(-1), ignore_index=_IGNORED, reduction="sum"
+    )
+    count = num_items_in_batch if num_items_in_batch is not None else (wanted != _IGNORED).sum()
+    return loss / torch.as_tensor(count, device=loss.device).clamp(min=1)
+
+
+def training_arguments(settings: TuneSettings, folder: Path) -> TrainingArguments:
+    """The settings as the Trainer takes them.
+
+    Args:
+        settings: The settings.
+        folder: Where checkpoints are written.
+    """
+    constant = "constant_with_warmup" if settings.warmup else "constant"
+    return TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=settings.batch,
+        gradient_accumulation_steps=settings.accumulation,
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.rate,
+        lr_scheduler_type="cosine_with_min_lr" if settings.schedule == "cosine" else constant,
+        lr_scheduler_kwargs={"min_lr_rate": settings.min_rate} if settings.schedule == "cosine" else {},
+        warmup_steps=settings.warmup,
+        optim="adamw_torch",
+        adam_beta1=settings.betas[0],
+        adam_beta2=settings.betas[1],
+        adam_epsilon=settings.eps,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.clip,
+        seed=settings.chance,
+        data_seed=settings.chance,
+        bf16=settings.precision == "bf16",
+        use_cpu=not torch.accelerator.is_available(),
+        activation_checkpointing=settings.recompute,
+        train_sampling_strategy="sequential",
+        accelerator_config={"even_batches": False},
+        remove_unused_columns=False,
+        save_strategy="steps",
+        save_steps=settings.save_every,
+        save_total_limit=None,  # ours is kept after the mark is written: theirs would delete before that
+        logging_steps=settings.log_every,
+        logging_nan_inf_filter=False,
+        report_to=list(settings.report_to) or "none",
+        disable_tqdm=True,  # see `show_progress`
+    )
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Make sure, before any work, that trackers are known and installed.
+
+    Args:
+        names: Their names, as transformers knows them.
+
+    Raises:
+        SettingsError: If one is not.
+    """
+    try:
+        for tracker in get_reporting_integration_callbacks(list(names)):
+            tracker()
+    except (ImportError, RuntimeError, ValueError) as error:
+        raise SettingsError(f"trackers must be known to transformers and installed, but: {error}") from error
+
+
+class _Bar(ProgressCallback):  # type: ignore[misc]
+    """A progress bar that does not print what is logged."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **settings: Any) -> None:
+        pass
+
+
+class _Lines(TrainerCallback):  # type: ignore[misc]
+    """A line every few seconds, and one at the end."""
+
+    def __init__(self, consumed: Callable[[int], str] | None) -> None:
+        self._consumed, self._loss, self._from = consumed, "", 0
+        self._lines = Lines()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **settings: Any) -> None:
+        self._from, self._lines = state.global_step, Lines()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **settings: Any) -> None:
+        if "loss" in (logs or {}):
+            self._loss = f", loss {float(logs['loss']):.4f}"
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **settings: Any) -> None:
+        if state.is_world_process_zero and self._lines.due():  # the last step's loss is logged by now
+            self._tell(state, f", {self._left(state)} left")
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **settings: Any) -> None:
+        if state.is_world_process_zero:
+            self._tell(state, "")
+
+    def _tell(self, state: Any, more: str) -> None:
+        done = state.global_step
+        rows = f", {self._consumed(done)}" if self._consumed else ""
+        self._lines.write(f"step {done:,} of {state.max_steps:,}{rows}{self._loss}{more}")
+
+    def _left(self, state: Any) -> str:
+        return self._lines.left(state.global_step - self._from, state.max_steps - self._from)
+
+
+def show_progress(trainer: Trainer, progress: bool, consumed: Callable[[int], str] | None = None) -> None:
+    """Show how far training is on stderr, a bar on a terminal and else lines; stdout is for results.
+
+    Args:
+        trainer: The trainer.
+        progress: Show it at all.
+        consumed: What so many steps have consumed, in words, for the lines.
+    """
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    if progress:
+        trainer.add_callback(_Bar() if on_terminal() else _Lines(consumed))
+
+
+class OrderedTrainer(Trainer):  # type: ignore[misc]
+    """A Trainer that consumes the rows of a plan, shows each micro-batch to the oracle and writes whole checkpoints."""
+
+    def __init__(
+        self, *, plan: Plan, rows: TokenRows, oracle: Oracle, keep: int | None, pad: int, **settings: Any
+    ) -> None:
+        """Take the plan beside what a Trainer takes.
+
+        Args:
+            plan: What each process consumes.
+            rows: The rows.
+            oracle: This process's oracle.
+            keep: How many checkpoints are kept; None keeps all.
+            pad: The token to pad with.
+            settings: What `transformers.Trainer` takes: model, args, processing_class, callbacks.
+        """
+        self._plan, self._rows, self._oracle, self._keep, self._pad = plan, rows, oracle, keep, pad
+        super().__init__(compute_loss_func=summed_loss, train_dataset=PlannedRows(len(rows.ids)), **settings)
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """The plan's micro-batches of this process. Not prepared by accelerate, which would share them out again."""
+        batches = PlannedBatches(self._plan, self.args.process_index, lambda: int(self.state.global_step))
+        return DataLoader(
+            PlannedRows(len(self._rows.ids)),
+            batch_sampler=batches,
+            collate_fn=lambda places: collated(places, self._rows, self._pad),
+        )
+
+    def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **settings: Any) -> Tensor:
+        """One micro-batch: shown to the oracle, then trained on."""
+        self._oracle.consume(int(self.state.global_step), inputs)
+        inputs.pop("places", None)
+        loss: Tensor = super().training_step(model, inputs, *args, **settings)
+        return loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log, unless training has come to nothing."""
+        if not math.isfinite(logs.get("loss", 0.0)):
+            raise ModelError(
+                f"the training loss must be a number, but up to step {self.state.global_step} it is {logs['loss']}. "
+                "Hint: a lower learning rate, or some steps of warm-up."
+            )
+        super().log(logs, start_time)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Write a checkpoint, wait for every process, mark it whole; only then take old ones away."""
+        self._oracle.recorder.sync()
+        super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            folder = Path(self.args.output_dir)
+            checkpoint = folder / f"checkpoint-{self.state.global_step}"
+            (checkpoint / "training_args.bin").unlink(missing_ok=True)  # a pickle that nothing reads
+            mark_complete(checkpoint, int(self.state.global_step))
+            keep_newest(folder, self._keep)
+        self.accelerator.wait_for_everyone()

@@ -1,0 +1,311 @@
+"""Verify a result: its files, its numbers and, with the data at hand, every similarity and round."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.arrangement import Arrangement
+from righttime.arrangement.floor import reaches
+from righttime.errors import EmbeddingError, RighttimeError, SettingsError, StoreError
+from righttime.formats import Reading
+from righttime.pipeline import BAD_TARGET, Data, Request, Result, arrange_rows, read_side
+from righttime.results import FILES, result_manifest
+from righttime.similarity import pair_similarity
+from righttime.sources import find_sources_of, inside
+from righttime.store import file_sha256, ids_sha256
+from righttime.verification.replay import distances_hold, rounds_hold, turns_hold
+
+__all__ = ["DATA", "Finding", "check", "request_of"]
+
+Vectors = NDArray[np.float32]
+
+_CLOSE = 1e-5
+"""Vectors embedded in other company may differ by 1e-6; similarities of such vectors agree within this."""
+
+DATA = "pool and target are at hand"
+_PICKED_NEAR = ("tma", "rds", "rds-max", "nearest", "nearest-reversed", "nearest-shuffled", "farthest")
+"""Methods whose every similarity reaches the least one, as that of the row's most similar target row or picker."""
+
+
+def _unshuffled(order: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    ranked = np.empty_like(order)
+    ranked[np.random.default_rng(seed).permutation(len(order))] = order
+    return ranked
+
+
+_BY_DISTANCE: Mapping[str, Callable[[NDArray[np.int64], int], NDArray[np.int64]]] = {
+    "nearest": lambda order, _: order,
+    "farthest": lambda order, _: order,
+    "rds-max": lambda order, _: order,
+    "nearest-reversed": lambda order, _: order[::-1],
+    "nearest-shuffled": _unshuffled,
+}
+"""Methods that rank by distance, and how their order is turned back into the ranking, given the seed."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was verified.
+
+    Attributes:
+        what: What must hold.
+        ok: Whether it does; None where it could not be decided.
+        detail: What was found.
+    """
+
+    what: str
+    ok: bool | None
+    detail: str = ""
+
+
+def check(
+    out: str | os.PathLike[str],
+    pool: Data | None = None,
+    target: Data | None = None,
+    *,
+    files_only: bool = False,
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> list[Finding]:
+    """Verify a result on disk.
+
+    The files' hashes, that the order is a permutation of what was kept, all counts, and that ``train.jsonl`` holds
+    exactly those rows. With the data also that the arrangement comes out again, and each similarity. The data is what
+    the manifest names, read in the folder where the arrangement was made (the process works there meanwhile); where it
+    is gone or was changed, a finding that is neither good nor bad says so.
+
+    Args:
+        out: A folder that ``righttime arrange`` wrote.
+        pool: The pool it was made from, in place of the one that the manifest names: must be the same data.
+        target: The target it was made around; goes with `pool`.
+        files_only: Do not look for the data.
+        cache: The folder of cached vectors; None takes the user's.
+        progress: Show progress on stderr.
+
+    Returns:
+        Everything that was verified, good and bad.
+
+    Raises:
+        StoreError: If the folder holds no manifest or its files cannot be read.
+        SettingsError: If only one of `pool` and `target` is given.
+    """
+    if files_only and pool is not None:
+        raise SettingsError("--no-data checks without data, got --pool with it.")
+    if (pool is None) != (target is None):
+        raise SettingsError("--pool and --target go together, got only one of them.")
+    folder = Path(out)
+    manifest = result_manifest(folder)
+    findings = list(_hashes(folder, manifest))
+    if not all(finding.ok for finding in findings):
+        return findings  # what follows would only repeat it
+    arrangement = Arrangement.load(folder)
+    findings += _numbers(folder, manifest, arrangement)
+    if files_only or not all(finding.ok for finding in findings):
+        return findings
+    if pool is not None and target is not None:
+        request = request_of(manifest)
+        sides = read_side(pool, "pool", request, progress=progress), read_side(target, "target", request)
+        findings += _same_data(manifest, *sides)
+        if all(finding.ok for finding in findings):
+            findings += _again(
+                folder, manifest, arrangement, arrange_rows(*sides, request, cache=cache, progress=progress)
+            )
+        return findings
+    cache = None if cache is None else Path(cache).absolute()
+    return [*findings, *_with_its_own_data(folder.absolute(), manifest, arrangement, cache, progress)]
+
+
+def _with_its_own_data(
+    folder: Path, manifest: Mapping[str, Any], arrangement: Arrangement, cache: Path | None, progress: bool
+) -> list[Finding]:
+    """What the data that the manifest names tells, where it is to be had."""
+    found = find_sources_of(manifest)
+    if found.lost:
+        return [Finding(DATA, None, found.lost)]
+    if not isinstance(manifest["settings"].get("embedder"), str):
+        return [Finding(DATA, None, "it was made with an embedder of the user's own")]
+    request = request_of(manifest)
+    with inside(found.folder):
+        try:
+            sides = (
+                read_side(found.pool, "pool", request, progress=progress),
+                read_side(found.target, "target", request),
+            )
+        except RighttimeError as error:
+            return [Finding(DATA, None, f"the data cannot be read any more: {error}")]
+        changed = [finding.what for finding in _same_data(manifest, *sides) if not finding.ok]
+        if changed:
+            return [Finding(DATA, None, f"not so that {' and '.join(changed)}: it was changed since")]
+        try:
+            result = arrange_rows(*sides, request, cache=cache, progress=progress)
+        except EmbeddingError as error:
+            return [Finding(DATA, None, f"the data has no vectors any more: {error}")]
+    return [*_same_data(manifest, *sides), *_again(folder, manifest, arrangement, result)]
+
+
+def _hashes(folder: Path, manifest: Mapping[str, Any]) -> Iterator[Finding]:
+    for name in FILES:
+        got, want = file_sha256(folder / name), manifest["files"].get(name)
+        detail = "" if got == want else f"sha256 {got[:16]}…, the manifest says {str(want)[:16]}…"
+        yield Finding(f"{name} is as it was written", got == want, detail)
+
+
+def _numbers(folder: Path, manifest: Mapping[str, Any], arrangement: Arrangement) -> Iterator[Finding]:
+    import pyarrow.parquet as pq
+
+    counts, labels = manifest["counts"], arrangement.labels
+    left_out = pq.read_table(folder / "left_out.parquet")
+    rows = arrangement.order.tolist()
+    yield _equal("the order holds each pool row at most once", len(set(rows)), len(rows))
+    yield Finding("every place names a row of the pool", all(0 <= row < counts["pool_rows"] for row in rows))
+    outside = {row for row in left_out["row"].to_pylist() if row is not None}
+    yield _equal("a row is either in or left out", len(outside & set(rows)), 0)
+    reasons = Counter(left_out["reason"].to_pylist())
+    n_target = reasons.pop(BAD_TARGET, 0)
+    yield _equal("in = out + left out", len(rows) + reasons.total(), counts["pool_read"])
+    yield _equal("skipped target rows as counted", n_target, counts["target_bad_rows"])
+    yield _equal("arranged rows as counted", len(rows), counts["arranged"])
+    yield _equal("left-out rows as counted", dict(sorted(reasons.items())), counts["left_out_by_reason"])
+    ids = labels.id if labels else ()
+    yield _equal("ids as fingerprinted", ids_sha256(ids), manifest["ids_sha256"])
+    yield Finding("ids are unique", len(set(ids)) == len(ids))
+    yield from _train_lines(folder, manifest, ids)
+    if arrangement.picked_by is not None:
+        inside = (arrangement.picked_by >= 0) & (arrangement.picked_by < counts["target_rows"])
+        yield Finding("every row was picked by a row of the target", bool(inside.all()))
+    if arrangement.round is not None and manifest["settings"].get("method") in ("tma", "tma-farthest"):
+        yield Finding("rounds never go back", bool((np.diff(arrangement.round) >= 0).all()))
+    floor = manifest["settings"].get("min_similarity")
+    if floor is not None and arrangement.similarity is not None and arrangement.settings["method"] in _PICKED_NEAR:
+        yield Finding(f"no row is less similar than {floor:g}", bool(reaches(arrangement.similarity, floor).all()))
+
+
+def _train_lines(folder: Path, manifest: Mapping[str, Any], ids: Sequence[str]) -> Iterator[Finding]:
+    try:
+        with (folder / "train.jsonl").open(encoding="utf-8", newline="\n") as file:
+            lines = [json.loads(line) for line in file]
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{folder / 'train.jsonl'} must be readable JSONL, got: {error}.") from error
+    if manifest["settings"].get("as") == "messages":
+        wrong = [place for place, (line, name) in enumerate(zip(lines, ids, strict=False)) if line.get("id") != name]
+        detail = f"place {wrong[0]} holds another row" if wrong else ""
+        yield Finding("train.jsonl holds the arranged rows in order", not wrong and len(lines) == len(ids), detail)
+    else:
+        yield _equal("train.jsonl holds as many rows as were arranged", len(lines), len(ids))
+
+
+def _equal(what: str, got: object, want: object) -> Finding:
+    return Finding(what, got == want, "" if got == want else f"got {got}, expected {want}")
+
+
+def request_of(manifest: Mapping[str, Any]) -> Request:
+    """The request that a manifest records."""
+    settings = dict(manifest["settings"])
+    if not isinstance(settings.get("embedder"), str):
+        raise SettingsError(
+            "this result was made with an embedder of the user's own: check it without --pool and --target."
+        )
+    settings["text"] = settings.get("text_asked", "prompt+response")
+    if settings.get("rounds") is not None:
+        settings["rounds"] = tuple(settings["rounds"])
+    # Where the search ran is no part of the result, and may not be at hand.
+    known = {entry.name for entry in dataclasses.fields(Request)} - {"engine", "memory", "workers"}
+    return Request(**{name: value for name, value in settings.items() if name in known})
+
+
+def _same_data(manifest: Mapping[str, Any], pool: Reading, target: Reading) -> Iterator[Finding]:
+    for side, reading in (("pool", pool), ("target", target)):
+        want = [file.get("sha256") for file in manifest["inputs"].get(side, [])]
+        same = [file.sha256 for file in reading.inputs] == want
+        yield Finding(f"the {side} is the same data", same, "" if same else "its content has another sha256")
+
+
+def _again(folder: Path, manifest: Mapping[str, Any], arrangement: Arrangement, result: Result) -> Iterator[Finding]:
+    keys = [key for key in ("pool_vectors_sha256", "target_vectors_sha256") if key in result.embedding]
+    if all(manifest["embedding"].get(key) == result.embedding[key] for key in keys):
+        same = _same(arrangement, result.arrangement)
+        yield Finding("order, rounds, pickers and similarities come out again, to the bit", same)
+        return
+    yield Finding("the vectors are the same to the bit", None, "embedded anew; what follows allows for that")
+    kept, vectors = result.kept, result.vectors
+    if result.best is not None:
+        floor = float(manifest["settings"]["min_similarity"])
+        near, finding = _near_enough(_too_dissimilar(folder), floor, result, result.best)
+        yield finding
+        kept, vectors = [kept[number] for number in near.tolist()], (vectors[0][near], vectors[1])
+    place = {row: number for number, row in enumerate(kept)}
+    rows = [place.get(row, -1) for row in arrangement.order.tolist()]
+    if min(rows) < 0:
+        yield Finding("every arranged row takes part", False, f"row {arrangement.order[rows.index(-1)]} does not")
+        return
+    order = np.asarray(rows, dtype=np.int64)
+    yield _similarities(order, arrangement, vectors)
+    yield _order_holds(order, arrangement, result, vectors)
+
+
+def _too_dissimilar(folder: Path) -> set[int | None]:
+    import pyarrow.parquet as pq
+
+    left_out = pq.read_table(folder / "left_out.parquet", columns=["row", "reason"]).to_pylist()
+    return {row["row"] for row in left_out if row["reason"] == "too-dissimilar"}
+
+
+def _near_enough(
+    out_then: set[int | None], floor: float, result: Result, best: Vectors
+) -> tuple[NDArray[np.intp], Finding]:
+    """The places in `kept` of the rows that were similar enough then, and whether new vectors agree."""
+    then = np.array([row not in out_then for row in result.kept])
+    wrong = np.flatnonzero(np.where(then, best < floor - _CLOSE, best >= floor + _CLOSE))
+    detail = f"{len(wrong):,} rows are not, the first: pool row {result.kept[wrong[0]]}" if len(wrong) else ""
+    what = f"rows less similar than {floor:g} within {_CLOSE}, and only these, are left out as too dissimilar"
+    return np.flatnonzero(then), Finding(what, not len(wrong), detail)
+
+
+def _order_holds(
+    order: NDArray[np.int64], arrangement: Arrangement, result: Result, vectors: tuple[Vectors, Vectors]
+) -> Finding:
+    """Rounds, turns and distances by the new vectors, within what new vectors may differ by."""
+    method, settings = str(arrangement.settings.get("method")), arrangement.settings
+    floor = settings.get("min_similarity")
+    sign = -1.0 if method.endswith("farthest") else 1.0
+    if method in ("tma", "tma-farthest") and not (settings.get("rounds") and settings["rounds"][0]):
+        wrong = rounds_hold(order, arrangement, *vectors, sign, _CLOSE, floor if sign > 0 else None)
+        return Finding(f"every round holds within {_CLOSE}", not wrong, wrong)
+    if method == "rds":
+        wrong = turns_hold(order, arrangement, *vectors, _CLOSE, floor)
+        return Finding(f"every turn holds within {_CLOSE}", not wrong, wrong)
+    distance = "md" if method == "rds-max" else settings.get("distance")
+    if method in _BY_DISTANCE and distance in ("wsd", "ad", "md"):
+        ranked = _BY_DISTANCE[method](order, settings.get("seed", 0))
+        wrong = distances_hold(ranked, *vectors, distance, settings.get("params", {}), sign, _CLOSE)
+        return Finding(f"the order by distance holds within {_CLOSE}", not wrong, wrong)
+    if len(result.arrangement) != len(order):
+        return Finding("the order comes out again", None, f"{len(result.arrangement):,} rows now, {len(order):,} then")
+    differing = int((arrangement.order != result.arrangement.order).sum())
+    detail = f"{differing:,} of {len(order):,} places differ, perhaps only by near ties" if differing else ""
+    return Finding("the order comes out again", None if differing else True, detail)
+
+
+def _same(a: Arrangement, b: Arrangement) -> bool:
+    return bool(a.to_table().replace_schema_metadata(None).equals(b.to_table().replace_schema_metadata(None)))
+
+
+def _similarities(order: NDArray[np.int64], arrangement: Arrangement, vectors: tuple[Vectors, Vectors]) -> Finding:
+    """Each place's similarity against the pair's new vectors."""
+    what = f"every similarity is that of its pair within {_CLOSE}"
+    if arrangement.similarity is None or arrangement.picked_by is None:
+        return Finding(what, True, "the method has none")
+    pool, target = vectors
+    now = pair_similarity(pool[order], target[arrangement.picked_by])
+    worst = float(np.abs(now - arrangement.similarity).max())
+    return Finding(what, worst <= _CLOSE, f"largest difference {worst:.1e}")

@@ -1,0 +1,214 @@
+"""Real processes, killed: what led to the weights is the plan all the same, and so are the weights."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from righttime.cli import main
+from righttime.training import first_difference, read_records, tune
+from righttime.training.plan import Plan
+from righttime.training.records import last_attempt
+from righttime.training.settings import TuneSettings
+from tiny_model import save_arrangement
+
+pytestmark = [pytest.mark.slow, pytest.mark.linux]
+DEADLINE = 300.0
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An arrangement of 105 rows."""
+    return save_arrangement(tmp_path_factory.mktemp("many"), 105)
+
+
+def start(words: list[str], processes: int = 1, *launcher: str) -> subprocess.Popen[str]:
+    command = ["righttime.cli", *words]
+    if launcher:
+        command = [*launcher, *words]
+    elif processes > 1:
+        command = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "righttime.cli"]
+        command += ["--", *words]  # without -- torchrun takes --run for its own
+    settings = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "DS_ACCELERATOR": "cpu"}
+    return subprocess.Popen(
+        [sys.executable, "-m", *command],
+        env=settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    try:
+        said, _ = process.communicate(timeout=DEADLINE)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    return process.returncode, said
+
+
+def steps_of(run: Path, attempt: int) -> int:
+    """How many micro-batches the first process of an attempt has consumed so far."""
+    try:
+        return (run / "consumed" / f"attempt-{attempt:04d}-process-0000.jsonl").read_bytes().count(b"\n") - 1
+    except OSError:
+        return -1
+
+
+def wait_for(process: subprocess.Popen[str], run: Path, attempt: int, consumed: int) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while steps_of(run, attempt) < consumed:
+        assert process.poll() is None, f"it should be killed, not end: {process.communicate()[0]}"
+        assert time.monotonic() < deadline, "too slow"
+        time.sleep(0.001)
+
+
+def kill(process: subprocess.Popen[str], all_of_them: bool = True) -> None:
+    """Kill a launcher and its workers, or only its last worker."""
+    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    pids = [int(worker) for worker in workers]
+    for pid in [*pids, process.pid] if all_of_them else pids[-1:]:
+        os.kill(pid, signal.SIGKILL)
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return dict(load_file(run / "model" / "model.safetensors"))
+
+
+def test_killed_ten_times_over(tmp_path: Path, tiny: str, many: Path) -> None:
+    rng = random.Random(7)
+    settings = TuneSettings(batch=1, epochs=3, learning_rate=1e-3, save_every=10)
+    tune(many, tiny, tmp_path / "undisturbed", settings)
+    run = tmp_path / "run"
+    words = ["tune", str(many), "--model", tiny, "--run", str(run), "--batch", "1", "--epochs", "3"]
+    words += ["--learning-rate", "1e-3", "--save-every", "10"]
+    for attempt in range(1, 11):
+        process = start(words)
+        wait_for(process, run, attempt, rng.randint(1, 30))
+        time.sleep(rng.random() * 0.02)  # in the middle of a step, or of writing a checkpoint
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not (run / "manifest.json").exists()
+    code, said = finish(start(words))
+    assert code == 0, said
+    assert "attempt 11, going on from step" in said
+    records = read_records(run / "consumed")
+    plan = Plan(tuple(_ids(many)), epochs=3)
+    assert len(records.attempts) == 11
+    assert first_difference(plan, records) is None
+    effective = [name for record in records.effective() for name in record.rows]
+    assert effective == 3 * _ids(many), "once in each epoch, in order"
+    table = pq.read_table(run / "consumed.parquet")
+    assert sum(table["superseded"].to_pylist()) == len(table) - 315 > 0
+    assert main(["verify", str(run), str(many)]) == 0
+    undisturbed = weights(tmp_path / "undisturbed")
+    assert all(torch.equal(value, undisturbed[name]) for name, value in weights(run).items())
+
+
+def _ids(out: Path) -> list[str]:
+    ids: list[str] = pq.read_table(out / "arrangement.parquet")["id"].to_pylist()
+    return ids
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory, tiny: str, many: Path) -> Any:
+    """A run of two processes: 105 rows by 2 × 2 × 3, so the last step has 9 rows and one micro-batch none."""
+    run = tmp_path_factory.mktemp("two") / "run"
+    code, said = finish(start(_two_words(tiny, many, run), 2))
+    assert code == 0, said
+    return run, said
+
+
+def _two_words(tiny: str, out: Path, run: Path, batch: int = 2) -> list[str]:
+    words = ["tune", str(out), "--model", tiny, "--run", str(run), "--batch", str(batch), "--accumulation", "3"]
+    return [*words, "--epochs", "2", "--learning-rate", "1e-3", "--save-every", "4"]
+
+
+def test_two_processes_with_an_uneven_remainder(tmp_path: Path, tiny: str, many: Path, two: Any) -> None:
+    run, said = two
+    assert "the next 2 × 2 × 3 (processes × batch × accumulation) = 12 rows, in order; the last of an epoch 9" in said
+    assert said.count("the model is in") == 1, "one process speaks"
+    consumed = pq.read_table(run / "consumed.parquet")
+    assert consumed["id"].to_pylist() == 2 * _ids(many)
+    assert consumed["step"].to_pylist() == [epoch * 9 + place // 12 for epoch in range(2) for place in range(105)]
+    assert consumed["process"].to_pylist()[:8] == [0, 0, 1, 1, 0, 0, 1, 1]
+    empty = [record for record in read_records(run / "consumed").consumed if not record.rows]
+    assert [(record.step, record.micro, record.process) for record in empty] == [(8, 2, 1), (17, 2, 1)]
+    assert main(["verify", str(run), str(many)]) == 0
+    tune(many, tiny, tmp_path / "one", TuneSettings(batch=4, accumulation=3, epochs=2, learning_rate=1e-3))
+    alone = weights(tmp_path / "one")
+    assert all(torch.allclose(value, alone[name], atol=2e-5, rtol=0) for name, value in weights(run).items())
+
+
+@pytest.mark.parametrize("whom", ["both", "one"])
+def test_two_processes_killed(tmp_path: Path, tiny: str, many: Path, two: Any, whom: str) -> None:
+    run, words = tmp_path / "run", _two_words(tiny, many, tmp_path / "run")
+    process = start(words, 2)
+    wait_for(process, run, 1, 20)
+    kill(process, all_of_them=whom == "both")
+    code, _ = finish(process)
+    assert code != 0
+    _refused(words, 1, "plan.world was 2 and is 1 now")
+    _refused(_two_words(tiny, many, run, batch=1), 2, "plan.batch was 2 and is 1 now")
+    assert last_attempt(run / "consumed") == 1, "a refused start is no attempt"
+    code, said = finish(start(words, 2))
+    assert code == 0, said
+    assert "attempt 2, going on from step 4" in said
+    assert main(["verify", str(run), str(many)]) == 0
+    undisturbed = weights(two[0])
+    assert all(torch.equal(value, undisturbed[name]) for name, value in weights(run).items())
+
+
+def _refused(words: list[str], processes: int, message: str) -> None:
+    code, said = finish(start(words, processes))
+    assert code == 1, said
+    assert message in said
+
+
+@pytest.mark.parametrize(
+    ("name", "script"),
+    [
+        ("fsdp", [str(ROOT / "tests" / "fsdp_on_cpu.py")]),
+        pytest.param(
+            "deepspeed",
+            ["-m", "righttime.cli"],
+            marks=pytest.mark.skipif(not find_spec("deepspeed"), reason="DeepSpeed is not installed"),
+        ),
+    ],
+)
+def test_sharded(tmp_path: Path, tiny: str, many: Path, two: Any, name: str, script: list[str]) -> None:
+    """The shipped configurations, on CPUs; killed once."""
+    shipped = (ROOT / "configs" / f"accelerate_{name}.yaml").read_text()
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        shipped.replace("use_cpu: false", "use_cpu: true").replace("num_processes: 8", "num_processes: 2")
+    )
+    launcher = ["accelerate.commands.launch", "--config_file", str(config), *script]
+    run = tmp_path / "run"
+    words = _two_words(tiny, many, run)
+    process = start(words, 2, *launcher)
+    wait_for(process, run, 1, 20)
+    kill(process)
+    assert finish(process)[0] != 0
+    code, said = finish(start(words, 2, *launcher))
+    assert code == 0, said
+    assert "attempt 2, going on from step 4" in said
+    assert name == "deepspeed" or said.count("DistributedType.FSDP") == 2
+    assert main(["verify", str(run), str(many)]) == 0
+    sharded = weights(run)  # names the tied embedding twice
+    assert all(torch.allclose(value, sharded[name], atol=2e-5, rtol=0) for name, value in weights(two[0]).items())
