@@ -260,7 +260,7 @@ def given_to(name: str, script: str) -> dict[str, Any]:
 @pytest.mark.parametrize("to", CONFIGS)
 def test_a_rate_that_was_not_given_fits_what_is_trained(arranged: Arranged, tmp_path: Path, to: str) -> None:
     out = arranged(plain(8))
-    for lora, given, written in ((False, None, 1e-5), (True, None, 2e-4), (True, 3e-3, 3e-3), (False, 4e-6, 4e-6)):
+    for lora, given, written in ((False, None, 1e-5), (True, None, 1e-4), (True, 3e-3, 3e-3), (False, 4e-6, 4e-6)):
         settings = dataclasses.replace(MODEL, lora=lora, learning_rate=given)
         export(out, to, tmp_path / "export", settings, overwrite=True)
         text = config_of(to, tmp_path / "export")
@@ -290,6 +290,7 @@ def test_adapters_for_every_trainer(arranged: Arranged, tmp_path: Path) -> None:
     assert '"peft": "0.21.2"' in text["trl"]
     axolotl = yaml.safe_load(text["axolotl"])
     assert [axolotl[key] for key in ("adapter", "lora_r", "lora_alpha", "lora_target_linear")] == ["lora", 8, 16, True]
+    assert axolotl["lora_mlp_kernel"] is False, "it needs a GPU, which fp32 stands against"
     factory = yaml.safe_load(text["llamafactory"])
     assert [factory[key] for key in ("finetuning_type", "lora_rank", "lora_alpha", "lora_target")] == [
         *("lora", 8, 16, "all"),
@@ -447,7 +448,7 @@ def test_the_command(arranged: Arranged, tmp_path: Path, capsys: pytest.CaptureF
     assert f"cd '{tmp_path / 'a dir'}' && python train_trl.py" in said
     settings = json.loads((tmp_path / "a dir" / "manifest.json").read_text())["settings"]
     assert settings["report_to"] == ["mlflow", "tensorboard"]
-    assert (settings["lora_alpha"], settings["eval_every"], settings["learning_rate"]) == (12, 3, 2e-4)
+    assert (settings["lora_alpha"], settings["eval_every"], settings["learning_rate"]) == (12, 3, 1e-4)
     assert main(["export", out, "--to", "trl", "--dir", str(tmp_path / "x"), "--model", "m", "--learning-rate", "inf"])
     assert "--learning-rate must be more than 0 and at most 1, got inf" in capsys.readouterr().err
     assert main(["export", out, "--to", "torchtune", "--dir", str(tmp_path / "more"), "--model", "m"]) == 1
@@ -462,3 +463,10 @@ def test_advice_and_documents_name_every_switch() -> None:
             assert f"`{switch.key}" in documents, (trainer.title, switch.key)
         for name, number in trainer.written_for.items():
             assert f"{name} {number}" in documents
+
+
+def test_tune_and_exports_take_the_same_rates() -> None:
+    from righttime.training import Lora, TuneSettings
+
+    assert ExportSettings(model="m").rate == TuneSettings().rate
+    assert ExportSettings(model="m", lora=True).rate == TuneSettings(lora=Lora()).rate

@@ -184,7 +184,7 @@ def test_trl_trains_adapters_and_takes_the_loss_on_other_rows(
     log = json.loads(next(output.glob("checkpoint-*/trainer_state.json")).read_text())["log_history"]
     assert [entry["step"] for entry in log if "eval_loss" in entry] == [0, 5, 10, 13]
     assert [entry["step"] for entry in log if "loss" in entry] == [2, 4, 6, 8, 10, 12]
-    assert {entry["learning_rate"] for entry in log if "loss" in entry} == {2e-4}
+    assert {entry["learning_rate"] for entry in log if "loss" in entry} == {1e-4}
 
 
 def test_trl_consumes_the_order_in_two_processes(arranged: Arranged, bare: Path, tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_llamafactory_consumes_the_order(arranged: Arranged, bare: Path, tmp_pat
     assert consumed(factory, folder, record, *FACTORY) != planned(out), "what this test would see"
 
 
-@pytest.mark.parametrize(("lora", "rate"), [(False, 1e-5), (True, 2e-4)])
+@pytest.mark.parametrize(("lora", "rate"), [(False, 1e-5), (True, 1e-4)])
 def test_llamafactory_writes_the_models_own_text_and_takes_the_loss_on_other_rows(
     tmp_path: Path, factory: Path, lora: bool, rate: float
 ) -> None:
@@ -312,7 +312,7 @@ def axolotl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 AXOLOTL = ("axolotl.cli.main:main", "train", "axolotl.yaml", "--launcher", "python")
 
 
-@pytest.mark.parametrize(("lora", "rate"), [(False, 1e-5), (True, 2e-4)])
+@pytest.mark.parametrize(("lora", "rate"), [(False, 1e-5), (True, 1e-4)])
 def test_axolotl_writes_the_models_own_text_and_takes_the_loss_on_other_rows(
     tmp_path: Path, axolotl: Path, lora: bool, rate: float
 ) -> None:

@@ -231,3 +231,13 @@ def test_the_config_and_the_screen_say_what_template_it_is(
     assert config["template"] == "default"
     assert "has no chat template" in notes[0]
     assert notes[0] in text
+
+
+def test_axolotl_is_told_the_token_that_ends_an_answer(
+    with_template: WithTemplate, arranged: Path, tmp_path: Path
+) -> None:
+    for template, ends in ((CHATML, ["<|im_end|>"]), ("{% for m in messages %}{{ m.content }}</s>{% endfor %}", None)):
+        settings = saved(with_template(template), tmp_path / "model")
+        export(arranged, "axolotl", tmp_path / "export", settings, overwrite=True)
+        config = yaml.safe_load((tmp_path / "export" / "axolotl.yaml").read_text(encoding="utf-8"))
+        assert config.get("eot_tokens") == ends

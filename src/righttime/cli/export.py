@@ -31,7 +31,7 @@ def export(
     accumulation: Annotated[int, typer.Option(help="Batches that one optimizer step sums up.")] = 1,
     processes: Annotated[int, typer.Option(help="Processes that train together.")] = 1,
     max_length: Annotated[int, typer.Option(help="Tokens of a row, after which it is cut.")] = 2048,
-    learning_rate: Annotated[float | None, typer.Option(help="Constant over the run. [1e-5, with --lora 2e-4]")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Constant over the run. [1e-5, with --lora 1e-4]")] = None,
     dtype: Annotated[Dtype, typer.Option(help="bf16 on a GPU that has it, else fp32.")] = Dtype.bf16,
     lora: Annotated[bool, typer.Option("--lora", help="Train adapters of all linear layers, not all weights.")] = False,
     lora_rank: Annotated[int | None, typer.Option(help="With --lora: the adapters' rank. [16]")] = None,

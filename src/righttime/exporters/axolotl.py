@@ -7,14 +7,17 @@ without an answer), `core/builders` (evaluation, trackers), `loaders/adapter.py`
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from righttime.exporters.answers import turn_ending
 from righttime.exporters.data import ExportData
 from righttime.exporters.quoting import commented, switched, yaml_lines
 from righttime.exporters.settings import ExportSettings, Switch, Trainer, Written, check_trackers
+from righttime.exporters.tokenizers import tokenizer_on_disk
 from righttime.exporters.turns import check_answered, check_even_rounds, check_plain, plain_row, write_rows
 from righttime.store import write_lines
 from righttime.version import __version__
@@ -79,8 +82,10 @@ def _config(data: ExportData, settings: ExportSettings) -> list[str]:
     lines += ["", *yaml_lines({"base_model": settings.model}), "datasets:", *_dataset("train.jsonl")]
     lines += commented(
         "The tokenizer's own chat template, or ChatML where it has none. Where its turns do not end with the "
-        "tokenizer's eos_token, name that end in eot_tokens, or the model does not learn to stop."
+        "tokenizer's eos_token, eot_tokens must name that end, or the model does not learn to stop."
     )
+    if ending := _ending(str(settings.model)):
+        lines += yaml_lines({"eot_tokens": [ending]})
     lines += yaml_lines({"chat_template": "tokenizer_default_fallback_chatml", "train_on_inputs": False})
     lines += yaml_lines({"sequence_len": settings.max_length})
     lines += ["", "# What keeps the order; every one of these is needed.", *switched(SWITCHES)]
@@ -92,12 +97,27 @@ def _config(data: ExportData, settings: ExportSettings) -> list[str]:
     return [*lines, *_evaluation(data, settings), *_training(settings)]
 
 
+def _ending(model: str) -> str | None:
+    """The token that ends an answer, where the tokenizer is on disk and it is another than its end-of-text token."""
+    tokenizer = tokenizer_on_disk(model)
+    if tokenizer is None or not tokenizer.chat_template:
+        return None
+    with contextlib.suppress(Exception):  # a template may refuse anything, in any way
+        ending = turn_ending(lambda some: str(tokenizer.apply_chat_template(some, tokenize=False)), tokenizer)
+        if ending in tokenizer.get_vocab() and ending != tokenizer.eos_token:
+            return ending
+    return None
+
+
 def _training(settings: ExportSettings) -> list[str]:
     lines = [""]
     if settings.lora:
         lines += commented("Adapters of all linear layers; the base model stays as it is.")
         lines += yaml_lines({"adapter": "lora", "lora_r": settings.rank, "lora_alpha": settings.alpha})
         lines += yaml_lines({"lora_dropout": 0, "lora_target_linear": True})
+        if settings.dtype == "fp32":
+            lines += commented("Axolotl turns on its own kernels for adapters, which need a GPU.")
+            lines += yaml_lines({f"lora_{part}_kernel": False for part in ("mlp", "qkv", "o")})
     lines += yaml_lines({"micro_batch_size": settings.batch_size})
     lines += yaml_lines({"gradient_accumulation_steps": settings.accumulation, "optimizer": "adamw_torch"})
     lines += commented("A decaying rate would confound what a row does with when it comes.")

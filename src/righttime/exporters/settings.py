@@ -25,7 +25,7 @@ __all__ = [
 
 LEARNING_RATE = 1e-5
 """For all weights, where none is given."""
-LORA_LEARNING_RATE = 2e-4
+LORA_LEARNING_RATE = 1e-4
 """For adapters, which begin at nothing and take a rate some ten times as high."""
 
 LORA_RANK = 16
