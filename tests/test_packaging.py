@@ -97,4 +97,4 @@ def test_the_citation_is_of_this_version() -> None:
     assert {"cff-version", "message", "title", "authors", "license"} <= citation.keys()
     paper = citation["preferred-citation"]
     assert (paper["doi"], len(paper["authors"])) == ("10.18653/v1/2025.findings-acl.13", 13)
-    assert f'\nversion = "{righttime.__version__}"\n' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert 'attr = "righttime.version.__version__"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +120,13 @@ def _many(folder: Path) -> tuple[str, str]:
 
 def test_what_reading_needs_is_scaled_by_how_much_of_the_files_was_read(tmp_path: Path) -> None:
     pool, target = _many(tmp_path)
-    whole = by_name(plan(pool, target, Request(method="random"), tmp_path))["read"]
     part = by_name(plan(pool, target, Request(embedder=f"vectors:{tmp_path / 'v.npz'}"), tmp_path))["read"]
-    assert 0.5 < part.memory / whole.memory < 2
+    tracemalloc.start()
+    whole = [righttime.read_rows([path], role="target") for path in (pool, target)]
+    needed = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [len(side.examples) for side in whole] == [20_000, 5]
+    assert 0.5 < part.memory / needed < 2
 
 
 @pytest.mark.parametrize("kind", ["npy", "npz", "compressed", "float16", "safetensors", "parquet"])

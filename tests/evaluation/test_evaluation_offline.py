@@ -13,6 +13,7 @@ from transformers import AutoTokenizer
 
 from righttime.cli import main
 from righttime.cli.evaluate import AnswerEnd
+from righttime.cli.evaluation_tables import evaluation_tables
 from righttime.errors import ModelError, RighttimeError, SettingsError, StoreError
 from righttime.evaluation import (
     GenerationSettings,
@@ -162,13 +163,13 @@ def test_the_summary_says_how_many_rows_a_mean_is_of(bare: Path, rows: Path, tmp
     long = json.dumps({"id": "long", "task": "t0", "prompt": "word " * 90, "response": "r"})
     (tmp_path / "more.jsonl").write_text((rows / "target.jsonl").read_text() + long + "\n")
     said = evaluate(str(bare), {"target": tmp_path / "more.jsonl"}, tmp_path / "loss", max_length=60, device="cpu")
-    assert "  target     0     9  " in said
+    assert "  target     0     9  " in evaluation_tables(said)
     settings = MeasureSettings(("loss", "em"), GenerationSettings(2))
     both = evaluate(
         str(bare), {"target": tmp_path / "more.jsonl"}, tmp_path / "em", settings, max_length=60, device="cpu"
     )
-    assert "  target     0    10  " in both
-    assert " of 9" in both
+    assert "  target     0    10  " in evaluation_tables(both)
+    assert " of 9" in evaluation_tables(both)
     assert json.loads((tmp_path / "em" / "manifest.json").read_text())["without_loss"] == {"target": ["long"]}
 
 

@@ -231,7 +231,7 @@ def test_a_changed_arrangement_is_refused(data: Path, tmp_path: Path, capsys: py
         file.write("{}\n")
     words = ["measure", str(folder), "--target", str(data / "target.jsonl"), "--out", str(tmp_path / "out")]
     assert main(words) == 1
-    assert "train.jsonl must be as it was written, but was changed" in capsys.readouterr().err
+    assert "train.jsonl must be what was written" in capsys.readouterr().err
 
 
 def test_changed_vectors_are_refused(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -254,7 +254,7 @@ def test_original_rows_are_refused_with_a_hint(data: Path, tmp_path: Path, capsy
     assert main([*words, "--as", "original", "--out", str(out)]) == 0
     words = ["measure", str(out), "--target", str(data / "target.jsonl"), "--out", str(tmp_path / "out")]
     assert main(words) == 1
-    assert "Hint: arrange again with --as messages" in capsys.readouterr().err
+    assert "Hint: arrange again without --as" in capsys.readouterr().err
 
 
 def test_a_finished_result_is_replaced_only_if_asked(
