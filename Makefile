@@ -45,7 +45,7 @@ demo: $(READY)
 	$(BIN)/righttime show demo/arranged --first 5
 	@echo
 	@echo "== and is it whole?"
-	$(BIN)/righttime check demo/arranged
+	$(BIN)/righttime verify demo/arranged
 	@echo
 	@echo "== a tiny base model (two minutes or so)"
 	$(BIN)/righttime pretrain --out demo/base --overwrite

@@ -30,6 +30,6 @@ for count, jaccard, rank in zip(found.at, found.jaccard, found.rank, strict=True
 
 # The paper's nine measures of the first 50, 100, ... rows of each order.
 command(
-    *("measure", folder / "tma", folder / "random", "--target", folder / "target.jsonl"),
+    *("similarity", folder / "tma", folder / "random", "--target", folder / "target.jsonl"),
     *("--every", 50, "--out", folder / "measures", "--overwrite"),
 )

@@ -23,7 +23,7 @@ pool, target = folder / "pool.jsonl", folder / "target.jsonl"
 arrangement = righttime.arrange(pool, target, budget=64, out=folder / "arranged", overwrite=True)
 
 # Every hash, count, similarity and round, computed anew from the data; exit code 1 where something differs.
-command("check", folder / "arranged", "--pool", pool, "--target", target)
+command("verify", folder / "arranged", "--pool", pool, "--target", target)
 
 command(
     *("export", folder / "arranged", "--to", "trl", "--model", "my/model"),

@@ -151,11 +151,11 @@ def test_text_from_data_cannot_steer_the_terminal(tmp_path: Path, capsys: pytest
 def test_check_is_satisfied_with_what_was_written(
     data: Path, arranged: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["check", str(arranged), "--no-data"]) == 0
+    assert main(["verify", str(arranged), "--no-data"]) == 0
     assert "similarities and rounds not checked" in capsys.readouterr().out
-    assert main(["check", str(arranged)]) == 0
+    assert main(["verify", str(arranged)]) == 0
     assert "ok     order, rounds, pickers and similarities come out again" in capsys.readouterr().out
-    whole = ["check", str(arranged), "--pool", str(data / "pool.jsonl"), "--target", str(data / "target.jsonl")]
+    whole = ["verify", str(arranged), "--pool", str(data / "pool.jsonl"), "--target", str(data / "target.jsonl")]
     assert main(whole) == 0
     said = capsys.readouterr().out
     assert "ok     order, rounds, pickers and similarities come out again, to the bit" in said
@@ -168,7 +168,7 @@ def test_check_notices_a_changed_file(arranged: Path, tmp_path: Path, capsys: py
         shutil.copytree(arranged, changed)
         with (changed / name).open("ab") as file:
             file.write(b" ")
-        assert main(["check", str(changed)]) == 1
+        assert main(["verify", str(changed)]) == 1
         assert f"FAILED {name} is as it was written: sha256" in capsys.readouterr().out
 
 
@@ -187,14 +187,14 @@ def test_check_notices_a_forged_order(
     train = (swapped / "train.jsonl").read_text().splitlines(keepends=True)
     (swapped / "train.jsonl").write_text("".join([train[1], train[0], *train[2:]]))
     _resealed(swapped, "train.jsonl")
-    assert main(["check", str(swapped)]) == 1
+    assert main(["verify", str(swapped)]) == 1
     assert "FAILED train.jsonl holds the arranged rows in order: place 0 holds another row" in capsys.readouterr().out
 
     short = tmp_path / "short"
     shutil.copytree(arranged, short)
     pq.write_table(pq.read_table(short / "left_out.parquet").slice(1), short / "left_out.parquet")
     _resealed(short, "left_out.parquet")
-    assert main(["check", str(short)]) == 1
+    assert main(["verify", str(short)]) == 1
     assert "FAILED in = out + left out: got 174, expected 175" in capsys.readouterr().out
 
     import pyarrow as pa
@@ -209,7 +209,7 @@ def test_check_notices_a_forged_order(
         pq.write_table(table, forged / "arrangement.parquet")
         _resealed(forged, "arrangement.parquet")
         sides = ["--pool", str(data / "pool.jsonl"), "--target", str(data / "target.jsonl")]
-        assert main(["check", str(forged), *sides]) == 1, column
+        assert main(["verify", str(forged), *sides]) == 1, column
         assert "FAILED order, rounds, pickers and similarities come out again" in capsys.readouterr().out
 
 
@@ -219,7 +219,7 @@ def test_check_notices_other_data(
     rows = (data / "pool.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "pool.jsonl").write_text("".join([rows[1], rows[0], *rows[2:]]))
     sides = ["--pool", str(tmp_path / "pool.jsonl"), "--target", str(data / "target.jsonl")]
-    assert main(["check", str(arranged), *sides]) == 1
+    assert main(["verify", str(arranged), *sides]) == 1
     assert "FAILED the pool is the same data" in capsys.readouterr().out
 
 
@@ -239,7 +239,7 @@ def test_check_compares_similarities_where_vectors_differ_in_their_last_bits(
     sides = ["--pool", str(data / "pool.jsonl"), "--target", str(data / "target.jsonl")]
     for scale, code in ((1e-8, 0), (1e-2, 1)):
         cache = str(tmp_path / str(scale))
-        assert main(["check", str(arranged), *sides, "--cache", cache]) == code
+        assert main(["verify", str(arranged), *sides, "--cache", cache]) == code
         said = capsys.readouterr().out
         assert "unsure the vectors are the same to the bit" in said
         assert ("ok     every round holds within" in said) == (code == 0)
@@ -275,10 +275,10 @@ def test_check_holds_an_order_to_other_vectors_within_a_tolerance(
     monkeypatch.setattr(SentenceTransformerEmbedder, "embed", shaken)
     monkeypatch.setenv("RIGHTTIME_CACHE", str(data / "shaken"))  # one for all methods
     sides = ["--pool", str(data / "pool.jsonl"), "--target", str(data / "target.jsonl")]
-    assert main(["check", str(out), *sides]) == 0
+    assert main(["verify", str(out), *sides]) == 0
     assert f"ok     {HELD[method]}" in capsys.readouterr().out
     _reversed(out)
-    assert main(["check", str(out), *sides]) == 1, "the last places first is another order, near ties or not"
+    assert main(["verify", str(out), *sides]) == 1, "the last places first is another order, near ties or not"
 
 
 def _reversed(out: Path) -> None:
@@ -306,7 +306,7 @@ def test_check_against_other_data_stops_at_the_first_difference(
     (tmp_path / "target.jsonl").write_text((data / "target.jsonl").read_text().splitlines(keepends=True)[0])
     for sides in ((tmp_path, data), (data, tmp_path), (tmp_path, tmp_path)):
         pool, target = str(sides[0] / "pool.jsonl"), str(sides[1] / "target.jsonl")
-        assert main(["check", str(tmp_path / "out"), "--pool", pool, "--target", target]) == 1
+        assert main(["verify", str(tmp_path / "out"), "--pool", pool, "--target", target]) == 1
         captured = capsys.readouterr()
         assert "is the same data: its content has another sha256" in captured.out
         assert "Traceback" not in captured.err
@@ -322,7 +322,7 @@ def test_a_manifest_that_lacks_something_gets_a_sentence(
     for value in (None, 3):
         manifest[entry] = value
         (changed / "manifest.json").write_text(json.dumps(manifest))
-        for command in ("check", "show"):
+        for command in ("verify", "show"):
             assert main([command, str(changed)]) == 1
             assert f"must hold '{entry}', which it does not" in capsys.readouterr().err
 
@@ -335,7 +335,7 @@ def test_an_arrangement_that_lacks_a_column_gets_a_sentence(
     table = pq.read_table(changed / "arrangement.parquet").drop_columns(["similarity"])
     pq.write_table(table, changed / "arrangement.parquet")
     _resealed(changed, "arrangement.parquet")
-    assert main(["check", str(changed)]) == 1
+    assert main(["verify", str(changed)]) == 1
     assert "must be an arrangement saved by righttime" in capsys.readouterr().err
 
 
@@ -344,7 +344,7 @@ def test_original_rows_with_a_bare_carriage_return_stay_one_line(data: Path, tmp
     (tmp_path / "pool.jsonl").write_bytes(row.encode())
     (tmp_path / "target.jsonl").write_bytes((data / "target.jsonl").read_bytes())
     assert arrange(tmp_path, tmp_path / "out", "--as", "original") == 0
-    assert main(["check", str(tmp_path / "out")]) == 0
+    assert main(["verify", str(tmp_path / "out")]) == 0
     assert main(["show", str(tmp_path / "out")]) == 0
 
 
@@ -359,7 +359,7 @@ def test_builtin_writes_over_nothing_unasked(tmp_path: Path, capsys: pytest.Capt
 def test_show_and_check_of_a_split_say_so(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "split")
     assert main(["split", str(data / "pool.jsonl"), "--count", "1", "--out", out]) == 0
-    for command in ("show", "check"):
+    for command in ("show", "verify"):
         assert main([command, out]) == 1
         assert "holds a split, not an arrangement" in capsys.readouterr().err
 
@@ -400,7 +400,7 @@ def test_every_method_from_the_command(data: Path, tmp_path: Path) -> None:
         assert arrange(data, out, "--method", method, "--budget", "9") == 0
         assert len(lines(out / "train.jsonl")) == 9
         sides = ["--pool", str(data / "pool.jsonl"), "--target", str(data / "target.jsonl")]
-        assert main(["check", str(out), *sides]) == 0
+        assert main(["verify", str(out), *sides]) == 0
         assert main(["show", str(out)]) == 0
 
 
@@ -415,7 +415,7 @@ def test_distances_weights_and_shares_from_the_command(data: Path, tmp_path: Pat
     }
     for name, words in asked.items():
         assert arrange(data, tmp_path / name, *words) == 0
-        assert main(["check", str(tmp_path / name), *sides]) == 0
+        assert main(["verify", str(tmp_path / name), *sides]) == 0
         assert main(["show", str(tmp_path / name)]) == 0
     about = {name: righttime.Arrangement.load(tmp_path / name).settings for name in asked}
     assert about["weights"]["weights"] == {"w_avg": 2.0, "w_min": 0.5}
@@ -447,7 +447,7 @@ def test_as_original_writes_each_row_unchanged(data: Path, tmp_path: Path) -> No
     got = (tmp_path / "out" / "train.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(got) == 20
     assert set(got) <= own
-    assert main(["check", str(tmp_path / "out")]) == 0
+    assert main(["verify", str(tmp_path / "out")]) == 0
     assert main(["show", str(tmp_path / "out")]) == 0
 
 
@@ -464,7 +464,7 @@ def test_skipped_rows_of_both_sides_are_listed(data: Path, tmp_path: Path) -> No
     bad = [row for row in left_out if row["reason"] == "bad-target-row"]
     assert [(Path(row["file"]).name, row["line"]) for row in bad] == [("target.jsonl", 5)]
     sides = ["--pool", str(tmp_path / "pool.jsonl"), "--target", str(tmp_path / "target.jsonl")]
-    assert main(["check", str(tmp_path / "out"), *sides]) == 0
+    assert main(["verify", str(tmp_path / "out"), *sides]) == 0
 
 
 def test_as_original_of_two_formats_is_refused(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -495,7 +495,7 @@ def test_a_write_that_fails_while_overwriting_leaves_the_old_result_whole(
     assert arrange(data, out, "--overwrite") == 1
     assert "arrangement.parquet must be writable, got No space left on device" in capsys.readouterr().err
     monkeypatch.undo()
-    assert main(["check", str(out)]) == 0
+    assert main(["verify", str(out)]) == 0
     assert len(lines(out / "train.jsonl")) == 60
     assert not list(out.glob(".*")), "nothing half-written stays behind"
     assert arrange(data, out, "--overwrite") == 0
@@ -568,12 +568,11 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         [],
         ["arrange"],
         ["show"],
-        ["check"],
-        ["measure"],
+        ["verify"],
+        ["similarity"],
         ["split"],
         ["builtin"],
         ["tune"],
-        ["verify"],
         ["pretrain"],
     ):
         main([*words, "--help"])

@@ -73,9 +73,9 @@ def test_the_library_takes_a_list(data: Path, out: Path) -> None:
 
 
 def test_check_and_show_read_all_of_them(data: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", str(out), "--pool", f"{data}/pool.jsonl", *words(data, "")[1:]]) == 0
+    assert main(["verify", str(out), "--pool", f"{data}/pool.jsonl", *words(data, "")[1:]]) == 0
     assert "come out again, to the bit" in capsys.readouterr().out
-    assert main(["check", str(out), "--pool", f"{data}/pool.jsonl", "--target", f"{data}/b.jsonl"]) == 1
+    assert main(["verify", str(out), "--pool", f"{data}/pool.jsonl", "--target", f"{data}/b.jsonl"]) == 1
     assert "FAILED the target is the same data" in capsys.readouterr().out
     assert main(["show", str(out), "--first", "30"]) == 0
     said = capsys.readouterr().out
@@ -91,7 +91,7 @@ def test_plan_counts_both(data: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_measure_reads_both(data: Path, out: Path) -> None:
     measures = str(data / "measures")
-    assert main(["measure", str(out), *words(data, "")[1:], "--every", "10", "--out", measures]) == 0
+    assert main(["similarity", str(out), *words(data, "")[1:], "--every", "10", "--out", measures]) == 0
     assert [file["source"] for file in manifest(data / "measures")["inputs"]["target"]] == ["a", "b"]
     one = righttime.measures.curves.measure_folders([out], data / "both.jsonl", every=10)
     both = righttime.measures.curves.measure_folders([out], [data / "a.jsonl", data / "b.jsonl"], every=10)

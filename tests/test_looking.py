@@ -171,31 +171,31 @@ def test_check_finds_the_data_from_anywhere(
     """Names relative to where arrange ran, those of vectors too; and nothing of it is left to the process."""
     assert arrange() == 0
     again = "ok     order, rounds, pickers and similarities come out again, to the bit"
-    assert again in said(capsys, "check", "out")
+    assert again in said(capsys, "verify", "out")
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     monkeypatch.chdir(elsewhere)
-    assert again in said(capsys, "check", str(data / "out"))
+    assert again in said(capsys, "verify", str(data / "out"))
     assert Path.cwd() == elsewhere
     assert "its nearest target rows\n" in said(capsys, "show", str(data / "out"), "--row", "row-3")
     given = json.loads((data / "out" / "manifest.json").read_text())["given"]
     assert given == {"folder": str(data), "pool": ["pool.jsonl"], "target": ["target.jsonl"]}
     for name in ("pool.jsonl", "target.jsonl", "v.npz", "out"):
         shutil.move(data / name, elsewhere / name)
-    assert again in said(capsys, "check", "out"), "all of it moved together"
+    assert again in said(capsys, "verify", "out"), "all of it moved together"
 
 
 @pytest.mark.usefixtures("data")
 def test_check_without_the_data_checks_what_can_be_checked(capsys: pytest.CaptureFixture[str]) -> None:
     assert arrange() == 0
-    text = said(capsys, "check", "out", "--no-data")
+    text = said(capsys, "verify", "out", "--no-data")
     assert "ok     in = out + left out" in text
     assert "similarities and rounds not checked: that takes the data" in text
     assert "come out again" not in text
-    assert main(["check", "out", "--no-data", "--pool", "pool.jsonl", "--target", "target.jsonl"]) == 1
+    assert main(["verify", "out", "--no-data", "--pool", "pool.jsonl", "--target", "target.jsonl"]) == 1
     kept = {name: Path(name).read_bytes() for name in ("pool.jsonl", "target.jsonl", "v.npz")}
     for name, bytes_ in kept.items():
         Path(name).unlink()
-        text = said(capsys, "check", "out")
+        text = said(capsys, "verify", "out")
         assert "unsure pool and target are at hand: " in text
         assert f"{name} " in text.split("at hand: ")[1]
         assert "ok     in = out + left out" in text
@@ -203,9 +203,9 @@ def test_check_without_the_data_checks_what_can_be_checked(capsys: pytest.Captur
         Path(name).write_bytes(bytes_)
     with Path("pool.jsonl").open("a") as file:
         file.write('{"id": "new", "prompt": "a", "response": "b"}\n')
-    assert "unsure pool and target are at hand: not so that the pool is the same data" in said(capsys, "check", "out")
+    assert "unsure pool and target are at hand: not so that the pool is the same data" in said(capsys, "verify", "out")
     Path("pool.jsonl").write_text("{broken\n")
-    assert "unsure pool and target are at hand: the data cannot be read any more" in said(capsys, "check", "out")
+    assert "unsure pool and target are at hand: the data cannot be read any more" in said(capsys, "verify", "out")
 
 
 @pytest.mark.usefixtures("data")
@@ -214,7 +214,7 @@ def test_check_of_rows_that_were_in_memory_says_so(capsys: pytest.CaptureFixture
 
     rows = [json.loads(line) for line in Path("pool.jsonl").read_text().splitlines()]
     righttime.arrange(rows, "target.jsonl", embedder="vectors:v.npz", out="out")
-    assert "unsure pool and target are at hand: the pool was not read from files" in said(capsys, "check", "out")
+    assert "unsure pool and target are at hand: the pool was not read from files" in said(capsys, "verify", "out")
 
 
 @pytest.mark.usefixtures("data")
@@ -230,7 +230,7 @@ def test_rows_below_the_least_similarity_are_left_out_with_that_reason(capsys: p
         assert one["detail"] == f"its most similar target row is at {best[row]:.4f}, below 0.4"
     assert all(row["similarity"] >= 0.4 for row in table())
     assert "target rows have no row in the pool" not in capsys.readouterr().out
-    text = said(capsys, "check", "out")
+    text = said(capsys, "verify", "out")
     assert "ok     in = out + left out" in text
     assert "ok     no row is less similar than 0.4" in text
     assert "ok     order, rounds, pickers and similarities come out again, to the bit" in text
@@ -300,9 +300,9 @@ def test_an_order_of_the_least_similarity_holds_with_other_vectors(
         shutil.rmtree("out", ignore_errors=True)
         assert arrange("--embedder", "vectors:v.npz", "--min-similarity", "0.4", "--method", method) == 0
         np.savez("v.npz", **{side: rows + 1e-8 for side, rows in arrays.items()})
-        text = said(capsys, "check", "out")
+        text = said(capsys, "verify", "out")
         assert "unsure the vectors are the same to the bit" in text
         assert "ok     rows less similar than 0.4 within 1e-05, and only these, are left out" in text
         np.savez("v.npz", **{**arrays, "pool": arrays["pool"][::-1]})
-        assert main(["check", "out"]) == 1
+        assert main(["verify", "out"]) == 1
         assert "FAILED rows less similar than 0.4" in capsys.readouterr().out

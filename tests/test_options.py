@@ -15,8 +15,8 @@ from righttime.cli import app, main
 REPEATABLE = {
     "arrange": {"--target", "--param"},
     "plan": {"--target"},
-    "measure": {"--target"},
-    "check": {"--pool", "--target"},
+    "similarity": {"--target"},
+    "verify": {"--pool", "--target"},
     "evaluate": {"--target", "--set"},
     "tune": {"--target", "--set", "--report-to"},
     "pretrain": {"--text"},

@@ -417,7 +417,7 @@ def test_fields_by_name_reach_result_manifest_check_and_summary(
     assert manifest["settings"]["fields"] == {"prompt": "title", "response": "reply"}
     assert manifest["inputs"]["pool"][0]["unread"] == {"why": 1.0}
     assert manifest["inputs"]["target"][0]["note"] == "the table has no header; its columns are taken as 1, 2"
-    assert main(["check", str(out), "--pool", files[0], "--target", files[2]]) == 0
+    assert main(["verify", str(out), "--pool", files[0], "--target", files[2]]) == 0
     assert main(["show", str(out)]) == 0
     assert main(["arrange", *files, "--fields", "title", "--out", str(out), "--overwrite"]) == 1
     assert "--fields must be PART=FIELD,..., such as prompt=title,response=reply" in capsys.readouterr().err

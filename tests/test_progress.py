@@ -117,7 +117,7 @@ def test_every_stage_of_arranging_and_measuring_tells(
     assert all(LINE.match(line) for line in arranged)
     stages = {"reading pool.jsonl", "searching"}
     assert {line.partition(":")[0] for line in arranged} == stages
-    assert main(["measure", str(tmp_path / "out"), *target, "--out", str(tmp_path / "m"), *how[2:]]) == 0
+    assert main(["similarity", str(tmp_path / "out"), *target, "--out", str(tmp_path / "m"), *how[2:]]) == 0
     measured = told(capsys.readouterr().err)
     assert "measuring out" in {line.partition(":")[0] for line in measured}
 

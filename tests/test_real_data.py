@@ -118,7 +118,7 @@ def test_a_share_and_a_look_at_one_row_of_the_whole_pool(
     assert len(rows) == 2248
     assert main(["show", str(tmp_path / "out"), "--row", rows[7]["id"]]) == 0
     assert f"picked by {rows[7]['picked_by']}" in capsys.readouterr().out
-    assert main(["check", str(tmp_path / "out")]) == 0
+    assert main(["verify", str(tmp_path / "out")]) == 0
     assert "come out again, to the bit" in capsys.readouterr().out
 
 

@@ -147,9 +147,9 @@ def test_from_the_command_with_check_measure_and_plan(data: Path, capsys: pytest
     assert (manifest["settings"]["subsample"], manifest["settings"]["seed"]) == (0.5, 3)
     assert manifest["counts"]["left_out_by_reason"] == {"sampled-away": 20}
     assert set(pq.read_table(out / "arrangement.parquet")["row"].to_pylist()) == set(drawn(40, 0.5, 3))
-    assert main(["check", str(out), "--pool", f"{data}/pool.jsonl", "--target", f"{data}/target.jsonl"]) == 0
+    assert main(["verify", str(out), "--pool", f"{data}/pool.jsonl", "--target", f"{data}/target.jsonl"]) == 0
     assert "come out again, to the bit" in capsys.readouterr().out
-    measure = ["measure", str(out), "--target", f"{data}/target.jsonl", "--out", str(data / "measures")]
+    measure = ["similarity", str(out), "--target", f"{data}/target.jsonl", "--out", str(data / "measures")]
     assert main([*measure, "--every", "5"]) == 0, "the vectors are those of the rows drawn, not another file's"
     whole, half = (plan(f"{data}/pool.jsonl", f"{data}/target.jsonl", request(data, part)) for part in (None, 0.5))
     assert half[-1].disk < whole[-1].disk

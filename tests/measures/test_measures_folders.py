@@ -52,7 +52,7 @@ def arrange(data: Path, name: str, *more: str) -> int:
 def run(data: Path, out: Path, names: tuple[str, ...], *more: str) -> int:
     words = [str(data / name) for name in names]
     words += ["--target", str(data / "target.jsonl"), "--every", "16", "--cache", str(data / "cache")]
-    return main(["measure", *words, "--out", str(out), *more])
+    return main(["similarity", *words, "--out", str(out), *more])
 
 
 def values(out: Path) -> dict[tuple[str, str | None, str], dict[int, float]]:
@@ -87,7 +87,7 @@ def test_measure_writes_what_the_documents_say(data: Path, tmp_path: Path, capsy
 
 
 def test_without_every_there_are_some_twenty_points(data: Path, tmp_path: Path) -> None:
-    words = ["measure", str(data / "given"), "--target", str(data / "target.jsonl"), "--out"]
+    words = ["similarity", str(data / "given"), "--target", str(data / "target.jsonl"), "--out"]
     assert main([*words, str(tmp_path / "alone")]) == 0
     assert list(values(tmp_path / "alone")["given", None, "kl"]) == [*range(3, 50, 3), 50]
     assert json.loads((tmp_path / "alone" / "manifest.json").read_text())["settings"]["every"] == 3
@@ -168,7 +168,7 @@ def test_a_target_without_responses_is_measured_by_prompts(
     rows = [json.loads(line) for line in (data / "target.jsonl").read_text().splitlines()]
     target = tmp_path / "target.jsonl"
     target.write_text("".join(json.dumps({"prompt": row["prompt"]}) + "\n" for row in rows))
-    assert main(["measure", str(data / "tma"), "--target", str(target), "--out", str(tmp_path / "out")]) == 0
+    assert main(["similarity", str(data / "tma"), "--target", str(target), "--out", str(tmp_path / "out")]) == 0
     assert "12 of 12 target rows have no response" in capsys.readouterr().out
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["settings"]["text"] == "prompt"
 
@@ -229,7 +229,7 @@ def test_a_changed_arrangement_is_refused(data: Path, tmp_path: Path, capsys: py
     folder = changed(data, tmp_path, "given")
     with (folder / "train.jsonl").open("a") as file:
         file.write("{}\n")
-    words = ["measure", str(folder), "--target", str(data / "target.jsonl"), "--out", str(tmp_path / "out")]
+    words = ["similarity", str(folder), "--target", str(data / "target.jsonl"), "--out", str(tmp_path / "out")]
     assert main(words) == 1
     assert "train.jsonl must be what was written" in capsys.readouterr().err
 
@@ -243,7 +243,7 @@ def test_changed_vectors_are_refused(data: Path, tmp_path: Path, capsys: pytest.
     assert main([*words, "--embedder", f"vectors:{vectors}"]) == 0
     for side in ("pool", "target"):
         np.savez(vectors, **{**arrays, side: arrays[side][::-1]})
-        words = ["measure", str(whole), "--target", str(data / "target.jsonl"), "--out", str(tmp_path / "out")]
+        words = ["similarity", str(whole), "--target", str(data / "target.jsonl"), "--out", str(tmp_path / "out")]
         assert main(words) == 1
         assert f"the {side} vectors must be those that" in capsys.readouterr().err
 
@@ -252,7 +252,7 @@ def test_original_rows_are_refused_with_a_hint(data: Path, tmp_path: Path, capsy
     out = tmp_path / "original"
     words = ["arrange", str(data / "pool.jsonl"), "--target", str(data / "target.jsonl"), "--method", "random"]
     assert main([*words, "--as", "original", "--out", str(out)]) == 0
-    words = ["measure", str(out), "--target", str(data / "target.jsonl"), "--out", str(tmp_path / "out")]
+    words = ["similarity", str(out), "--target", str(data / "target.jsonl"), "--out", str(tmp_path / "out")]
     assert main(words) == 1
     assert "Hint: arrange again without --as" in capsys.readouterr().err
 

@@ -154,11 +154,11 @@ def compare(record: Recorder, part: str) -> None:
     for name, more in (("measures", ()), ("measures by task", ("--per-task", "--kl-over-occurrences"))):
         out = Path(part, name.replace(" ", "-"))
         read = column_sums if part == "anywhere" else column_hashes
-        command = ("measure", *three, "--target", "data/target.jsonl", "--every", "40", *more, "--out", str(out))
+        command = ("similarity", *three, "--target", "data/target.jsonl", "--every", "40", *more, "--out", str(out))
         record.case(name, command, of(out / "measures.parquet", read))
     for rank in ("spearman", "kendall"):
         record.case(f"agreement by {rank}", ("agreement", *three, "--at", "0.1,100", "--rank", rank), numbers)
-    check = ("check", three[0], "--pool", "data/pool.jsonl", "--target", "data/target.jsonl")
+    check = ("verify", three[0], "--pool", "data/pool.jsonl", "--target", "data/target.jsonl")
     record.case("check", check, failures)
 
 

@@ -10,7 +10,9 @@ from righttime.cli import (  # noqa: F401 (each registers its commands)
     export,
     inspect,
     plan,
+    similarity,
     train,
+    verify,
 )
 from righttime.cli.app import app
 from righttime.cli.run import main

@@ -1,18 +1,17 @@
-"""Commands that look at what is there: show, check, measure, methods, agreement."""
+"""Commands that look at what is there: show, methods, agreement."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from righttime.cli.app import Cache, Out, Overwrite, Target, app
+from righttime.cli.app import Cache, app
 from righttime.errors import SettingsError
 
-__all__ = ["agreement", "check", "measure", "methods", "show"]
+__all__ = ["agreement", "methods", "show"]
 
 
 @app.command()
@@ -47,95 +46,6 @@ def show(
         typer.echo(show_row(out, row, cache))
     else:
         typer.echo(describe(out, 10 if first is None else first, tasks, full))
-
-
-@app.command()
-def check(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder that `righttime arrange` wrote.")],
-    pool: Annotated[
-        list[str] | None, typer.Option(metavar="POOL", help="The pool it was made from; may be repeated.")
-    ] = None,
-    target: Annotated[
-        list[str] | None, typer.Option(metavar="TARGET", help="The target it was made around; may be repeated.")
-    ] = None,
-    no_data: Annotated[bool, typer.Option("--no-data", help="Check the files alone, without the data.")] = False,
-    cache: Cache = None,
-) -> None:
-    """Verify a result: hashes, permutation, counts; and with the data it was made from every similarity and round.
-
-    Pool and target are found by the manifest; --pool and --target name them where they have moved.
-    """
-    from righttime.verification.result import DATA
-    from righttime.verification.result import check as verify
-
-    findings = verify(out, pool or None, target or None, files_only=no_data, cache=cache, progress=True)
-    marks: Mapping[bool | None, str] = {True: "ok     ", False: "FAILED ", None: "unsure "}
-    for finding in findings:
-        typer.echo(marks[finding.ok] + finding.what + (f": {finding.detail}" if finding.detail else ""))
-    failed = sum(finding.ok is False for finding in findings)
-    if failed:
-        typer.echo(f"{failed} of {len(findings)} checks failed: {out} is not what was written.", err=True)
-        raise typer.Exit(1)
-    if no_data:
-        typer.echo("similarities and rounds not checked: that takes the data")
-    elif findings[-1].what == DATA:
-        typer.echo(
-            "similarities and rounds not checked: that takes the data it was made from. Hint: --pool and --target."
-        )
-
-
-@app.command()
-def measure(
-    arrangements: Annotated[
-        list[Path], typer.Argument(metavar="ARRANGEMENT...", help="Folders that `righttime arrange` wrote.")
-    ],
-    target: Target,
-    out: Out,
-    every: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Measure the first so many rows, twice as many, ..., all; default: some 20 points. The paper's: 160.",
-        ),
-    ] = None,
-    per_task: Annotated[bool, typer.Option("--per-task", help="Also one curve for each target task.")] = False,
-    embedder: Annotated[
-        str | None, typer.Option(help="As for arrange; default: what the arrangements were made with.")
-    ] = None,
-    target_embedder: Annotated[
-        str | None, typer.Option(help="vectors:FILE[#NAME] of the target, where the pool's file does not hold them.")
-    ] = None,
-    text: Annotated[
-        str | None, typer.Option(help="As for arrange; default: what the arrangements were made with.")
-    ] = None,
-    kl_over_occurrences: Annotated[
-        bool,
-        typer.Option(
-            "--kl-over-occurrences", help="For comparison only: KL as the paper's code has it, weighted by counts."
-        ),
-    ] = False,
-    cache: Cache = None,
-    overwrite: Overwrite = False,
-) -> None:
-    """Measure how near the first n rows of each order are to the target: the paper's nine measures, for growing n."""
-    from righttime.cli.summary import measured_summary
-    from righttime.measures.curves import measure_folders
-
-    measured = measure_folders(
-        arrangements,
-        target,
-        out=out,
-        every=every,
-        per_task=per_task,
-        kl_over_occurrences=kl_over_occurrences,
-        embedder=embedder,
-        target_embedder=target_embedder,
-        text=text,
-        overwrite=overwrite,
-        cache=cache,
-        progress=True,
-    )
-    typer.echo(measured_summary(measured, out))
 
 
 @app.command()

@@ -70,3 +70,13 @@ class Commands(typer.Typer):
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Function], Function]:
         """Register a command, as `typer.Typer.command` does."""
         return super().command(name, **{"cls": Command, **settings})
+
+    def renamed(self, old: str, new: str, function: Callable[..., Any]) -> None:
+        """Keep a command's old name for one release, out of the help; using it prints the new one on stderr."""
+
+        class Renamed(Command):
+            def invoke(self, ctx: Any) -> Any:
+                typer.echo(f"note: `righttime {old}` is now `righttime {new}`.", err=True)
+                return super().invoke(ctx)
+
+        self.command(old, hidden=True, cls=Renamed)(function)

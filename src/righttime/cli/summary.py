@@ -1,4 +1,4 @@
-"""What `righttime arrange` and `righttime measure` say at their end: what was done, what to know, what to do next."""
+"""What `righttime arrange`, `similarity` and `plan` print at their end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that train: tune, verify, pretrain."""
+"""Commands that train: tune, pretrain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from righttime.cli.app import app
 from righttime.cli.evaluate import AnswerEnd, AnswerEnding, named_sets
 from righttime.errors import SettingsError
 
-__all__ = ["pretrain", "tune", "verify"]
+__all__ = ["pretrain", "tune"]
 
 
 class Preset(str, enum.Enum):
@@ -159,27 +159,6 @@ def tune(
         picture = run / "loss.png"
         typer.echo(f"the losses along the run are in {picture}" if picture.exists() else NO_PICTURE)
         typer.echo(f"the model is in {run / 'model'}; verify it: righttime verify {run} {out}")
-
-
-@app.command()
-def verify(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `righttime tune` wrote.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder that `righttime arrange` wrote.")],
-) -> None:
-    """Compare the rows that a model was fed with the order of an arrangement; exit code 1 where they differ."""
-    from righttime.verification.run import verify as verified
-
-    findings = verified(run, out)
-    for finding in findings:
-        mark = "ok     " if finding.ok else "FAILED "
-        typer.echo(mark + finding.what + (f": {finding.detail}" if finding.detail else ""))
-    failed = sum(not finding.ok for finding in findings)
-    if failed:
-        typer.echo(
-            f"{failed} of {len(findings)} checks failed: it is not proven that {run} trained in {out}'s order.",
-            err=True,
-        )
-        raise typer.Exit(1)
 
 
 @app.command()

@@ -92,7 +92,7 @@ class FinishedResult:
             if not file.unchanged:
                 raise StoreError(
                     f"{self.folder / file.name} must be what was written (sha256 {str(file.written)[:12]}…), got "
-                    f"{file.found[:12]}…: it was changed since. Hint: arrange again; `righttime check {self.folder}` "
+                    f"{file.found[:12]}…: it was changed since. Hint: arrange again; `righttime verify {self.folder}` "
                     "tells more."
                 )
         if self.manifest.form == "messages" and ids_sha256(row["id"] for row in self.rows) != self.manifest.ids_sha256:
