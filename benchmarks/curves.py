@@ -56,11 +56,12 @@ SETTINGS = TuneSettings(batch=16, learning_rate=1e-3, max_length=LENGTH, form="c
 
 def prepare(pool: str, target: str, vectors: str, model: str, work: Path) -> None:
     """Write the target, the parts of the pool, and their vectors, as files that righttime reads."""
-    rows = righttime.read_rows([pool], role="pool").examples
+    read = righttime.read_rows([pool], role="pool")
+    rows = read.examples
     wanted = righttime.read_rows([target], role="target").examples
     seen: collections.Counter[str | None] = collections.Counter()
     first = [number for number, row in enumerate(wanted) if not seen.update([row.task]) and seen[row.task] <= 5]
-    short = np.flatnonzero(np.asarray(token_counts(rows, model)) <= LENGTH)
+    short = np.flatnonzero(np.asarray(token_counts(read.rows, model)) <= LENGTH)
     print(f"{len(short):,} of {len(rows):,} rows have at most {LENGTH} tokens", file=sys.stderr)
     write_rows(work / "target.jsonl", [wanted[number] for number in first])
     dealt = np.random.default_rng(0).permutation(short)

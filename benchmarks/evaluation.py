@@ -37,8 +37,8 @@ def target() -> Any:
     """The rows, and what they are."""
     file = Path(os.environ.get("RIGHTTIME_DATA", "../shared/data")) / "niv2_target.jsonl.gz"
     if file.exists():
-        return read_rows([file], role="target").examples, "260 NIV2 target rows"
-    return from_records(builtin_rows("target"), role="target").examples, "the built-in target"
+        return read_rows([file], role="target").rows, "260 NIV2 target rows"
+    return from_records(builtin_rows("target"), role="target").rows, "the built-in target"
 
 
 def make_checkpoints(folder: Path, n: int, width: int, texts: list[str]) -> None:
@@ -131,7 +131,7 @@ def main() -> None:
     rows, what = target()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make_checkpoints(folder, args.checkpoints, args.width, [f"{row.prompt} {row.response}" for row in rows])
+        make_checkpoints(folder, args.checkpoints, args.width, list(rows.texts("prompt+response")))
         checkpoints = find_checkpoints(name)
         tokenizer = AutoTokenizer.from_pretrained(checkpoints[0].name)
         data = prepare_set("target", rows, tokenizer, "paper", PADDED)

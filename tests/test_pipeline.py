@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 import righttime
 from righttime.cli import main
 from righttime.errors import EmptyDataError, RighttimeError, SettingsError
-from righttime.examples import text_of
 from righttime.formats import read_rows
-from righttime.pipeline import arrange_rows, read_side
+from righttime.inputs import read_side
+from righttime.pipeline import arrange_rows
 from righttime.results import Request
+from righttime.rows import Rows
 
 
 class Letters:
@@ -119,14 +120,14 @@ def test_texts_differ() -> None:
     turns = [("user", "aaa"), ("assistant", "bbb"), ("user", "ccc"), ("assistant", "ddd")]
     messages = [system, *({"role": role, "content": content} for role, content in turns)]
     rows = read_rows_of([{"messages": messages}])
-    texts = {which: text_of(rows[0], which) for which in ("prompt+response", "prompt", "all")}
+    texts = {which: next(rows.texts(which)) for which in ("prompt+response", "prompt", "all")}
     assert texts == {"prompt+response": "aaa bbb", "prompt": "aaa", "all": "zzzz zzzz aaa bbb ccc ddd"}
 
 
-def read_rows_of(records: list[dict[str, Any]]) -> tuple[righttime.Example, ...]:
+def read_rows_of(records: list[dict[str, Any]]) -> Rows:
     from righttime.formats import from_records
 
-    return from_records(records, role="pool").examples
+    return from_records(records, role="pool").rows
 
 
 def test_in_is_out_plus_left_out_with_reasons() -> None:

@@ -144,8 +144,8 @@ def test_tma_on_embedded_rows_of_the_folder(real_data: Path, tmp_path: Path) -> 
     """A third of the folder's training rows and a tenth of its test rows, embedded here with the default model."""
     pool = read_rows([real_data / "niv2"], role="pool")
     target = read_rows([real_data / "niv2"], role="target")
-    few_pool = dataclasses.replace(pool, examples=pool.examples[::3])
-    few_target = dataclasses.replace(target, examples=target.examples[::10])
+    few_pool = dataclasses.replace(pool, rows=pool.rows.take(range(0, len(pool.rows), 3)))
+    few_target = dataclasses.replace(target, rows=target.rows.take(range(0, len(target.rows), 10)))
     arrangement = righttime.arrange(few_pool, few_target, budget=500, out=tmp_path / "out")
     assert len(arrangement) == 500
     assert arrangement.labels is not None

@@ -14,14 +14,17 @@ ROOMS = (
     ("store", "cluster"),
     ("gguf",),
     ("examples",),
+    ("rows",),
     ("tokenization",),
     ("formats",),
     ("splits", "sampling", "contamination", "demo"),
+    ("filtering",),
     ("similarity",),
     ("neighbours",),
     ("embedding",),
     ("arrangement",),
     ("results",),
+    ("inputs", "ordering"),
     ("pipeline",),
     ("planning", "measures", "exporters"),
     ("training",),
@@ -85,3 +88,55 @@ def test_no_modules_import_in_a_circle() -> None:
     for name in sorted(graph):
         visit(name, [])
     assert not circles
+
+
+READS_ROWS = {
+    "examples": "a row itself",
+    "rows": "rows behind their interface",
+    "formats": "makes rows",
+    "embedding.gradients": "embeds prompt and response apart",
+    "tokenization.counts": "counts a row's tokens",
+    "tokenization.masking": "makes a row's tokens",
+    "evaluation.sets": "what is asked of the model, and the right answers",
+}
+ASKS_ROWS = {
+    "formats.reading": "hands out all rows as objects, for users",
+    "arrangement.arrangement": "hands out the chosen rows, as objects or as a data set",
+    "embedding.texts": "what is embedded",
+    "ordering": "the texts of methods that go by texts",
+    "results.write": "the chosen rows",
+    "contamination.prompts": "compares prompts",
+    "tokenization.counts": "counts tokens, some rows at a time",
+    "planning.plan": "how much a sample weighs on disk",
+    "measures.curves": "the bigrams of texts",
+    "exporters.data": "rows to take the loss on",
+    "training.token_rows": "what is trained on",
+    "evaluation.sets": "what is asked of the model",
+    "cli.show": "prompts of the target rows shown",
+    "cli.lookup": "the one row shown",
+}
+
+
+def taken(names: set[str], *, called: bool) -> dict[str, set[str]]:
+    """Of each module the attributes of these names that it takes: those that it calls, or those that it only reads."""
+    found: dict[str, set[str]] = {}
+    for module, path in modules().items():
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        calls = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+        for node in nodes:
+            if isinstance(node, ast.Attribute) and node.attr in names and (id(node) in calls) == called:
+                found.setdefault(module, set()).add(node.attr)
+    return found
+
+
+def test_what_a_row_says_is_read_in_few_places() -> None:
+    modules_ = set(taken({"messages", "prompt", "response"}, called=False)) - {"cli.arrange"}  # its form `messages`
+    assert {name if name in READS_ROWS else name.split(".")[0] for name in modules_} == set(READS_ROWS)
+
+
+def test_texts_and_whole_rows_are_asked_for_in_few_places() -> None:
+    assert set(taken({"examples", "texts"}, called=True)) - {"rows"} == set(ASKS_ROWS)
+
+
+def test_all_rows_as_objects_are_for_users_alone() -> None:
+    assert set(taken({"examples"}, called=False)) == {"results.finished"}  # rows that a training file holds

@@ -8,22 +8,23 @@ from hypothesis import strategies as st
 
 from righttime.errors import SettingsError
 from righttime.examples import Example, Message
+from righttime.rows import ExampleRows, Rows
 from righttime.splits import group_of, split_rows
 
 TASKS = ["task1_squad_question", "task2_squad_answer", "task3_copa_cause", "task4_snli_label", "task5_snli_explain"]
 
 
-def rows(per_task: int = 10) -> list[Example]:
+def rows(per_task: int = 10) -> ExampleRows:
     turns = (Message("user", "q"), Message("assistant", "a"))
-    return [
+    return ExampleRows(
         Example(f"{task}-{number}", task, "pool", "pool.jsonl", number * 5 + place + 1, turns)
         for number in range(per_task)
         for place, task in enumerate(TASKS)
-    ]
+    )
 
 
-def tasks_of(examples: tuple[Example, ...]) -> set[str | None]:
-    return {example.task for example in examples}
+def tasks_of(some: Rows) -> set[str | None]:
+    return set(some.tasks)
 
 
 def test_listed_tasks_are_held_out_and_relatives_stay_by_default() -> None:
@@ -74,14 +75,14 @@ def test_at_most_so_many_rows_of_each_task() -> None:
     assert len(done.pool) == 12
     assert len(done.left_out) == 50 - 14
     assert {row.reason for row in done.left_out} == {"sampled-away"}
-    order = [row.line for row in done.pool]
+    order = list(done.pool.lines)
     assert order == sorted(order), "file order stays"
 
 
 def test_a_tasks_sample_does_not_depend_on_the_other_tasks() -> None:
-    few = [row for row in rows() if row.task != TASKS[4]]
+    few = ExampleRows(row for row in rows().examples() if row.task != TASKS[4])
     a, b = (split_rows(some, tasks=TASKS[:1], max_per_pool_task=3) for some in (rows(), few))
-    assert [row.id for row in a.pool if row.task != TASKS[4]] == [row.id for row in b.pool]
+    assert [row.id for row in a.pool.examples() if row.task != TASKS[4]] == list(b.pool.ids)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +123,7 @@ def test_what_is_wrong_is_said(settings: dict[str, Any], sentence: str) -> None:
 
 
 def test_a_row_without_a_task_is_named() -> None:
-    some = [*rows(), Example("x", None, "pool", "pool.jsonl", 99, (Message("user", "q"), Message("assistant", "a")))]
+    turns = (Message("user", "q"), Message("assistant", "a"))
+    some = ExampleRows([*rows().examples(), Example("x", None, "pool", "pool.jsonl", 99, turns)])
     with pytest.raises(SettingsError, match=r"but pool.jsonl:99 \(id x\) has none. Hint: --task-field"):
         split_rows(some, count=1)

@@ -180,6 +180,9 @@ def text_of(example: Example, which: str = "prompt+response") -> str:
     return TEXTS[which](example)
 
 
+_COMPACT = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
+
 def content_id(messages: Sequence[Message], tools: Any = None) -> str:
     """An id made from what the row says: the first 16 hex digits of its content's sha256.
 
@@ -189,6 +192,5 @@ def content_id(messages: Sequence[Message], tools: Any = None) -> str:
         >>> content_id([Message("user", "2+2?"), Message("assistant", "4")])
         '0014d653805e838f'
     """
-    content = {"messages": [message.as_dict() for message in messages], "tools": tools}
-    text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    text = _COMPACT({"messages": [message.as_dict() for message in messages], "tools": tools})
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]

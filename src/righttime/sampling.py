@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 
 import numpy as np
 
 from righttime.errors import SettingsError
-from righttime.examples import Example, LeftOut
+from righttime.examples import LeftOut
+from righttime.rows import Rows, left_out
 
-__all__ = ["check_subsample", "drawn", "sampled_away"]
+__all__ = ["check_subsample", "draw", "drawn"]
 
 _STREAM = b"subsample"  # apart from what a method draws with the same seed
 
@@ -98,21 +98,22 @@ def drawn(n_rows: int, subsample: str | float | None, seed: int) -> list[int]:
     return sorted(np.argsort(keys, kind="stable")[:count].tolist())
 
 
-def sampled_away(
-    rows: Sequence[Example], kept: Sequence[int], subsample: str | float | None, seed: int
-) -> list[LeftOut]:
-    """The rows that a draw did not keep, each with its reason.
+def draw(rows: Rows, subsample: str | float | None, seed: int) -> tuple[list[int], list[LeftOut]]:
+    """Draw a part of a pool.
 
     Args:
         rows: The pool's rows.
-        kept: What `drawn` kept of them.
-        subsample: What was asked for.
-        seed: What decided.
+        subsample: As for `check_subsample`.
+        seed: Decides the draw, and nothing else does.
+
+    Returns:
+        The rows that are drawn, see `drawn`; and those that are not, each with its reason.
+
+    Raises:
+        SettingsError: As `drawn`.
     """
+    kept = drawn(len(rows), subsample, seed)
     inside = set(kept)
     detail = f"not among the {len(kept):,} of {len(rows):,} rows that --subsample {subsample} drew with --seed {seed}"
-    return [
-        LeftOut(row.file, row.line, number, row.id, "sampled-away", detail)
-        for number, row in enumerate(rows)
-        if number not in inside
-    ]
+    others = (number for number in range(len(rows)) if number not in inside)
+    return kept, [left_out(rows, number, "sampled-away", detail) for number in others]

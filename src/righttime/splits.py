@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 
 from righttime.errors import SettingsError, unknown_name
-from righttime.examples import Example, LeftOut
+from righttime.examples import LeftOut
+from righttime.rows import Rows, left_out
 
 __all__ = ["Split", "group_of", "split_rows"]
 
@@ -31,8 +32,8 @@ class Split:
         relatives: Tasks on neither side because they share a group with a held-out one, sorted.
     """
 
-    pool: tuple[Example, ...]
-    target: tuple[Example, ...]
+    pool: Rows
+    target: Rows
     left_out: tuple[LeftOut, ...]
     held_out: tuple[str, ...]
     relatives: tuple[str, ...]
@@ -52,7 +53,7 @@ def group_of(task: str) -> str:
 
 
 def split_rows(
-    rows: Sequence[Example],
+    rows: Rows,
     *,
     tasks: Sequence[str] | None = None,
     count: int | None = None,
@@ -93,32 +94,32 @@ def split_rows(
     if len(held) + len(relatives) == len(names):
         raise SettingsError(f"at least one task must stay in the pool, but all {len(names)} would leave it.")
     sampled = _sampled(rows, held, max_per_pool_task, max_per_target_task, seed)
-    pool: list[Example] = []
-    target: list[Example] = []
-    left_out: list[LeftOut] = []
-    for number, row in enumerate(rows):
-        assert row.task is not None
-        if row.task in relatives:
-            detail = f"task {row.task} shares the group {group[row.task]!r} with a held-out task"
-            left_out.append(LeftOut(row.file, row.line, number, row.id, "relative", detail))
+    pool: list[int] = []
+    target: list[int] = []
+    out: list[LeftOut] = []
+    for number, task in enumerate(rows.tasks):
+        assert task is not None
+        if task in relatives:
+            detail = f"task {task} shares the group {group[task]!r} with a held-out task"
+            out.append(left_out(rows, number, "relative", detail))
         elif number not in sampled:
-            detail = f"over the most rows for a task of the {'target' if row.task in held else 'pool'}"
-            left_out.append(LeftOut(row.file, row.line, number, row.id, "sampled-away", detail))
+            detail = f"over the most rows for a task of the {'target' if task in held else 'pool'}"
+            out.append(left_out(rows, number, "sampled-away", detail))
         else:
-            (target if row.task in held else pool).append(row)
-    return Split(tuple(pool), tuple(target), tuple(left_out), tuple(sorted(held)), tuple(sorted(relatives)))
+            (target if task in held else pool).append(number)
+    return Split(rows.take(pool), rows.take(target), tuple(out), tuple(sorted(held)), tuple(sorted(relatives)))
 
 
-def _task_names(rows: Sequence[Example]) -> list[str]:
+def _task_names(rows: Rows) -> list[str]:
     """Every task, by first appearance."""
     names: dict[str, None] = {}
-    for row in rows:
-        if row.task is None:
+    for number, task in enumerate(rows.tasks):
+        if task is None:
             raise SettingsError(
-                f"every row must have a task to be held out by, but {row.file}:{row.line} (id {row.id}) has none. "
-                "Hint: --task-field names the field that holds it."
+                f"every row must have a task to be held out by, but {rows.files[number]}:{rows.lines[number]} "
+                f"(id {rows.ids[number]}) has none. Hint: --task-field names the field that holds it."
             )
-        names.setdefault(row.task)
+        names.setdefault(task)
     return list(names)
 
 
@@ -149,16 +150,14 @@ def _held_out(
     return {task for task in group if group[task] in taken}, set()
 
 
-def _sampled(
-    rows: Sequence[Example], held: set[str], pool_most: int | None, target_most: int | None, seed: int
-) -> set[int]:
+def _sampled(rows: Rows, held: set[str], pool_most: int | None, target_most: int | None, seed: int) -> set[int]:
     """The rows that stay when each task keeps at most so many."""
     for name, most in (("--max-per-pool-task", pool_most), ("--max-per-target-task", target_most)):
         if most is not None and most < 1:
             raise SettingsError(f"{name} must be at least 1, got {most}.")
     numbers: dict[str, list[int]] = {}
-    for number, row in enumerate(rows):
-        numbers.setdefault(row.task or "", []).append(number)
+    for number, task_of in enumerate(rows.tasks):
+        numbers.setdefault(task_of or "", []).append(number)
     kept: set[int] = set()
     for task, own in numbers.items():
         most = target_most if task in held else pool_most

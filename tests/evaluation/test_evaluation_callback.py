@@ -24,10 +24,11 @@ from righttime.evaluation import (
     row_losses,
 )
 from righttime.examples import Example, Message
+from righttime.rows import ExampleRows
 
 
-def examples(n: int, first: int = 0) -> list[Example]:
-    return [
+def examples(n: int, first: int = 0) -> ExampleRows:
+    return ExampleRows(
         Example(
             f"r{i}",
             f"t{i % 3}",
@@ -37,7 +38,7 @@ def examples(n: int, first: int = 0) -> list[Example]:
             (Message("user", f"question {i} " * (i % 5 + 1)), Message("assistant", f"{i}")),
         )
         for i in range(first, first + n)
-    ]
+    )
 
 
 @pytest.fixture
@@ -123,8 +124,8 @@ def test_the_values_are_those_of_the_model_at_that_step(
             want = row_losses(at, data.tokens)
             got = [line for line in table if line["step"] == step and line["set"] == data.name]
             assert [line["row"] for line in got] == want.rows.tolist()
-            assert [line["id"] for line in got] == [data.rows[row].id for row in want.rows]
-            assert [line["task"] for line in got] == [data.rows[row].task for row in want.rows]
+            assert [line["id"] for line in got] == [data.rows.ids[row] for row in want.rows]
+            assert [line["task"] for line in got] == [data.rows.tasks[row] for row in want.rows]
             assert [line["value"] for line in got] == pytest.approx(want.mean.tolist(), abs=1e-6)
             assert [line["tokens"] for line in got] == want.count.tolist()
     manifest = json.loads((tmp_path / "eval" / "manifest.json").read_text())

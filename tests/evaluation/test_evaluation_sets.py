@@ -12,6 +12,7 @@ from righttime.errors import SettingsError
 from righttime.evaluation import prepare_set, read_set
 from righttime.evaluation.sets import prompt_tokens
 from righttime.examples import Example, Message
+from righttime.rows import ExampleRows
 
 CHAT = (
     "{% for turn in messages %}<{{ turn['role'] }}>{{ turn['content'] }}{{ eos_token }}{% endfor %}"
@@ -50,7 +51,7 @@ def test_a_prompt_ends_where_the_last_answer_begins(
     ):
         for one in rows:
             assert bare_tokenizer.decode(prompt_tokens(one, bare_tokenizer, form)) == text
-        whole = prepare_set("x", rows[1:], bare_tokenizer, form, 512).tokens[0]
+        whole = prepare_set("x", ExampleRows(rows[1:]), bare_tokenizer, form, 512).tokens[0]
         prompt = prompt_tokens(rows[1], bare_tokenizer, form)
         assert whole.ids[: len(prompt)].tolist() == prompt.tolist(), "the very tokens that training sees"
         assert whole.learnt[len(prompt)]
@@ -73,7 +74,7 @@ def test_references_and_categories_come_from_the_file(bare_tokenizer: Any, tmp_p
     sums = read_set("sums", tmp_path / "task1_sums.json", bare_tokenizer, "paper", 512)
     assert sums.references == (("2", "two"),)
     assert sums.categories == ("Sums",)
-    assert sums.rows[0].task == "task1_sums"
+    assert list(sums.rows.tasks) == ["task1_sums"]
     rows = read_set("rows", tmp_path / "rows.jsonl", bare_tokenizer, "paper", 512)
     assert rows.references == (("r",), ())
     assert rows.categories == ("c", None)
@@ -82,7 +83,7 @@ def test_references_and_categories_come_from_the_file(bare_tokenizer: Any, tmp_p
 
 def test_a_set_has_a_name_that_files_can_have(bare_tokenizer: Any) -> None:
     with pytest.raises(SettingsError, match="letters, digits, - and _, got 'a/b'"):
-        prepare_set("a/b", [row("q", "r")], bare_tokenizer, "paper", 512)
+        prepare_set("a/b", ExampleRows([row("q", "r")]), bare_tokenizer, "paper", 512)
 
 
 @pytest.mark.real

@@ -7,6 +7,7 @@ from transformers import AutoTokenizer
 
 from righttime.errors import RowError, SettingsError
 from righttime.examples import Example, Message
+from righttime.rows import ExampleRows
 from righttime.tokenization.masking import AnswerEnd, Form, resolve_form, tokenised
 from righttime.training.pretrain import CHAT_TEMPLATE as TEMPLATE
 from righttime.training.token_rows import token_rows
@@ -100,7 +101,7 @@ def test_cutting_is_counted_and_may_leave_nothing_to_learn(tokenizer: Any, form:
     assert cut.cut == len(whole.ids) - 8
     assert cut.ids.tolist() == whole.ids[:8].tolist()
     assert not cut.learnt.any()
-    rows = token_rows([TALK], tokenizer, form, 8)
+    rows = token_rows(ExampleRows([TALK]), tokenizer, form, 8)
     assert rows.unlearnt == ["r"]
     assert rows.counts()["cut_rows"] == 1
     assert rows.counts()["unlearnt_rows"] == 1

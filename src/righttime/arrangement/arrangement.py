@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from righttime.errors import SettingsError, ShapeError, StoreError
 from righttime.examples import Example
+from righttime.rows import Rows
 
 if TYPE_CHECKING:
     import datasets
@@ -59,7 +60,7 @@ class Arrangement:
         n_target: Rows of the target.
         settings: Everything that decided the order, resolved: method, seed, budget, weights, warnings, ...
         labels: Ids, tasks and sources, where known.
-        examples: The arranged rows themselves, where known.
+        rows: The arranged rows themselves, place by place, where known.
     """
 
     order: NDArray[np.int64]
@@ -71,10 +72,15 @@ class Arrangement:
     n_target: int
     settings: Mapping[str, Any]
     labels: Labels | None = None
-    examples: tuple[Example, ...] | None = field(default=None, repr=False)
+    rows: Rows | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.order)
+
+    @property
+    def examples(self) -> tuple[Example, ...] | None:
+        """The arranged rows as objects, where known."""
+        return None if self.rows is None else tuple(self.rows.examples())
 
     @property
     def n_rounds(self) -> int:
@@ -136,13 +142,13 @@ class Arrangement:
                 for place, number in enumerate(self.order.tolist()):
                     self._check_id(place, number, ids[number])
             return pool.select(self.order)
-        if self.examples is None:
+        if self.rows is None:
             raise SettingsError(
                 "to_dataset needs the pool here: this arrangement holds numbers only. Hint: to_dataset(pool)."
             )
         import datasets
 
-        rows = [_for_arrow(example.as_dict()) for example in self.examples]
+        rows = [_for_arrow(example.as_dict()) for example in self.rows.examples()]
         columns = ["id", "messages"] + (["tools"] if any("tools" in row for row in rows) else [])
         return datasets.Dataset.from_dict({name: [row.get(name) for row in rows] for name in columns})
 
@@ -213,21 +219,19 @@ class Arrangement:
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise StoreError(f"{file} must be an arrangement saved by righttime: {error}") from error
 
-    def with_rows(self, pool: Sequence[Example], target: Sequence[Example]) -> Arrangement:
+    def with_rows(self, pool: Rows, target: Rows) -> Arrangement:
         """The same arrangement, carrying the rows it arranges and their names.
 
         Args:
             pool: The pool's rows, by pool row.
             target: The target's rows, by target row.
         """
-        rows = tuple(pool[number] for number in self.order.tolist())
+        rows = pool.take(self.order.tolist())
         pickers: tuple[str | None, ...] = (None,) * len(rows)
         if self.picked_by is not None:
-            pickers = tuple(target[number].id for number in self.picked_by.tolist())
-        labels = Labels(
-            tuple(row.id for row in rows), tuple(row.task for row in rows), tuple(row.source for row in rows), pickers
-        )
-        return dataclasses.replace(self, labels=labels, examples=rows)
+            pickers = tuple(target.ids[number] for number in self.picked_by.tolist())
+        labels = Labels(tuple(rows.ids), tuple(rows.tasks), tuple(rows.sources), pickers)
+        return dataclasses.replace(self, labels=labels, rows=rows)
 
 
 def _column(values: NDArray[Any] | None, n: int, kind: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -131,8 +131,8 @@ def arrange(
     from righttime.arrangement.budget import read_budget
     from righttime.cli.summary import summary
     from righttime.embedding import DEFAULT_MODEL
-    from righttime.pipeline import arrange_rows
-    from righttime.results import Request, prepare_result, write_result
+    from righttime.pipeline import arrange_into
+    from righttime.results import Request
 
     request = Request(
         method=method,
@@ -165,10 +165,8 @@ def arrange(
         engine=engine,
         memory=bytes_in(memory),
     )
-    request.check()
-    prepare_result(out, overwrite)
-    result = arrange_rows(pool, target, request, cache=cache, progress=True, keep_original=as_ is Form.original)
-    write_result(result, out, as_.value)
+    how: dict[str, Any] = {"as_": as_.value, "overwrite": overwrite, "cache": cache, "progress": True}
+    result = arrange_into(out, pool, target, request, **how)
     typer.echo(summary(result, out))
 
 

@@ -80,7 +80,7 @@ def split(
     for file in read.inputs:
         if file.note:
             typer.echo(f"{file.path}: {file.note}")
-    done = split_rows(read.examples, **settings)
+    done = split_rows(read.rows, **settings)
     write_split(done, read, out, settings)
     if seed is not None and tasks is not None and all(row.reason != "sampled-away" for row in done.left_out):
         typer.echo(f"note: --seed {seed} changes nothing: the tasks are named, and no task has too many rows.")

@@ -18,10 +18,10 @@ from righttime.embedding import embed_texts, given_sides, uncached
 from righttime.embedding.texts import texts_for
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import RighttimeError, SettingsError
-from righttime.examples import Example
 from righttime.formats import Reading
 from righttime.results import FinishedResult, ResultManifest, open_result
 from righttime.results.sources import find_sources_of, inside
+from righttime.rows import Rows
 from righttime.similarity import pair_similarity, unit_rows
 from righttime.store import cache_folder
 
@@ -46,12 +46,12 @@ def show_target_row(out: Path, name: str, first: int | None = None) -> str:
     manifest, arrangement = finished.manifest, finished.arrangement
     read, why = finished.read_again("target")
     pickers = arrangement.labels.picked_by if arrangement.labels else ()
-    known = [row.id for row in read.examples] if read is not None else [one for one in pickers if one is not None]
+    known = [one for one in pickers if one is not None] if read is None else read.rows.ids
     if name not in known:
         unsure = "" if read is not None else f" Only those that picked a row are known, since {why}."
         raise _unknown("target row", name, known, unsure)
     parts = [f"target row {name}"]
-    parts += [_said(row) for row in read.examples if row.id == name] if read is not None else [f"  its text: {why}"]
+    parts.append(f"  its text: {why}" if read is None else _said(read.rows, read.rows.ids.index(name)))
     places = [place for place, picker in enumerate(pickers) if picker == name]
     if not method_named(manifest.method).needs & {"vectors"}:
         parts.append(f"{manifest.method} looks at no target row, so it picked none")
@@ -149,8 +149,8 @@ def _content(turn: Mapping[str, Any]) -> str:
     return "\n".join([str(turn.get("content") or ""), *calls])
 
 
-def _said(row: Example) -> str:
-    return _turns(row.as_dict())
+def _said(rows: Rows, number: int) -> str:
+    return _turns(next(rows.examples([number])).as_dict())
 
 
 def _nearest(finished: FinishedResult, row: int, arranged: bool, cache: Path | None) -> list[str]:
@@ -160,7 +160,7 @@ def _nearest(finished: FinishedResult, row: int, arranged: bool, cache: Path | N
     pool, why_not = finished.read_again("pool")
     parts = []
     if not arranged:
-        parts.append(_said(pool.examples[row]) if pool is not None else f"its text: {why_not}")
+        parts.append(_said(pool.rows, row) if pool is not None else f"its text: {why_not}")
     if "vectors" not in method_named(manifest.method).needs:
         return [*parts, f"its nearest target rows: not known, since {manifest.method} takes no vectors"]
     if target is None or pool is None:
@@ -170,9 +170,9 @@ def _nearest(finished: FinishedResult, row: int, arranged: bool, cache: Path | N
         return [*parts, "its nearest target rows: not known, since its vectors are not in the cache. Hint: --cache"]
     similarity = pair_similarity(vectors, vector)
     lines = ["its nearest target rows"]
-    for number in np.argsort(-similarity, kind="stable")[:_NEAREST].tolist():
-        one = target.examples[number]
-        lines.append(f"  {similarity[number]:.3f}  {one.id}\n{indented(one.prompt)}")
+    nearest = np.argsort(-similarity, kind="stable")[:_NEAREST].tolist()
+    for number, prompt in zip(nearest, target.rows.texts("prompt", nearest), strict=True):
+        lines.append(f"  {similarity[number]:.3f}  {target.rows.ids[number]}\n{indented(prompt)}")
     return [*parts, "\n".join(lines)]
 
 
@@ -187,11 +187,11 @@ def _vectors(
     request, folder = manifest.request(), (cache or cache_folder()).absolute()
     with inside(find_sources_of(manifest).folder):
         if vectors_given(request.embedder):
-            n = len(pool.examples), len(target.examples)
+            n = len(pool.rows), len(target.rows)
             sides = given_sides(request.embedder, request.target_embedder, *n)
             return unit_rows(sides[0][row : row + 1], "pool vectors"), unit_rows(sides[1], "target vectors")
         embedder, text = request.model(), manifest.text
-        texts = texts_for(embedder, [pool.examples[row], *target.examples], text)
+        texts = texts_for(embedder, pool.rows.take([row]), text) + texts_for(embedder, target.rows, text)
         if uncached(texts, embedder, folder):
             return None, np.empty((0, 0), dtype=np.float32)
         unit = unit_rows(embed_texts(texts, embedder, folder).vectors, "vectors")

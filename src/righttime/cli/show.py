@@ -7,7 +7,7 @@ import shutil
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,8 @@ import numpy as np
 from righttime.arrangement import METHODS, Arrangement, Method, Param, method_named
 from righttime.arrangement.falloff import Falloff
 from righttime.cli.text import printable, table
-from righttime.examples import Example
 from righttime.results import FinishedResult, ResultManifest, open_result
+from righttime.rows import ExampleRows, Rows
 
 __all__ = ["falloff_text", "indented", "methods", "show"]
 
@@ -36,11 +36,11 @@ def show(out: Path, first: int = 10, tasks: int = 20, full: bool = False) -> str
     finished = open_result(out)
     manifest, arrangement = finished.manifest, finished.arrangement
     read, _ = finished.read_again("target")
-    targets = {row.id: row for row in read.examples} if read is not None else {}
+    target = read.rows if read is not None else ExampleRows(())
     parts = [_counts(manifest), _rounds(arrangement)]
     if manifest.falloff is not None:
         parts.append(falloff_text(manifest.falloff, alone=10, explain=True))
-    parts += [_tasks(arrangement, targets, tasks), _first_rows(finished, targets, first, full)]
+    parts += [_tasks(arrangement, target, tasks), _first_rows(finished, target, first, full)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -79,18 +79,18 @@ def _rounds(arrangement: Arrangement) -> str:
     return f"{len(numbers):,} rounds\n" + table(["round", "rows", "mean similarity", "highest", "lowest"], rows)
 
 
-def _tasks(arrangement: Arrangement, targets: Mapping[str, Example], most: int) -> str:
+def _tasks(arrangement: Arrangement, target: Rows, most: int) -> str:
     """Tasks by how many or how early their rows are, with the target tasks that picked their rows."""
     labels = arrangement.labels
     if labels is None or not any(labels.task):
         return ""
+    target_task = dict(zip(target.ids, target.tasks, strict=True))
     places: dict[str, list[int]] = {}
     pickers: dict[str, Counter[str]] = {}
     for place, (task, picked_by) in enumerate(zip(labels.task, labels.picked_by, strict=True)):
         places.setdefault(task or "(none)", []).append(place)
-        picker = targets.get(picked_by or "")
-        if picker is not None and picker.task:
-            pickers.setdefault(task or "(none)", Counter())[picker.task] += 1
+        if picker := target_task.get(picked_by or ""):
+            pickers.setdefault(task or "(none)", Counter())[picker] += 1
     if len(arrangement) < arrangement.n_pool:  # a task with one row in front did not "come first"
         ranked, how = sorted(places, key=lambda task: (-len(places[task]), task)), "those with most rows first"
     else:
@@ -156,11 +156,12 @@ def _falloff_notes(found: Falloff, alone: int) -> Iterable[str]:
         )
 
 
-def _first_rows(finished: FinishedResult, targets: Mapping[str, Example], first: int, full: bool) -> str:
+def _first_rows(finished: FinishedResult, target: Rows, first: int, full: bool) -> str:
     arrangement, labels = finished.arrangement, finished.arrangement.labels
     if labels is None:
         return ""
     width = sys.maxsize if full else max(40, shutil.get_terminal_size((120, 24)).columns - 12)
+    numbers = {name: number for number, name in enumerate(target.ids)}
     lines = [f"the first {min(first, len(arrangement)):,} rows"]
     for place, text in enumerate(_texts(finished, first)):
         why = ""
@@ -175,8 +176,8 @@ def _first_rows(finished: FinishedResult, targets: Mapping[str, Example], first:
         picker = labels.picked_by[place]
         if picker is not None:
             said = ""
-            if picker in targets:
-                prompt = targets[picker].prompt
+            if picker in numbers:
+                prompt = next(target.texts("prompt", [numbers[picker]]))
                 said = "\n" + indented(prompt) if full else f": {_short(prompt, width - len(picker) - 14)}"
             how = "picked by" if arrangement.round is not None else "most similar to"
             lines.append(f"        {how} {_short(picker, 80)}{said}")

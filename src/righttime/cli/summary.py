@@ -79,9 +79,9 @@ def _warned(result: Result) -> Iterator[str]:
         yield f"note: {note}"
     if result.leaks:
         row, place = next(iter(result.leaks.items()))
-        first = f"target {result.target.examples[row].id}, pool {result.pool.examples[place].id}"
+        first = f"target {result.target.rows.ids[row]}, pool {result.pool.rows.ids[place]}"
         yield (
-            f"warning: the pool contains {len(result.leaks):,} of {len(result.target.examples):,} target prompts word "
+            f"warning: the pool contains {len(result.leaks):,} of {len(result.target.rows):,} target prompts word "
             f"for word (first: {first})" + ("; nearest-first puts such rows in front" if result.embedding else "")
         )
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from righttime.embedding.protocol import Embedder
-from righttime.examples import Example, text_of
+from righttime.rows import Rows
 
-__all__ = ["texts_for"]
+__all__ = ["shared_text", "texts_for"]
 
 
-def texts_for(embedder: Embedder, rows: Sequence[Example], which: str) -> list[str]:
+def texts_for(embedder: Embedder, rows: Rows, which: str) -> list[str]:
     """The text of each row: the embedder's own where it reads rows in a way of its own, else the one named.
 
     Args:
@@ -23,4 +21,21 @@ def texts_for(embedder: Embedder, rows: Sequence[Example], which: str) -> list[s
         EmbeddingError: If the embedder cannot read a row; names it.
     """
     own = getattr(embedder, "text_of", None)
-    return [own(row) if own else text_of(row, which) for row in rows]
+    return list(map(own, rows.examples()) if own else rows.texts(which))
+
+
+def shared_text(text: str, target: Rows, done: str = "embedded") -> tuple[str, list[str]]:
+    """The text that represents rows of both sides: prompts alone where a target row has no response; and notes.
+
+    Args:
+        text: A name of `righttime.examples.TEXTS`.
+        target: The target's rows.
+        done: What is done with the text, for the note.
+    """
+    lacking = [number for number, answered in enumerate(target.answered) if not answered]
+    if text == "prompt" or not lacking:
+        return text, []
+    return "prompt", [
+        f"{len(lacking):,} of {len(target):,} target rows have no response (first: {target.ids[lacking[0]]}), "
+        f"so both sides are {done} by their prompts alone."
+    ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,12 @@ from numpy.typing import NDArray
 from righttime.embedding import Embedded, Embedder, agreement_on, embed_texts, given_sides
 from righttime.embedding.given import PREFIX
 from righttime.embedding.texts import texts_for
-from righttime.examples import Example
+from righttime.errors import SettingsError
+from righttime.rows import Rows
 from righttime.similarity import room_for, unit_rows
+from righttime.store import cache_folder
 
-__all__ = ["Sides", "embedded", "given", "vectors_given"]
+__all__ = ["Asked", "Sides", "embedded", "given", "vectors_for", "vectors_given"]
 
 _WIDEST = 4096  # bytes of a vector, at a guess: before the model is asked, its dimension is not known
 _COPIED = 1 << 16  # rows copied at a time
@@ -38,6 +41,68 @@ class Sides:
     pool: NDArray[np.float32]
     target: NDArray[np.float32]
     about: Mapping[str, Any]
+
+
+class Asked(Protocol):
+    """What a request says of vectors; see `righttime.results.Request`."""
+
+    @property
+    def embedder(self) -> str | Embedder:
+        """A model, by name or itself, or ``vectors:FILE``."""
+
+    @property
+    def target_embedder(self) -> str | None:
+        """``vectors:FILE`` of the target."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes above which vectors are mapped from a file."""
+
+    @property
+    def workers(self) -> int:
+        """How many processes embed."""
+
+    @property
+    def engine(self) -> str:
+        """``ray`` embeds on the cluster."""
+
+    def model(self) -> Embedder:
+        """The model, loaded if it is not yet."""
+
+
+def vectors_for(
+    request: Asked,
+    pool: Rows,
+    target: Rows,
+    *,
+    rows: Sequence[int],
+    n_pool: int,
+    text: str,
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> Sides:
+    """Unit vectors of some pool rows and of the target: embedded through the cache, or taken from the file given.
+
+    Args:
+        request: Says with what, and in how much memory.
+        pool: The rows of the pool that are wanted.
+        target: The target's rows.
+        rows: The pool row of each of those, in the same order.
+        n_pool: How many rows the pool has.
+        text: Which text represents a row.
+        cache: The folder of cached vectors; None takes the user's.
+        progress: Show progress on stderr.
+
+    Raises:
+        RighttimeError: If a model or file is missing, or does not fit the rows.
+    """
+    folder = Path(cache) if cache else cache_folder()
+    if vectors_given(request.embedder):
+        return given(request.embedder, request.target_embedder, rows, n_pool, len(target), request.memory, folder)
+    if request.target_embedder is not None:
+        raise SettingsError("--target-embedder is only for given vectors: one model must embed both sides.")
+    how: dict[str, Any] = {"workers": request.workers, "on_ray": request.engine == "ray", "progress": progress}
+    return embedded(pool, target, text, request.model(), folder, memory=request.memory, **how)
 
 
 def vectors_given(spec: object) -> TypeGuard[str]:
@@ -73,8 +138,8 @@ def given(
 
 
 def embedded(
-    pool: Sequence[Example],
-    target: Sequence[Example],
+    pool: Rows,
+    target: Rows,
     text: str,
     embedder: Embedder,
     cache: Path,
@@ -97,7 +162,7 @@ def embedded(
         on_ray: Embed on the Ray cluster instead.
         progress: Show a progress bar on stderr.
     """
-    texts = texts_for(embedder, [*pool, *target], text)
+    texts = texts_for(embedder, pool, text) + texts_for(embedder, target, text)
     n = len(pool)
     done = _embed(texts, embedder, cache, memory, {"workers": workers, "on_ray": on_ray, "progress": progress})
     unit = unit_rows(done.vectors, "vectors", most_bytes=memory, folder=cache)

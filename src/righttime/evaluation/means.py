@@ -74,7 +74,7 @@ def facts_of(sets: Sequence[EvaluationSet], settings: MeasureSettings) -> dict[s
         "generation": dataclasses.asdict(settings.generation) if set(settings.metrics) - {"loss"} else None,
         "reward_model": settings.reward.name if settings.reward else None,
         "without_loss": {
-            data.name: [row.id for row, tokens in zip(data.rows, data.tokens, strict=True) if not tokens.learnt.any()]
+            data.name: [one for one, tokens in zip(data.rows.ids, data.tokens, strict=True) if not tokens.learnt.any()]
             for data in sets
         },
     }

@@ -14,7 +14,6 @@ from righttime.evaluation.losses import row_losses
 from righttime.evaluation.reward import RewardModel
 from righttime.evaluation.scores import exact_match, rouge
 from righttime.evaluation.sets import EvaluationSet
-from righttime.examples import Message
 from righttime.progress import counting
 
 __all__ = ["METRICS", "MeasureSettings", "Value", "check_measurable", "measured_set"]
@@ -137,15 +136,12 @@ def _scored(data: EvaluationSet, answers: Answers, settings: MeasureSettings, pr
         if references and "em" in settings.metrics:
             values.append(Value(row, "em", exact_match(text, references), tokens))
     if settings.reward is not None and len(answers.rows):
-        said = [_with_answer(data, row, text) for row, text in zip(answers.rows.tolist(), answers.texts, strict=True)]
+        said = [
+            data.conversation_with(row, text) for row, text in zip(answers.rows.tolist(), answers.texts, strict=True)
+        ]
         with counting(f"rewards on {data.name}", len(said), shown=progress) as tell:
             rewards = settings.reward.rewards(said, settings.batch_tokens, tell)
         sizes = answers.tokens.tolist()
         numbered = zip(answers.rows.tolist(), rewards.tolist(), sizes, strict=True)
         values += [Value(row, "reward", value, tokens) for row, value, tokens in numbered]
     return values
-
-
-def _with_answer(data: EvaluationSet, row: int, text: str) -> list[Message]:
-    turns = data.rows[row].messages
-    return [*(turns[:-1] if turns[-1].role == "assistant" else turns), Message("assistant", text)]

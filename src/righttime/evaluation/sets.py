@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from righttime.errors import RowError, SettingsError
 from righttime.examples import Example, Message, said
 from righttime.formats import InputFile, read_rows
+from righttime.rows import Rows
 from righttime.store import ids_sha256
 from righttime.tokenization.masking import AnswerEnd, Form, Tokens, tokenised
 
@@ -39,18 +40,23 @@ class EvaluationSet:
     """
 
     name: str
-    rows: tuple[Example, ...]
+    rows: Rows
     tokens: tuple[Tokens, ...]
     prompts: tuple[NDArray[np.int32], ...]
     references: tuple[tuple[str, ...], ...]
     categories: tuple[str | None, ...]
     inputs: tuple[InputFile, ...] = ()
 
+    def conversation_with(self, row: int, answer: str) -> list[Message]:
+        """A row's turns with this as the last answer."""
+        turns = next(self.rows.examples([row])).messages
+        return [*(turns[:-1] if turns[-1].role == "assistant" else turns), Message("assistant", answer)]
+
     def facts(self) -> dict[str, Any]:
         """What decides its numbers, as JSON."""
         return {
             "rows": len(self.rows),
-            "ids_sha256": ids_sha256(row.id for row in self.rows),
+            "ids_sha256": ids_sha256(self.rows.ids),
             "tokens_sha256": ids_sha256(" ".join(map(str, row.ids)) for row in self.tokens),
             "learnt": sum(int(row.learnt.sum()) for row in self.tokens),
             "cut": sum(row.cut > 0 for row in self.tokens),
@@ -75,13 +81,13 @@ def read_set(
     paths = [path] if isinstance(path, str | os.PathLike) else path
     settings: dict[str, Any] = {"positive_examples": positive_examples, "keep_original": True, "fields": fields}
     read = read_rows(paths, role="target", **settings)
-    prepared = prepare_set(name, read.examples, tokenizer, form, max_length, answer_end)
+    prepared = prepare_set(name, read.rows, tokenizer, form, max_length, answer_end)
     return dataclasses.replace(prepared, inputs=read.inputs)
 
 
 def prepare_set(
     name: str,
-    rows: Sequence[Example],
+    rows: Rows,
     tokenizer: Any,
     form: Form,
     max_length: int,
@@ -103,13 +109,14 @@ def prepare_set(
     """
     if not name.replace("-", "").replace("_", "").isalnum():
         raise SettingsError(f"the name of a set must be of letters, digits, - and _, got {name!r}.")
-    originals = [_original(row) for row in rows]
+    whole = list(rows.examples())
+    originals = [_original(row) for row in whole]
     return EvaluationSet(
         name=name,
-        rows=tuple(rows),
-        tokens=tuple(tokenised(row, tokenizer, form, max_length, answer_end) for row in rows),
-        prompts=tuple(prompt_tokens(row, tokenizer, form) for row in rows),
-        references=tuple(_references(row, original) for row, original in zip(rows, originals, strict=True)),
+        rows=rows,
+        tokens=tuple(tokenised(row, tokenizer, form, max_length, answer_end) for row in whole),
+        prompts=tuple(prompt_tokens(row, tokenizer, form) for row in whole),
+        references=tuple(_references(row, original) for row, original in zip(whole, originals, strict=True)),
         categories=tuple(_category(original) for original in originals),
     )
 

@@ -55,6 +55,6 @@ def with_evaluation(data: ExportData, file: str) -> ExportData:
     Raises:
         DataError: If the file cannot be read, or a row has no answer; names it.
     """
-    rows = read_rows([file], role="pool").examples
-    places = [f"{row.file}:{row.line}" for row in rows]
-    return replace(data, evaluation=[row.as_dict() for row in rows], places=places)
+    rows = read_rows([file], role="pool").rows
+    places = [f"{name}:{line}" for name, line in zip(rows.files, rows.lines, strict=True)]
+    return replace(data, evaluation=[row.as_dict() for row in rows.examples()], places=places)

@@ -63,7 +63,7 @@ def asked(record: Mapping[str, Any], key: str, *, columns: bool = False, always:
     """
     options = options_of(record, columns=columns)
     parts = {"input": optional(record, "input") if key != "input" else ""}
-    parts |= {name: _context(record, name) for name in CONTEXTS}
+    parts |= {name: _context(record, name) for name in CONTEXTS if name in record}
     question = text(record, key)
     kept = [part for name, part in parts.items() if part.strip() and (name in always or part.strip() not in question)]
     return with_context(question, options, kept)
@@ -102,14 +102,14 @@ def options_of(record: Mapping[str, Any], *, columns: bool = False) -> Options:
     """The options of a record, each with its letter; none where there are none."""
     for key in OPTIONS:
         value = record.get(key)
-        if has_text(value) or isinstance(value, list):
+        if value is not None and (has_text(value) or isinstance(value, list)):
             options = options_in(value)
             if options is None:
                 forgo(record, key)  # of another shape, or settings: reported, not read
             return options or ()
     there = list(itertools.takewhile(lambda letter: letter in record, _LETTERS)) if columns else []
     filled = {letter: record[letter] for letter in there if record[letter] not in (None, "")}
-    return options_in(filled) or ()
+    return (options_in(filled) or ()) if filled else ()
 
 
 def options_in(value: Any) -> Options | None:

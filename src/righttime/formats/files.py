@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from righttime.errors import DataError, EmptyDataError
@@ -55,6 +56,7 @@ class Source:
         return f"{file}:{line}" if self.by_line else f"{file}: row {line}"
 
 
+@lru_cache(maxsize=1024)  # asked for with every record
 def stem_of(path: str) -> str:
     """A file's name without folders and data suffixes.
 

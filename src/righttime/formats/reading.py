@@ -19,6 +19,7 @@ from righttime.formats.named import check_fields
 from righttime.formats.records import Found, Row, Settings, dumped, read_source
 from righttime.formats.registry import FORMATS
 from righttime.formats.seen import unread_note
+from righttime.rows import ExampleRows, Rows
 
 __all__ = ["InputFile", "Reading", "from_records", "read_head", "read_rows"]
 
@@ -57,13 +58,13 @@ class Reading:
     """All that was read together.
 
     Attributes:
-        examples: The usable rows, in the order of the sources and of the rows in each.
+        rows: The usable rows, in the order of the sources and of the rows in each.
         left_out: The rows that could not be used, and why.
         inputs: The sources.
         share: About how much of the data this is: 1 but for `read_head`.
     """
 
-    examples: tuple[Example, ...]
+    rows: Rows
     left_out: tuple[LeftOut, ...]
     inputs: tuple[InputFile, ...]
     share: float = 1.0
@@ -71,7 +72,12 @@ class Reading:
     @property
     def total(self) -> int:
         """How many rows there were, usable or not."""
-        return len(self.examples) + len(self.left_out)
+        return len(self.rows) + len(self.left_out)
+
+    @property
+    def examples(self) -> tuple[Example, ...]:
+        """The usable rows as objects, all of them in memory."""
+        return tuple(self.rows.examples())
 
 
 def read_rows(
@@ -273,12 +279,13 @@ def _read(sources: Sequence[Source], settings: Settings) -> Reading:
         raise _nothing_usable(sources, found, settings)
     rows = [(name, row) for name, result in zip(names, found, strict=True) for row in result.rows]
     ids = settle([Named(name, row.parsed.id, row.content) for name, row in rows])
-    examples = tuple(_example(name, row, one) for (name, row), one in zip(rows, ids, strict=True))
+    examples = (_example(name, row, one) for (name, row), one in zip(rows, ids, strict=True))
+    read = ExampleRows(examples, tuple(row.content for _, row in rows))
     seen: set[str] = set()
     inputs = tuple(
         _input_file(source, name, result, seen) for source, name, result in zip(sources, names, found, strict=True)
     )
-    return Reading(examples, left_out, inputs)
+    return Reading(read, left_out, inputs)
 
 
 def _nothing_usable(sources: Sequence[Source], found: Sequence[Found], settings: Settings) -> EmptyDataError:

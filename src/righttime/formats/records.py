@@ -96,7 +96,8 @@ def read_source(source: Source, settings: Settings) -> Found:
                 _check_new(row, given, source)
                 found.rows.append(row)
                 found.used |= seen.used
-                found.unread.update([*unread(seen), *record.beside])
+                if left := [*unread(seen), *record.beside]:
+                    found.unread.update(left)
     _check_named(found, head, source, settings)
     _check_found(found, source, settings)
     return found

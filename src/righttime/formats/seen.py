@@ -33,24 +33,20 @@ class Seen(Mapping[str, Any]):
         ('Add.', ['why'])
     """
 
-    __slots__ = ("_folded", "lost", "raw", "used")
+    __slots__ = ("_spelt", "lost", "raw", "used")
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self.raw = raw
         self.used: set[str] = set()
         self.lost: set[str] = set()
-        self._folded: Mapping[str, str] | None = None
+        self._spelt = _spellings(tuple(raw))
 
     def place(self, key: str) -> str | None:
         """The record's own spelling of a key, or None if it has no such key."""
-        if key in self.raw:
-            return key
-        if self._folded is None:
-            self._folded = _folded(tuple(self.raw))
-        return self._folded.get(key.lower())
+        return self._spelt[key]
 
     def __getitem__(self, key: str) -> Any:
-        name = key if key in self.raw else self.place(key)
+        name = self._spelt[key]
         if name is None:
             raise KeyError(key)
         self.used.add(name)
@@ -58,14 +54,14 @@ class Seen(Mapping[str, Any]):
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value under a key, counted as read, or the default."""
-        name = key if key in self.raw else self.place(key)
+        name = self._spelt[key]
         if name is None:
             return default
         self.used.add(name)
         return self.raw[name]
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and self.place(key) is not None
+        return isinstance(key, str) and self._spelt[key] is not None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.raw)
@@ -75,14 +71,26 @@ class Seen(Mapping[str, Any]):
 
     def peek(self, key: str) -> Any:
         """The value under a key, without counting it as read; None if there is none."""
-        name = self.place(key)
+        name = self._spelt[key]
         return None if name is None else self.raw[name]
 
 
+class _Spellings(dict[str, str | None]):
+    """Each name that was asked for to a record's own spelling of it, or to None where it has no such key."""
+
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        super().__init__(zip(keys, keys, strict=True))
+        self._folded = {str(key).strip().lower(): key for key in reversed(keys)}
+
+    def __missing__(self, name: str) -> str | None:
+        found = self[name] = self._folded.get(name.lower())
+        return found
+
+
 @lru_cache(maxsize=1024)
-def _folded(keys: tuple[str, ...]) -> Mapping[str, str]:
-    """Lower-case name to the record's own spelling; most records of a file share one set of keys."""
-    return {str(key).strip().lower(): key for key in reversed(keys)}
+def _spellings(keys: tuple[str, ...]) -> _Spellings:
+    """Worked out once for all records with these keys: most of a file share one set, and each is asked for dozens."""
+    return _Spellings(keys)
 
 
 def forgo(record: Mapping[str, Any], field: str) -> None:
@@ -102,9 +110,9 @@ def has_text(value: Any) -> bool:
     """
     if isinstance(value, str):
         return bool(value) and not value.isspace()
-    if isinstance(value, Mapping):
-        return any(map(has_text, value.values()))
-    return isinstance(value, list | tuple) and any(map(has_text, value))
+    if isinstance(value, list | tuple):
+        return any(map(has_text, value))
+    return value is not None and isinstance(value, Mapping) and any(map(has_text, value.values()))
 
 
 def text_keys(value: Mapping[str, Any], but: str) -> tuple[str, ...]:

@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.embedding import given_vectors
-from righttime.embedding.vectors import vectors_given
+from righttime.embedding.texts import shared_text
+from righttime.embedding.vectors import vectors_for, vectors_given
 from righttime.errors import SettingsError, StoreError, unknown_name
-from righttime.examples import TEXTS, Example, text_of
+from righttime.examples import TEXTS
 from righttime.formats import Reading, read_rows
 from righttime.formats.folders import labels
 from righttime.measures.dataset import Curves, default_every, measure, prefix_sizes
 from righttime.measures.plot import draw_curves
-from righttime.pipeline import vectors_for
 from righttime.progress import counting
 from righttime.results import FinishedResult, Request, circumstances, open_result
 from righttime.similarity import unit_rows
@@ -123,14 +123,13 @@ def measure_folders(
     read = _read_target(target, there[0])
     if settings["text"] not in TEXTS:  # the embedder reads rows in a way of its own, which word bigrams cannot be of
         settings["text"] = there[0].manifest.settings["text_asked"]
-    settings["text"], notes = _text(settings["text"], read.examples)
+    settings["text"], notes = shared_text(settings["text"], read.rows, "measured")
     whole, by_task = {}, {}
     for name, folder in zip(labels([os.fspath(path) for path in folders]), there, strict=True):
-        rows = folder.examples
-        texts = [text_of(row, settings["text"]) for row in rows]
-        target_texts = [text_of(row, settings["text"]) for row in read.examples]
+        rows = folder.arranged
+        texts, target_texts = list(rows.texts(settings["text"])), list(read.rows.texts(settings["text"]))
         sides = _vectors(folder, read, settings, cache, progress)
-        tasks = [row.task for row in read.examples]
+        tasks = read.rows.tasks
         total = 2 * len(rows) * (1 + per_task)
         with counting(f"measuring {name}", total, shown=progress) as tell:
             common: dict[str, Any] = {"texts": texts, "target_texts": target_texts, "every": every}
@@ -184,17 +183,6 @@ def _read_target(target: Path_ | Sequence[Path_], folder: FinishedResult) -> Rea
     )
 
 
-def _text(text: str, target: Sequence[Example]) -> tuple[str, list[str]]:
-    """As for arranging: prompts alone where a target row has no response."""
-    lacking = [row for row in target if row.response is None]
-    if text == "prompt" or not lacking:
-        return text, []
-    return "prompt", [
-        f"{len(lacking):,} of {len(target):,} target rows have no response (first: {lacking[0].id}), "
-        "so both sides are measured by their prompts alone."
-    ]
-
-
 def _vectors(
     finished: FinishedResult, target: Reading, settings: Mapping[str, Any], cache: Path_ | None, progress: bool
 ) -> tuple[Vectors, Vectors]:
@@ -210,7 +198,7 @@ def _vectors(
     )
     how: dict[str, Any] = {"n_pool": arrangement.n_pool, "text": settings["text"], "cache": cache}
     rows = arrangement.order.tolist()
-    sides = vectors_for(request, finished.examples, target.examples, rows=rows, progress=progress, **how)
+    sides = vectors_for(request, finished.arranged, target.rows, rows=rows, progress=progress, **how)
     if vectors_given(spec) and spec == finished.manifest.settings["embedder"]:
         _must_be_the_same(finished, target, given_vectors(spec, "pool", arrangement.n_pool), sides.target)
     return sides.pool, sides.target

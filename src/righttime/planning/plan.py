@@ -25,16 +25,17 @@ from righttime.arrangement.budget import rows_of
 from righttime.embedding import Embedder, plan_batches, uncached
 from righttime.embedding.given import split_spec
 from righttime.embedding.glimpse import Glimpse, glimpse
-from righttime.embedding.texts import texts_for
+from righttime.embedding.texts import shared_text, texts_for
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, ShapeError
-from righttime.examples import Example
 from righttime.formats import Reading
 from righttime.formats.reading import read_head
-from righttime.pipeline import question_of, read_side, resolve_text
+from righttime.inputs import read_side
+from righttime.ordering import question_of
 from righttime.planning.search import LOOKS, PASSES, order_stages
 from righttime.planning.stages import Stage, most_resident, resident, timed
 from righttime.results import Data, Request, left_out_table
+from righttime.rows import Rows
 from righttime.sampling import drawn
 from righttime.similarity import unit_rows
 from righttime.store import cache_folder, write_parquet
@@ -61,8 +62,8 @@ class _Known:
 
     n_pool: int
     n_target: int
-    rows: Sequence[Example]
-    targets: Sequence[Example]
+    rows: Rows
+    targets: Rows
     reading: Stage
     held: int  # bytes of rows that are in memory now
     pool: Glimpse | None = None
@@ -123,13 +124,13 @@ def plan_sizes(
     record = {"prompt": "x" * (_TEXT - 100), "response": "y" * 100}
     made = [{**record, "prompt": f"{n} {record['prompt']}"} for n in range(min(_HEAD, n_pool))]
     rows, seconds, held = _head(made, "pool", request)
-    share = len(rows.examples) / (n_pool + n_target)
+    share = len(rows.rows) / (n_pool + n_target)
     note = f"ASSUMED: rows of {_TEXT:,} characters, read from memory at the rate measured"
     known = _Known(
         n_pool,
         n_target,
-        rows.examples,
-        rows.examples[:1],
+        rows.rows,
+        rows.rows.take([0]),
         Stage("read", 1, seconds / share, int(held / share), 0, note, _KEY_BYTES * n_pool),
         held,
         Glimpse((n_pool, dimension), 4, np.ones((1, dimension), dtype=np.float32)),
@@ -160,7 +161,7 @@ def _stages(known: _Known, request: Request, cache: Path, nodes: int | None) -> 
 def _read(pool: Data, target: Data, request: Request) -> _Known:
     """All rows of both sides."""
     before, start = resident(), time.perf_counter()
-    rows, targets = read_side(pool, "pool", request).examples, read_side(target, "target", request).examples
+    rows, targets = read_side(pool, "pool", request).rows, read_side(target, "target", request).rows
     held = max(0, resident() - before)
     rows = _taking_part(rows, request)
     reading = Stage("read", 1, time.perf_counter() - start, held, 0, "measured", _KEY_BYTES * len(rows))
@@ -183,12 +184,10 @@ def _glimpsed(pool: Data, target: Data, request: Request) -> _Known:
     rows, seconds, held = _head(pool, "pool", request)
     targets, more, also = _head(target, "target", request)
     parts = (seconds / rows.share + more / targets.share, held / rows.share + also / targets.share)
-    looked = (
-        f"measured on {len(rows.examples):,} and {len(targets.examples):,} rows, scaled to {n_pool:,} and {n_target:,}"
-    )
+    looked = f"measured on {len(rows.rows):,} and {len(targets.rows):,} rows, scaled to {n_pool:,} and {n_target:,}"
     note = f"{looked}; how many there are by their vectors"
     reading = Stage("read", 1, parts[0], int(parts[1]), 0, note, _KEY_BYTES * n_pool)
-    return _Known(n_part, n_target, rows.examples, targets.examples, reading, held + also, there, other)
+    return _Known(n_part, n_target, rows.rows, targets.rows, reading, held + also, there, other)
 
 
 def _sized_question(request: Request, n_pool: int, n_target: int) -> Question:
@@ -248,17 +247,17 @@ def _vectors(pool: Glimpse, target: Glimpse, request: Request) -> Stage:
     return Stage("vectors", 1, seconds, 0 if mapped else size, size if mapped else 0, note, file)
 
 
-def _taking_part(rows: Sequence[Example], request: Request) -> tuple[Example, ...]:
+def _taking_part(rows: Rows, request: Request) -> Rows:
     """The rows that are drawn where the request asks for a part of the pool."""
-    return tuple(rows[number] for number in drawn(len(rows), request.subsample, request.seed or 0))
+    return rows.take(drawn(len(rows), request.subsample, request.seed or 0))
 
 
-def _embedding(rows: Sequence[Example], targets: Sequence[Example], request: Request, cache: Path) -> tuple[Stage, int]:
+def _embedding(rows: Rows, targets: Rows, request: Request, cache: Path) -> tuple[Stage, int]:
     """The stage that makes vectors, and their dimension."""
     n = len(rows) + len(targets)
     embedder = request.model()
-    text, _ = resolve_text(request, targets)
-    texts = texts_for(embedder, [*rows, *targets], text)
+    text, _ = shared_text(request.text, targets)
+    texts = texts_for(embedder, rows, text) + texts_for(embedder, targets, text)
     missing = uncached(texts, embedder, cache)
     sample = random.Random(0).sample(missing or texts, min(len(missing or texts), _TEXTS))
     rate, dimension, tokens = _rate(sample, embedder)
@@ -302,10 +301,11 @@ def _rate(sample: Sequence[str], embedder: Embedder) -> tuple[float, int, float]
 
 def _writing(known: _Known, request: Request) -> Stage:
     """The stage that writes the result."""
-    some = known.rows[:: max(1, len(known.rows) // _TEXTS)]
+    some = known.rows.take(range(0, len(known.rows), max(1, len(known.rows) // _TEXTS)))
     budget = rows_of(request.budget, known.n_pool) or known.n_pool
     lines: list[int] = []
-    seconds = timed(lambda: lines.extend(len(json.dumps(row.as_dict(), ensure_ascii=False).encode()) for row in some))
+    rows = list(some.examples())
+    seconds = timed(lambda: lines.extend(len(json.dumps(row.as_dict(), ensure_ascii=False).encode()) for row in rows))
     with tempfile.TemporaryDirectory() as folder:  # for what writing a table imports
         write_parquet(Path(folder) / "left_out.parquet", left_out_table(()))
     each = sum(lines) / len(lines)

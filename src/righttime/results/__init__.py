@@ -1,6 +1,7 @@
 """Results: what was asked for, what came of it, and the folder that holds it; written here, and read here alone."""
 
 from righttime.results.finished import FileState, FinishedResult, open_result
+from righttime.results.left_out import not_chosen
 from righttime.results.manifest import FILES, Counts, Given, ResultManifest
 from righttime.results.request import Data, Request
 from righttime.results.result import BAD_TARGET, Result
@@ -26,6 +27,7 @@ __all__ = [
     "ResultManifest",
     "circumstances",
     "left_out_table",
+    "not_chosen",
     "open_result",
     "prepare_result",
     "prepare_split",

@@ -17,6 +17,7 @@ from righttime.examples import Example, Message
 from righttime.formats import Reading
 from righttime.results.manifest import FILES, ResultManifest, read_result_manifest
 from righttime.results.sources import read_again
+from righttime.rows import ExampleRows, Rows
 from righttime.store import MANIFEST, file_sha256, ids_sha256
 
 if TYPE_CHECKING:
@@ -153,6 +154,11 @@ class FinishedResult:
             )
             for place, row in enumerate(self.rows)
         )
+
+    @cached_property
+    def arranged(self) -> Rows:
+        """The rows in order, as `examples`, behind the interface of all rows."""
+        return ExampleRows(self.examples)
 
     def read_again(self, side: Literal["pool", "target"]) -> tuple[Reading | None, str]:
         """One side's rows, where its files are still there and unchanged; else nothing, and why."""

@@ -70,5 +70,5 @@ class Result:
         place[self.arrangement.order] = np.arange(len(self.arrangement))
         rounds = self.arrangement.round if self.request.method == "tma" else None
         found = falloff(*self.vectors, place[np.asarray(self.kept)], rounds, self.request.min_similarity)
-        ids = [row.id for row in self.target.examples]
+        ids = self.target.rows.ids
         return dataclasses.replace(found, alone=tuple(dataclasses.replace(one, id=ids[one.row]) for one in found.alone))

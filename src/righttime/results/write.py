@@ -79,7 +79,7 @@ def write_result(result: Result, out: Path, as_: Literal["messages", "original"]
 
 
 def _lines(result: Result, as_: str) -> Iterator[str]:
-    for row in result.arrangement.examples or ():
+    for row in result.arrangement.rows.examples() if result.arrangement.rows else ():
         if as_ == "messages":
             yield json.dumps(row.as_dict(), ensure_ascii=False)
         elif row.original is not None:
@@ -105,8 +105,8 @@ def _manifest(result: Result, as_: str) -> dict[str, Any]:
         reasons[row.reason] = reasons.get(row.reason, 0) + 1
     counts = {
         "pool_read": result.pool.total,
-        "pool_rows": len(result.pool.examples),
-        "target_rows": len(result.target.examples),
+        "pool_rows": len(result.pool.rows),
+        "target_rows": len(result.target.rows),
         "target_bad_rows": len(result.target.left_out),
         "arranged": len(arrangement),
         "rounds": arrangement.n_rounds,
@@ -150,7 +150,7 @@ def write_split(split: Split, read: Reading, out: Path, settings: Mapping[str, A
     }
     with staged(out) as staging:
         for name, rows in (("pool", split.pool), ("target", split.target)):
-            lines = ({**row.as_dict(), "task": row.task} for row in rows)
+            lines = ({**row.as_dict(), "task": row.task} for row in rows.examples())
             write_lines(staging / f"{name}.jsonl", (json.dumps(line, ensure_ascii=False) for line in lines))
         write_parquet(staging / "left_out.parquet", left_out_table((*read.left_out, *split.left_out)))
         manifest["files"] = {name: file_sha256(staging / name) for name in SPLIT_FILES}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from righttime.errors import EmbeddingError, RowError
 from righttime.examples import Example, said
+from righttime.rows import Rows
 
 __all__ = ["token_counts", "tools_of"]
 
 
-def token_counts(rows: Sequence[Example], tokenizer: str) -> list[int]:
+def token_counts(rows: Rows, tokenizer: str) -> list[int]:
     """Tokens of each row's whole conversation, through the tokenizer's chat template if it has one.
 
     Without a chat template the tools and the turns' texts are joined by newlines.
@@ -35,8 +35,8 @@ def token_counts(rows: Sequence[Example], tokenizer: str) -> list[int]:
             f"reached; loading it failed: {type(error).__name__}. Hint: check the name."
         ) from error
     counts: list[int] = []
-    for start in range(0, len(rows), 1000):
-        texts = [_text(row, loaded) for row in rows[start : start + 1000]]
+    for part in rows.batches(1000):
+        texts = [_text(row, loaded) for row in part.examples()]
         # A template writes the special tokens itself.
         encoded = loaded(
             texts, add_special_tokens=not loaded.chat_template, truncation=False, padding=False, verbose=False

@@ -147,11 +147,11 @@ def _from_main(work: Callable[[], T]) -> T:
 
 
 def _rows(out: Path, model: str, settings: TuneSettings, progress: bool) -> TokenRows:
-    examples = arranged_rows(out)
+    arranged = arranged_rows(out)
     tokenizer = load_tokenizer(model)
     form = resolve_form(tokenizer, settings.form)
     length = trainable_length(model, settings.max_length)
-    return token_rows(examples, tokenizer, form, length, progress, settings.answer_end)
+    return token_rows(arranged, tokenizer, form, length, progress, settings.answer_end)
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from righttime.examples import Example
 from righttime.progress import counting
 from righttime.results import open_result
+from righttime.rows import Rows
 from righttime.tokenization.masking import AnswerEnd, Form, Tokens, tokenised
 from righttime.training.oracle import tokens_hash
 
@@ -21,14 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["TokenRows", "arranged_rows", "token_rows"]
 
 
-def arranged_rows(out: Path) -> tuple[Example, ...]:
+def arranged_rows(out: Path) -> Rows:
     """The rows of a result of ``righttime arrange``, in their order, after making sure that they are the arranged ones.
 
     Raises:
         StoreError: If `out` is no result, or is not as it was written, or has not the arranged ids.
         SettingsError: If its rows are in their original form.
     """
-    return open_result(out, unchanged=True).examples
+    return open_result(out, unchanged=True).arranged
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ class TokenRows:
 
 
 def token_rows(
-    rows: Sequence[Example],
+    rows: Rows,
     tokenizer: Any,
     form: Form,
     max_length: int,
@@ -122,7 +121,7 @@ def token_rows(
     """
     tokens = []
     with counting("tokenizing", len(rows), shown=progress) as tell:
-        for row in rows:
+        for row in rows.examples():
             tokens.append(tokenised(row, tokenizer, form, max_length, answer_end))
             tell(1)
-    return TokenRows(tuple(row.id for row in rows), tuple(tokens), form, max_length, answer_end)
+    return TokenRows(tuple(rows.ids), tuple(tokens), form, max_length, answer_end)

@@ -15,7 +15,8 @@ from righttime.arrangement import Arrangement
 from righttime.arrangement.floor import reaches
 from righttime.errors import EmbeddingError, RighttimeError, SettingsError
 from righttime.formats import Reading
-from righttime.pipeline import arrange_rows, read_side
+from righttime.inputs import read_side
+from righttime.pipeline import arrange_rows
 from righttime.results import BAD_TARGET, Data, FinishedResult, Result, open_result
 from righttime.results.sources import find_sources_of, inside
 from righttime.similarity import pair_similarity

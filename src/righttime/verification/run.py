@@ -36,8 +36,8 @@ def verify(run: Path, out: Path) -> list[Finding]:
     Raises:
         StoreError: If a folder is not what it should be.
     """
-    began, examples = read_run(run), arranged_rows(out)
-    plan, records = _plan(tuple(row.id for row in examples), began, run), read_records(run / "consumed")
+    began, arranged = read_run(run), arranged_rows(out)
+    plan, records = _plan(tuple(arranged.ids), began, run), read_records(run / "consumed")
     findings = [
         _finished(run),
         Finding("the run was planned for this arrangement", began["plan"].get("ids_sha256") == ids_sha256(plan.ids)),
@@ -54,7 +54,7 @@ def verify(run: Path, out: Path) -> list[Finding]:
     if (run / "model").is_dir() and findings[1].ok:
         fed = began["rows"]
         tokenizer, length, ends = load_tokenizer(str(run / "model")), fed["max_length"], fed["answer_end"]
-        rows = token_rows(examples, tokenizer, fed["form"], length, answer_end=ends)
+        rows = token_rows(arranged, tokenizer, fed["form"], length, answer_end=ends)
         findings += _tokens(rows, records, fed)
     return findings
 

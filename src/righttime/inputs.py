@@ -1,0 +1,100 @@
+"""The two sides of an arrangement, read from wherever they are: files, data sets, rows in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from righttime.errors import SettingsError
+from righttime.formats import Reading, from_records, read_rows
+from righttime.results import Data, Request
+
+__all__ = ["Inputs", "read_inputs", "read_side"]
+
+Side = Literal["pool", "target"]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Both sides as they were read.
+
+    Attributes:
+        pool: The pool.
+        target: The target.
+        given: The names of files and folders that each was read from; None where it was not read from any.
+    """
+
+    pool: Reading
+    target: Reading
+    given: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+
+
+def read_inputs(
+    pool: Data, target: Data, request: Request, *, keep_original: bool = False, progress: bool = False
+) -> Inputs:
+    """Read both sides.
+
+    Args:
+        pool: See `righttime.arrange`.
+        target: The same.
+        request: Says how.
+        keep_original: Keep the own JSON of the pool's rows.
+        progress: Show progress on stderr.
+
+    Raises:
+        RighttimeError: If a side cannot be read, or rows of several formats are to keep their own JSON.
+    """
+    given = {"pool": _names(pool), "target": _names(target)}
+    read = read_side(pool, "pool", request, keep_original, progress)
+    formats = sorted({file.format for file in read.inputs})
+    if keep_original and len(formats) > 1:
+        raise SettingsError(
+            f"--as original needs pools of one format, got {', '.join(formats)}: no trainer reads a file of both. "
+            "Hint: leave --as out."
+        )
+    return Inputs(read, read_side(target, "target", request), given)
+
+
+def read_side(data: Data, role: Side, request: Request, keep_original: bool = False, progress: bool = False) -> Reading:
+    """Read a pool or a target from wherever it is."""
+    if isinstance(data, Reading):
+        return data
+    settings = {**_settings(role, request), "keep_original": keep_original, "progress": progress}
+    if isinstance(data, str | os.PathLike):
+        return read_rows([data], **settings)
+    if isinstance(data, Mapping) or not isinstance(data, Iterable):
+        raise SettingsError(
+            f"the {role} must be files, a data set or rows, got {type(data).__name__}. "
+            "Hint: of a DatasetDict pass one split, such as data['train']."
+        )
+    rows = list(data)
+    paths = [row for row in rows if isinstance(row, str | os.PathLike)]
+    records = [row for row in rows if not isinstance(row, str | os.PathLike)]
+    if paths and records:
+        raise SettingsError(
+            f"the {role} must be files or rows, got {len(paths)} file names and {len(records)} rows in one list. "
+            "Hint: read the files first, or save the rows."
+        )
+    return read_rows(paths, **settings) if paths else from_records(records, source=role, **settings)
+
+
+def _settings(role: Side, request: Request) -> dict[str, Any]:
+    return {
+        "role": role,
+        "format": request.format if role == "pool" else request.target_format,
+        "bad_rows": request.bad_rows,
+        "positive_examples": request.positive_examples,
+        "task_field": request.task_field,
+        "fields": request.fields if role == "pool" else request.target_fields,
+    }
+
+
+def _names(data: Data) -> tuple[str, ...] | None:
+    """The names of the files and folders that a side is read from; None where it is rows in memory."""
+    if isinstance(data, str | os.PathLike):
+        return (os.fspath(data),)
+    if not isinstance(data, list | tuple) or not all(isinstance(name, str | os.PathLike) for name in data):
+        return None
+    return tuple(os.fspath(name) for name in data)

@@ -1,0 +1,132 @@
+"""From rows that take part to their order: check what is asked, find the vectors, let the method choose."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.arrangement import (
+    Arrangement,
+    Question,
+    arrange_unit_vectors,
+    check_settings,
+    draws_by_chance,
+    method_named,
+)
+from righttime.embedding.texts import shared_text
+from righttime.embedding.vectors import Sides, vectors_for
+from righttime.filtering import TakingPart
+from righttime.neighbours import search_named
+from righttime.progress import counting
+from righttime.results import Request
+from righttime.rows import Rows
+from righttime.store import cache_folder
+
+__all__ = ["Ordered", "order_rows", "question_of"]
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """Rows in order, and what they were ordered by.
+
+    Attributes:
+        arrangement: The order, by pool row.
+        sides: Unit vectors of the rows that took part and of the target; empty where the method needs none.
+        best: Of each row that took part its similarity to its most similar target row; known with a least similarity.
+        text: Which text represented a row.
+        notes: Sentences that a person should read.
+    """
+
+    arrangement: Arrangement
+    sides: Sides
+    best: NDArray[np.float32] | None
+    text: str
+    notes: tuple[str, ...]
+
+
+def order_rows(
+    pool: Rows,
+    target: Rows,
+    request: Request,
+    taking: TakingPart,
+    *,
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> Ordered:
+    """Order the rows that take part around the target.
+
+    Args:
+        pool: The whole pool.
+        target: The target.
+        request: What is asked for.
+        taking: Which rows take part.
+        cache: The folder of cached vectors; None takes the user's.
+        progress: Show progress on stderr.
+
+    Raises:
+        RighttimeError: A kind of it, for anything wrong with settings, vectors, model or disk.
+    """
+    rows = pool.take(taking.kept)
+    question = question_of(request, rows, target)
+    # Budget, parameters and tasks are checked before hours of embedding, not after.
+    checked = check_settings(request.method, question, len(rows))
+    text, notes = shared_text(request.text, target)
+    if not (draws_by_chance(request.method, checked) or len(taking.drawn) < len(pool)):
+        notes += _idle_seed(request)
+    needs = method_named(request.method).needs
+    sides = Sides(question.pool, question.target, {})
+    if "vectors" in needs:
+        how: dict[str, Any] = {"n_pool": len(pool), "text": text, "cache": cache, "progress": progress}
+        sides = vectors_for(request, rows, target, rows=taking.kept, **how)
+    if "texts" in needs:
+        both = list(rows.texts(text)), list(target.texts(text))
+        question = dataclasses.replace(question, texts=both[0], target_texts=both[1])
+    found, best = _choose(request, question, sides, cache, progress)
+    if "warning" in found.settings:
+        notes.append(found.settings["warning"])
+    order = np.asarray(taking.kept, dtype=np.int64)[found.order]
+    arrangement = dataclasses.replace(found, order=order, n_pool=len(pool)).with_rows(pool, target)
+    return Ordered(arrangement, sides, best, sides.about.get("text", text), tuple(notes))
+
+
+def question_of(request: Request, pool: Rows, target: Rows) -> Question:
+    """What a method is asked, as far as that is known before there are vectors."""
+    question = request.question(*(np.empty((len(side), 0), dtype=np.float32) for side in (pool, target)))
+    return dataclasses.replace(question, tasks=pool.tasks, target_tasks=target.tasks)
+
+
+def _choose(
+    request: Request, question: Question, sides: Sides, cache: str | os.PathLike[str] | None, progress: bool
+) -> tuple[Arrangement, NDArray[np.float32] | None]:
+    """The order, by the rows that take part, and their best similarities where a least one is asked for."""
+    with (
+        counting("searching", len(sides.pool), shown=progress) as tell,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", UserWarning)  # told in the notes instead
+        # Lists that run out take more passes than the one that can be foreseen.
+        search = search_named(request.engine, memory=request.memory, progress=tell)
+        best = None if request.min_similarity is None else search.nearest(sides.pool, sides.target)[1]
+        question = dataclasses.replace(
+            question, pool=sides.pool, target=sides.target, best=best, search=search, progress=tell
+        )
+        folder = Path(cache) if cache else cache_folder()
+        return arrange_unit_vectors(request.method, question, most_bytes=request.memory, folder=folder), best
+
+
+def _idle_seed(request: Request) -> list[str]:
+    """What to say of a seed that decides nothing, where one was given."""
+    if request.seed is None:
+        return []
+    within = f" with --within-round {request.within_round}" if "rounds" in method_named(request.method).needs else ""
+    return [
+        f"--seed {request.seed} changes nothing: method {request.method}{within} draws nothing by chance. "
+        "For replicates, draw a part of the pool: --subsample 0.5 --seed 1."
+    ]
