@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from righttime.arrangement import (
     Arrangement,
-    Question,
+    SelectionInput,
     arrange_unit_vectors,
     check_settings,
     draws_by_chance,
@@ -33,7 +33,7 @@ from righttime.sampling import drawn, sampled_away
 from righttime.store import cache_folder
 from righttime.tokenization.counts import token_counts
 
-__all__ = ["arrange", "arrange_rows", "question_of", "read_side", "resolve_text", "vectors_for"]
+__all__ = ["arrange", "arrange_rows", "read_side", "resolve_text", "selection_input_of", "vectors_for"]
 
 
 def arrange(
@@ -155,7 +155,7 @@ def arrange_rows(
     if not kept:
         raise EmptyDataError(f"no pool row is left: all {len(dropped)} were left out, the first: {dropped[0].detail}.")
     rows = [read_pool.examples[number] for number in kept]
-    tasked = question_of(request, rows, read_target.examples)
+    tasked = selection_input_of(request, rows, read_target.examples)
     # Budget, parameters and tasks are checked before hours of embedding, not after.
     checked = check_settings(request.method, tasked, len(rows))
     text, notes = resolve_text(request, read_target.examples)
@@ -174,7 +174,7 @@ def arrange_rows(
         # Lists that run out take more passes than the one that can be foreseen.
         search = search_named(request.engine, memory=request.memory, progress=tell)
         best = None if request.min_similarity is None else search.nearest(sides.pool, sides.target)[1]
-        question = dataclasses.replace(
+        inputs = dataclasses.replace(
             tasked,
             pool=sides.pool,
             target=sides.target,
@@ -185,7 +185,7 @@ def arrange_rows(
             progress=tell,
         )
         folder = Path(cache) if cache else cache_folder()
-        found = arrange_unit_vectors(request.method, question, most_bytes=request.memory, folder=folder)
+        found = arrange_unit_vectors(request.method, inputs, most_bytes=request.memory, folder=folder)
     if "warning" in found.settings:
         notes.append(found.settings["warning"])
     arrangement = dataclasses.replace(
@@ -219,10 +219,10 @@ def _names(data: Data) -> tuple[str, ...] | None:
     return tuple(os.fspath(name) for name in data)
 
 
-def question_of(request: Request, pool: Sequence[Example], target: Sequence[Example]) -> Question:
-    """What a method is asked, as far as that is known before there are vectors."""
-    question = request.question(*(np.empty((len(side), 0), dtype=np.float32) for side in (pool, target)))
-    return dataclasses.replace(question, tasks=[row.task for row in pool], target_tasks=[row.task for row in target])
+def selection_input_of(request: Request, pool: Sequence[Example], target: Sequence[Example]) -> SelectionInput:
+    """What a method is given, as far as that is known before there are vectors."""
+    inputs = request.selection_input(*(np.empty((len(side), 0), dtype=np.float32) for side in (pool, target)))
+    return dataclasses.replace(inputs, tasks=[row.task for row in pool], target_tasks=[row.task for row in target])
 
 
 def _idle_seed(request: Request) -> list[str]:

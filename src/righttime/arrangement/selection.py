@@ -1,4 +1,4 @@
-"""What a method is asked, what it answers, and what the table says of it."""
+"""What a method is given, what it returns, and what the table says of it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from righttime.errors import SettingsError, unknown_name
 from righttime.neighbours import BlockSearch, Progress, Search
 
-__all__ = ["Method", "Param", "Picked", "Question"]
+__all__ = ["Method", "Param", "Selection", "SelectionInput"]
 
 
 @dataclass(frozen=True)
-class Question:
+class SelectionInput:
     """Everything a method may look at.
 
     Attributes:
@@ -30,7 +30,7 @@ class Question:
         budget: How many rows to take, or None for all; never more than there are.
         rounds: The window [start, stop) of rounds to keep, or None for all.
         min_similarity: No target row picks a pool row less similar than this; None: any. Pool rows that no target row
-            reaches with it are not in `pool` when a method is asked.
+            reaches with it are not in `pool` when a method is called.
         best: float32, shape (n_pool,): each pool row's similarity to its most similar target row, where known.
         within_round: A name of `WITHIN_ROUND`.
         distance: A name of `righttime.similarity.distance_names`.
@@ -64,8 +64,8 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Picked:
-    """A method's answer, all arrays of shape (n,); see `righttime.Arrangement`. It may be longer than the budget.
+class Selection:
+    """What a method chose, all arrays of shape (n,); see `righttime.Arrangement`. It may be longer than the budget.
 
     Attributes:
         order: Distinct pool rows, best first.
@@ -171,17 +171,17 @@ class Method:
         cost: Time in n pool rows, m target rows, d dimensions and b budget, in a few words.
         params: Its own parameters by name.
         nested: Whether a smaller budget always gives the first rows of a larger one.
-        draws: Whether chance decides anything of the answer to a question with these parameters; where not, no seed
+        draws: Whether chance decides anything of the selection from inputs with these parameters; where not, no seed
             changes it. The order inside a round is apart: see `righttime.arrangement.draws_by_chance`.
-        check: Refuses a question whose parameters, tasks or size the method cannot answer, before there are vectors.
+        check: Refuses inputs whose parameters, tasks or size the method cannot do with, before there are vectors.
     """
 
-    order: Callable[[Question], Picked]
+    order: Callable[[SelectionInput], Selection]
     does: str
     source: str = ""
     needs: frozenset[str] = frozenset()
     cost: str = ""
     params: Mapping[str, Param] = field(default_factory=dict)
     nested: bool = True
-    draws: Callable[[Question], bool] = lambda _: False
-    check: Callable[[Question], object] | None = None
+    draws: Callable[[SelectionInput], bool] = lambda _: False
+    check: Callable[[SelectionInput], object] | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from righttime.cli.show import falloff_text
 from righttime.cli.text import printable, table
-from righttime.embedding import Agreement
+from righttime.embedding import Fidelity
 from righttime.planning.stages import peak_of
 from righttime.progress import lasting
 
@@ -66,7 +66,7 @@ def _embedded(result: Result) -> Iterator[str]:
                 f"than the {about['max_length']} tokens that the model reads"
             )
         if "agreement" in about:
-            yield f"         stands in for the float32 model; {Agreement(**about['agreement'])}"
+            yield f"         stands in for the float32 model; {Fidelity(**about['agreement'])}"
     elif about:
         yield f"vectors  {about['model'].removeprefix('vectors:')}"
 

@@ -1,7 +1,7 @@
 """From texts to vectors: models, given vectors, and the cache that survives a kill."""
 
-from righttime.embedding.agreement import Agreement, agreement_on
 from righttime.embedding.embed import embed_texts, plan_batches, uncached
+from righttime.embedding.fidelity import Fidelity, fidelity_on
 from righttime.embedding.given import given_sides, given_vectors
 from righttime.embedding.gradients import GradientEmbedder
 from righttime.embedding.hidden_states import HiddenStateEmbedder
@@ -13,17 +13,17 @@ from righttime.embedding.static import StaticEmbedder
 
 __all__ = [
     "DEFAULT_MODEL",
-    "Agreement",
     "Embedded",
     "Embedder",
+    "Fidelity",
     "GradientEmbedder",
     "HiddenStateEmbedder",
     "Int8Embedder",
     "SentenceTransformerEmbedder",
     "StaticEmbedder",
-    "agreement_on",
     "embed_texts",
     "embedder_named",
+    "fidelity_on",
     "given_sides",
     "given_vectors",
     "load_embedder",

@@ -13,7 +13,7 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.embedding import Embedded, Embedder, agreement_on, embed_texts, given_sides
+from righttime.embedding import Embedded, Embedder, embed_texts, fidelity_on, given_sides
 from righttime.embedding.given import PREFIX
 from righttime.embedding.texts import texts_for
 from righttime.examples import Example
@@ -102,7 +102,7 @@ def embedded(
     done = _embed(texts, embedder, cache, memory, {"workers": workers, "on_ray": on_ray, "progress": progress})
     unit = unit_rows(done.vectors, "vectors", most_bytes=memory, folder=cache)
     truncated = done.lengths > done.max_length
-    agreement = agreement_on(texts, embedder)
+    fidelity = fidelity_on(texts, embedder)
     about = {
         **embedder.identity,
         **({"text": getattr(embedder, "text_name", "the embedder's own")} if hasattr(embedder, "text_of") else {}),
@@ -111,7 +111,7 @@ def embedded(
         "from_cache": done.n_cached,
         "pool_truncated": int(truncated[:n].sum()),
         "target_truncated": int(truncated[n:].sum()),
-        **({"agreement": dataclasses.asdict(agreement)} if agreement else {}),
+        **({"agreement": dataclasses.asdict(fidelity)} if fidelity else {}),
     }
     return _fingerprinted(unit[:n], unit[n:], about)
 
