@@ -26,7 +26,7 @@ from righttime.embedding.vectors import Sides, embedded, given, vectors_given
 from righttime.errors import EmptyDataError, SettingsError, unknown_name
 from righttime.examples import Example, LeftOut, content_id, text_of
 from righttime.formats import Reading, from_records, read_rows
-from righttime.neighbours import search_named
+from righttime.neighbours import ENGINES, search_named
 from righttime.progress import counting
 from righttime.results import BAD_TARGET, Data, Request, Result, prepare_result, write_result
 from righttime.sampling import drawn, sampled_away
@@ -349,6 +349,6 @@ def vectors_for(
         folder,
         memory=request.memory,
         workers=request.workers,
-        on_ray=request.engine == "ray",
+        on_ray=ENGINES[request.engine].cluster,
         progress=progress,
     )

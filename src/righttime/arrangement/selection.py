@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,6 +173,18 @@ class Method:
         nested: Whether a smaller budget always gives the first rows of a larger one.
         draws: Whether chance decides anything of the selection from inputs with these parameters; where not, no seed
             changes it. The order inside a round is apart: see `righttime.arrangement.draws_by_chance`.
+        paper: The paper in full: authors, title, where, arXiv number.
+        differs: What differs from the paper, or from its released code; empty where nothing does.
+        looks: How it looks at the pool, where that can be timed on a sample: ``rounds`` as `tma_rounds`, or
+            ``nearest``, one search for each pool row's most similar target row.
+        passes: How often it looks at the whole pool so.
+        verified_by: How a stored order is verified with vectors made anew, which differ in their last bits:
+            ``rounds`` and ``turns`` are replayed, of a ``ranking`` the distances are compared, and ``replay`` arranges
+            again.
+        ranking: For ``ranking``: the ranking by distance, nearest first, that an order of that seed was made of.
+        ranks_by: For ``ranking``: the distance, where the method does not let the user choose it.
+        farthest: Whether it turns the target round, so that the farthest rows come first.
+        picked_near: Whether no row of the order is less similar to the target row it names than ``min_similarity``.
         check: Refuses inputs whose parameters, tasks or size the method cannot do with, before there are vectors.
     """
 
@@ -185,3 +197,12 @@ class Method:
     nested: bool = True
     draws: Callable[[SelectionInput], bool] = lambda _: False
     check: Callable[[SelectionInput], object] | None = None
+    paper: str = ""
+    differs: str = ""
+    looks: Literal["rounds", "nearest"] | None = None
+    passes: int = 1
+    verified_by: Literal["rounds", "turns", "ranking", "replay"] = "replay"
+    ranking: Callable[[NDArray[np.int64], int], NDArray[np.int64]] = lambda order, _: order
+    ranks_by: str | None = None
+    farthest: bool = False
+    picked_near: bool = False

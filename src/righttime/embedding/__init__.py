@@ -6,13 +6,16 @@ from righttime.embedding.given import given_sides, given_vectors
 from righttime.embedding.gradients import GradientEmbedder
 from righttime.embedding.hidden_states import HiddenStateEmbedder
 from righttime.embedding.int8 import Int8Embedder
-from righttime.embedding.models import DEFAULT_MODEL, SentenceTransformerEmbedder, load_embedder
+from righttime.embedding.models import DEFAULT_MODEL, FULL, SentenceTransformerEmbedder, load_embedder
 from righttime.embedding.protocol import Embedded, Embedder
-from righttime.embedding.registry import embedder_named
+from righttime.embedding.registry import EMBEDDERS, PRECISIONS, embedder_named
 from righttime.embedding.static import StaticEmbedder
 
 __all__ = [
     "DEFAULT_MODEL",
+    "EMBEDDERS",
+    "FULL",
+    "PRECISIONS",
     "Embedded",
     "Embedder",
     "Fidelity",

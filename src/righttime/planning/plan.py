@@ -32,14 +32,14 @@ from righttime.examples import Example
 from righttime.formats import Reading
 from righttime.formats.reading import read_head
 from righttime.pipeline import read_side, resolve_text, selection_input_of
-from righttime.planning.search import LOOKS, PASSES, order_stages
+from righttime.planning.search import order_stages
 from righttime.planning.stages import Stage, most_resident, resident, timed
 from righttime.results import Data, Request, left_out_table
 from righttime.sampling import drawn
 from righttime.similarity import unit_rows
 from righttime.store import cache_folder, write_parquet
 
-__all__ = ["LOOKS", "PASSES", "Stage", "plan", "plan_sizes"]
+__all__ = ["Stage", "plan", "plan_sizes"]
 
 _HEAD = 1000  # rows that are read to see what all are like
 _SOME = 1 << 14  # given vectors that are read

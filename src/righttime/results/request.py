@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from righttime.arrangement import METHODS, SelectionInput, check_settings, method_named
 from righttime.arrangement.budget import rows_of
-from righttime.embedding import DEFAULT_MODEL, Embedder, embedder_named
+from righttime.embedding import DEFAULT_MODEL, FULL, Embedder, embedder_named
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, unknown_name
 from righttime.examples import TEXTS
@@ -97,7 +97,7 @@ class Request:
                 "the embedder must be a name, a folder, or an object with identity, lengths and embed, "
                 f"got {type(self.embedder).__name__}."
             )
-        if self.precision != "float32" and (not isinstance(self.embedder, str) or vectors_given(self.embedder)):
+        if self.precision != FULL and (not isinstance(self.embedder, str) or vectors_given(self.embedder)):
             raise SettingsError(
                 f"--precision is for models that are named, got {self.precision} with another embedder."
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.arrangement.methods.tma import PAPER
+from righttime.arrangement.methods.tma import PAPER, WHOLE_PAPER
 from righttime.arrangement.selection import Method, Selection, SelectionInput
 from righttime.errors import SettingsError
 
@@ -45,9 +45,23 @@ def _round_robin(inputs: SelectionInput) -> Selection:
 _TASKS = frozenset({"tasks"})
 
 METHODS = {
-    "random": Method(_random, "a seeded shuffle", PAPER, cost="n", draws=lambda _: True),
+    "random": Method(_random, "a seeded shuffle", PAPER, cost="n", draws=lambda _: True, paper=WHOLE_PAPER),
     "cluster": Method(
-        _cluster, "all rows of a task together, tasks by first appearance", PAPER, _TASKS, "n", check=rows_by_task
+        _cluster,
+        "all rows of a task together, tasks by first appearance",
+        PAPER,
+        _TASKS,
+        "n",
+        check=rows_by_task,
+        paper=WHOLE_PAPER,
     ),
-    "round-robin": Method(_round_robin, "one row of each task in turn", PAPER, _TASKS, "n", check=rows_by_task),
+    "round-robin": Method(
+        _round_robin,
+        "one row of each task in turn",
+        PAPER,
+        _TASKS,
+        "n",
+        check=rows_by_task,
+        paper=WHOLE_PAPER,
+    ),
 }

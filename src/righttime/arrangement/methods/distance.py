@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.arrangement.methods.tma import PAPER
+from righttime.arrangement.methods.tma import PAPER, WHOLE_PAPER
 from righttime.arrangement.selection import Method, Param, Selection, SelectionInput
 from righttime.similarity import Distance, check_distance, target_distance
 
@@ -87,16 +87,44 @@ def _shuffled(inputs: SelectionInput) -> Selection:
     return in_order(_by_distance(inputs), places.astype(np.int64))
 
 
-def _method(
-    order: Callable[[SelectionInput], Selection], does: str, nested: bool = True, draws: bool = False
-) -> Method:
-    needs = frozenset({"vectors", "distance"})
-    return Method(order, does, PAPER, needs, "n·m·d", WEIGHTS, nested, lambda _: draws, check_distance_of)
+def _unshuffled(order: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """The ranking of which `_shuffled` made this order."""
+    ranked = np.empty_like(order)
+    ranked[np.random.default_rng(seed).permutation(len(order))] = order
+    return ranked
+
+
+def _method(order: Callable[[SelectionInput], Selection], does: str, draws: bool = False, **fields: Any) -> Method:
+    return Method(
+        order,
+        does,
+        PAPER,
+        frozenset({"vectors", "distance"}),
+        "n·m·d",
+        WEIGHTS,
+        draws=lambda _: draws,
+        check=check_distance_of,
+        paper=WHOLE_PAPER,
+        looks="nearest",
+        verified_by="ranking",
+        picked_near=True,
+        **fields,
+    )
 
 
 METHODS = {
-    "nearest": _method(_by_distance, "rows by distance to the target, nearest first"),
-    "farthest": _method(lambda inputs: _by_distance(inputs, -1.0), "rows by distance to the target, farthest first"),
-    "nearest-reversed": _method(_reversed, "exactly the rows of nearest, the nearest last", nested=False),
-    "nearest-shuffled": _method(_shuffled, "exactly the rows of nearest, in a seeded shuffle", False, draws=True),
+    "nearest": _method(
+        _by_distance,
+        "rows by distance to the target, nearest first",
+        differs="Where WSD's default weight would explode or turn negative, `w_avg` is 1, with a warning.",
+    ),
+    "farthest": _method(
+        lambda inputs: _by_distance(inputs, -1.0), "rows by distance to the target, farthest first", farthest=True
+    ),
+    "nearest-reversed": _method(
+        _reversed, "exactly the rows of nearest, the nearest last", nested=False, ranking=lambda order, _: order[::-1]
+    ),
+    "nearest-shuffled": _method(
+        _shuffled, "exactly the rows of nearest, in a seeded shuffle", draws=True, nested=False, ranking=_unshuffled
+    ),
 }

@@ -172,5 +172,9 @@ METHODS = {
             "draw": Param(str, "sample", "sample by the seed, or top: the largest weights", choices=("sample", "top")),
         },
         draws=lambda inputs: inputs.params["draw"] == "sample",
+        paper="Xie et al., *Data Selection for Language Models via Importance Resampling*, NeurIPS 2023, arXiv "
+        "2302.03169",
+        differs="Rows of fewer than `min_words` words come last; the authors' package never draws them. Words of the "
+        "pool are counted in full.",
     )
 }

@@ -135,5 +135,8 @@ METHODS = {
         frozenset({"vectors"}),
         "about 6·n²·d + n·d a row; at most 50,000 rows",
         check=_check,
+        paper="Wei, Iyer and Bilmes, *Submodularity in Data Subset Selection and Active Learning*, ICML 2015; the "
+        "greedy: Nemhauser, Wolsey and Fisher 1978",
+        differs="Similarities are rounded to multiples of 2⁻²⁵, so that sums are exact. The target decides nothing.",
     ),
 }

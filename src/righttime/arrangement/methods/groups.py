@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from righttime.arrangement.methods.baselines import rows_by_task
 from righttime.arrangement.methods.distance import WEIGHTS, check_distance_of, distance_of, remarks
-from righttime.arrangement.methods.tma import PAPER
+from righttime.arrangement.methods.tma import PAPER, WHOLE_PAPER
 from righttime.arrangement.selection import Method, Param, Selection, SelectionInput
 from righttime.errors import SettingsError
 from righttime.similarity import unit_rows
@@ -119,6 +119,8 @@ METHODS = {
         {"groups": _GROUPS, **WEIGHTS},
         draws=_draws,
         check=_check,
+        paper=WHOLE_PAPER,
+        differs="Fine and coarse are the paper's; k-means clusters between them are ours.",
     ),
     "coarse": Method(
         _granular,
@@ -129,5 +131,6 @@ METHODS = {
         WEIGHTS,
         draws=_draws,
         check=_check,
+        paper=WHOLE_PAPER,
     ),
 }

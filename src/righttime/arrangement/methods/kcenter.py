@@ -20,7 +20,7 @@ def described(inputs: SelectionInput, order: NDArray[np.int64], value: NDArray[n
     """An order whose rows no target row asked for; the most similar target row says how near each is all the same.
 
     Args:
-        inputs: The inputs that was answered.
+        inputs: What the rows were chosen from.
         order: int64, shape (n,): pool rows.
         value: float64, shape (n,): what they were ranked by, smaller first.
     """
@@ -90,5 +90,9 @@ METHODS = {
             "weight": Param(float, 0.0, "how much similarity to the target weighs; 0 is plain k-center", least=0),
         },
         draws=lambda inputs: inputs.params["start"] == "random",
+        paper="Sener and Savarese, *Active Learning for Convolutional Neural Networks: A Core-Set Approach*, ICLR "
+        "2018, arXiv 1708.00489; the greedy: Gonzalez 1985",
+        differs="The greedy alone, without the paper's mixed-integer refinement. The first row is the one nearest to "
+        "the target's mean.",
     ),
 }

@@ -45,5 +45,9 @@ METHODS = {
         "Xia et al. 2024 (LESS)",
         frozenset({"vectors", "target_tasks"}),
         "n·t·d for t target tasks, + n·m·d/t",
+        paper="Xia et al., *LESS: Selecting Influential Data for Targeted Instruction Tuning*, ICML 2024, arXiv "
+        "2402.04333",
+        differs="Without the warm-up training of the adapters, with one checkpoint, and without Adam's normalisation "
+        "of the pool's gradients. Fewer dimensions and a lower rank.",
     )
 }

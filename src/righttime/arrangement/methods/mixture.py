@@ -128,5 +128,9 @@ METHODS = {
         "n·m·d",
         {"shares": Param(str, None, "of target tasks: taskA=0.5,taskB=0.5; tasks not named get none; default: equal")},
         check=_check,
+        differs="Not from a paper on data selection: each target task gets its share, as readers of He et al. asked.",
+        paper="The turns: Balinski and Young, *The Quota Method of Apportionment*, The American Mathematical Monthly "
+        "82, 1975",
+        looks="rounds",
     ),
 }

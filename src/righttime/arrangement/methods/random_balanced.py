@@ -32,5 +32,8 @@ METHODS = {
         "n",
         draws=lambda _: True,
         check=rows_by_task,
+        paper="Raffel et al., *Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer*, "
+        "JMLR 2020, arXiv 1910.10683",
+        differs="No row comes twice: what an exhausted task leaves over goes to the others.",
     )
 }

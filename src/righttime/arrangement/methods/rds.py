@@ -16,6 +16,7 @@ from righttime.arrangement.selection import Method, Selection, SelectionInput
 __all__ = ["METHODS"]
 
 RDS = "Ivison et al. 2025 (RDS+)"
+_PAPER = "Ivison et al., *Large-Scale Data Selection for Instruction Tuning*, 2025, arXiv 2503.01807"
 
 
 def _in_turn(inputs: SelectionInput) -> Selection:
@@ -52,7 +53,27 @@ _NEEDS = frozenset({"vectors"})
 
 METHODS = {
     "rds": Method(
-        _in_turn, "each target row in turn takes its most similar row still there", RDS, _NEEDS, "n·m·d + b·log b"
+        _in_turn,
+        "each target row in turn takes its most similar row still there",
+        RDS,
+        _NEEDS,
+        "n·m·d + b·log b",
+        paper=_PAPER,
+        differs="A target row whose nearest row is taken picks the next one; in the released code it loses its turn.",
+        looks="rounds",
+        verified_by="turns",
+        picked_near=True,
     ),
-    "rds-max": Method(_by_best, "rows by similarity to their most similar target row", RDS, _NEEDS, "n·m·d"),
+    "rds-max": Method(
+        _by_best,
+        "rows by similarity to their most similar target row",
+        RDS,
+        _NEEDS,
+        "n·m·d",
+        paper=_PAPER,
+        looks="nearest",
+        verified_by="ranking",
+        ranks_by="md",
+        picked_near=True,
+    ),
 }

@@ -13,9 +13,13 @@ from righttime.arrangement.rounds import Round, tma_rounds
 from righttime.arrangement.selection import Method, Selection, SelectionInput
 from righttime.errors import SettingsError
 
-__all__ = ["METHODS", "PAPER", "WITHIN_ROUND", "play"]
+__all__ = ["METHODS", "PAPER", "WHOLE_PAPER", "WITHIN_ROUND", "play"]
 
 PAPER = "He et al., Findings of ACL 2025"
+WHOLE_PAPER = (
+    "He et al., *The Right Time Matters: Data Arrangement Affects Zero-Shot Generalization in Instruction Tuning*, "
+    "Findings of ACL 2025, arXiv 2406.11721"
+)
 
 
 def _by_similarity(played: Round, number: int, seed: int) -> NDArray[np.intp]:
@@ -80,6 +84,10 @@ def play(inputs: SelectionInput, sign: float) -> Selection:
 
 
 _NEEDS = frozenset({"vectors", "rounds"})
+_DIFFERS = (
+    "The budget is exact; the released code takes whole rounds. Inside a round the most similar rows come first; the "
+    "released code keeps the pool's order (`--within-round index`)."
+)
 
 METHODS = {
     "tma": Method(
@@ -88,6 +96,11 @@ METHODS = {
         PAPER,
         _NEEDS,
         "n·m·d",
+        paper=WHOLE_PAPER,
+        differs=_DIFFERS,
+        looks="rounds",
+        verified_by="rounds",
+        picked_near=True,
     ),
     "tma-farthest": Method(
         lambda inputs: play(inputs, -1.0),
@@ -95,5 +108,10 @@ METHODS = {
         PAPER,
         _NEEDS,
         "n·m·d",
+        paper=WHOLE_PAPER,
+        differs=_DIFFERS,
+        looks="rounds",
+        verified_by="rounds",
+        farthest=True,
     ),
 }

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement.methods.distance import in_order
-from righttime.arrangement.methods.tma import PAPER, play
+from righttime.arrangement.methods.tma import PAPER, WHOLE_PAPER, play
 from righttime.arrangement.selection import Method, Selection, SelectionInput
 
 __all__ = ["METHODS"]
@@ -69,7 +69,20 @@ def _rt(inputs: SelectionInput) -> Selection:
 
 def _method(order: Callable[[SelectionInput], Selection], does: str, draws: bool = False) -> Method:
     needs = frozenset({"vectors", "rounds"})
-    return Method(order, does, PAPER, needs, "2·n·m·d", nested=False, draws=lambda _: draws)
+    return Method(
+        order,
+        does,
+        PAPER,
+        needs,
+        "2·n·m·d",
+        nested=False,
+        draws=lambda _: draws,
+        paper=WHOLE_PAPER,
+        differs="The halves never overlap and hold exactly the budget; the released code takes half from each end, and "
+        "ends short of the budget where they overlap.",
+        looks="rounds",
+        passes=2,
+    )
 
 
 METHODS = {

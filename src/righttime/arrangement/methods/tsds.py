@@ -203,6 +203,14 @@ def _givers(mass: _Mass, n: int) -> tuple[NDArray[np.int64], NDArray[np.float32]
 
 _NEEDS = frozenset({"vectors"})
 _SOURCE = "Liu et al. 2024 (TSDS)"
+_PAPER = (
+    "Liu, Karbasi and Rekatsinas, *TSDS: Data Selection for Task-Specific Model Finetuning*, NeurIPS 2024, arXiv "
+    "2410.11303"
+)
+_DIFFERS = (
+    "Rows are drawn without replacement; the paper repeats them. Neighbours are exact, and the lists of nearest rows "
+    "grow until the optimum lies inside them."
+)
 _PARAMS = {
     "alpha": Param(float, 0.5, "0 spreads widest, 1 takes the nearest rows alone", least=0, most=1),
     "c": Param(float, 5.0, "the scale that distances are divided by", above=0),
@@ -223,6 +231,8 @@ METHODS = {
             "sigma": Param(float, 0.75, "the kernel's width as a Euclidean distance; 0 switches it off", least=0),
         },
         draws=lambda _: True,
+        paper=_PAPER,
+        differs=_DIFFERS,
     ),
     "tsds-uniform": Method(
         lambda inputs: _tsds(inputs, 0.0),
@@ -232,5 +242,7 @@ METHODS = {
         "n·m·d",
         _PARAMS,
         draws=lambda _: True,
+        paper=_PAPER,
+        differs=_DIFFERS,
     ),
 }

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from righttime.arrangement.methods.baselines import rows_by_task
 from righttime.arrangement.methods.distance import WEIGHTS, check_distance_of, distance_of, remarks
-from righttime.arrangement.methods.tma import PAPER
+from righttime.arrangement.methods.tma import PAPER, WHOLE_PAPER
 from righttime.arrangement.selection import Method, Param, Selection, SelectionInput
 from righttime.errors import SettingsError
 
@@ -69,6 +69,8 @@ METHODS = {
         "n·m·d",
         _PARAMS,
         check=_check,
+        paper=WHOLE_PAPER,
+        differs="The paper does not give its k; the default here is 10.",
     ),
     "uniform": Method(
         lambda inputs: _per_task(inputs, _uniform),
@@ -78,5 +80,7 @@ METHODS = {
         "n·m·d",
         _PARAMS,
         check=_check,
+        paper=WHOLE_PAPER,
+        differs="The paper does not give its k; the default here is 10.",
     ),
 }
