@@ -184,6 +184,8 @@ class Method:
         ranking: For ``ranking``: the ranking by distance, nearest first, that an order of that seed was made of.
         ranks_by: For ``ranking``: the distance, where the method does not let the user choose it.
         farthest: Whether it turns the target round, so that the farthest rows come first.
+        rounds_fall: Whether similarity falls from round to round, so that one may be the first to scrape the barrel.
+        ordered: Whether the order means something, so that a trainer must keep it.
         picked_near: Whether no row of the order is less similar to the target row it names than ``min_similarity``.
         check: Refuses inputs whose parameters, tasks or size the method cannot do with, before there are vectors.
     """
@@ -205,4 +207,6 @@ class Method:
     ranking: Callable[[NDArray[np.int64], int], NDArray[np.int64]] = lambda order, _: order
     ranks_by: str | None = None
     farthest: bool = False
+    rounds_fall: bool = False
+    ordered: bool = True
     picked_near: bool = False

@@ -45,7 +45,9 @@ def _round_robin(inputs: SelectionInput) -> Selection:
 _TASKS = frozenset({"tasks"})
 
 METHODS = {
-    "random": Method(_random, "a seeded shuffle", PAPER, cost="n", draws=lambda _: True, paper=WHOLE_PAPER),
+    "random": Method(
+        _random, "a seeded shuffle", PAPER, cost="n", draws=lambda _: True, paper=WHOLE_PAPER, ordered=False
+    ),
     "cluster": Method(
         _cluster,
         "all rows of a task together, tasks by first appearance",

@@ -100,6 +100,7 @@ METHODS = {
         differs=_DIFFERS,
         looks="rounds",
         verified_by="rounds",
+        rounds_fall=True,
         picked_near=True,
     ),
     "tma-farthest": Method(
