@@ -108,6 +108,7 @@ bench-quick:
 	$(MAKE) bench BENCH="--quick --results build/bench" TABLES="--results build/bench --print"
 
 docs: $(READY)
+	$(BIN)/python tools/registry_tables.py
 	$(BIN)/python -m pip install --quiet -c constraints.txt mkdocs-material
 	$(BIN)/mkdocs build --strict
 

@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 import righttime
 from machine import about
 from righttime.embedding import Embedder, embed_texts, embedder_named, load_embedder
-from righttime.embedding.agreement import compare_vectors
 from righttime.embedding.embed import plan_batches
+from righttime.embedding.fidelity import compare_vectors
 from righttime.embedding.models import DEFAULT_MODEL, SentenceTransformerEmbedder
 from righttime.embedding.workers import embed_in_processes
 from righttime.errors import SettingsError

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from righttime.arrangement import (
     Arrangement,
-    Question,
+    SelectionInput,
     arrange_unit_vectors,
     check_settings,
     draws_by_chance,
@@ -29,7 +29,7 @@ from righttime.results import Request
 from righttime.rows import Rows
 from righttime.store import cache_folder
 
-__all__ = ["Ordered", "order_rows", "question_of"]
+__all__ = ["Ordered", "order_rows", "selection_input_of"]
 
 
 @dataclass(frozen=True)
@@ -74,21 +74,21 @@ def order_rows(
         RighttimeError: A kind of it, for anything wrong with settings, vectors, model or disk.
     """
     rows = pool.take(taking.kept)
-    question = question_of(request, rows, target)
+    inputs = selection_input_of(request, rows, target)
     # Budget, parameters and tasks are checked before hours of embedding, not after.
-    checked = check_settings(request.method, question, len(rows))
+    checked = check_settings(request.method, inputs, len(rows))
     text, notes = shared_text(request.text, target)
     if not (draws_by_chance(request.method, checked) or len(taking.drawn) < len(pool)):
         notes += _idle_seed(request)
     needs = method_named(request.method).needs
-    sides = Sides(question.pool, question.target, {})
+    sides = Sides(inputs.pool, inputs.target, {})
     if "vectors" in needs:
         how: dict[str, Any] = {"n_pool": len(pool), "text": text, "cache": cache, "progress": progress}
         sides = vectors_for(request, rows, target, rows=taking.kept, **how)
     if "texts" in needs:
         both = list(rows.texts(text)), list(target.texts(text))
-        question = dataclasses.replace(question, texts=both[0], target_texts=both[1])
-    found, best = _choose(request, question, sides, cache, progress)
+        inputs = dataclasses.replace(inputs, texts=both[0], target_texts=both[1])
+    found, best = _choose(request, inputs, sides, cache, progress)
     if "warning" in found.settings:
         notes.append(found.settings["warning"])
     order = np.asarray(taking.kept, dtype=np.int64)[found.order]
@@ -96,14 +96,14 @@ def order_rows(
     return Ordered(arrangement, sides, best, sides.about.get("text", text), tuple(notes))
 
 
-def question_of(request: Request, pool: Rows, target: Rows) -> Question:
+def selection_input_of(request: Request, pool: Rows, target: Rows) -> SelectionInput:
     """What a method is asked, as far as that is known before there are vectors."""
-    question = request.question(*(np.empty((len(side), 0), dtype=np.float32) for side in (pool, target)))
-    return dataclasses.replace(question, tasks=pool.tasks, target_tasks=target.tasks)
+    inputs = request.selection_input(*(np.empty((len(side), 0), dtype=np.float32) for side in (pool, target)))
+    return dataclasses.replace(inputs, tasks=pool.tasks, target_tasks=target.tasks)
 
 
 def _choose(
-    request: Request, question: Question, sides: Sides, cache: str | os.PathLike[str] | None, progress: bool
+    request: Request, inputs: SelectionInput, sides: Sides, cache: str | os.PathLike[str] | None, progress: bool
 ) -> tuple[Arrangement, NDArray[np.float32] | None]:
     """The order, by the rows that take part, and their best similarities where a least one is asked for."""
     with (
@@ -114,11 +114,11 @@ def _choose(
         # Lists that run out take more passes than the one that can be foreseen.
         search = search_named(request.engine, memory=request.memory, progress=tell)
         best = None if request.min_similarity is None else search.nearest(sides.pool, sides.target)[1]
-        question = dataclasses.replace(
-            question, pool=sides.pool, target=sides.target, best=best, search=search, progress=tell
+        inputs = dataclasses.replace(
+            inputs, pool=sides.pool, target=sides.target, best=best, search=search, progress=tell
         )
         folder = Path(cache) if cache else cache_folder()
-        return arrange_unit_vectors(request.method, question, most_bytes=request.memory, folder=folder), best
+        return arrange_unit_vectors(request.method, inputs, most_bytes=request.memory, folder=folder), best
 
 
 def _idle_seed(request: Request) -> list[str]:

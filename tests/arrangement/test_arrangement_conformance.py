@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from righttime import Arrangement, RighttimeError, arrange_embeddings
-from righttime.arrangement import METHODS, Question, draws_by_chance
+from righttime.arrangement import METHODS, SelectionInput, draws_by_chance
 from righttime.arrangement.registry import resolved_params
 from righttime.errors import EmptyDataError, NonFiniteError, SettingsError, ShapeError, StoreError
 from righttime.similarity import unit_rows
@@ -39,7 +39,7 @@ of_similarity_alone = pytest.mark.parametrize(
 
 
 def some(n_pool: int = 50, n_target: int = 6, seed: int = 0) -> dict[str, Any]:
-    """A question with everything that any method may look at."""
+    """An input with everything that any method may look at."""
     rng = np.random.default_rng(seed)
     words = ["the", "sum", "of", "two", "numbers", "is", "odd", "or", "even", "red", "green", "what", "who", "when"]
     return {
@@ -94,7 +94,7 @@ def test_the_budget_is_exact_and_rows_are_distinct(method: str, shape: tuple[int
 
 
 @every_method
-def test_the_same_question_has_the_same_answer(method: str) -> None:
+def test_the_same_input_has_the_same_selection(method: str) -> None:
     for budget in (None, 20):
         assert same(*(arranged(method, some(), seed=4, budget=budget) for _ in range(2)))
 
@@ -229,13 +229,13 @@ def test_the_seed_decides_exactly_where_the_table_says_so(method: str, within_ro
         settings = {"params": params, "within_round": within_round}
         orders = {tuple(arranged(method, given, **settings, seed=seed).order.tolist()) for seed in range(4)}
         sides = unit_rows(given["pool_vectors"]), unit_rows(given["target_vectors"])
-        question = Question(*sides, within_round=within_round, params=resolved_params(method, params))
-        assert (len(orders) > 1) == draws_by_chance(method, question), params
+        inputs = SelectionInput(*sides, within_round=within_round, params=resolved_params(method, params))
+        assert (len(orders) > 1) == draws_by_chance(method, inputs), params
 
 
 def test_methods_that_draw_are_as_known() -> None:
-    question = Question(np.ones((9, 1), dtype=np.float32), np.ones((1, 1), dtype=np.float32))
-    asked = {name: dataclasses.replace(question, params=resolved_params(name, {})) for name in METHODS}
+    inputs = SelectionInput(np.ones((9, 1), dtype=np.float32), np.ones((1, 1), dtype=np.float32))
+    asked = {name: dataclasses.replace(inputs, params=resolved_params(name, {})) for name in METHODS}
     shuffled = {"random", "random-balanced", "tma-rt", "nearest-shuffled", "granular", "coarse"}
     assert {name for name in METHODS if draws_by_chance(name, asked[name])} == {
         *shuffled,

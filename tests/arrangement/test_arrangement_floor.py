@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from righttime import Arrangement, arrange_embeddings
-from righttime.arrangement import METHODS, Question, arrange_unit_vectors
+from righttime.arrangement import METHODS, SelectionInput, arrange_unit_vectors
 from righttime.arrangement.budget import read_budget, rows_of
 from righttime.errors import SettingsError
 from righttime.neighbours import BlockSearch, Search
@@ -24,7 +24,7 @@ FLOOR = 0.5
 
 
 def some(n_pool: int = 50, n_target: int = 6) -> dict[str, Any]:
-    """A question with everything that any method may look at."""
+    """An input with everything that any method may look at."""
     rng = np.random.default_rng(0)
     words = ["the", "sum", "of", "two", "numbers", "is", "odd", "or", "even"]
     return {
@@ -124,9 +124,9 @@ def test_rows_below_it_are_as_if_they_were_not_there(method: str) -> None:
 def test_every_engine_stops_at_the_same_row(method: str, search: Search) -> None:
     rng = np.random.default_rng(3)
     pool, target = unit_rows(rng.normal(size=(3000, 8))), unit_rows(rng.normal(size=(20, 8)))
-    question = Question(pool, target, min_similarity=0.8, params={})
-    want = arrange_unit_vectors(method, question)
-    got = arrange_unit_vectors(method, dataclasses.replace(question, search=search))
+    inputs = SelectionInput(pool, target, min_similarity=0.8, params={})
+    want = arrange_unit_vectors(method, inputs)
+    got = arrange_unit_vectors(method, dataclasses.replace(inputs, search=search))
     assert 20 < len(got) < 3000
     assert got.to_table().equals(want.to_table())
 
@@ -135,7 +135,7 @@ def test_rows_that_are_left_may_lie_in_a_mapped_file() -> None:
     given_ = some(500)
     want = arrange_embeddings(**given_, method="kcenter", min_similarity=FLOOR)
     pool, target = unit_rows(given_["pool_vectors"]), unit_rows(given_["target_vectors"])
-    got = arrange_unit_vectors("kcenter", Question(pool, target, min_similarity=FLOOR), most_bytes=100)
+    got = arrange_unit_vectors("kcenter", SelectionInput(pool, target, min_similarity=FLOOR), most_bytes=100)
     assert got.order.tolist() == want.order.tolist()
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from righttime import Arrangement
-from righttime.arrangement import Question, arrange_unit_vectors
+from righttime.arrangement import SelectionInput, arrange_unit_vectors
 from righttime.arrangement.methods.groups import group_means, k_means
 from righttime.arrangement.methods.mixture import turns
 from righttime.similarity import distance_names, unit_rows
@@ -26,7 +26,7 @@ Vectors = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 def arranged(given_vectors: Vectors, method: str, **asked: Any) -> Arrangement:
     pool, target = given_vectors
-    return arrange_unit_vectors(method, Question(pool=pool, target=target, **asked))
+    return arrange_unit_vectors(method, SelectionInput(pool=pool, target=target, **asked))
 
 
 def order(given_vectors: Vectors, method: str, **asked: Any) -> list[int]:

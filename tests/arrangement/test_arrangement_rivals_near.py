@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from righttime import arrange_embeddings
-from righttime.arrangement import METHODS, Arrangement, Question, arrange_unit_vectors
+from righttime.arrangement import METHODS, Arrangement, SelectionInput, arrange_unit_vectors
 from righttime.arrangement.methods import facility
 from righttime.errors import SettingsError
 from righttime.neighbours import BlockSearch
@@ -23,7 +23,7 @@ from twin import matrix
 
 
 def arranged(method: str, pool: Any, target: Any, **settings: Any) -> Arrangement:
-    return arrange_unit_vectors(method, Question(pool=pool, target=target, **settings))
+    return arrange_unit_vectors(method, SelectionInput(pool=pool, target=target, **settings))
 
 
 def slow_products(x: NDArray[np.float64]) -> list[list[float]]:

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from righttime import Arrangement, arrange_embeddings
-from righttime.arrangement import Question, arrange_unit_vectors
+from righttime.arrangement import SelectionInput, arrange_unit_vectors
 from righttime.neighbours import BlockSearch
 from strategies import vectors
 from twin import matrix, tma, tma_order
@@ -16,7 +16,7 @@ from twin import matrix, tma, tma_order
 
 def arranged(pool: Any, target: Any, method: str = "tma", **settings: Any) -> Arrangement:
     search = BlockSearch(block_rows=settings.pop("block_rows", None))
-    return arrange_unit_vectors(method, Question(pool=pool, target=target, search=search, **settings))
+    return arrange_unit_vectors(method, SelectionInput(pool=pool, target=target, search=search, **settings))
 
 
 def places(arrangement: Arrangement) -> list[tuple[Any, ...]]:

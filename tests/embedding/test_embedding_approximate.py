@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 import righttime
-from righttime.embedding import Int8Embedder, agreement_on, embed_texts, embedder_named, int8, load_embedder, static
-from righttime.embedding.agreement import compare_vectors
+from righttime.embedding import Int8Embedder, embed_texts, embedder_named, fidelity_on, int8, load_embedder, static
+from righttime.embedding.fidelity import compare_vectors
 from righttime.embedding.models import DEFAULT_MODEL, SentenceTransformerEmbedder
 from righttime.errors import EmbeddingError, SettingsError
 
@@ -117,19 +117,19 @@ class Lengthy:
 
 def test_agreement_takes_a_sample_and_keeps_rows_together() -> None:
     texts = ["w" * length for length in range(1, 400)]
-    same = agreement_on(texts, Lengthy(), Lengthy())
+    same = fidelity_on(texts, Lengthy(), Lengthy())
     assert same is not None
     assert same.rows == 64
     assert same.cosine_min == pytest.approx(1, abs=1e-6)
     assert same.neighbours_shared == 1
     assert same.similarity_correlation == pytest.approx(1)
-    assert agreement_on(texts, Lengthy()) is None, "it stands in for nothing"
-    other = agreement_on(texts, Lengthy(0.3), Lengthy())
+    assert fidelity_on(texts, Lengthy()) is None, "it stands in for nothing"
+    other = fidelity_on(texts, Lengthy(0.3), Lengthy())
     assert other is not None
     assert other.cosine_mean is not None
     assert 0.5 < other.cosine_mean < 0.999
     assert "on 64 of these rows: cosine 0." in str(other)
-    assert agreement_on(["a"] * 100, Lengthy(), Lengthy()) is None, "too few to tell"
+    assert fidelity_on(["a"] * 100, Lengthy(), Lengthy()) is None, "too few to tell"
 
 
 def test_vectors_of_other_dimensions_have_no_cosine() -> None:
@@ -190,7 +190,7 @@ def test_a_static_embedder_is_distilled_once_and_used(kept: None, tmp_path: Path
     assert embedder.identity["model"] == f"static:{DEFAULT_MODEL}"
     weights = [path.name for path in Path(embedder.found.path).iterdir() if path.suffix not in (".json", ".md")]
     assert weights == ["model.safetensors"], "no pickle"
-    found = agreement_on(TEXTS, embedder, embedder.reference)
+    found = fidelity_on(TEXTS, embedder, embedder.reference)
     assert found is not None
     assert found.similarity_correlation > 0
     assert found.cosine_mean is None

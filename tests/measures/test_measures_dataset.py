@@ -17,7 +17,7 @@ from righttime.measures.dataset import prefix_sizes
 from righttime.similarity import unit_rows
 from strategies import vectors
 
-VECTOR_MEASURES = MEASURES[:-1]
+VECTOR_MEASURES = list(MEASURES)[:-1]
 
 
 def close(got: Any, want: Any) -> None:

@@ -5,7 +5,7 @@ from righttime.arrangement.embeddings import arrange_embeddings, arrange_unit_ve
 from righttime.arrangement.methods.tma import WITHIN_ROUND
 from righttime.arrangement.registry import METHODS, draws_by_chance, method_named
 from righttime.arrangement.rounds import Round, tma_rounds
-from righttime.arrangement.selection import Method, Param, Picked, Question
+from righttime.arrangement.selection import Method, Param, Selection, SelectionInput
 
 __all__ = [
     "METHODS",
@@ -14,9 +14,9 @@ __all__ = [
     "Labels",
     "Method",
     "Param",
-    "Picked",
-    "Question",
     "Round",
+    "Selection",
+    "SelectionInput",
     "arrange_embeddings",
     "arrange_unit_vectors",
     "check_settings",

@@ -16,7 +16,7 @@ from righttime.arrangement.floor import check_floor, near_enough
 from righttime.arrangement.methods.distance import in_order
 from righttime.arrangement.methods.tma import WITHIN_ROUND
 from righttime.arrangement.registry import METHODS, method_named, resolved_params
-from righttime.arrangement.selection import Picked, Question
+from righttime.arrangement.selection import Selection, SelectionInput
 from righttime.errors import EmptyDataError, SettingsError, ShapeError, unknown_name
 from righttime.neighbours import MEMORY, Progress, search_named
 from righttime.similarity import distance_names, unit_rows
@@ -93,7 +93,7 @@ def arrange_embeddings(
     search = search_named(engine, memory=memory, first_look=first_look, block_rows=block_rows, progress=progress)
     pool = unit_rows(pool_vectors, "pool_vectors", most_bytes=memory)
     target = unit_rows(target_vectors, "target_vectors")
-    question = Question(
+    inputs = SelectionInput(
         pool=pool,
         target=target,
         tasks=tasks,
@@ -110,75 +110,73 @@ def arrange_embeddings(
         search=search,
         progress=progress,
     )
-    return arrange_unit_vectors(method, question)
+    return arrange_unit_vectors(method, inputs)
 
 
 def arrange_unit_vectors(
-    method: str, question: Question, *, most_bytes: int | None = None, folder: Path | None = None
+    method: str, inputs: SelectionInput, *, most_bytes: int | None = None, folder: Path | None = None
 ) -> Arrangement:
     """Arrange vectors that are float32 and of unit length already; see `arrange_embeddings`.
 
     Args:
         method: The method's name.
-        question: Vectors and settings.
+        inputs: Vectors and settings.
         most_bytes: Vectors that a least similarity leaves are copied; more bytes than this to a file, and mapped.
         folder: Where that file lies.
     """
-    n_pool, n_target = len(question.pool), len(question.target)
+    n_pool, n_target = len(inputs.pool), len(inputs.target)
     for name, count in (("pool", n_pool), ("target", n_target)):
         if not count:
             raise EmptyDataError(f"the {name} must hold at least one row, got none.")
-    if question.pool.shape[1] != question.target.shape[1]:
+    if inputs.pool.shape[1] != inputs.target.shape[1]:
         raise ShapeError(
-            f"pool and target vectors must have the same dimension, got {question.pool.shape[1]} and "
-            f"{question.target.shape[1]}. Hint: embed both with the same model."
+            f"pool and target vectors must have the same dimension, got {inputs.pool.shape[1]} and "
+            f"{inputs.target.shape[1]}. Hint: embed both with the same model."
         )
     sides = {"tasks": n_pool, "texts": n_pool, "target_tasks": n_target, "target_texts": n_target}
     for name, count in sides.items():
-        given = getattr(question, name)
+        given = getattr(inputs, name)
         if given is not None and len(given) != count:
             raise ShapeError(f"{name} must have one entry for each of the {count} rows, got {len(given)}.")
     rows = None
-    if check_settings(method, question).min_similarity is not None:
-        rows, question = near_enough(question, most_bytes, folder)
-    question = check_settings(method, question, len(question.pool))
-    found = _cut(method_named(method).order(question), method, question)
+    if check_settings(method, inputs).min_similarity is not None:
+        rows, inputs = near_enough(inputs, most_bytes, folder)
+    inputs = check_settings(method, inputs, len(inputs.pool))
+    found = _cut(method_named(method).order(inputs), method, inputs)
     return found if rows is None else dataclasses.replace(found, order=rows[found.order], n_pool=n_pool)
 
 
-def check_settings(method: str, question: Question, n_pool: int | None = None) -> Question:
+def check_settings(method: str, inputs: SelectionInput, n_pool: int | None = None) -> SelectionInput:
     """Refuse unknown names and numbers out of range before any work is done.
 
     Args:
         method: The method's name.
-        question: The settings to check; its vectors are not looked at.
-        n_pool: The pool's size, where it is known already; then the question's tasks and the number of its vectors
+        inputs: The settings to check; its vectors are not looked at.
+        n_pool: The pool's size, where it is known already; then the input's tasks and the number of its vectors
             are checked too.
 
     Returns:
-        The question with plain integers, and with all parameters of the method resolved.
+        The inputs, with plain integers, and with all parameters of the method resolved.
 
     Raises:
         SettingsError: If anything is wrong; says what must hold and what was got.
     """
-    params = resolved_params(method, question.params)
-    if question.within_round not in WITHIN_ROUND:
-        raise unknown_name("order within a round", question.within_round, WITHIN_ROUND)
-    if question.distance not in distance_names():
-        raise unknown_name("distance", question.distance, distance_names())
-    seed = _whole("seed", question.seed)
+    params = resolved_params(method, inputs.params)
+    if inputs.within_round not in WITHIN_ROUND:
+        raise unknown_name("order within a round", inputs.within_round, WITHIN_ROUND)
+    if inputs.distance not in distance_names():
+        raise unknown_name("distance", inputs.distance, distance_names())
+    seed = _whole("seed", inputs.seed)
     if seed < 0:
         raise SettingsError(f"seed must be 0 or more, got {seed}.")
-    budget = rows_of(question.budget, None)
+    budget = rows_of(inputs.budget, None)
     if n_pool is not None and budget is not None and budget > n_pool:
         raise SettingsError(
             f"budget must be at most the pool's {n_pool} rows, got {budget}. Hint: leave it out to take all."
         )
-    rounds = None if question.rounds is None else _window(method, question.rounds)
-    floor = check_floor(question.min_similarity, method, method_named(method).needs)
-    checked = dataclasses.replace(
-        question, budget=budget, seed=seed, rounds=rounds, params=params, min_similarity=floor
-    )
+    rounds = None if inputs.rounds is None else _window(method, inputs.rounds)
+    floor = check_floor(inputs.min_similarity, method, method_named(method).needs)
+    checked = dataclasses.replace(inputs, budget=budget, seed=seed, rounds=rounds, params=params, min_similarity=floor)
     check = method_named(method).check
     if n_pool is not None and check is not None:
         check(checked)
@@ -208,25 +206,25 @@ def _window(method: str, rounds: Any) -> tuple[int, int | None]:
     return start, stop
 
 
-def _cut(found: Picked, method: str, question: Question) -> Arrangement:
+def _cut(found: Selection, method: str, inputs: SelectionInput) -> Arrangement:
     """Cut to the budget, which is exact, and record how the order came about."""
-    n = len(found.order) if question.budget is None else question.budget
+    n = len(found.order) if inputs.budget is None else inputs.budget
     if n > len(found.order):
         raise SettingsError(
             f"budget must be at most the {len(found.order)} rows of the chosen rounds, got {n}. "
             "Hint: widen the window of rounds or lower the budget."
         )
     needs = METHODS[method].needs
-    settings: dict[str, Any] = {"method": method, "budget": question.budget, "seed": question.seed}
+    settings: dict[str, Any] = {"method": method, "budget": inputs.budget, "seed": inputs.seed}
     if "rounds" in needs:
-        settings["within_round"] = question.within_round
-        settings["rounds"] = list(question.rounds) if question.rounds else None
+        settings["within_round"] = inputs.within_round
+        settings["rounds"] = list(inputs.rounds) if inputs.rounds else None
     if "distance" in needs:
-        settings["distance"] = question.distance
-    if question.min_similarity is not None:
-        settings["min_similarity"] = question.min_similarity
-    if question.params:
-        settings["params"] = dict(question.params)
+        settings["distance"] = inputs.distance
+    if inputs.min_similarity is not None:
+        settings["min_similarity"] = inputs.min_similarity
+    if inputs.params:
+        settings["params"] = dict(inputs.params)
     taken = in_order(found, np.arange(n))
     return Arrangement(
         order=taken.order,
@@ -234,7 +232,7 @@ def _cut(found: Picked, method: str, question: Question) -> Arrangement:
         picked_by=taken.picked_by,
         similarity=taken.similarity,
         distance=taken.distance,
-        n_pool=len(question.pool),
-        n_target=len(question.target),
+        n_pool=len(inputs.pool),
+        n_target=len(inputs.target),
         settings={**settings, **found.resolved},
     )

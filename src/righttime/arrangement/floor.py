@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.arrangement.selection import Question
+from righttime.arrangement.selection import SelectionInput
 from righttime.errors import SettingsError
 from righttime.similarity import room_for
 
@@ -50,38 +50,38 @@ def check_floor(floor: Any, method: str, needs: frozenset[str]) -> float | None:
 
 
 def near_enough(
-    question: Question, most_bytes: int | None = None, folder: Path | None = None
-) -> tuple[NDArray[np.int64], Question]:
-    """The pool rows whose most similar target row reaches the question's floor, and the question of these alone.
+    inputs: SelectionInput, most_bytes: int | None = None, folder: Path | None = None
+) -> tuple[NDArray[np.int64], SelectionInput]:
+    """The pool rows whose most similar target row reaches the input's floor, and the inputs for these alone.
 
     Args:
-        question: With a floor.
+        inputs: With a floor.
         most_bytes: Vectors of more bytes than this are mapped from a file.
         folder: Where that file lies.
 
     Returns:
-        int64, ascending: the rows; and the same question with only these in its pool.
+        int64, ascending: the rows; and the same input with only these in its pool.
 
     Raises:
         SettingsError: If there are none, or fewer than the budget; says both numbers.
     """
-    best = question.best if question.best is not None else question.search.nearest(question.pool, question.target)[1]
-    rows = np.flatnonzero(reaches(best, question.min_similarity)).astype(np.int64)
-    what = f"as similar to a target row as min_similarity {question.min_similarity:g}"
+    best = inputs.best if inputs.best is not None else inputs.search.nearest(inputs.pool, inputs.target)[1]
+    rows = np.flatnonzero(reaches(best, inputs.min_similarity)).astype(np.int64)
+    what = f"as similar to a target row as min_similarity {inputs.min_similarity:g}"
     if not len(rows):
         raise SettingsError(
             f"some pool row must be {what}, but the most similar one is at {best.max():.4f}. Hint: lower it."
         )
-    if question.budget is not None and question.budget > len(rows):
+    if inputs.budget is not None and inputs.budget > len(rows):
         raise SettingsError(
-            f"budget must be at most the {len(rows)} of {len(best)} pool rows that are {what}, got {question.budget}. "
+            f"budget must be at most the {len(rows)} of {len(best)} pool rows that are {what}, got {inputs.budget}. "
             "Hint: leave the budget out to take all of them, or lower min_similarity."
         )
     return rows, dataclasses.replace(
-        question,
-        pool=_only(question.pool, rows, most_bytes, folder),
-        tasks=_some(question.tasks, rows),
-        texts=_some(question.texts, rows),
+        inputs,
+        pool=_only(inputs.pool, rows, most_bytes, folder),
+        tasks=_some(inputs.tasks, rows),
+        texts=_some(inputs.texts, rows),
         best=best[rows],
     )
 

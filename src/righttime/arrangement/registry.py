@@ -21,7 +21,7 @@ from righttime.arrangement.methods import (
     tsds,
     within_task,
 )
-from righttime.arrangement.selection import Method, Question
+from righttime.arrangement.selection import Method, SelectionInput
 from righttime.errors import SettingsError, unknown_name
 
 __all__ = ["METHODS", "draws_by_chance", "method_named", "resolved_params"]
@@ -55,18 +55,18 @@ def method_named(name: str) -> Method:
     return METHODS[name]
 
 
-def draws_by_chance(method: str, question: Question) -> bool:
-    """Whether chance decides anything of a method's answer; where not, every seed gives the same.
+def draws_by_chance(method: str, inputs: SelectionInput) -> bool:
+    """Whether chance decides anything of a method's selection; where not, every seed gives the same.
 
     Args:
         method: The method's name.
-        question: The settings, with all parameters resolved (`righttime.arrangement.check_settings`).
+        inputs: The settings, with all parameters resolved (`righttime.arrangement.check_settings`).
 
     Raises:
         SettingsError: If there is no such method.
     """
     entry = method_named(method)
-    return entry.draws(question) or ("rounds" in entry.needs and question.within_round == "random")
+    return entry.draws(inputs) or ("rounds" in entry.needs and inputs.within_round == "random")
 
 
 def resolved_params(method: str, given: Mapping[str, Any]) -> dict[str, Any]:

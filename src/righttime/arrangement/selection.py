@@ -1,11 +1,11 @@
-"""What a method is asked, what it answers, and what the table says of it."""
+"""What a method is given, what it returns, and what the table says of it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from righttime.errors import SettingsError, unknown_name
 from righttime.neighbours import BlockSearch, Progress, Search
 
-__all__ = ["Method", "Param", "Picked", "Question"]
+__all__ = ["Method", "Param", "Selection", "SelectionInput"]
 
 
 @dataclass(frozen=True)
-class Question:
+class SelectionInput:
     """Everything a method may look at.
 
     Attributes:
@@ -30,7 +30,7 @@ class Question:
         budget: How many rows to take, or None for all; never more than there are.
         rounds: The window [start, stop) of rounds to keep, or None for all.
         min_similarity: No target row picks a pool row less similar than this; None: any. Pool rows that no target row
-            reaches with it are not in `pool` when a method is asked.
+            reaches with it are not in `pool` when a method is called.
         best: float32, shape (n_pool,): each pool row's similarity to its most similar target row, where known.
         within_round: A name of `WITHIN_ROUND`.
         distance: A name of `righttime.similarity.distance_names`.
@@ -64,8 +64,8 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Picked:
-    """A method's answer, all arrays of shape (n,); see `righttime.Arrangement`. It may be longer than the budget.
+class Selection:
+    """What a method chose, all arrays of shape (n,); see `righttime.Arrangement`. It may be longer than the budget.
 
     Attributes:
         order: Distinct pool rows, best first.
@@ -171,17 +171,42 @@ class Method:
         cost: Time in n pool rows, m target rows, d dimensions and b budget, in a few words.
         params: Its own parameters by name.
         nested: Whether a smaller budget always gives the first rows of a larger one.
-        draws: Whether chance decides anything of the answer to a question with these parameters; where not, no seed
+        draws: Whether chance decides anything of the selection from inputs with these parameters; where not, no seed
             changes it. The order inside a round is apart: see `righttime.arrangement.draws_by_chance`.
-        check: Refuses a question whose parameters, tasks or size the method cannot answer, before there are vectors.
+        paper: The paper in full: authors, title, where, arXiv number.
+        differs: What differs from the paper, or from its released code; empty where nothing does.
+        looks: How it looks at the pool, where that can be timed on a sample: ``rounds`` as `tma_rounds`, or
+            ``nearest``, one search for each pool row's most similar target row.
+        passes: How often it looks at the whole pool so.
+        verified_by: How a stored order is verified with vectors made anew, which differ in their last bits:
+            ``rounds`` and ``turns`` are replayed, of a ``ranking`` the distances are compared, and ``replay`` arranges
+            again.
+        ranking: For ``ranking``: the ranking by distance, nearest first, that an order of that seed was made of.
+        ranks_by: For ``ranking``: the distance, where the method does not let the user choose it.
+        farthest: Whether it turns the target round, so that the farthest rows come first.
+        rounds_fall: Whether similarity falls from round to round, so that one may be the first to scrape the barrel.
+        ordered: Whether the order means something, so that a trainer must keep it.
+        picked_near: Whether no row of the order is less similar to the target row it names than ``min_similarity``.
+        check: Refuses inputs whose parameters, tasks or size the method cannot do with, before there are vectors.
     """
 
-    order: Callable[[Question], Picked]
+    order: Callable[[SelectionInput], Selection]
     does: str
     source: str = ""
     needs: frozenset[str] = frozenset()
     cost: str = ""
     params: Mapping[str, Param] = field(default_factory=dict)
     nested: bool = True
-    draws: Callable[[Question], bool] = lambda _: False
-    check: Callable[[Question], object] | None = None
+    draws: Callable[[SelectionInput], bool] = lambda _: False
+    check: Callable[[SelectionInput], object] | None = None
+    paper: str = ""
+    differs: str = ""
+    looks: Literal["rounds", "nearest"] | None = None
+    passes: int = 1
+    verified_by: Literal["rounds", "turns", "ranking", "replay"] = "replay"
+    ranking: Callable[[NDArray[np.int64], int], NDArray[np.int64]] = lambda order, _: order
+    ranks_by: str | None = None
+    farthest: bool = False
+    rounds_fall: bool = False
+    ordered: bool = True
+    picked_near: bool = False

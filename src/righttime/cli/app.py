@@ -69,7 +69,9 @@ Subsample = Annotated[
         help="Draw a part of the pool by --seed before anything else, such as 0.5, 50% or 1000 rows: true replicates.",
     ),
 ]
-FormatName = Annotated[str | None, typer.Option("--format", help="The pool's format, where it is not told right.")]
+FormatName = Annotated[
+    str | None, typer.Option("--format", help="The pool's format, where detection is wrong: {formats}.")
+]
 TaskField = Annotated[
     str | None, typer.Option(help="The field that holds a row's task; @file takes the file's name as the task.")
 ]
@@ -94,7 +96,7 @@ EngineName = Annotated[
     typer.Option(
         "--engine",
         metavar="ENGINE",
-        help="Where neighbours are looked for: auto, cpu, cuda or ray (many machines: RAY_ADDRESS). Never the result.",
+        help="Where neighbours are looked for: {engines} (many machines: RAY_ADDRESS). Never the result.",
     ),
 ]
 Memory = Annotated[

@@ -54,10 +54,10 @@ def arrange(
     out: Out,
     method: Annotated[
         str,
-        typer.Option(help="How to choose and order, such as tma, nearest or random; `righttime methods` lists all."),
+        typer.Option(help="How to choose and order: {methods}; `righttime methods` says what each does."),
     ] = "tma",
     distance: Annotated[
-        str | None, typer.Option(help="What methods of distance rank by: wsd, ad, md, ot or ot-entropic; default: wsd.")
+        str | None, typer.Option(help="What methods of distance rank by: {distances}; default: the first.")
     ] = None,
     budget: Annotated[
         str | None,
@@ -84,10 +84,7 @@ def arrange(
     ] = "prompt+response",
     embedder: Annotated[
         str | None,
-        typer.Option(
-            help="A sentence-transformers model or folder, static[:MODEL], lm:MODEL, gradients:MODEL or "
-            "vectors:FILE[#NAME]; default: all-MiniLM-L6-v2."
-        ),
+        typer.Option(help="A sentence-transformers model or folder, or {embedders}; default: all-MiniLM-L6-v2."),
     ] = None,
     target_embedder: Annotated[
         str | None, typer.Option(help="vectors:FILE[#NAME] of the target, where the pool's file does not hold them.")
@@ -100,7 +97,7 @@ def arrange(
     precision: Annotated[
         str,
         typer.Option(
-            help="float32; bfloat16 or float16, for GPUs and CPUs with AMX; int8, for CPUs: faster, but other vectors."
+            help="{precisions}: half ones for GPUs, bfloat16 also for CPUs with AMX, int8 for CPUs: other vectors."
         ),
     ] = "float32",
     workers: Annotated[

@@ -45,7 +45,7 @@ def evaluate(
     sets: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=FILE", help="Another set to judge on; may be repeated.")
     ] = None,
-    metrics: Annotated[str, typer.Option(help="Some of loss, rouge, em, reward, with commas between.")] = "loss",
+    metrics: Annotated[str, typer.Option(help="Some of {metrics}, with commas between.")] = "loss",
     reward_model: Annotated[
         str | None, typer.Option(help="For reward: a sequence-classification model, a folder or hub name.")
     ] = None,
@@ -68,12 +68,13 @@ def evaluate(
 ) -> None:
     """Measure a model, or every checkpoint of a run, row by row: loss, ROUGE, Exact-Match, reward."""
     from righttime.cli.evaluation_tables import evaluation_tables
-    from righttime.evaluation import GenerationSettings, MeasureSettings, RewardModel
+    from righttime.evaluation import METRICS, GenerationSettings, MeasureSettings, RewardModel
     from righttime.evaluation import evaluate as measure
 
     asked = [name.strip() for name in metrics.split(",") if name.strip()]
-    if seed is not None and (not sample or set(asked) == {"loss"}):
-        how = "the loss asks for no answers" if sample else "answers are drawn by chance only with --sample"
+    answers = any(METRICS[name].answers for name in asked if name in METRICS)
+    if seed is not None and not (sample and answers):
+        how = "answers are drawn by chance only with --sample" if answers else "the metrics ask for no answers"
         typer.echo(f"note: --seed {seed} changes nothing: {how}.", err=True)
     settings = MeasureSettings(
         metrics=asked,

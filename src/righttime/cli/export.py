@@ -24,7 +24,7 @@ class Dtype(str, enum.Enum):
 @app.command()
 def export(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder that `righttime arrange` wrote.")],
-    to: Annotated[str, typer.Option(help="trl, axolotl, llamafactory, torchtune, or messages for the bare data.")],
+    to: Annotated[str, typer.Option(help="{trainers}; messages is the bare data.")],
     folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="The folder to write data and config to.")],
     model: Annotated[str | None, typer.Option(help="The model to be trained, a folder or hub name.")] = None,
     batch_size: Annotated[int, typer.Option(help="Rows that one process takes at once.")] = 16,

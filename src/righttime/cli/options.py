@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import typer
 from typer.core import TyperCommand
 
+from righttime.cli.choices import with_names
+
 __all__ = ["Command", "Commands"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -20,6 +22,13 @@ class Command(TyperCommand):
 
     Left to itself, the last one given would win, and the others would be lost in silence.
     """
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help; lists of names come from the registries, which only help takes the time to import."""
+        for param in self.get_params(ctx):
+            if getattr(param, "help", None):
+                param.help = with_names(param.help)  # type: ignore[attr-defined]
+        super().format_help(ctx, formatter)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words after the command's name.

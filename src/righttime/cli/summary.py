@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from righttime.arrangement import method_named
 from righttime.cli.show import falloff_text
 from righttime.cli.text import printable, table
-from righttime.embedding import Agreement
+from righttime.embedding import Fidelity
 from righttime.planning.stages import peak_of
 from righttime.progress import lasting
 
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from righttime.results import Result
 
 __all__ = ["measured_summary", "planned_summary", "summary"]
-
-_NO_ORDER = ("random",)
-"""Methods whose order says nothing, so that a trainer may well shuffle it again."""
 
 _FILES = 4  # of one side that are named
 
@@ -37,7 +35,7 @@ def summary(result: Result, out: Path) -> str:
     if found is not None:
         lines += ["", falloff_text(found, alone=3, explain=False)]
     lines += ["", *_written(result, out), f"look     righttime show {out}"]
-    if result.request.method not in _NO_ORDER:
+    if method_named(result.request.method).ordered:
         lines.append(f"train    righttime export {out} --to trl --model MODEL --dir DIR   (trainers shuffle otherwise)")
     return printable("\n".join(lines))
 
@@ -66,7 +64,7 @@ def _embedded(result: Result) -> Iterator[str]:
                 f"than the {about['max_length']} tokens that the model reads"
             )
         if "agreement" in about:
-            yield f"         stands in for the float32 model; {Agreement(**about['agreement'])}"
+            yield f"         stands in for the float32 model; {Fidelity(**about['agreement'])}"
     elif about:
         yield f"vectors  {about['model'].removeprefix('vectors:')}"
 

@@ -1,7 +1,7 @@
 """A sentence-transformers model in int8 for CPUs: exported to ONNX, checked against itself, and quantised.
 
 Opt-in, since int8 vectors are not those of the model: similarities differ in their second or third digit, and with
-them which rows come first. Every run says how far, on its own rows; see `righttime.embedding.agreement`.
+them which rows come first. Every run says how far, on its own rows; see `righttime.embedding.fidelity`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.embedding.agreement import compare_vectors
+from righttime.embedding.fidelity import compare_vectors
 from righttime.embedding.models import SentenceTransformerEmbedder
 from righttime.errors import EmbeddingError, SettingsError
 from righttime.store import cache_folder

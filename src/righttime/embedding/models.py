@@ -18,6 +18,7 @@ from righttime.errors import EmbeddingError, SettingsError, unknown_name
 __all__ = [
     "DEFAULT_MODEL",
     "DEFAULT_WEIGHTS",
+    "FULL",
     "PRECISIONS",
     "FoundModel",
     "SentenceTransformerEmbedder",
@@ -29,7 +30,8 @@ DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 DEFAULT_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """sha256 of model.safetensors of upstream revision 1110a243."""
 
-PRECISIONS = ("float32", "float16", "bfloat16")
+FULL = "float32"
+PRECISIONS = (FULL, "float16", "bfloat16")
 """What the weights of a sentence-transformers model may be held in; ``int8`` is `righttime.embedding.onnx`'s."""
 
 

@@ -2,13 +2,112 @@
 
 from __future__ import annotations
 
-from righttime.embedding import gradients, hidden_states, static
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from righttime.embedding import given, gradients, hidden_states, static
 from righttime.embedding.int8 import Int8Embedder
-from righttime.embedding.models import DEFAULT_MODEL, PRECISIONS, load_embedder
+from righttime.embedding.models import DEFAULT_MODEL, FULL, load_embedder
 from righttime.embedding.protocol import Embedder
 from righttime.errors import SettingsError, unknown_name
 
-__all__ = ["embedder_named"]
+__all__ = ["EMBEDDERS", "PRECISIONS", "EmbedderKind", "Precision", "embedder_named"]
+
+
+@dataclass(frozen=True)
+class EmbedderKind:
+    """One line of the table of embedders.
+
+    Attributes:
+        spelled: How ``--embedder`` names one.
+        does: What its vectors are, in a few words.
+        source: The paper or package it comes from.
+        make: Makes one of the model's name and the settings that it takes; None where vectors are read, not made.
+        takes: The settings that it takes, besides the model.
+        alone: Whether the kind alone, without a model, names one.
+    """
+
+    spelled: str
+    does: str
+    source: str
+    make: Callable[..., Embedder] | None
+    takes: frozenset[str]
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class Precision:
+    """One line of the table of precisions that a sentence-transformers model can be run in.
+
+    Attributes:
+        does: What it is for, in a few words.
+        make: Makes an embedder of a model's name, maximum length, prefix, device and, where `passed`, the precision.
+        passed: Whether `make` is given the precision's name.
+    """
+
+    does: str
+    make: Callable[..., Embedder]
+    passed: bool = True
+
+
+def _loaded(name: str, **settings: Any) -> Embedder:
+    return load_embedder(name, **settings)
+
+
+def _int8(name: str, **settings: Any) -> Embedder:
+    return Int8Embedder(name, **settings)
+
+
+PRECISIONS: Mapping[str, Precision] = {
+    FULL: Precision("the model's own vectors", _loaded),
+    "float16": Precision("nearly the same, for GPUs", _loaded),
+    "bfloat16": Precision("nearly the same, for GPUs and CPUs with AMX", _loaded),
+    "int8": Precision("near, for CPUs: the order may differ in places", _int8, passed=False),
+}
+"""Name in ``--precision`` to precision, the default first."""
+
+
+def _of_precision(name: str, *, precision: str, **settings: Any) -> Embedder:
+    entry = PRECISIONS[precision]
+    return entry.make(name, **settings, **({"precision": precision} if entry.passed else {}))
+
+
+EMBEDDERS: Mapping[str, EmbedderKind] = {
+    "": EmbedderKind(
+        "MODEL",
+        "a sentence-transformers model, a folder or hub name; default: all-MiniLM-L6-v2",
+        "Reimers and Gurevych 2019",
+        _of_precision,
+        frozenset({"max_length", "prefix", "device", "precision"}),
+    ),
+    static.PREFIX: EmbedderKind(
+        "static[:MODEL]",
+        "a mean of token vectors, distilled from the default or that model",
+        "model2vec, Minish Lab",
+        lambda model, max_length: static.StaticEmbedder(model or DEFAULT_MODEL, max_length=max_length),
+        frozenset({"max_length"}),
+        alone=True,
+    ),
+    hidden_states.PREFIX.rstrip(":"): EmbedderKind(
+        "lm:MODEL",
+        "a causal model's last hidden states, averaged with weights that grow with the position",
+        "Ivison et al. 2025 (RDS+)",
+        hidden_states.HiddenStateEmbedder,
+        frozenset({"max_length", "prefix", "device"}),
+    ),
+    gradients.PREFIX.rstrip(":"): EmbedderKind(
+        "gradients:MODEL",
+        "a causal model's gradients, projected at random",
+        "Xia et al. 2024 (LESS)",
+        gradients.GradientEmbedder,
+        frozenset({"max_length", "device"}),
+    ),
+    given.PREFIX.rstrip(":"): EmbedderKind(
+        "vectors:FILE[#NAME]", "vectors of your own, in a file", "yours", None, frozenset()
+    ),
+}
+"""Kind, which stands before the colon in ``--embedder``, to embedder; the first, without one, is the default."""
 
 
 def embedder_named(
@@ -17,36 +116,31 @@ def embedder_named(
     max_length: int | None = None,
     prefix: str = "",
     device: str | None = None,
-    precision: str = "float32",
+    precision: str = FULL,
 ) -> Embedder:
     """The embedder of that name.
 
     Args:
-        name: ``lm:MODEL``: a causal model's hidden states; ``gradients:MODEL``: its gradients; ``static`` or
-            ``static:MODEL``: a static embedder distilled from the default or that model; else a sentence-transformers
-            model. MODEL is a folder or a hub name.
+        name: As `EMBEDDERS` spells it. MODEL is a folder or a hub name.
         max_length: Tokens to read of each text; None takes the model's own.
         prefix: Put before every text.
         device: ``cpu``, ``cuda``, ...; None takes the best there is.
-        precision: ``float32``; ``float16`` or ``bfloat16``, for GPUs; ``int8``, for CPUs.
+        precision: A name of `PRECISIONS`.
 
     Raises:
         EmbeddingError: If there is no such model; names it.
         SettingsError: If a setting is unknown or does not go with the embedder.
     """
-    if precision not in (*PRECISIONS, "int8"):
-        raise unknown_name("precision", precision, (*PRECISIONS, "int8"))
-    kind, _, model = name.partition(":")
-    if kind != static.PREFIX and not name.startswith((hidden_states.PREFIX, gradients.PREFIX)):
-        if precision == "int8":
-            return Int8Embedder(name, max_length=max_length, prefix=prefix, device=device)
-        return load_embedder(name, max_length=max_length, prefix=prefix, device=device, precision=precision)
-    if precision != "float32":
+    if precision not in PRECISIONS:
+        raise unknown_name("precision", precision, PRECISIONS)
+    kind, colon, model = name.partition(":")
+    entry = EMBEDDERS.get(kind) if kind and (colon or EMBEDDERS.get(kind, EMBEDDERS[""]).alone) else None
+    if entry is None or entry.make is None:
+        kind, model, entry = "", name, EMBEDDERS[""]
+    if precision != FULL and "precision" not in entry.takes:
         raise SettingsError(f"--precision is for sentence-transformers models, got {precision} with {name!r}.")
-    if name.startswith(hidden_states.PREFIX):
-        return hidden_states.HiddenStateEmbedder(model, max_length=max_length, prefix=prefix, device=device)
-    if prefix:
+    if prefix and "prefix" not in entry.takes:
         raise SettingsError(f"--prefix does not go with {kind}:MODEL, got {prefix!r}.")
-    if name.startswith(gradients.PREFIX):
-        return gradients.GradientEmbedder(model, max_length=max_length, device=device)
-    return static.StaticEmbedder(model or DEFAULT_MODEL, max_length=max_length)
+    settings = {"max_length": max_length, "prefix": prefix, "device": device, "precision": precision}
+    assert entry.make is not None
+    return entry.make(model, **{setting: settings[setting] for setting in settings if setting in entry.takes})

@@ -14,10 +14,11 @@ from typing import Any, Protocol, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.embedding import Embedded, Embedder, agreement_on, embed_texts, given_sides
+from righttime.embedding import Embedded, Embedder, embed_texts, fidelity_on, given_sides
 from righttime.embedding.given import PREFIX
 from righttime.embedding.texts import texts_for
 from righttime.errors import SettingsError
+from righttime.neighbours import ENGINES
 from righttime.rows import Rows
 from righttime.similarity import room_for, unit_rows
 from righttime.store import cache_folder
@@ -101,7 +102,7 @@ def vectors_for(
         return given(request.embedder, request.target_embedder, rows, n_pool, len(target), request.memory, folder)
     if request.target_embedder is not None:
         raise SettingsError("--target-embedder is only for given vectors: one model must embed both sides.")
-    how: dict[str, Any] = {"workers": request.workers, "on_ray": request.engine == "ray", "progress": progress}
+    how: dict[str, Any] = {"workers": request.workers, "on_ray": ENGINES[request.engine].cluster, "progress": progress}
     return embedded(pool, target, text, request.model(), folder, memory=request.memory, **how)
 
 
@@ -167,7 +168,7 @@ def embedded(
     done = _embed(texts, embedder, cache, memory, {"workers": workers, "on_ray": on_ray, "progress": progress})
     unit = unit_rows(done.vectors, "vectors", most_bytes=memory, folder=cache)
     truncated = done.lengths > done.max_length
-    agreement = agreement_on(texts, embedder)
+    fidelity = fidelity_on(texts, embedder)
     about = {
         **embedder.identity,
         **({"text": getattr(embedder, "text_name", "the embedder's own")} if hasattr(embedder, "text_of") else {}),
@@ -176,7 +177,7 @@ def embedded(
         "from_cache": done.n_cached,
         "pool_truncated": int(truncated[:n].sum()),
         "target_truncated": int(truncated[n:].sum()),
-        **({"agreement": dataclasses.asdict(agreement)} if agreement else {}),
+        **({"agreement": dataclasses.asdict(fidelity)} if fidelity else {}),
     }
     return _fingerprinted(unit[:n], unit[n:], about)
 

@@ -10,8 +10,9 @@ from righttime.evaluation.folder import EvaluationFolder, read_evaluation
 from righttime.evaluation.generations import Answers, GenerationSettings, generated
 from righttime.evaluation.losses import RowLosses, row_losses
 from righttime.evaluation.means import Means, means_by
-from righttime.evaluation.measurement import METRICS, MeasureSettings, Value, measured_set
+from righttime.evaluation.measurement import MeasureSettings, measured_set
 from righttime.evaluation.offline import evaluate
+from righttime.evaluation.registry import METRICS, Metric, Value
 from righttime.evaluation.reward import RewardModel
 from righttime.evaluation.scores import exact_match, rouge, rouge_tokens
 from righttime.evaluation.sets import EvaluationSet, prepare_set, read_set
@@ -24,6 +25,7 @@ __all__ = [
     "GenerationSettings",
     "Means",
     "MeasureSettings",
+    "Metric",
     "RewardModel",
     "RowLosses",
     "Value",

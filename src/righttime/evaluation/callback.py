@@ -14,7 +14,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from righttime.errors import SettingsError
 from righttime.evaluation.folder import EvaluationFolder
 from righttime.evaluation.means import facts_of, means
-from righttime.evaluation.measurement import MeasureSettings, Value, check_measurable, measured_set
+from righttime.evaluation.measurement import MeasureSettings, check_measurable, measured_set
+from righttime.evaluation.registry import Value
 from righttime.evaluation.sets import EvaluationSet, inputs_of
 
 __all__ = ["DenseEvaluation"]

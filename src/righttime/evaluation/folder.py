@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from righttime.errors import SettingsError, StoreError
-from righttime.evaluation.measurement import Value
+from righttime.evaluation.registry import Value
 from righttime.evaluation.sets import EvaluationSet
 from righttime.store import MANIFEST, file_sha256, make_folder, prepare_folder, write_json, write_parquet
 

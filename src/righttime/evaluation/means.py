@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from righttime.evaluation.measurement import MeasureSettings, Value
+from righttime.evaluation.measurement import MeasureSettings
+from righttime.evaluation.registry import Value
 from righttime.evaluation.sets import EvaluationSet
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def facts_of(sets: Sequence[EvaluationSet], settings: MeasureSettings) -> dict[s
     return {
         "sets": {data.name: data.facts() for data in sets},
         "metrics": list(settings.metrics),
-        "generation": dataclasses.asdict(settings.generation) if set(settings.metrics) - {"loss"} else None,
+        "generation": dataclasses.asdict(settings.generation) if settings.answers else None,
         "reward_model": settings.reward.name if settings.reward else None,
         "without_loss": {
             data.name: [one for one, tokens in zip(data.rows.ids, data.tokens, strict=True) if not tokens.learnt.any()]

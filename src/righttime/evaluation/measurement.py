@@ -1,4 +1,4 @@
-"""One model, one set, some metrics: a value for each row."""
+"""One model, one set, some metrics: a value for each row. `righttime.evaluation.registry` lists the metrics."""
 
 from __future__ import annotations
 
@@ -10,16 +10,12 @@ from typing import Any
 from righttime.errors import EmptyDataError, SettingsError, unknown_name
 from righttime.evaluation.batches import DEFAULT_BATCH_TOKENS
 from righttime.evaluation.generations import Answers, GenerationSettings, generated
-from righttime.evaluation.losses import row_losses
+from righttime.evaluation.registry import METRICS, Metric, Value
 from righttime.evaluation.reward import RewardModel
-from righttime.evaluation.scores import exact_match, rouge
 from righttime.evaluation.sets import EvaluationSet
 from righttime.progress import counting
 
-__all__ = ["METRICS", "MeasureSettings", "Value", "check_measurable", "measured_set"]
-
-METRICS = ("loss", "rouge", "em", "reward")
-"""What can be asked for. ``rouge`` gives two values for each row, ``rouge1`` and ``rougeL``."""
+__all__ = ["MeasureSettings", "check_measurable", "measured_set"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +24,8 @@ class MeasureSettings:
 
     Attributes:
         metrics: Some of `METRICS`.
-        generation: How answers are made, for all metrics but ``loss``.
-        reward: The reward model, for ``reward``.
+        generation: How answers are made, for the metrics that are of answers.
+        reward: The reward model, for the metric that is of one.
         batch_tokens: The most tokens of a batch.
     """
 
@@ -44,27 +40,21 @@ class MeasureSettings:
                 raise unknown_name("metric", name, METRICS)
         if not self.metrics:
             raise SettingsError(f"at least one metric must be measured, got none. Known: {', '.join(METRICS)}.")
-        if "rouge" in self.metrics and not find_spec("rouge_score"):
-            raise SettingsError("the metric rouge needs rouge-score. Hint: pip install 'righttime[train]'.")
-        if ("reward" in self.metrics) != (self.reward is not None):
-            raise SettingsError("the metric reward and a reward model go together, got only one. Hint: --reward-model.")
+        for name in self.metrics:
+            package = METRICS[name].package
+            if package and not find_spec(package):
+                hint = "Hint: pip install 'righttime[train]'."
+                raise SettingsError(f"the metric {name} needs {package.replace('_', '-')}. {hint}")
+        scored = [name for name in METRICS if METRICS[name].of_rewards is not None]
+        if bool({*scored} & {*self.metrics}) != (self.reward is not None):
+            raise SettingsError(
+                f"the metric {scored[0]} and a reward model go together, got only one. Hint: --reward-model."
+            )
 
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """One row's value of one metric.
-
-    Attributes:
-        row: The row's number in its set.
-        metric: ``loss`` (mean over the row's learnt tokens, in nats), ``rouge1``, ``rougeL``, ``em`` or ``reward``.
-        value: The value, never NaN.
-        tokens: For ``loss`` the learnt tokens, else the tokens of the answer.
-    """
-
-    row: int
-    metric: str
-    value: float
-    tokens: int
+    @property
+    def answers(self) -> bool:
+        """Whether some metric is of the model's own answers."""
+        return any(METRICS[name].answers for name in self.metrics)
 
 
 def check_measurable(sets: Sequence[EvaluationSet], settings: MeasureSettings) -> None:
@@ -77,11 +67,14 @@ def check_measurable(sets: Sequence[EvaluationSet], settings: MeasureSettings) -
     Raises:
         EmptyDataError: If no row of a set has an answer, and only metrics that need one are asked for.
     """
-    asked = set(settings.metrics)
+    asked = [METRICS[name] for name in settings.metrics]
     for data in sets:
-        learnt = "loss" in asked and any(row.learnt.any() for row in data.tokens)
-        compared = asked & {"rouge", "em"} and any(data.references)
-        if not (learnt or compared or "reward" in asked):
+        there = {
+            "learnt tokens": any(row.learnt.any() for row in data.tokens),
+            "references": any(data.references),
+            "nothing": True,
+        }
+        if not any(there[metric.needs] for metric in asked):
             raise EmptyDataError(
                 f"the set {data.name} must have a row with an answer to take {', '.join(settings.metrics)} of, but of "
                 f"its {len(data.rows):,} rows none has one, or all were cut away. Hint: rows with answers; "
@@ -113,35 +106,27 @@ def measured_set(
         ModelError: If the model gives a loss that is no number, or the reward model cannot be used.
     """
     values: list[Value] = []
-    if "loss" in settings.metrics:
-        learnt = sum(bool(row.learnt.any()) for row in data.tokens)
-        with counting(f"loss on {data.name}", -(-learnt // share[1]), shown=progress) as tell:
-            losses = row_losses(model, data.tokens, settings.batch_tokens, share, tell)
-        found = zip(losses.rows.tolist(), losses.mean.tolist(), losses.count.tolist(), strict=True)
-        values += [Value(row, "loss", mean, count) for row, mean, count in found]
-    if set(settings.metrics) - {"loss"}:
+    asked = [metric for name, metric in METRICS.items() if name in settings.metrics]
+    for metric in asked:
+        if metric.of_model is not None:
+            values += metric.of_model(model, data, settings.batch_tokens, share, progress)
+    if settings.answers:
         with counting(f"answering {data.name}", -(-len(data.prompts) // share[1]), shown=progress) as tell:
             answers = generated(model, tokenizer, data.prompts, settings.generation, settings.batch_tokens, share, tell)
-        values += _scored(data, answers, settings, progress)
+        values += _scored(data, answers, asked)
+        for metric in asked:
+            if metric.of_rewards is not None and settings.reward is not None and len(answers.rows):
+                values += metric.of_rewards(settings.reward, data, answers, settings.batch_tokens, progress)
     return values
 
 
-def _scored(data: EvaluationSet, answers: Answers, settings: MeasureSettings, progress: bool) -> list[Value]:
+def _scored(data: EvaluationSet, answers: Answers, asked: Sequence[Metric]) -> list[Value]:
+    """The scores of every answer that has references, row by row."""
     values = []
     for row, text, tokens in zip(answers.rows.tolist(), answers.texts, answers.tokens.tolist(), strict=True):
         references = data.references[row]
-        if references and "rouge" in settings.metrics:
-            first, longest = rouge(text, references)
-            values += [Value(row, "rouge1", first, tokens), Value(row, "rougeL", longest, tokens)]
-        if references and "em" in settings.metrics:
-            values.append(Value(row, "em", exact_match(text, references), tokens))
-    if settings.reward is not None and len(answers.rows):
-        said = [
-            data.conversation_with(row, text) for row, text in zip(answers.rows.tolist(), answers.texts, strict=True)
-        ]
-        with counting(f"rewards on {data.name}", len(said), shown=progress) as tell:
-            rewards = settings.reward.rewards(said, settings.batch_tokens, tell)
-        sizes = answers.tokens.tolist()
-        numbered = zip(answers.rows.tolist(), rewards.tolist(), sizes, strict=True)
-        values += [Value(row, "reward", value, tokens) for row, value, tokens in numbered]
+        for metric in asked if references else ():
+            if metric.score is not None:
+                scores = zip(metric.values, metric.score(text, references), strict=True)
+                values += [Value(row, name, score, tokens) for name, score in scores]
     return values

@@ -159,4 +159,5 @@ AXOLOTL = Trainer(
     files=("train.jsonl", "eval.jsonl", "axolotl.yaml"),
     check=_check,
     write=_write,
+    run="`axolotl train axolotl.yaml`",
 )

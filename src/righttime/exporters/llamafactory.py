@@ -115,4 +115,5 @@ LLAMA_FACTORY = Trainer(
     files=("train.jsonl", "eval.jsonl", "dataset_info.json", "llamafactory.yaml"),
     check=_check,
     write=_write,
+    run="`llamafactory-cli train llamafactory.yaml`",
 )

@@ -168,6 +168,7 @@ class Trainer:
         files: The names of the files that `write` may make, the config last.
         check: Raises where this trainer cannot keep the order of these rows, or cannot do what is asked for.
         write: Writes the files into a folder.
+        run: How to train in that folder, in a few words; empty for the bare data.
     """
 
     title: str
@@ -177,6 +178,7 @@ class Trainer:
     files: Sequence[str]
     check: Callable[[ExportData, ExportSettings], None]
     write: Callable[[ExportData, ExportSettings, Path], Written]
+    run: str = ""
 
 
 def check_trackers(settings: ExportSettings, title: str, known: Iterable[str]) -> None:

@@ -168,4 +168,5 @@ TORCHTUNE = Trainer(
     files=("train.jsonl", "torchtune.yaml"),
     check=_check,
     write=_write,
+    run="`tune run full_finetune_single_device --config torchtune.yaml`, with `--lora` `lora_finetune_single_device`",
 )

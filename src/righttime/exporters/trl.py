@@ -151,4 +151,5 @@ TRL = Trainer(
     files=("train.jsonl", "eval.jsonl", "template.jinja", "train_trl.py"),
     check=_check,
     write=_write,
+    run="`python train_trl.py`, or `accelerate launch --num_processes N train_trl.py`",
 )

@@ -29,6 +29,7 @@ class Format:
         answers: Keys of which one holds the response; detection asks for one, a record without it has no response.
         ids: Keys, besides `id`, under which a record may give its id.
         tasks: Keys, besides `task` and `task_name`, under which it may name its task.
+        looks: What a row looks like, for a person.
         split: Makes of one record one for each row, given the number of positive examples to keep.
     """
 
@@ -37,6 +38,7 @@ class Format:
     answers: tuple[str, ...] = ()
     ids: tuple[str, ...] = ("uuid",)
     tasks: tuple[str, ...] = ()
+    looks: str = ""
     split: Callable[[Mapping[str, Any], int], Iterator[Mapping[str, Any]]] = _whole
 
 
@@ -44,24 +46,83 @@ _NI_SPLIT = natural_instructions.first_examples
 
 FORMATS: Mapping[str, Format] = {
     "natural-instructions": Format(
-        natural_instructions.natural_instructions, ("Definition", "input"), ("output",), split=_NI_SPLIT
+        natural_instructions.natural_instructions,
+        ("Definition", "input"),
+        ("output",),
+        split=_NI_SPLIT,
+        looks=(
+            "Natural Instructions: a folder with `tasks/*.json` and `splits/default/`, as POOL its training "
+            "tasks, as TARGET its test tasks; or one task file, v2 or v1. `--positive-examples N` puts N "
+            "worked examples into the prompt"
+        ),
     ),
-    "natural-instructions-rows": Format(natural_instructions.flat_rows, ("definition", "inputs"), ("targets",)),
-    "p3": Format(pairs.p3, ("inputs_pretokenized",), ("targets_pretokenized",)),
-    "messages": Format(conversation.messages, ("messages",), ids=("prompt_id", "uuid")),
-    "sharegpt": Format(conversation.sharegpt, ("conversations",), tasks=("source",)),
+    "natural-instructions-rows": Format(
+        natural_instructions.flat_rows,
+        ("definition", "inputs"),
+        ("targets",),
+        looks='`{"definition", "inputs", "targets"}`, as on the hub',
+    ),
+    "p3": Format(
+        pairs.p3,
+        ("inputs_pretokenized",),
+        ("targets_pretokenized",),
+        looks='`{"inputs_pretokenized", "targets_pretokenized"}`',
+    ),
+    "messages": Format(
+        conversation.messages,
+        ("messages",),
+        ids=("prompt_id", "uuid"),
+        looks=(
+            '`{"messages": [{"role", "content"}], "tools"?}`, content a string or a list of parts; our own '
+            "`train.jsonl`"
+        ),
+    ),
+    "sharegpt": Format(
+        conversation.sharegpt,
+        ("conversations",),
+        tasks=("source",),
+        looks=(
+            '`{"conversations": [{"from": "human", "value": ...}, ...], "tools"?, "system"?}`; Flan-mini is '
+            "this with the task in `source`; LIMA is this with a list of texts"
+        ),
+    ),
     "self-instruct": Format(
-        alpaca.self_instruct, ("instruction", "instances"), tasks=("name",), split=alpaca.instances
+        alpaca.self_instruct,
+        ("instruction", "instances"),
+        tasks=("name",),
+        split=alpaca.instances,
+        looks='`{"id", "name", "instruction", "instances": [{"input", "output"}]}`, one row an instance',
     ),
-    "alpaca": Format(alpaca.alpaca, ("instruction",), ("output", "response"), tasks=("category",)),
-    "mt-bench": Format(single_turns.mt_bench, ("question_id", "turns"), ids=("question_id",), tasks=("category",)),
-    "ifeval": Format(pairs.prompt_only, ("prompt", "instruction_id_list"), ids=("key",)),
+    "alpaca": Format(
+        alpaca.alpaca,
+        ("instruction",),
+        ("output", "response"),
+        tasks=("category",),
+        looks='`{"instruction", "input", "output"}`, also `response`, `context`, `history`, `system`',
+    ),
+    "mt-bench": Format(
+        single_turns.mt_bench,
+        ("question_id", "turns"),
+        ids=("question_id",),
+        tasks=("category",),
+        looks='`{"question_id", "turns"}`: the first turn; targets only',
+    ),
+    "ifeval": Format(
+        pairs.prompt_only,
+        ("prompt", "instruction_id_list"),
+        ids=("key",),
+        looks='`{"key", "prompt", "instruction_id_list"}`: targets only',
+    ),
     "prompt-completion": Format(
         pairs.prompt_completion,
         ("prompt",),
         pairs.COMPLETIONS,
         ids=("prompt_id", "task_id", "uuid"),
         tasks=("category",),
+        looks=(
+            '`{"prompt", "completion"}`, also `response`, `answer`, `output`, `canonical_solution`, '
+            "`solution`, `code` or `target`; a final `<|endoftext|>` is stripped"
+        ),
     ),
     "multiple-choice": Format(
         benchmarks.multiple_choice,
@@ -69,24 +130,84 @@ FORMATS: Mapping[str, Format] = {
         ANSWERS,
         ids=("question_id",),
         tasks=("subject", "category"),
+        looks='`{"question", "choices", "answer"}`, also `options`, or columns `A`, `B`, ...',
     ),
-    "question-answer": Format(pairs.question_answer, ("question",), ANSWERS, ids=("question_id",), tasks=("category",)),
-    "input-target": Format(pairs.input_target, ("input",), ("target", "output"), tasks=("category",)),
-    "inputs-targets": Format(pairs.inputs_targets, ("inputs",), ("targets",), tasks=("category",)),
-    "flan-cot": Format(single_turns.flan_cot, ("question",), ("answer", "explanation")),
-    "ultrachat": Format(conversation.ultrachat, ("data",)),
+    "question-answer": Format(
+        pairs.question_answer,
+        ("question",),
+        ANSWERS,
+        ids=("question_id",),
+        tasks=("category",),
+        looks=(
+            '`{"question", "answer"}`, also `response`, `answers`, `answerKey`, `correct_answer`, `correct`, '
+            "`output` or `solution`"
+        ),
+    ),
+    "input-target": Format(
+        pairs.input_target,
+        ("input",),
+        ("target", "output"),
+        tasks=("category",),
+        looks='`{"input", "target"}` or `output`; also inside one object, `{"examples": [...]}`',
+    ),
+    "inputs-targets": Format(
+        pairs.inputs_targets, ("inputs",), ("targets",), tasks=("category",), looks='`{"inputs", "targets"}`'
+    ),
+    "flan-cot": Format(
+        single_turns.flan_cot,
+        ("question",),
+        ("answer", "explanation"),
+        looks=("TSV without a header: question, answer, explanation; the response is the explanation, then the answer"),
+    ),
+    "ultrachat": Format(
+        conversation.ultrachat, ("data",), looks='`{"id", "data": ["user says", "assistant says", ...]}`'
+    ),
     "problem-solution": Format(
-        benchmarks.problem, ("problem",), ("solution", "generated_solution", "answer"), tasks=("type", "subject")
+        benchmarks.problem,
+        ("problem",),
+        ("solution", "generated_solution", "answer"),
+        tasks=("type", "subject"),
+        looks='`{"problem", "solution"}`, also `generated_solution` or `answer`',
     ),
     "query-response": Format(
-        benchmarks.query, ("query",), ("response", "answer", "output"), tasks=("type", "category")
+        benchmarks.query,
+        ("query",),
+        ("response", "answer", "output"),
+        tasks=("type", "category"),
+        looks='`{"query", "response"}`, also `answer` or `output`',
     ),
-    "text-code": Format(benchmarks.text_code, ("text", "code"), ids=("task_id",)),
-    "squad": Format(benchmarks.squad, ("paragraphs",), split=benchmarks.paragraphs),
-    "conversation": Format(conversation.conversation, ("conversation",), ids=("conversation_id",)),
-    "prompt": Format(pairs.prompt_completion, ("prompt",), ids=("prompt_id", "task_id"), tasks=("category",)),
-    "instruction": Format(alpaca.alpaca, ("instruction",), tasks=("category", "skill")),
-    "question": Format(pairs.question_answer, ("question",), ids=("question_id",), tasks=("category",)),
+    "text-code": Format(benchmarks.text_code, ("text", "code"), ids=("task_id",), looks='`{"text", "code"}`'),
+    "squad": Format(
+        benchmarks.squad,
+        ("paragraphs",),
+        split=benchmarks.paragraphs,
+        looks=(
+            '`{"title", "paragraphs": [{"context", "qas": [...]}]}`, also inside `{"data": [...]}`, one row a question'
+        ),
+    ),
+    "conversation": Format(
+        conversation.conversation,
+        ("conversation",),
+        ids=("conversation_id",),
+        looks='`{"conversation": [{"role", "content"}]}`',
+    ),
+    "prompt": Format(
+        pairs.prompt_completion,
+        ("prompt",),
+        ids=("prompt_id", "task_id"),
+        tasks=("category",),
+        looks='`{"prompt"}`: targets only',
+    ),
+    "instruction": Format(
+        alpaca.alpaca, ("instruction",), tasks=("category", "skill"), looks='`{"instruction"}`: targets only'
+    ),
+    "question": Format(
+        pairs.question_answer,
+        ("question",),
+        ids=("question_id",),
+        tasks=("category",),
+        looks='`{"question"}`: targets only',
+    ),
 }
 """Every format by name. A record is of the first one whose keys it has, so the more telling ones stand first."""
 

@@ -63,7 +63,7 @@ def bigram_curves(
         weights = _Counts()
         for some in (*(texts[start:stop] for start, stop in _pieces(len(texts), ())), *targets):
             weights.add(*_unique(_keys(some, words)))
-    run = _Run(sides, weights)
+    run = _BigramRun(sides, weights)
     out = np.empty((len(targets), len(ends)))
     wanted = {end: place for place, end in enumerate(ends)}
     for start, stop in _pieces(ends[-1] if len(ends) else 0, ends):
@@ -168,7 +168,7 @@ class _Target:
         return out
 
 
-class _Run:
+class _BigramRun:
     """S, T and C of the prefix so far; with weights, each term times its bigram's."""
 
     def __init__(self, targets: Sequence[_Target], weights: _Counts | None) -> None:

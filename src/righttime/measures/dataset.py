@@ -14,16 +14,44 @@ from numpy.typing import NDArray
 
 from righttime.errors import SettingsError, ShapeError
 from righttime.measures.bigrams import bigram_curves
-from righttime.measures.prefixes import VECTOR_MEASURES, vector_curves
+from righttime.measures.prefixes import vector_curves
 from righttime.similarity.pairs import as_vectors
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["MEASURES", "Curves", "default_every", "measure", "prefix_sizes"]
+__all__ = ["MEASURES", "Curves", "Measure", "default_every", "measure", "prefix_sizes"]
 
-MEASURES = (*VECTOR_MEASURES, "kl")
-"""The nine names: Avg, Min, Max and Centroid for cosine and for Euclidean, and KL."""
+
+@dataclass(frozen=True)
+class Measure:
+    """One line of the table of measures. x_i are the first n rows and t_j the target's; x̄ and t̄ are means.
+
+    Attributes:
+        does: The formula.
+        cost: Of all prefixes together, for N rows in all, M target rows and d dimensions.
+    """
+
+    does: str
+    cost: str
+
+
+_BLOCKED, _WITH_IT = "N·M·d, one blocked product for all", "with `cosine-min`"
+
+MEASURES: Mapping[str, Measure] = {
+    "cosine-avg": Measure("mean of d over all pairs = −x̄·t̄", "N·d"),
+    "cosine-min": Measure("least d over all pairs", _BLOCKED),
+    "cosine-max": Measure("largest d over all pairs", _WITH_IT),
+    "cosine-centroid": Measure("−cos(x̄, t̄); NaN where a mean is zero", "N·d"),
+    "euclidean-avg": Measure("mean of ‖x_i − t_j‖ over all pairs", "N·M·d and N·M square roots"),
+    "euclidean-min": Measure("least ‖x_i − t_j‖", _WITH_IT),
+    "euclidean-max": Measure("largest ‖x_i − t_j‖", _WITH_IT),
+    "euclidean-centroid": Measure("‖x̄ − t̄‖", "N·d"),
+    "kl": Measure(
+        "Σ_g P_g·ln(P_g/(Q_g + ε)), ε = 10⁻¹⁰, in nats; NaN where a prefix has no bigram", "the number of bigrams"
+    ),
+}
+"""The nine by name: `righttime.measures.prefixes.VECTOR_MEASURES`, in that order, and KL."""
 
 
 @dataclass(frozen=True, eq=False)

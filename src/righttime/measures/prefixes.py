@@ -65,7 +65,7 @@ def vector_curves(
     """
     for group in groups:
         _must_be_unit(group, 0, "target")
-    run = _Run(groups, len(ends))
+    run = _PrefixRun(groups, len(ends))
     step = block_rows or _BLOCK_ROWS
     limit = ends[-1] if len(ends) else 0
     for start in range(0, limit, step):
@@ -86,7 +86,7 @@ def _must_be_unit(rows: Vectors, start: int, name: str) -> None:
         )
 
 
-class _Run:
+class _PrefixRun:
     """Running sums and extremes of the prefix so far, for every group of target rows."""
 
     def __init__(self, groups: Sequence[Vectors], n_ends: int) -> None:

@@ -4,16 +4,18 @@ from righttime.neighbours.blocks import Candidates, similarity_of, top_k
 from righttime.neighbours.local import BlockSearch
 from righttime.neighbours.nominate import Nominees, Progress
 from righttime.neighbours.protocol import MEMORY, Search
-from righttime.neighbours.registry import ENGINES, search_named
+from righttime.neighbours.registry import ENGINES, Engine, search_here, search_named
 
 __all__ = [
     "ENGINES",
     "MEMORY",
     "BlockSearch",
     "Candidates",
+    "Engine",
     "Nominees",
     "Progress",
     "Search",
+    "search_here",
     "search_named",
     "similarity_of",
     "top_k",

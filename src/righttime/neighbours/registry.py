@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
 from righttime.cluster import check_ray
 from righttime.errors import SettingsError, unknown_name
 from righttime.neighbours.local import BlockSearch, has_cuda
@@ -9,10 +12,45 @@ from righttime.neighbours.nominate import Progress
 from righttime.neighbours.products import PRECISIONS
 from righttime.neighbours.protocol import MEMORY, Search
 
-__all__ = ["ENGINES", "search_named"]
+__all__ = ["ENGINES", "Engine", "search_here", "search_named"]
 
-ENGINES = ("auto", "cpu", "cuda", "ray", "torch")
-"""``torch`` is what ``cuda`` runs, on the CPU."""
+
+def _no_gpu() -> None:
+    if not has_cuda():
+        raise SettingsError("the engine cuda needs a GPU that PyTorch finds, got none. Hint: --engine cpu, or auto.")
+
+
+def _sharded(memory: int, first_look: str, block_rows: int | None, progress: Progress | None) -> Search:
+    from righttime.neighbours.shards import ShardedSearch
+
+    return ShardedSearch(memory, block_rows, progress)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One line of the table of engines.
+
+    Attributes:
+        does: Where it looks for neighbours, in a few words.
+        check: Raises where it is not to be had here.
+        search: Makes the search of memory, first look, rows of a block and progress; None: a `BlockSearch` of its name.
+        cluster: Whether it works on many machines.
+    """
+
+    does: str
+    check: Callable[[], object] | None = None
+    search: Callable[[int, str, int | None, Progress | None], Search] | None = None
+    cluster: bool = False
+
+
+ENGINES: Mapping[str, Engine] = {
+    "auto": Engine("CUDA where there is a GPU and the work is large, else the CPU"),
+    "cpu": Engine("NumPy, on this machine's cores"),
+    "cuda": Engine("PyTorch, on a GPU", _no_gpu),
+    "ray": Engine("the machines of a Ray cluster (RAY_ADDRESS)", check_ray, _sharded, cluster=True),
+    "torch": Engine("what cuda runs, on the CPU"),
+}
+"""Every engine by name; none changes a result."""
 
 LEAST_MEMORY = 1 << 26
 
@@ -28,7 +66,7 @@ def search_named(
     """A search by the name of its engine.
 
     Args:
-        engine: A name of `ENGINES`: ``auto`` takes CUDA where there is one and the work is large, else the CPU.
+        engine: A name of `ENGINES`.
         memory: Bytes that the search may hold above the vectors.
         first_look: Precision of the products that nominate, on Torch: ``float32``, ``float16`` or ``bfloat16``.
         block_rows: Pool rows per product; None chooses.
@@ -45,11 +83,19 @@ def search_named(
         raise SettingsError(f"memory must be at least 64 MiB, got {memory / 2**20:.1f} MiB.")
     if block_rows is not None and block_rows < 1:
         raise SettingsError(f"block_rows must be at least 1, got {block_rows}.")
-    if engine == "cuda" and not has_cuda():
-        raise SettingsError("the engine cuda needs a GPU that PyTorch finds, got none. Hint: --engine cpu, or auto.")
-    if engine == "ray":
-        check_ray()
-        from righttime.neighbours.shards import ShardedSearch
-
-        return ShardedSearch(memory, block_rows, progress)
+    entry = ENGINES[engine]
+    if entry.check is not None:
+        entry.check()
+    if entry.search is not None:
+        return entry.search(memory, first_look, block_rows, progress)
     return BlockSearch(engine, memory, first_look, block_rows, progress)
+
+
+def search_here(engine: str, *, memory: int = MEMORY) -> Search:
+    """The search that one machine makes of an engine's work: of one of many machines, that of a CPU.
+
+    Args:
+        engine: A name of `ENGINES`.
+        memory: Bytes that the search may hold above the vectors.
+    """
+    return search_named("cpu" if ENGINES[engine].cluster else engine, memory=memory)

@@ -1,7 +1,6 @@
 """What an arrangement would take, before it is started: passes, time, memory and disk of each stage."""
 
 from righttime.planning.plan import plan, plan_sizes
-from righttime.planning.search import LOOKS, PASSES
 from righttime.planning.stages import Stage, peak_of
 
-__all__ = ["LOOKS", "PASSES", "Stage", "peak_of", "plan", "plan_sizes"]
+__all__ = ["Stage", "peak_of", "plan", "plan_sizes"]

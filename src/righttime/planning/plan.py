@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from righttime.arrangement import Question, check_settings, method_named
+from righttime.arrangement import SelectionInput, check_settings, method_named
 from righttime.arrangement.budget import rows_of
 from righttime.embedding import Embedder, plan_batches, uncached
 from righttime.embedding.given import split_spec
@@ -31,8 +31,8 @@ from righttime.errors import SettingsError, ShapeError
 from righttime.formats import Reading
 from righttime.formats.reading import read_head
 from righttime.inputs import read_side
-from righttime.ordering import question_of
-from righttime.planning.search import LOOKS, PASSES, order_stages
+from righttime.ordering import selection_input_of
+from righttime.planning.search import order_stages
 from righttime.planning.stages import Stage, most_resident, resident, timed
 from righttime.results import Data, Request, left_out_table
 from righttime.rows import Rows
@@ -40,7 +40,7 @@ from righttime.sampling import drawn
 from righttime.similarity import unit_rows
 from righttime.store import cache_folder, write_parquet
 
-__all__ = ["LOOKS", "PASSES", "Stage", "plan", "plan_sizes"]
+__all__ = ["Stage", "plan", "plan_sizes"]
 
 _HEAD = 1000  # rows that are read to see what all are like
 _SOME = 1 << 14  # given vectors that are read
@@ -120,7 +120,7 @@ def plan_sizes(
         )
     request.check()
     n_pool = len(drawn(n_pool, request.subsample, request.seed or 0))
-    check_settings(request.method, _sized_question(request, n_pool, n_target), n_pool)
+    check_settings(request.method, _sized_input(request, n_pool, n_target), n_pool)
     record = {"prompt": "x" * (_TEXT - 100), "response": "y" * 100}
     made = [{**record, "prompt": f"{n} {record['prompt']}"} for n in range(min(_HEAD, n_pool))]
     rows, seconds, held = _head(made, "pool", request)
@@ -165,7 +165,7 @@ def _read(pool: Data, target: Data, request: Request) -> _Known:
     held = max(0, resident() - before)
     rows = _taking_part(rows, request)
     reading = Stage("read", 1, time.perf_counter() - start, held, 0, "measured", _KEY_BYTES * len(rows))
-    check_settings(request.method, question_of(request, rows, targets), len(rows))
+    check_settings(request.method, selection_input_of(request, rows, targets), len(rows))
     return _Known(len(rows), len(targets), rows, targets, reading, held)
 
 
@@ -180,7 +180,7 @@ def _glimpsed(pool: Data, target: Data, request: Request) -> _Known:
             f"({specs[1]})."
         )
     n_part = len(drawn(n_pool, request.subsample, request.seed or 0))
-    check_settings(request.method, _sized_question(request, n_part, n_target), n_part)
+    check_settings(request.method, _sized_input(request, n_part, n_target), n_part)
     rows, seconds, held = _head(pool, "pool", request)
     targets, more, also = _head(target, "target", request)
     parts = (seconds / rows.share + more / targets.share, held / rows.share + also / targets.share)
@@ -190,9 +190,9 @@ def _glimpsed(pool: Data, target: Data, request: Request) -> _Known:
     return _Known(n_part, n_target, rows.rows, targets.rows, reading, held + also, there, other)
 
 
-def _sized_question(request: Request, n_pool: int, n_target: int) -> Question:
+def _sized_input(request: Request, n_pool: int, n_target: int) -> SelectionInput:
     """What a method is asked, as far as sizes go."""
-    return request.question(*(np.empty((n, 0), dtype=np.float32) for n in (n_pool, n_target)))
+    return request.selection_input(*(np.empty((n, 0), dtype=np.float32) for n in (n_pool, n_target)))
 
 
 def _head(data: Data, role: Literal["pool", "target"], request: Request) -> tuple[Reading, float, int]:

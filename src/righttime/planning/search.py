@@ -14,22 +14,13 @@ from righttime.arrangement import method_named, tma_rounds
 from righttime.arrangement.budget import rows_of
 from righttime.cluster import started_ray, workers_of
 from righttime.errors import SettingsError
-from righttime.neighbours import search_named
+from righttime.neighbours import ENGINES, search_here
 from righttime.neighbours.local import affordable
 from righttime.planning.stages import Stage, timed
 from righttime.results import Request
 from righttime.similarity import unit_rows
 
-__all__ = ["LOOKS", "PASSES", "Cluster", "cluster_of", "order_stages"]
-
-PASSES = {"tma-nft": 2, "tma-fft": 2, "tma-rt": 2}
-"""Methods that look at the pool more than once; see `LOOKS` for those that do it once."""
-
-LOOKS = {
-    **dict.fromkeys(("tma", "tma-farthest", *PASSES, "rds", "mixture"), "rounds"),
-    **dict.fromkeys(("nearest", "farthest", "nearest-reversed", "nearest-shuffled", "rds-max"), "nearest"),
-}
-"""How a method looks at the pool, where that can be measured on a sample."""
+__all__ = ["Cluster", "cluster_of", "order_stages"]
 
 NETWORK = 1.25e9
 """Bytes a second between machines: 10 Gbit/s Ethernet. Assumed."""
@@ -122,20 +113,20 @@ def order_stages(
         request: The settings.
         nodes: With the engine ``ray``: how many machines; see `cluster_of`.
     """
-    if nodes is not None and request.engine != "ray":
+    if nodes is not None and not ENGINES[request.engine].cluster:
         raise SettingsError(f"--nodes is for --engine ray, got it with {request.engine}.")
-    look = LOOKS.get(request.method)
+    method = method_named(request.method)
+    look = method.looks
     if not dimension or look is None:
-        cost = method_named(request.method).cost
-        return [Stage("order", 1, None, 0, 0, f"{request.method} takes {cost}; not measured")]
+        return [Stage("order", 1, None, 0, 0, f"{request.method} takes {method.cost}; not measured")]
     budget, on = rows_of(request.budget, n_pool) or n_pool, sides or _random(n_pool, n_target, dimension)
     measured = _measured(n_pool, n_target, on, look, request, "given" if sides else "random")
     wanted = min(n_pool, max(_SHORTEST, _AHEAD * -(-budget // n_target)))
     fits = affordable(wanted, request.memory, n_target)
-    passes = PASSES.get(request.method, 1)
+    passes = method.passes
     if look == "rounds":
         passes *= max(1, math.ceil(min(budget, n_pool) / max(1, fits // _AHEAD * n_target)) if fits < wanted else 1)
-    if request.engine == "ray":
+    if ENGINES[request.engine].cluster:
         return _on_ray(n_pool, n_target, dimension, request, cluster_of(nodes), measured, passes, fits, look)
     lists = min(request.memory, _NOMINEE_BYTES * fits * n_target) if look == "rounds" else 0
     note = f"exact; measured on {measured.on}"
@@ -148,7 +139,7 @@ def order_stages(
 
 def _worth(passes: int, method: str) -> float:
     """Passes over a pool that is used up, as passes over all of it."""
-    walks = PASSES.get(method, 1)
+    walks = method_named(method).passes
     each = passes / walks
     return walks * (1 + (each - 1) / 2)
 
@@ -167,7 +158,7 @@ def _measured(
     pool, target = sides
     target = target[: max(1, int(_MULTIPLICATIONS / (1024 * pool.shape[1])))]
     pool = pool[:: max(1, round(len(pool) * target.size / _MULTIPLICATIONS))]
-    search = search_named("cpu" if request.engine == "ray" else request.engine, memory=request.memory)
+    search = search_here(request.engine, memory=request.memory)
     larger, wider = n_pool / len(pool), n_target / len(target)
     on = f"{len(pool):,} {kind} rows" + (f" and {len(target):,} target rows" if wider > 1 else "")
     if look == "nearest":
@@ -185,7 +176,7 @@ def _measured(
 
     one_pass = _best(lambda: search.nominees(pool, target, wanted, None))
     walk = max(0.0, _best(rounds) - one_pass) / share * budget
-    return _Measured(one_pass * larger * wider, walk * PASSES.get(request.method, 1), on)
+    return _Measured(one_pass * larger * wider, walk * method_named(request.method).passes, on)
 
 
 def _best(work: Callable[[], object]) -> float:

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.arrangement import METHODS, Question, check_settings, method_named
+from righttime.arrangement import METHODS, SelectionInput, check_settings, method_named
 from righttime.arrangement.budget import rows_of
-from righttime.embedding import DEFAULT_MODEL, Embedder, embedder_named
+from righttime.embedding import DEFAULT_MODEL, FULL, Embedder, embedder_named
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, unknown_name
 from righttime.examples import TEXTS
@@ -63,9 +63,9 @@ class Request:
     def __post_init__(self) -> None:
         object.__setattr__(self, "subsample", check_subsample(self.subsample))  # as a number, for the manifest
 
-    def question(self, pool: NDArray[np.float32], target: NDArray[np.float32]) -> Question:
+    def selection_input(self, pool: NDArray[np.float32], target: NDArray[np.float32]) -> SelectionInput:
         """The part of the request that a method looks at, with the vectors; how to search is left at its default."""
-        return Question(
+        return SelectionInput(
             pool=pool,
             target=target,
             budget=rows_of(self.budget, len(pool) or None),
@@ -87,7 +87,7 @@ class Request:
     def check(self) -> None:
         """Refuse what can be refused before anything is read."""
         nothing = np.empty((0, 1), dtype=np.float32)
-        check_settings(self.method, self.question(nothing, nothing))
+        check_settings(self.method, self.selection_input(nothing, nothing))
         search_named(self.engine, memory=self.memory)
         if self.distance is not None and "distance" not in method_named(self.method).needs:
             having = ", ".join(name for name, entry in METHODS.items() if "distance" in entry.needs)
@@ -97,7 +97,7 @@ class Request:
                 "the embedder must be a name, a folder, or an object with identity, lengths and embed, "
                 f"got {type(self.embedder).__name__}."
             )
-        if self.precision != "float32" and (not isinstance(self.embedder, str) or vectors_given(self.embedder)):
+        if self.precision != FULL and (not isinstance(self.embedder, str) or vectors_given(self.embedder)):
             raise SettingsError(
                 f"--precision is for models that are named, got {self.precision} with another embedder."
             )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.arrangement import Arrangement
+from righttime.arrangement import Arrangement, method_named
 from righttime.arrangement.falloff import Falloff, falloff
 from righttime.examples import LeftOut
 from righttime.formats import Reading
@@ -68,7 +68,7 @@ class Result:
             return None
         place = np.full(self.arrangement.n_pool, -1, dtype=np.int64)
         place[self.arrangement.order] = np.arange(len(self.arrangement))
-        rounds = self.arrangement.round if self.request.method == "tma" else None
+        rounds = self.arrangement.round if method_named(self.request.method).rounds_fall else None
         found = falloff(*self.vectors, place[np.asarray(self.kept)], rounds, self.request.min_similarity)
         ids = self.target.rows.ids
         return dataclasses.replace(found, alone=tuple(dataclasses.replace(one, id=ids[one.row]) for one in found.alone))

@@ -1,7 +1,10 @@
 """Similarity of one pool row to one target row, and distances of rows to the whole target."""
 
 from righttime.similarity.distances import (
+    DISTANCES,
+    Asked,
     Distance,
+    DistanceKind,
     average_distance,
     check_distance,
     distance_names,
@@ -13,7 +16,10 @@ from righttime.similarity.pairs import pair_similarity, room_for, rounding_margi
 from righttime.similarity.transport import Transport, entropic_distance, transport_distance
 
 __all__ = [
+    "DISTANCES",
+    "Asked",
     "Distance",
+    "DistanceKind",
     "Transport",
     "average_distance",
     "check_distance",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 
 from righttime.errors import SettingsError, unknown_name
 from righttime.similarity.pairs import fold_sum
-from righttime.similarity.transport import check_transport, entropic_distance, transport_distance
+from righttime.similarity.transport import Transport, check_transport, entropic_distance, transport_distance
 
 __all__ = [
+    "DISTANCES",
+    "Asked",
     "Distance",
+    "DistanceKind",
     "average_distance",
     "check_distance",
     "distance_names",
@@ -26,6 +29,8 @@ __all__ = [
     "target_distance",
     "weighted_distance",
 ]
+
+Vectors = NDArray[np.float32]
 
 _CHUNK_ROWS = 4096
 GUARD = -0.01
@@ -47,6 +52,51 @@ class Distance:
     weights: Mapping[str, float]
     warning: str | None = None
     transport: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a distance is computed of.
+
+    Attributes:
+        pool: float32 unit vectors, shape (n_pool, d).
+        target: float32 unit vectors, shape (n_target, d).
+        nearest_similarity: float32, shape (n_pool,): of each pool row to its most similar target row.
+        w_avg: The weight of AD, where the distance has weights; None takes the default.
+        w_min: The same of MD.
+    """
+
+    pool: Vectors
+    target: Vectors
+    nearest_similarity: Vectors
+    w_avg: float | None = None
+    w_min: float | None = None
+
+
+@dataclass(frozen=True)
+class DistanceKind:
+    """One line of the table of distances.
+
+    Attributes:
+        of: The function.
+        does: The formula, in a few words; N pool rows, M target rows, d dimensions.
+        source: The paper it comes from.
+        cost: Time.
+        memory: Beside the vectors.
+        weighted: Whether it takes ``w_avg`` and ``w_min``.
+        steady: Whether vectors that differ in their last bits change it no more than that, so that a stored order can
+            be verified with vectors made anew.
+        check: Refuses numbers of pool and target rows that it cannot be computed of.
+    """
+
+    of: Callable[[Asked], Distance]
+    does: str
+    source: str
+    cost: str
+    memory: str
+    weighted: bool = False
+    steady: bool = True
+    check: Callable[[int, int], None] | None = None
 
 
 def average_distance(pool: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -135,19 +185,73 @@ def _default_weight(mean_ad: float, mean_md: float) -> tuple[float, str | None]:
     return 1.0, warning
 
 
-_DISTANCES = ("wsd", "ad", "md", "ot", "ot-entropic")
+def _wsd(asked: Asked) -> Distance:
+    ad, md = average_distance(asked.pool, asked.target), minimum_distance(asked.nearest_similarity)
+    return weighted_distance(ad, md, asked.w_avg, asked.w_min)
+
+
+def _transported(solve: Callable[[Vectors, Vectors], Transport]) -> Callable[[Asked], Distance]:
+    def distance(asked: Asked) -> Distance:
+        found = solve(asked.pool, asked.target)
+        return Distance(found.values, {}, found.warning, found.about)
+
+    return distance
+
+
+DISTANCES: Mapping[str, DistanceKind] = {
+    "wsd": DistanceKind(
+        _wsd,
+        "WSD_i = w_avg·AD_i + w_min·MD_i, the Weighted Similarity Distance; w_min = 1, w_avg = mean(MD)/mean(AD)",
+        "the paper",
+        "N·M·d",
+        "one block",
+        weighted=True,
+    ),
+    "ad": DistanceKind(
+        lambda asked: Distance(average_distance(asked.pool, asked.target), {}),
+        "AD_i = mean_j d(i, j) = −x_i·t̄: Cosine-Avg alone",
+        "the paper",
+        "N·d ¹",
+        "one block",
+    ),
+    "md": DistanceKind(
+        lambda asked: Distance(minimum_distance(asked.nearest_similarity), {}),
+        "MD_i = min_j d(i, j): Cosine-Min alone",
+        "the paper",
+        "N·M·d",
+        "one block",
+    ),
+    "ot": DistanceKind(
+        _transported(transport_distance),
+        "Σ_j γ_ij·C_ij with γ an optimal plan, C_ij = ‖x_i − t_j‖",
+        "the authors' unused variant",
+        "N·M·d + network simplex",
+        "3 matrices of N·M float64",
+        check=check_transport,
+        steady=False,
+    ),
+    "ot-entropic": DistanceKind(
+        _transported(entropic_distance),
+        "the same with Sinkhorn's plan, entropic weight 0.01",
+        "Cuturi, NeurIPS 2013",
+        "N·M·d + N·M a step ²",
+        "at most 160 MB",
+        steady=False,
+    ),
+}
+"""Every distance by name, the default first."""
 
 
 def distance_names() -> list[str]:
     """The distances that pool rows can be ranked by, the default first."""
-    return list(_DISTANCES)
+    return list(DISTANCES)
 
 
 def check_distance(name: str, n_pool: int, n_target: int, *, weighted: bool = False) -> None:
     """Refuse a distance that cannot be computed, before there are vectors.
 
     Args:
-        name: ``wsd``, ``ad``, ``md``, ``ot`` or ``ot-entropic``.
+        name: A name of `DISTANCES`.
         n_pool: How many pool rows there are.
         n_target: How many target rows there are.
         weighted: Whether weights of AD or MD were given.
@@ -156,12 +260,14 @@ def check_distance(name: str, n_pool: int, n_target: int, *, weighted: bool = Fa
         SettingsError: If `name` is unknown, weights are given to another distance than ``wsd``, or exact transport
             is asked of too large an input or without POT.
     """
-    if name not in _DISTANCES:
-        raise unknown_name("distance", name, _DISTANCES)
-    if weighted and name != "wsd":
-        raise SettingsError(f"w_avg and w_min are weights of the distance wsd, got the distance {name!r}.")
-    if name == "ot":
-        check_transport(n_pool, n_target)
+    if name not in DISTANCES:
+        raise unknown_name("distance", name, DISTANCES)
+    kind = DISTANCES[name]
+    if weighted and not kind.weighted:
+        having = ", ".join(each for each, other in DISTANCES.items() if other.weighted)
+        raise SettingsError(f"w_avg and w_min are weights of the distance {having}, got the distance {name!r}.")
+    if kind.check is not None:
+        kind.check(n_pool, n_target)
 
 
 def target_distance(
@@ -176,7 +282,7 @@ def target_distance(
     """The distance of every pool row to the target, by name.
 
     Args:
-        name: ``wsd``, ``ad``, ``md``, ``ot`` or ``ot-entropic``.
+        name: A name of `DISTANCES`.
         pool: float32 unit vectors, shape (n_pool, d).
         target: float32 unit vectors, shape (n_target, d).
         nearest_similarity: float32, shape (n_pool,): of each pool row to its most similar target row.
@@ -188,10 +294,4 @@ def target_distance(
             is asked of too large an input.
     """
     check_distance(name, len(pool), len(target), weighted=w_avg is not None or w_min is not None)
-    if name in ("ot", "ot-entropic"):
-        found = (transport_distance if name == "ot" else entropic_distance)(pool, target)
-        return Distance(found.values, {}, found.warning, found.about)
-    if name == "ad":
-        return Distance(average_distance(pool, target), {})
-    md = minimum_distance(nearest_similarity)
-    return Distance(md, {}) if name == "md" else weighted_distance(average_distance(pool, target), md, w_avg, w_min)
+    return DISTANCES[name].of(Asked(pool, target, nearest_similarity, w_avg, w_min))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.arrangement import Arrangement
+from righttime.arrangement import Arrangement, method_named
 from righttime.arrangement.floor import reaches
 from righttime.errors import EmbeddingError, RighttimeError, SettingsError
 from righttime.formats import Reading
@@ -19,7 +19,7 @@ from righttime.inputs import read_side
 from righttime.pipeline import arrange_rows
 from righttime.results import BAD_TARGET, Data, FinishedResult, Result, open_result
 from righttime.results.sources import find_sources_of, inside
-from righttime.similarity import pair_similarity
+from righttime.similarity import DISTANCES, pair_similarity
 from righttime.store import ids_sha256
 from righttime.verification.replay import distances_hold, rounds_hold, turns_hold
 
@@ -31,24 +31,6 @@ _CLOSE = 1e-5
 """Vectors embedded in other company may differ by 1e-6; similarities of such vectors agree within this."""
 
 DATA = "pool and target are at hand"
-_PICKED_NEAR = ("tma", "rds", "rds-max", "nearest", "nearest-reversed", "nearest-shuffled", "farthest")
-"""Methods whose every similarity reaches the least one, as that of the row's most similar target row or picker."""
-
-
-def _unshuffled(order: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    ranked = np.empty_like(order)
-    ranked[np.random.default_rng(seed).permutation(len(order))] = order
-    return ranked
-
-
-_BY_DISTANCE: Mapping[str, Callable[[NDArray[np.int64], int], NDArray[np.int64]]] = {
-    "nearest": lambda order, _: order,
-    "farthest": lambda order, _: order,
-    "rds-max": lambda order, _: order,
-    "nearest-reversed": lambda order, _: order[::-1],
-    "nearest-shuffled": _unshuffled,
-}
-"""Methods that rank by distance, and how their order is turned back into the ranking, given the seed."""
 
 
 @dataclass(frozen=True)
@@ -172,10 +154,11 @@ def _numbers(finished: FinishedResult) -> Iterator[Finding]:
     if arrangement.picked_by is not None:
         inside = (arrangement.picked_by >= 0) & (arrangement.picked_by < counts.target_rows)
         yield Finding("every row was picked by a row of the target", bool(inside.all()))
-    if arrangement.round is not None and manifest.method in ("tma", "tma-farthest"):
+    method = method_named(manifest.method)
+    if arrangement.round is not None and method.verified_by == "rounds":
         yield Finding("rounds never go back", bool((np.diff(arrangement.round) >= 0).all()))
     floor = manifest.settings.get("min_similarity")
-    if floor is not None and arrangement.similarity is not None and arrangement.settings["method"] in _PICKED_NEAR:
+    if floor is not None and arrangement.similarity is not None and method.picked_near:
         yield Finding(f"no row is less similar than {floor:g}", bool(reaches(arrangement.similarity, floor).all()))
 
 
@@ -245,18 +228,18 @@ def _order_holds(
     order: NDArray[np.int64], arrangement: Arrangement, result: Result, vectors: tuple[Vectors, Vectors]
 ) -> Finding:
     """Rounds, turns and distances by the new vectors, within what new vectors may differ by."""
-    method, settings = str(arrangement.settings.get("method")), arrangement.settings
-    floor = settings.get("min_similarity")
-    sign = -1.0 if method.endswith("farthest") else 1.0
-    if method in ("tma", "tma-farthest") and not (settings.get("rounds") and settings["rounds"][0]):
+    settings = arrangement.settings
+    method, floor = method_named(settings["method"]), settings.get("min_similarity")
+    sign = -1.0 if method.farthest else 1.0
+    if method.verified_by == "rounds" and not (settings.get("rounds") and settings["rounds"][0]):
         wrong = rounds_hold(order, arrangement, *vectors, sign, _CLOSE, floor if sign > 0 else None)
         return Finding(f"every round holds within {_CLOSE}", not wrong, wrong)
-    if method == "rds":
+    if method.verified_by == "turns":
         wrong = turns_hold(order, arrangement, *vectors, _CLOSE, floor)
         return Finding(f"every turn holds within {_CLOSE}", not wrong, wrong)
-    distance = "md" if method == "rds-max" else settings.get("distance")
-    if method in _BY_DISTANCE and distance in ("wsd", "ad", "md"):
-        ranked = _BY_DISTANCE[method](order, settings.get("seed", 0))
+    distance = method.ranks_by or settings.get("distance")
+    if method.verified_by == "ranking" and distance is not None and DISTANCES[distance].steady:
+        ranked = method.ranking(order, settings.get("seed", 0))
         wrong = distances_hold(ranked, *vectors, distance, settings.get("params", {}), sign, _CLOSE)
         return Finding(f"the order by distance holds within {_CLOSE}", not wrong, wrong)
     if len(result.arrangement) != len(order):

@@ -17,7 +17,7 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
-from righttime.arrangement.selection import Method, Param, Picked, Question
+from righttime.arrangement.selection import Method, Param, Selection, SelectionInput
 from righttime.errors import SettingsError
 
 __all__ = ["METHODS", "Weights", "hashed_ngrams", "weights"]
@@ -82,13 +82,13 @@ def _buckets(text: str, n_buckets: int, ngrams: int, known: dict[str, int]) -> l
     return out
 
 
-def _bags(texts: Sequence[str], n_buckets: int, ngrams: int, question: Question) -> _Bags:
+def _bags(texts: Sequence[str], n_buckets: int, ngrams: int, inputs: SelectionInput) -> _Bags:
     known: dict[str, int] = {}
     parts = []
     for text in texts:
         parts.append(np.array(_buckets(text, n_buckets, ngrams, known), dtype=np.int32))
-        if question.progress is not None:
-            question.progress(1)
+        if inputs.progress is not None:
+            inputs.progress(1)
     start = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
     return _Bags(np.concatenate(parts), start)
 
@@ -106,7 +106,7 @@ class Weights:
     words: NDArray[np.int64]
 
 
-def weights(question: Question) -> Weights:
+def weights(inputs: SelectionInput) -> Weights:
     """The likelihood ratio of every pool row under the two bags of n-grams, and its length.
 
     All rows count in the bags, short ones too. Each text's terms are summed exactly and rounded once, so the value does
@@ -115,33 +115,33 @@ def weights(question: Question) -> Weights:
     Raises:
         SettingsError: If there are no texts.
     """
-    if question.texts is None or question.target_texts is None:
+    if inputs.texts is None or inputs.target_texts is None:
         raise SettingsError(
             "dsir needs the text of every pool row and target row, got none. Hint: texts=, target_texts=."
         )
-    n_buckets, ngrams = question.params["buckets"], question.params["ngrams"]
-    pool = _bags(question.texts, n_buckets, ngrams, question)
-    target = _bags(question.target_texts, n_buckets, ngrams, question)
+    n_buckets, ngrams = inputs.params["buckets"], inputs.params["ngrams"]
+    pool = _bags(inputs.texts, n_buckets, ngrams, inputs)
+    target = _bags(inputs.target_texts, n_buckets, ngrams, inputs)
     ratio = np.log(target.shares(n_buckets) + _SMOOTHING) - np.log(pool.shares(n_buckets) + _SMOOTHING)
     pieces = zip(pool.start[:-1].tolist(), pool.start[1:].tolist(), strict=True)
     summed = [math.fsum(ratio[pool.buckets[start:stop]].tolist()) for start, stop in pieces]
     return Weights(np.array(summed), pool.words(ngrams))
 
 
-def _dsir(question: Question) -> Picked:
+def _dsir(inputs: SelectionInput) -> Selection:
     """Gumbel top-k: the k largest of log weight + Gumbel noise are k draws without replacement, in the order drawn.
 
     The package never draws rows of fewer than `min_words` words. Here they follow all others, by the same score, so
     that any budget can be met; their distance is infinite.
     """
-    found, least = weights(question), question.params["min_words"]
+    found, least = weights(inputs), inputs.params["min_words"]
     score = found.log_weight
-    if question.params["draw"] == "sample":
-        score = score + np.random.default_rng(question.seed).gumbel(size=len(score))
+    if inputs.params["draw"] == "sample":
+        score = score + np.random.default_rng(inputs.seed).gumbel(size=len(score))
     short = found.words < least
     order = np.lexsort((-score, short)).astype(np.int64)  # stable: equal scores keep the pool's order
     distance = np.where(short, np.inf, 0.0 - score)
-    return Picked(order, distance=distance[order], resolved=_told(int(short.sum()), len(short), least))
+    return Selection(order, distance=distance[order], resolved=_told(int(short.sum()), len(short), least))
 
 
 def _told(short: int, n_pool: int, least: int) -> dict[str, Any]:
@@ -171,6 +171,10 @@ METHODS = {
             ),
             "draw": Param(str, "sample", "sample by the seed, or top: the largest weights", choices=("sample", "top")),
         },
-        draws=lambda question: question.params["draw"] == "sample",
+        draws=lambda inputs: inputs.params["draw"] == "sample",
+        paper="Xie et al., *Data Selection for Language Models via Importance Resampling*, NeurIPS 2023, arXiv "
+        "2302.03169",
+        differs="Rows of fewer than `min_words` words come last; the authors' package never draws them. Words of the "
+        "pool are counted in full.",
     )
 }

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement.methods.kcenter import described, tell
-from righttime.arrangement.selection import Method, Picked, Question
+from righttime.arrangement.selection import Method, Selection, SelectionInput
 from righttime.errors import SettingsError
 from righttime.similarity.lattice import UNIT, on_lattice
 
@@ -47,15 +47,15 @@ class _Coverage:
         exact: bool, shape (n,): where `bound` is what the row adds now.
     """
 
-    def __init__(self, question: Question, steps: int) -> None:
-        self.rows = on_lattice(question.pool)
+    def __init__(self, inputs: SelectionInput, steps: int) -> None:
+        self.rows = on_lattice(inputs.pool)
         n = len(self.rows)
         self.settled, self.covered = np.zeros(n), np.zeros(n)
         self.gain = np.zeros(n)
         for step, start in enumerate(range(0, n, _ROWS)):
             some = np.arange(start, min(start + _ROWS, n))
             self.gain += self._between(some, np.zeros(n), np.full(n, np.inf), self.rows)
-            tell(question, step, steps)
+            tell(inputs, step, steps)
         self.bound, self.exact = self.gain.copy(), np.ones(n, dtype=np.bool_)
 
     def best(self) -> tuple[int, float]:
@@ -105,21 +105,21 @@ class _Coverage:
         return out
 
 
-def _facility(question: Question) -> Picked:
+def _facility(inputs: SelectionInput) -> Selection:
     """The greedy for f(S) = Σ_i max_{j∈S} max(0, cos(i, j)) over all pool rows i; equal gains by lower pool row."""
-    blocks = -(-len(question.pool) // _ROWS)
-    coverage = _Coverage(question, blocks + question.wanted)
-    order, value = np.empty(question.wanted, dtype=np.int64), np.empty(question.wanted, dtype=np.float64)
-    for place in range(question.wanted):
+    blocks = -(-len(inputs.pool) // _ROWS)
+    coverage = _Coverage(inputs, blocks + inputs.wanted)
+    order, value = np.empty(inputs.wanted, dtype=np.int64), np.empty(inputs.wanted, dtype=np.float64)
+    for place in range(inputs.wanted):
         order[place], gain = coverage.best()
         value[place] = 0.0 - gain
         coverage.choose(int(order[place]))
-        tell(question, blocks + place, blocks + question.wanted)
-    return described(question, order, value)
+        tell(inputs, blocks + place, blocks + inputs.wanted)
+    return described(inputs, order, value)
 
 
-def _check(question: Question) -> None:
-    n_pool = len(question.pool)
+def _check(inputs: SelectionInput) -> None:
+    n_pool = len(inputs.pool)
     if n_pool > FACILITY_ROWS:
         raise SettingsError(
             f"facility takes at most {FACILITY_ROWS:,} pool rows, got {n_pool:,}: it looks at every pair of them. "
@@ -135,5 +135,8 @@ METHODS = {
         frozenset({"vectors"}),
         "about 6·n²·d + n·d a row; at most 50,000 rows",
         check=_check,
+        paper="Wei, Iyer and Bilmes, *Submodularity in Data Subset Selection and Active Learning*, ICML 2015; the "
+        "greedy: Nemhauser, Wolsey and Fisher 1978",
+        differs="Similarities are rounded to multiples of 2⁻²⁵, so that sums are exact. The target decides nothing.",
     ),
 }

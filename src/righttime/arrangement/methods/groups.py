@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from righttime.arrangement.methods.baselines import rows_by_task
 from righttime.arrangement.methods.distance import WEIGHTS, check_distance_of, distance_of, remarks
-from righttime.arrangement.methods.tma import PAPER
-from righttime.arrangement.selection import Method, Param, Picked, Question
+from righttime.arrangement.methods.tma import PAPER, WHOLE_PAPER
+from righttime.arrangement.selection import Method, Param, Selection, SelectionInput
 from righttime.errors import SettingsError
 from righttime.similarity import unit_rows
 
@@ -20,42 +20,42 @@ _NO_DIRECTION = 1e-6
 """A mean of unit vectors shorter than this is rounding: it points nowhere, and is at similarity 0 to everything."""
 
 
-def _granular(question: Question) -> Picked:
+def _granular(inputs: SelectionInput) -> Selection:
     """Groups by the distance of their mean embedding; rows within a group shuffled by the seed."""
-    groups = question.params.get("groups") or None
+    groups = inputs.params.get("groups") or None
     if groups is None:
-        return _by_group(question, rows_by_task(question))
-    if groups == len(question.pool):
-        return _by_group(question, list(np.arange(groups, dtype=np.int64)[:, None]))
-    return _by_group(question, k_means(question.pool, groups, question.seed))
+        return _by_group(inputs, rows_by_task(inputs))
+    if groups == len(inputs.pool):
+        return _by_group(inputs, list(np.arange(groups, dtype=np.int64)[:, None]))
+    return _by_group(inputs, k_means(inputs.pool, groups, inputs.seed))
 
 
-def _draws(question: Question) -> bool:
+def _draws(inputs: SelectionInput) -> bool:
     """Rows are shuffled within their groups, unless every row is a group of its own."""
-    return question.params.get("groups") != len(question.pool)
+    return inputs.params.get("groups") != len(inputs.pool)
 
 
-def _check(question: Question) -> None:
+def _check(inputs: SelectionInput) -> None:
     """Groups that there can be, tasks where they are the groups, and a distance that can be computed."""
-    groups = question.params.get("groups") or len(rows_by_task(question))
-    if groups > len(question.pool):
+    groups = inputs.params.get("groups") or len(rows_by_task(inputs))
+    if groups > len(inputs.pool):
         raise SettingsError(
-            f"groups must be from 1 to the pool's {len(question.pool)} rows, got {groups}. "
+            f"groups must be from 1 to the pool's {len(inputs.pool)} rows, got {groups}. "
             "Hint: 0 takes the given tasks; as many groups as rows is the order of nearest."
         )
-    check_distance_of(question, groups)
+    check_distance_of(inputs, groups)
 
 
-def _by_group(question: Question, groups: list[NDArray[np.int64]]) -> Picked:
-    means = group_means(question.pool, groups)
-    _, to_mean = question.search.nearest(means, question.target)
-    distance = distance_of(question, means, to_mean)
+def _by_group(inputs: SelectionInput, groups: list[NDArray[np.int64]]) -> Selection:
+    means = group_means(inputs.pool, groups)
+    _, to_mean = inputs.search.nearest(means, inputs.target)
+    distance = distance_of(inputs, means, to_mean)
     ranked = np.argsort(distance.values, kind="stable").tolist()
-    order = np.concatenate([np.random.default_rng([question.seed, g]).permutation(groups[g]) for g in ranked])
-    nearest, similarity = question.search.nearest(question.pool, question.target)
+    order = np.concatenate([np.random.default_rng([inputs.seed, g]).permutation(groups[g]) for g in ranked])
+    nearest, similarity = inputs.search.nearest(inputs.pool, inputs.target)
     value = np.repeat(distance.values[ranked], [len(groups[g]) for g in ranked])
     resolved = {**remarks(distance), "n_groups": len(groups)}
-    return Picked(order.astype(np.int64), None, nearest[order], similarity[order], value, resolved)
+    return Selection(order.astype(np.int64), None, nearest[order], similarity[order], value, resolved)
 
 
 def group_means(pool: NDArray[np.float32], groups: list[NDArray[np.int64]]) -> NDArray[np.float32]:
@@ -119,6 +119,8 @@ METHODS = {
         {"groups": _GROUPS, **WEIGHTS},
         draws=_draws,
         check=_check,
+        paper=WHOLE_PAPER,
+        differs="Fine and coarse are the paper's; k-means clusters between them are ours.",
     ),
     "coarse": Method(
         _granular,
@@ -129,5 +131,6 @@ METHODS = {
         WEIGHTS,
         draws=_draws,
         check=_check,
+        paper=WHOLE_PAPER,
     ),
 }

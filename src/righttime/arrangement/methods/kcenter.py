@@ -9,42 +9,42 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.arrangement.selection import Method, Param, Picked, Question
+from righttime.arrangement.selection import Method, Param, Selection, SelectionInput
 from righttime.similarity import average_distance
 from righttime.similarity.lattice import on_lattice
 
 __all__ = ["METHODS", "described", "tell"]
 
 
-def described(question: Question, order: NDArray[np.int64], value: NDArray[np.float64]) -> Picked:
+def described(inputs: SelectionInput, order: NDArray[np.int64], value: NDArray[np.float64]) -> Selection:
     """An order whose rows no target row asked for; the most similar target row says how near each is all the same.
 
     Args:
-        question: The question that was answered.
+        inputs: What the rows were chosen from.
         order: int64, shape (n,): pool rows.
         value: float64, shape (n,): what they were ranked by, smaller first.
     """
-    nearest, similarity = question.search.nearest(question.pool[order], question.target)
-    return Picked(order, None, nearest, similarity, value)
+    nearest, similarity = inputs.search.nearest(inputs.pool[order], inputs.target)
+    return Selection(order, None, nearest, similarity, value)
 
 
-def tell(question: Question, step: int, steps: int) -> None:
+def tell(inputs: SelectionInput, step: int, steps: int) -> None:
     """Report one of `steps` equal steps, counted from 0, as its share of the pool's rows."""
-    if question.progress is not None:
-        n = len(question.pool)
-        question.progress(n * (step + 1) // steps - n * step // steps)
+    if inputs.progress is not None:
+        n = len(inputs.pool)
+        inputs.progress(n * (step + 1) // steps - n * step // steps)
 
 
-def _kcenter(question: Question) -> Picked:
+def _kcenter(inputs: SelectionInput) -> Selection:
     """Farthest-first: next comes the row with the largest D_i·((1 + s_i)/2)^weight; equal ones by lower pool row.
 
     D_i = √(2 − 2·max cos) is the Euclidean distance to the nearest row taken so far, s_i the similarity to the most
     similar target row. With weight 0 this is the greedy 2-approximation of k-center for every prefix.
     """
-    rows, n = on_lattice(question.pool), question.wanted
-    factor = _target_factor(question)
+    rows, n = on_lattice(inputs.pool), inputs.wanted
+    factor = _target_factor(inputs)
     order, value = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.float64)
-    order[0], value[0] = _first_center(question), -2.0  # no distance yet: unit vectors are at most 2 apart
+    order[0], value[0] = _first_center(inputs), -2.0  # no distance yet: unit vectors are at most 2 apart
     nearest = np.full(len(rows), -np.inf)
     taken = np.zeros(len(rows), dtype=np.bool_)
     for place in range(1, n):
@@ -55,22 +55,22 @@ def _kcenter(question: Question) -> Picked:
         score[taken] = -np.inf
         order[place] = score.argmax()
         value[place] = 0.0 - score[order[place]]
-        tell(question, place, n)
-    return described(question, order, value)
+        tell(inputs, place, n)
+    return described(inputs, order, value)
 
 
-def _target_factor(question: Question) -> NDArray[np.float64]:
-    weight = question.params["weight"]
+def _target_factor(inputs: SelectionInput) -> NDArray[np.float64]:
+    weight = inputs.params["weight"]
     if weight == 0:
-        return np.ones(len(question.pool))
-    similarity = question.search.nearest(question.pool, question.target)[1].astype(np.float64)
+        return np.ones(len(inputs.pool))
+    similarity = inputs.search.nearest(inputs.pool, inputs.target)[1].astype(np.float64)
     return np.asarray(np.clip((1.0 + similarity) / 2.0, 0.0, 1.0) ** weight, dtype=np.float64)
 
 
-def _first_center(question: Question) -> int:
-    if question.params["start"] == "random":
-        return int(np.random.default_rng(question.seed).integers(len(question.pool)))
-    return int(average_distance(question.pool, question.target).argmin())
+def _first_center(inputs: SelectionInput) -> int:
+    if inputs.params["start"] == "random":
+        return int(np.random.default_rng(inputs.seed).integers(len(inputs.pool)))
+    return int(average_distance(inputs.pool, inputs.target).argmin())
 
 
 METHODS = {
@@ -89,6 +89,10 @@ METHODS = {
             ),
             "weight": Param(float, 0.0, "how much similarity to the target weighs; 0 is plain k-center", least=0),
         },
-        draws=lambda question: question.params["start"] == "random",
+        draws=lambda inputs: inputs.params["start"] == "random",
+        paper="Sener and Savarese, *Active Learning for Convolutional Neural Networks: A Core-Set Approach*, ICLR "
+        "2018, arXiv 1708.00489; the greedy: Gonzalez 1985",
+        differs="The greedy alone, without the paper's mixed-integer refinement. The first row is the one nearest to "
+        "the target's mean.",
     ),
 }

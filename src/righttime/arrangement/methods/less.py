@@ -9,33 +9,33 @@ from __future__ import annotations
 
 import numpy as np
 
-from righttime.arrangement.selection import Method, Picked, Question
+from righttime.arrangement.selection import Method, Selection, SelectionInput
 from righttime.similarity import average_distance
 
 __all__ = ["METHODS"]
 
 
-def _less(question: Question) -> Picked:
+def _less(inputs: SelectionInput) -> Selection:
     """Score_i = max over target tasks of the mean cosine to the task's rows; of equal tasks the first to appear."""
     groups: dict[str | None, list[int]] = {}
-    for number, task in enumerate(question.target_tasks or [None] * len(question.target)):
+    for number, task in enumerate(inputs.target_tasks or [None] * len(inputs.target)):
         groups.setdefault(task, []).append(number)
-    n = len(question.pool)
+    n = len(inputs.pool)
     distance, best = np.full(n, np.inf), np.zeros(n, dtype=np.int64)
     for place, numbers in enumerate(groups.values()):
-        now = average_distance(question.pool, question.target[numbers])
+        now = average_distance(inputs.pool, inputs.target[numbers])
         better = now < distance
         distance[better], best[better] = now[better], place
-        if question.progress is not None:
-            question.progress(n // len(groups))
+        if inputs.progress is not None:
+            inputs.progress(n // len(groups))
     picked_by, similarity = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.float32)
     for place, numbers in enumerate(groups.values()):
         rows = np.flatnonzero(best == place)
         if len(rows):
-            nearest, similarity[rows] = question.search.nearest(question.pool[rows], question.target[numbers])
+            nearest, similarity[rows] = inputs.search.nearest(inputs.pool[rows], inputs.target[numbers])
             picked_by[rows] = np.asarray(numbers, dtype=np.int64)[nearest]
     order = np.argsort(distance, kind="stable").astype(np.int64)
-    return Picked(order, None, picked_by[order], similarity[order], distance[order])
+    return Selection(order, None, picked_by[order], similarity[order], distance[order])
 
 
 METHODS = {
@@ -45,5 +45,9 @@ METHODS = {
         "Xia et al. 2024 (LESS)",
         frozenset({"vectors", "target_tasks"}),
         "n·t·d for t target tasks, + n·m·d/t",
+        paper="Xia et al., *LESS: Selecting Influential Data for Targeted Instruction Tuning*, ICML 2024, arXiv "
+        "2402.04333",
+        differs="Without the warm-up training of the adapters, with one checkpoint, and without Adam's normalisation "
+        "of the pool's gradients. Fewer dimensions and a lower rank.",
     )
 }

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from righttime.arrangement.candidates import CandidateLists
-from righttime.arrangement.selection import Method, Param, Picked, Question
+from righttime.arrangement.selection import Method, Param, Selection, SelectionInput
 from righttime.errors import SettingsError, unknown_name
 
 __all__ = ["METHODS", "read_shares", "turns"]
@@ -81,13 +81,13 @@ def turns(shares: list[Fraction]) -> Iterator[int]:
         yield best
 
 
-def _mixture(question: Question) -> Picked:
+def _mixture(inputs: SelectionInput) -> Selection:
     """In each turn a task picks the nearest pool row still there to any of its target rows."""
-    members = _rows_by_target_task(question)
-    shares = read_shares(question.params["shares"], list(members))
+    members = _rows_by_target_task(inputs)
+    shares = read_shares(inputs.params["shares"], list(members))
     target_rows = list(members.values())
-    n = question.wanted
-    lists = CandidateLists(question.pool, question.target, n, question.search)
+    n = inputs.wanted
+    lists = CandidateLists(inputs.pool, inputs.target, n, inputs.search)
     order, picked_by = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
     similarity = np.empty(n, dtype=np.float32)
     for place, turn in zip(range(n), turns(shares), strict=False):
@@ -97,20 +97,20 @@ def _mixture(question: Question) -> Picked:
         order[place], picked_by[place], similarity[place] = rows[best], who[best], values[best]
         lists.take(rows[best : best + 1])
     resolved = {"shares": {task: float(share) for task, share in zip(members, shares, strict=True)}}
-    return Picked(order, None, picked_by, similarity, 0.0 - similarity.astype(np.float64), resolved)
+    return Selection(order, None, picked_by, similarity, 0.0 - similarity.astype(np.float64), resolved)
 
 
-def _check(question: Question) -> None:
+def _check(inputs: SelectionInput) -> None:
     """Tasks of all target rows, and shares of those tasks."""
-    read_shares(question.params["shares"], list(_rows_by_target_task(question)))
+    read_shares(inputs.params["shares"], list(_rows_by_target_task(inputs)))
 
 
-def _rows_by_target_task(question: Question) -> dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+def _rows_by_target_task(inputs: SelectionInput) -> dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]:
     hint = "Hint: the target's rows must carry their task (--task-field); nearest and tma need none."
-    if question.target_tasks is None:
+    if inputs.target_tasks is None:
         raise SettingsError(f"this method needs the task of every target row, got none. {hint}")
     rows: dict[str, list[int]] = {}
-    for number, task in enumerate(question.target_tasks):
+    for number, task in enumerate(inputs.target_tasks):
         if task is None:
             raise SettingsError(
                 f"this method needs the task of every target row, but target row {number} has none. {hint}"
@@ -128,5 +128,9 @@ METHODS = {
         "n·m·d",
         {"shares": Param(str, None, "of target tasks: taskA=0.5,taskB=0.5; tasks not named get none; default: equal")},
         check=_check,
+        differs="Not from a paper on data selection: each target task gets its share, as readers of He et al. asked.",
+        paper="The turns: Balinski and Young, *The Quota Method of Apportionment*, The American Mathematical Monthly "
+        "82, 1975",
+        looks="rounds",
     ),
 }

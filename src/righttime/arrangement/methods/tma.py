@@ -10,12 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement.rounds import Round, tma_rounds
-from righttime.arrangement.selection import Method, Picked, Question
+from righttime.arrangement.selection import Method, Selection, SelectionInput
 from righttime.errors import SettingsError
 
-__all__ = ["METHODS", "PAPER", "WITHIN_ROUND", "play"]
+__all__ = ["METHODS", "PAPER", "WHOLE_PAPER", "WITHIN_ROUND", "play"]
 
 PAPER = "He et al., Findings of ACL 2025"
+WHOLE_PAPER = (
+    "He et al., *The Right Time Matters: Data Arrangement Affects Zero-Shot Generalization in Instruction Tuning*, "
+    "Findings of ACL 2025, arXiv 2406.11721"
+)
 
 
 def _by_similarity(played: Round, number: int, seed: int) -> NDArray[np.intp]:
@@ -38,24 +42,24 @@ WITHIN_ROUND: Mapping[str, Callable[[Round, int, int], NDArray[np.intp]]] = {
 """The order inside a round: most similar first (least, for farthest), the pool's order, or a seeded shuffle."""
 
 
-def play(question: Question, sign: float) -> Picked:
+def play(inputs: SelectionInput, sign: float) -> Selection:
     """Rounds in order. Farthest is nearest to the opposite target: cos(x, -t) = -cos(x, t), exactly.
 
     Args:
-        question: Vectors, budget, window of rounds, order within a round, seed.
+        inputs: Vectors, budget, window of rounds, order within a round, seed.
         sign: 1.0 for nearest, -1.0 for farthest.
 
     Raises:
         SettingsError: If the window names no round that exists.
     """
-    start, stop = question.rounds or (0, None)
-    target = question.target if sign > 0 else -question.target
+    start, stop = inputs.rounds or (0, None)
+    target = inputs.target if sign > 0 else -inputs.target
     played = tma_rounds(
-        question.pool,
+        inputs.pool,
         target,
-        expected_rows=stop * len(target) if stop is not None else question.budget if start == 0 else None,
-        search=question.search,
-        min_similarity=question.min_similarity if sign > 0 else None,
+        expected_rows=stop * len(target) if stop is not None else inputs.budget if start == 0 else None,
+        search=inputs.search,
+        min_similarity=inputs.min_similarity if sign > 0 else None,
     )
     parts: list[tuple[NDArray[Any], ...]] = []
     number, taken = -1, 0
@@ -63,12 +67,12 @@ def play(question: Question, sign: float) -> Picked:
         if number < start:
             continue
         # Similarities are to the turned target here, so most similar first is right for both signs.
-        inside = WITHIN_ROUND[question.within_round](one, number, question.seed)
+        inside = WITHIN_ROUND[inputs.within_round](one, number, inputs.seed)
         label = np.full(len(inside), number, dtype=np.int32)
         similarity = np.float32(sign) * one.similarity[inside] + np.float32(0.0)
         parts.append((one.rows[inside], label, one.picked_by[inside], similarity))
         taken += len(inside)
-        if question.budget is not None and taken >= question.budget:
+        if inputs.budget is not None and taken >= inputs.budget:
             break
     if not parts:
         raise SettingsError(
@@ -76,20 +80,39 @@ def play(question: Question, sign: float) -> Picked:
             f"but the pool is empty after {number + 1} rounds. Hint: rounds count from 0."
         )
     order, label, picked_by, similarity = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Picked(order, label, picked_by, similarity, 0.0 - similarity.astype(np.float64))
+    return Selection(order, label, picked_by, similarity, 0.0 - similarity.astype(np.float64))
 
 
 _NEEDS = frozenset({"vectors", "rounds"})
+_DIFFERS = (
+    "The budget is exact; the released code takes whole rounds. Inside a round the most similar rows come first; the "
+    "released code keeps the pool's order (`--within-round index`)."
+)
 
 METHODS = {
     "tma": Method(
-        lambda q: play(q, 1.0),
+        lambda inputs: play(inputs, 1.0),
         "rounds: every target row picks its nearest pool row still there",
         PAPER,
         _NEEDS,
         "n·m·d",
+        paper=WHOLE_PAPER,
+        differs=_DIFFERS,
+        looks="rounds",
+        verified_by="rounds",
+        rounds_fall=True,
+        picked_near=True,
     ),
     "tma-farthest": Method(
-        lambda q: play(q, -1.0), "rounds: every target row picks its farthest pool row", PAPER, _NEEDS, "n·m·d"
+        lambda inputs: play(inputs, -1.0),
+        "rounds: every target row picks its farthest pool row",
+        PAPER,
+        _NEEDS,
+        "n·m·d",
+        paper=WHOLE_PAPER,
+        differs=_DIFFERS,
+        looks="rounds",
+        verified_by="rounds",
+        farthest=True,
     ),
 }

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement.methods.distance import in_order
-from righttime.arrangement.methods.tma import PAPER, play
-from righttime.arrangement.selection import Method, Picked, Question
+from righttime.arrangement.methods.tma import PAPER, WHOLE_PAPER, play
+from righttime.arrangement.selection import Method, Selection, SelectionInput
 
 __all__ = ["METHODS"]
 
@@ -37,39 +37,52 @@ def _places_in_turn(near: list[int], far: list[int], wanted: int) -> tuple[Place
     return np.asarray(places[0], dtype=np.int64), np.asarray(places[1], dtype=np.int64)
 
 
-def _both_ends(question: Question) -> tuple[Picked, Picked]:
+def _both_ends(inputs: SelectionInput) -> tuple[Selection, Selection]:
     """The lists N and F: N is longer by at most one row while both walks have rows left."""
-    near, far = play(question, 1.0), play(question, -1.0)
-    n, f = _places_in_turn(near.order.tolist(), far.order.tolist(), question.wanted)
+    near, far = play(inputs, 1.0), play(inputs, -1.0)
+    n, f = _places_in_turn(near.order.tolist(), far.order.tolist(), inputs.wanted)
     return in_order(near, n), in_order(far, f)
 
 
-def _joined(first: Picked, last: Picked) -> Picked:
+def _joined(first: Selection, last: Selection) -> Selection:
     """`first`, then `last` reversed."""
     last = in_order(last, np.arange(len(last.order), dtype=np.int64)[::-1])
     names = ("order", "round", "picked_by", "similarity", "distance")
     columns: dict[str, Any] = {name: np.concatenate([getattr(first, name), getattr(last, name)]) for name in names}
-    return Picked(**columns)
+    return Selection(**columns)
 
 
-def _nft(question: Question) -> Picked:
-    near, far = _both_ends(question)
+def _nft(inputs: SelectionInput) -> Selection:
+    near, far = _both_ends(inputs)
     return _joined(near, far)
 
 
-def _fft(question: Question) -> Picked:
-    near, far = _both_ends(question)
+def _fft(inputs: SelectionInput) -> Selection:
+    near, far = _both_ends(inputs)
     return _joined(far, near)
 
 
-def _rt(question: Question) -> Picked:
-    found = _nft(question)
-    return in_order(found, np.random.default_rng(question.seed).permutation(len(found.order)).astype(np.int64))
+def _rt(inputs: SelectionInput) -> Selection:
+    found = _nft(inputs)
+    return in_order(found, np.random.default_rng(inputs.seed).permutation(len(found.order)).astype(np.int64))
 
 
-def _method(order: Callable[[Question], Picked], does: str, draws: bool = False) -> Method:
+def _method(order: Callable[[SelectionInput], Selection], does: str, draws: bool = False) -> Method:
     needs = frozenset({"vectors", "rounds"})
-    return Method(order, does, PAPER, needs, "2·n·m·d", nested=False, draws=lambda _: draws)
+    return Method(
+        order,
+        does,
+        PAPER,
+        needs,
+        "2·n·m·d",
+        nested=False,
+        draws=lambda _: draws,
+        paper=WHOLE_PAPER,
+        differs="The halves never overlap and hold exactly the budget; the released code takes half from each end, and "
+        "ends short of the budget where they overlap.",
+        looks="rounds",
+        passes=2,
+    )
 
 
 METHODS = {

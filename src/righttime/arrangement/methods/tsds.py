@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.arrangement.selection import Method, Param, Picked, Question
+from righttime.arrangement.selection import Method, Param, Selection, SelectionInput
 from righttime.neighbours import top_k
 from righttime.similarity.lattice import UNIT, on_lattice
 
@@ -125,61 +125,61 @@ def spread(weight: NDArray[np.float64], s: float) -> NDArray[np.float64]:
     return share
 
 
-def _mass(question: Question, sigma: float) -> _Mass:
+def _mass(inputs: SelectionInput, sigma: float) -> _Mass:
     """Over lists of `max_k` rows; by default a tenth of the pool, longer where the optimum lies beyond their ends."""
-    n, wanted = len(question.pool), question.params["max_k"]
+    n, wanted = len(inputs.pool), inputs.params["max_k"]
     longest = min(n, _LONGEST if wanted is None else wanted)
     k = min(longest, max(2, n // 10) if wanted is None else wanted)
-    mass = _mass_over(question, sigma, k)
+    mass = _mass_over(inputs, sigma, k)
     while mass.idle_alpha and k < longest:
         k = min(2 * k, longest)
-        mass = _mass_over(question, sigma, k)
+        mass = _mass_over(inputs, sigma, k)
     return mass
 
 
-def _mass_over(question: Question, sigma: float, k: int) -> _Mass:
-    params = question.params
-    found = top_k(question.pool, question.target, k, progress=question.progress)
+def _mass_over(inputs: SelectionInput, sigma: float, k: int) -> _Mass:
+    params = inputs.params
+    found = top_k(inputs.pool, inputs.target, k, progress=inputs.progress)
     distance = np.sqrt(np.maximum(2.0 - 2.0 * found.similarity.astype(np.float64), 0.0))
     candidates, where = np.unique(found.rows, return_inverse=True)
-    density = kernel_density(question.pool[candidates], sigma) if sigma else np.ones(len(candidates))
+    density = kernel_density(inputs.pool[candidates], sigma) if sigma else np.ones(len(candidates))
     weight = 1.0 / density[where.reshape(found.rows.shape)]
     s = level(distance, weight, params["alpha"], params["c"])
     idle = idle_alpha(distance, weight, params["c"])
     return _Mass(found.rows, found.similarity, spread(weight, s), idle if params["alpha"] < idle else 0.0)
 
 
-def _tsds(question: Question, sigma: float) -> Picked:
+def _tsds(inputs: SelectionInput, sigma: float) -> Selection:
     """Rows with mass, drawn without replacement by it (Gumbel top-k); then the others, most similar first.
 
     The paper draws with replacement, which repeats rows. Rows without mass are there only so that any budget can be
     met; their distance is infinite.
     """
-    mass, n = _mass(question, sigma), len(question.pool)
-    probability = np.bincount(mass.rows.ravel(), weights=mass.share.ravel(), minlength=n) / len(question.target)
-    noise = np.random.default_rng(question.seed).gumbel(size=n)
+    mass, n = _mass(inputs, sigma), len(inputs.pool)
+    probability = np.bincount(mass.rows.ravel(), weights=mass.share.ravel(), minlength=n) / len(inputs.target)
+    noise = np.random.default_rng(inputs.seed).gumbel(size=n)
     drawn = np.flatnonzero(probability > 0)
     distance = np.full(n, np.inf)
     distance[drawn] = 0.0 - (np.log(probability[drawn]) + noise[drawn])
     picked_by, similarity = _givers(mass, n)
     drawn = drawn[np.argsort(distance[drawn], kind="stable")]
     rest = np.flatnonzero(probability == 0)
-    if question.wanted > len(drawn):
-        nearest, near = question.search.nearest(question.pool[rest], question.target)
+    if inputs.wanted > len(drawn):
+        nearest, near = inputs.search.nearest(inputs.pool[rest], inputs.target)
         picked_by[rest], similarity[rest] = nearest, near
         rest = rest[np.argsort(-near, kind="stable")]
         drawn = np.concatenate([drawn, rest])
     order = drawn.astype(np.int64)
-    resolved = {"rows_with_mass": n - len(rest), "max_k": mass.rows.shape[1], **_warned(question, mass)}
-    return Picked(order, None, picked_by[order], similarity[order], distance[order], resolved)
+    resolved = {"rows_with_mass": n - len(rest), "max_k": mass.rows.shape[1], **_warned(inputs, mass)}
+    return Selection(order, None, picked_by[order], similarity[order], distance[order], resolved)
 
 
-def _warned(question: Question, mass: _Mass) -> dict[str, str]:
+def _warned(inputs: SelectionInput, mass: _Mass) -> dict[str, str]:
     """What to say where alpha has no effect; not of 0, which asks for lists that are full."""
-    alpha, (_, k) = question.params["alpha"], mass.rows.shape
+    alpha, (_, k) = inputs.params["alpha"], mass.rows.shape
     if not mass.idle_alpha or not alpha:
         return {}
-    whole = k == len(question.pool)
+    whole = k == len(inputs.pool)
     why = "a target row spreads over the whole pool" if whole else f"a target row's list of {k:,} nearest rows is full"
     hint = "a larger alpha, or a smaller c" if whole else "a larger alpha or max_k, or a smaller c"
     below = math.floor(100 * mass.idle_alpha) / 100  # never one that would give another order
@@ -203,6 +203,14 @@ def _givers(mass: _Mass, n: int) -> tuple[NDArray[np.int64], NDArray[np.float32]
 
 _NEEDS = frozenset({"vectors"})
 _SOURCE = "Liu et al. 2024 (TSDS)"
+_PAPER = (
+    "Liu, Karbasi and Rekatsinas, *TSDS: Data Selection for Task-Specific Model Finetuning*, NeurIPS 2024, arXiv "
+    "2410.11303"
+)
+_DIFFERS = (
+    "Rows are drawn without replacement; the paper repeats them. Neighbours are exact, and the lists of nearest rows "
+    "grow until the optimum lies inside them."
+)
 _PARAMS = {
     "alpha": Param(float, 0.5, "0 spreads widest, 1 takes the nearest rows alone", least=0, most=1),
     "c": Param(float, 5.0, "the scale that distances are divided by", above=0),
@@ -213,7 +221,7 @@ _PARAMS = {
 
 METHODS = {
     "tsds": Method(
-        lambda q: _tsds(q, q.params["sigma"]),
+        lambda inputs: _tsds(inputs, inputs.params["sigma"]),
         "drawn by optimal transport to the target, near-duplicates sharing (KNN-KDE)",
         _SOURCE,
         _NEEDS,
@@ -223,14 +231,18 @@ METHODS = {
             "sigma": Param(float, 0.75, "the kernel's width as a Euclidean distance; 0 switches it off", least=0),
         },
         draws=lambda _: True,
+        paper=_PAPER,
+        differs=_DIFFERS,
     ),
     "tsds-uniform": Method(
-        lambda q: _tsds(q, 0.0),
+        lambda inputs: _tsds(inputs, 0.0),
         "drawn by optimal transport to the target (KNN-Uniform)",
         _SOURCE,
         _NEEDS,
         "n·m·d",
         _PARAMS,
         draws=lambda _: True,
+        paper=_PAPER,
+        differs=_DIFFERS,
     ),
 }

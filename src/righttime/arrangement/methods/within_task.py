@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from righttime.arrangement.methods.baselines import rows_by_task
 from righttime.arrangement.methods.distance import WEIGHTS, check_distance_of, distance_of, remarks
-from righttime.arrangement.methods.tma import PAPER
-from righttime.arrangement.selection import Method, Param, Picked, Question
+from righttime.arrangement.methods.tma import PAPER, WHOLE_PAPER
+from righttime.arrangement.selection import Method, Param, Selection, SelectionInput
 from righttime.errors import SettingsError
 
 __all__ = ["METHODS"]
@@ -28,31 +28,31 @@ def _uniform(n: int, k: int) -> NDArray[np.int64]:
     return np.arange(k, dtype=np.int64) * n // k
 
 
-def _per_task(question: Question, ranks: Ranks) -> Picked:
+def _per_task(inputs: SelectionInput, ranks: Ranks) -> Selection:
     """Rank each task's rows by distance, keep k of them, and order the union by a distance recomputed on it."""
-    k = question.params["k"]
-    tasks = rows_by_task(question)
-    nearest, similarity = question.search.nearest(question.pool, question.target)
-    value = distance_of(question, question.pool, similarity).values
+    k = inputs.params["k"]
+    tasks = rows_by_task(inputs)
+    nearest, similarity = inputs.search.nearest(inputs.pool, inputs.target)
+    value = distance_of(inputs, inputs.pool, similarity).values
     kept = []
     for rows in tasks:
         ranked = rows[np.argsort(value[rows], kind="stable")]
         kept.append(ranked if len(rows) < k else ranked[ranks(len(rows), k)])
     union = np.sort(np.concatenate(kept))
-    distance = distance_of(question, question.pool[union], similarity[union])
+    distance = distance_of(inputs, inputs.pool[union], similarity[union])
     place = np.argsort(distance.values, kind="stable")
     order = union[place]
-    return Picked(order, None, nearest[order], similarity[order], distance.values[place], remarks(distance))
+    return Selection(order, None, nearest[order], similarity[order], distance.values[place], remarks(distance))
 
 
-def _check(question: Question) -> None:
+def _check(inputs: SelectionInput) -> None:
     """Tasks, a distance that can be computed, and a budget that k rows of each task can fill."""
-    check_distance_of(question)
-    k = question.params["k"]
-    kept = sum(min(len(rows), k) for rows in rows_by_task(question))
-    if question.budget is not None and question.budget > kept:
+    check_distance_of(inputs)
+    k = inputs.params["k"]
+    kept = sum(min(len(rows), k) for rows in rows_by_task(inputs))
+    if inputs.budget is not None and inputs.budget > kept:
         raise SettingsError(
-            f"budget must be at most {kept}, which is k={k} rows of each task, got {question.budget}. "
+            f"budget must be at most {kept}, which is k={k} rows of each task, got {inputs.budget}. "
             "Hint: raise k or lower the budget."
         )
 
@@ -62,21 +62,25 @@ _PARAMS = {"k": Param(int, 10, "rows to keep of each task; tasks of fewer are ke
 
 METHODS = {
     "polar": Method(
-        lambda q: _per_task(q, _polar),
+        lambda inputs: _per_task(inputs, _polar),
         "the k/2 nearest and k/2 farthest rows of each task, by distance",
         PAPER,
         _NEEDS,
         "n·m·d",
         _PARAMS,
         check=_check,
+        paper=WHOLE_PAPER,
+        differs="The paper does not give its k; the default here is 10.",
     ),
     "uniform": Method(
-        lambda q: _per_task(q, _uniform),
+        lambda inputs: _per_task(inputs, _uniform),
         "k rows of each task, evenly spread over its ranking, by distance",
         PAPER,
         _NEEDS,
         "n·m·d",
         _PARAMS,
         check=_check,
+        paper=WHOLE_PAPER,
+        differs="The paper does not give its k; the default here is 10.",
     ),
 }

@@ -12,13 +12,13 @@ from righttime.embedding.embed import TOKENS_PER_BATCH, plan_batches
 from righttime.embedding.protocol import Embedder
 from righttime.similarity import unit_rows
 
-__all__ = ["Agreement", "agreement_on", "compare_vectors"]
+__all__ = ["Fidelity", "compare_vectors", "fidelity_on"]
 
 _NEIGHBOURS = 5
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Fidelity:
     """How far two embedders agree on some texts.
 
     Attributes:
@@ -47,9 +47,9 @@ class Agreement:
         )
 
 
-def agreement_on(
+def fidelity_on(
     texts: Sequence[str], embedder: Embedder, reference: Embedder | None = None, sample: int = 64
-) -> Agreement | None:
+) -> Fidelity | None:
     """Embed an evenly spaced sample of the texts with both, and compare.
 
     Args:
@@ -59,7 +59,7 @@ def agreement_on(
         sample: How many texts to compare, at most.
 
     Returns:
-        The agreement; None if there is no reference, or if fewer than seven texts differ, too few to tell.
+        How far they agree; None if there is no reference, or if fewer than seven texts differ, too few to tell.
     """
     reference = reference or getattr(embedder, "reference", None)
     if reference is None:
@@ -72,7 +72,7 @@ def agreement_on(
     return compare_vectors(_embedded(some, embedder), _embedded(some, reference))
 
 
-def compare_vectors(one: NDArray[np.float32], other: NDArray[np.float32]) -> Agreement:
+def compare_vectors(one: NDArray[np.float32], other: NDArray[np.float32]) -> Fidelity:
     """Compare the vectors of the same texts by two embedders, at least seven texts.
 
     Args:
@@ -94,7 +94,7 @@ def compare_vectors(one: NDArray[np.float32], other: NDArray[np.float32]) -> Agr
         np.fill_diagonal(matrix, -np.inf)
         near.append(np.argsort(-matrix, axis=1, kind="stable")[:, :_NEIGHBOURS])
     shared = [len(set(a) & set(b)) / _NEIGHBOURS for a, b in zip(*near, strict=True)]
-    return Agreement(
+    return Fidelity(
         rows=len(one),
         cosine_mean=None if cosine is None else float(cosine.mean()),
         cosine_min=None if cosine is None else float(cosine.min()),
