@@ -11,7 +11,6 @@ from righttime.evaluation.losses import row_losses
 from righttime.evaluation.reward import RewardModel
 from righttime.evaluation.scores import exact_match, rouge
 from righttime.evaluation.sets import EvaluationSet
-from righttime.examples import Message
 from righttime.progress import counting
 
 __all__ = ["METRICS", "Metric", "Value"]
@@ -76,16 +75,11 @@ def _losses(model: Any, data: EvaluationSet, batch_tokens: int, share: tuple[int
 def _rewards(
     model: RewardModel, data: EvaluationSet, answers: Answers, batch_tokens: int, progress: bool
 ) -> list[Value]:
-    said = [_with_answer(data, row, text) for row, text in zip(answers.rows.tolist(), answers.texts, strict=True)]
+    said = [data.conversation_with(row, text) for row, text in zip(answers.rows.tolist(), answers.texts, strict=True)]
     with counting(f"rewards on {data.name}", len(said), shown=progress) as tell:
         rewards = model.rewards(said, batch_tokens, tell)
     numbered = zip(answers.rows.tolist(), rewards.tolist(), answers.tokens.tolist(), strict=True)
     return [Value(row, "reward", value, tokens) for row, value, tokens in numbered]
-
-
-def _with_answer(data: EvaluationSet, row: int, text: str) -> list[Message]:
-    turns = data.rows[row].messages
-    return [*(turns[:-1] if turns[-1].role == "assistant" else turns), Message("assistant", text)]
 
 
 METRICS: Mapping[str, Metric] = {
