@@ -10,7 +10,7 @@ import righttime
 
 ROOT = Path(righttime.__file__).parent
 ROOMS = (
-    ("version", "errors", "progress"),
+    ("version", "errors", "progress", "choices", "keywords"),
     ("store", "cluster"),
     ("gguf",),
     ("examples",),
@@ -23,6 +23,7 @@ ROOMS = (
     ("arrangement",),
     ("results",),
     ("pipeline",),
+    ("api",),
     ("planning", "measures", "exporters"),
     ("training",),
     ("evaluation",),

@@ -23,77 +23,17 @@ from righttime.arrangement import (
 from righttime.arrangement.floor import reaches
 from righttime.contamination.prompts import same_prompts
 from righttime.embedding.vectors import Sides, embedded, given, vectors_given
-from righttime.errors import EmptyDataError, SettingsError, unknown_name
+from righttime.errors import EmptyDataError, SettingsError
 from righttime.examples import Example, LeftOut, content_id, text_of
 from righttime.formats import Reading, from_records, read_rows
 from righttime.neighbours import search_named
 from righttime.progress import counting
-from righttime.results import BAD_TARGET, Data, Request, Result, prepare_result, write_result
+from righttime.results import BAD_TARGET, Data, Request, Result
 from righttime.sampling import drawn, sampled_away
 from righttime.store import cache_folder
 from righttime.tokenization.counts import token_counts
 
-__all__ = ["arrange", "arrange_rows", "question_of", "read_side", "resolve_text", "vectors_for"]
-
-
-def arrange(
-    pool: Data,
-    target: Data,
-    *,
-    out: str | os.PathLike[str] | None = None,
-    overwrite: bool = False,
-    cache: str | os.PathLike[str] | None = None,
-    progress: bool = False,
-    **settings: Any,
-) -> Arrangement:
-    """Arrange a pool of instruction data around a target.
-
-    Args:
-        pool: File or folder names, ``hf:owner/name``, a `datasets.Dataset`, or dicts in any known format.
-        target: The same; several files are one joint target. Rows without a response will do here.
-        out: A folder to write the result to, as ``righttime arrange --out`` does.
-        overwrite: Replace a finished result there.
-        cache: The folder of cached vectors; None takes the user's.
-        progress: Show progress on stderr.
-        **settings: The fields of `righttime.pipeline.Request`: method ("tma"), distance ("wsd" where there is one),
-            budget (all; a number or a share such as "10%"), min_similarity (none), rounds,
-            within_round ("similarity"), params (a dict of the method's own), seed (0),
-            subsample (all; a share such as 0.5 or "50%", or a number of rows, drawn by the seed before anything else),
-            text ("prompt+response"), embedder (a model name, a folder, ``vectors:FILE``, or any object with the
-            methods of `righttime.embedding.Embedder`), target_embedder, max_length, prefix, device,
-            precision ("float32"), workers (1, processes that embed), duplicates ("keep"), bad_rows ("stop"), format,
-            target_format, positive_examples (0), task_field, fields and target_fields (dicts of which field of a row
-            is its prompt, response, system, context, options, task or id), tokenizer, max_tokens, engine ("auto",
-            "cpu", "cuda" or "ray"; never changes a result), memory (bytes that the search may hold above the vectors:
-            1 GiB).
-
-    Returns:
-        The arrangement, carrying the rows it arranges.
-
-    Raises:
-        RighttimeError: A kind of it, for anything wrong with data, settings, model or disk; one clear sentence.
-
-    Example:
-        >>> import righttime
-        >>> pool = righttime.builtin_rows("pool", rows_per_family=2)
-        >>> target = righttime.builtin_rows("target", rows_per_family=1)
-        >>> len(righttime.arrange(pool, target, method="random", budget=10))
-        10
-    """
-    known = {entry.name for entry in dataclasses.fields(Request)}
-    for name in settings:
-        if name not in known:
-            raise unknown_name("setting", name, known | {"out", "overwrite", "cache", "progress"})
-    if isinstance(settings.get("embedder"), os.PathLike):
-        settings["embedder"] = os.fspath(settings["embedder"])
-    request = Request(**settings)
-    if out is None:
-        return arrange_rows(pool, target, request, cache=cache, progress=progress).arrangement
-    request.check()
-    prepare_result(Path(out), overwrite)
-    result = arrange_rows(pool, target, request, cache=cache, progress=progress)
-    write_result(result, Path(out))
-    return result.arrangement
+__all__ = ["arrange_rows", "question_of", "read_side", "resolve_text", "vectors_for"]
 
 
 def read_side(
@@ -139,7 +79,7 @@ def arrange_rows(
     progress: bool = False,
     keep_original: bool = False,
 ) -> Result:
-    """Arrange and tell everything about it; see `arrange`."""
+    """Arrange and tell everything about it; see `righttime.arrange`."""
     request.check()
     names = {"pool": _names(pool), "target": _names(target)}
     read_pool = read_side(pool, "pool", request, keep_original, progress)
