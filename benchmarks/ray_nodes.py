@@ -22,6 +22,7 @@ from typing import Any
 
 from machine import parser, save
 from righttime import arrange_embeddings
+from righttime.choices import Engine
 from righttime.neighbours import Progress
 from trials import Vectors, clustered, memory_kib
 
@@ -87,7 +88,9 @@ class KillOnce:
                 continue
 
 
-def job(pool: Vectors, target: Vectors, budget: int | None, engine: str, progress: Progress | None) -> dict[str, Any]:
+def job(
+    pool: Vectors, target: Vectors, budget: int | None, engine: Engine, progress: Progress | None
+) -> dict[str, Any]:
     """Arrange; seconds, the peak of this process above what was resident, and the sha256 of the result's file."""
     Path("/proc/self/clear_refs").write_text("5")
     before, start = memory_kib("VmRSS"), time.perf_counter()

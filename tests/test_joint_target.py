@@ -12,6 +12,7 @@ import pytest
 
 import righttime
 from righttime.cli import main
+from righttime.measures.curves import measure_folders
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> str:
@@ -93,8 +94,8 @@ def test_measure_reads_both(data: Path, out: Path) -> None:
     measures = str(data / "measures")
     assert main(["similarity", str(out), *words(data, "")[1:], "--every", "10", "--out", measures]) == 0
     assert [file["source"] for file in manifest(data / "measures")["inputs"]["target"]] == ["a", "b"]
-    one = righttime.measures.curves.measure_folders([out], data / "both.jsonl", every=10)
-    both = righttime.measures.curves.measure_folders([out], [data / "a.jsonl", data / "b.jsonl"], every=10)
+    one = measure_folders([out], data / "both.jsonl", every=10)
+    both = measure_folders([out], [data / "a.jsonl", data / "b.jsonl"], every=10)
     assert both.to_table().equals(one.to_table())
 
 

@@ -231,7 +231,8 @@ def test_an_embedder_answers(kind: str) -> None:
 
 
 def test_precisions_engines_formats_and_measures_answer() -> None:
-    assert all(entry.does for entry in (*PRECISIONS.values(), *ENGINES.values(), *MEASURES.values()))
+    entries: list[Any] = [*PRECISIONS.values(), *ENGINES.values(), *MEASURES.values()]
+    assert all(entry.does for entry in entries)
     assert all(entry.cost for entry in MEASURES.values())
     assert (*VECTOR_MEASURES, "kl") == tuple(MEASURES)
     for name, entry in FORMATS.items():

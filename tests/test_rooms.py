@@ -10,7 +10,7 @@ import righttime
 
 ROOT = Path(righttime.__file__).parent
 ROOMS = (
-    ("version", "errors", "progress"),
+    ("version", "errors", "progress", "choices", "keywords"),
     ("store", "cluster"),
     ("gguf",),
     ("examples",),
@@ -26,6 +26,7 @@ ROOMS = (
     ("results",),
     ("inputs", "ordering"),
     ("pipeline",),
+    ("api",),
     ("planning", "measures", "exporters"),
     ("training",),
     ("evaluation",),

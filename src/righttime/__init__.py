@@ -9,26 +9,31 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from righttime.api import arrange
     from righttime.arrangement import Arrangement, arrange_embeddings
     from righttime.demo import builtin_rows
     from righttime.errors import RighttimeError
     from righttime.examples import Example, Message
+    from righttime.exporters import ExportSettings, export
     from righttime.formats import read_rows
-    from righttime.pipeline import arrange
-    from righttime.training import TuneSettings, tune
+    from righttime.measures.agreement import agreement
+    from righttime.training import Lora, TuneSettings, tune
 
 from righttime.version import __version__ as __version__
 
 _HOME = {
     "Arrangement": "righttime.arrangement",
     "Example": "righttime.examples",
+    "ExportSettings": "righttime.exporters",
+    "Lora": "righttime.training",
     "Message": "righttime.examples",
     "RighttimeError": "righttime.errors",
     "TuneSettings": "righttime.training",
     "agreement": "righttime.measures.agreement",
-    "arrange": "righttime.pipeline",
+    "arrange": "righttime.api",
     "arrange_embeddings": "righttime.arrangement",
     "builtin_rows": "righttime.demo",
+    "export": "righttime.exporters",
     "read_rows": "righttime.formats",
     "tune": "righttime.training",
 }
@@ -36,6 +41,8 @@ _HOME = {
 __all__ = [
     "Arrangement",
     "Example",
+    "ExportSettings",
+    "Lora",
     "Message",
     "RighttimeError",
     "TuneSettings",
@@ -43,15 +50,18 @@ __all__ = [
     "arrange",
     "arrange_embeddings",
     "builtin_rows",
+    "export",
     "read_rows",
     "tune",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'righttime' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+if not TYPE_CHECKING:  # a type checker would take every unknown name for Any
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module 'righttime' has no attribute {name!r}")
+        return getattr(importlib.import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

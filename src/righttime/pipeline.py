@@ -5,74 +5,15 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from righttime.arrangement import Arrangement
 from righttime.contamination.prompts import same_prompts
-from righttime.errors import unknown_name
 from righttime.filtering import take_part
 from righttime.inputs import read_inputs
 from righttime.ordering import order_rows
 from righttime.results import BAD_TARGET, Data, Request, Result, not_chosen, prepare_result, write_result
 
-__all__ = ["arrange", "arrange_into", "arrange_rows"]
-
-
-def arrange(
-    pool: Data,
-    target: Data,
-    *,
-    out: str | os.PathLike[str] | None = None,
-    overwrite: bool = False,
-    cache: str | os.PathLike[str] | None = None,
-    progress: bool = False,
-    **settings: Any,
-) -> Arrangement:
-    """Arrange a pool of instruction data around a target.
-
-    Args:
-        pool: File or folder names, ``hf:owner/name``, a `datasets.Dataset`, or dicts in any known format.
-        target: The same; several files are one joint target. Rows without a response will do here.
-        out: A folder to write the result to, as ``righttime arrange --out`` does.
-        overwrite: Replace a finished result there.
-        cache: The folder of cached vectors; None takes the user's.
-        progress: Show progress on stderr.
-        **settings: The fields of `righttime.pipeline.Request`: method ("tma"), distance ("wsd" where there is one),
-            budget (all; a number or a share such as "10%"), min_similarity (none), rounds,
-            within_round ("similarity"), params (a dict of the method's own), seed (0),
-            subsample (all; a share such as 0.5 or "50%", or a number of rows, drawn by the seed before anything else),
-            text ("prompt+response"), embedder (a model name, a folder, ``vectors:FILE``, or any object with the
-            methods of `righttime.embedding.Embedder`), target_embedder, max_length, prefix, device,
-            precision ("float32"), workers (1, processes that embed), duplicates ("keep"), bad_rows ("stop"), format,
-            target_format, positive_examples (0), task_field, fields and target_fields (dicts of which field of a row
-            is its prompt, response, system, context, options, task or id), tokenizer, max_tokens, engine ("auto",
-            "cpu", "cuda" or "ray"; never changes a result), memory (bytes that the search may hold above the vectors:
-            1 GiB).
-
-    Returns:
-        The arrangement, carrying the rows it arranges.
-
-    Raises:
-        RighttimeError: A kind of it, for anything wrong with data, settings, model or disk; one clear sentence.
-
-    Example:
-        >>> import righttime
-        >>> pool = righttime.builtin_rows("pool", rows_per_family=2)
-        >>> target = righttime.builtin_rows("target", rows_per_family=1)
-        >>> len(righttime.arrange(pool, target, method="random", budget=10))
-        10
-    """
-    known = {entry.name for entry in dataclasses.fields(Request)}
-    for name in settings:
-        if name not in known:
-            raise unknown_name("setting", name, known | {"out", "overwrite", "cache", "progress"})
-    if isinstance(settings.get("embedder"), os.PathLike):
-        settings["embedder"] = os.fspath(settings["embedder"])
-    request = Request(**settings)
-    if out is None:
-        return arrange_rows(pool, target, request, cache=cache, progress=progress).arrangement
-    done = arrange_into(out, pool, target, request, overwrite=overwrite, cache=cache, progress=progress)
-    return done.arrangement
+__all__ = ["arrange_into", "arrange_rows"]
 
 
 def arrange_into(
@@ -90,16 +31,16 @@ def arrange_into(
 
     Args:
         out: The folder.
-        pool: See `arrange`, as for all that follow but `request` and `as_`.
-        target: See `arrange`.
+        pool: See `righttime.arrange`, as for all that follow but `request` and `as_`.
+        target: See `righttime.arrange`.
         request: What is asked for.
         as_: ``messages`` writes ``id``, ``messages`` and ``tools``; ``original`` each row's own JSON.
-        overwrite: See `arrange`.
-        cache: See `arrange`.
-        progress: See `arrange`.
+        overwrite: See `righttime.arrange`.
+        cache: See `righttime.arrange`.
+        progress: See `righttime.arrange`.
 
     Raises:
-        RighttimeError: As `arrange`; what is wrong with settings or folder is found before anything is read.
+        RighttimeError: As `righttime.arrange`; what is wrong with settings or folder is found before anything is read.
     """
     request.check()
     prepare_result(Path(out), overwrite)
@@ -118,7 +59,7 @@ def arrange_rows(
     progress: bool = False,
     keep_original: bool = False,
 ) -> Result:
-    """Arrange and tell everything about it; see `arrange`."""
+    """Arrange and tell everything about it; see `righttime.arrange`."""
     request.check()
     read = read_inputs(pool, target, request, keep_original=keep_original, progress=progress)
     rows, targets = read.pool.rows, read.target.rows

@@ -17,13 +17,16 @@ from righttime.arrangement.methods.distance import in_order
 from righttime.arrangement.methods.tma import WITHIN_ROUND
 from righttime.arrangement.registry import METHODS, method_named, resolved_params
 from righttime.arrangement.selection import Selection, SelectionInput
+from righttime.choices import Engine, FirstLook, WithinRound
 from righttime.errors import EmptyDataError, SettingsError, ShapeError, unknown_name
+from righttime.keywords import named_settings
 from righttime.neighbours import MEMORY, Progress, search_named
 from righttime.similarity import distance_names, unit_rows
 
 __all__ = ["arrange_embeddings", "arrange_unit_vectors", "check_settings"]
 
 
+@named_settings
 def arrange_embeddings(
     pool_vectors: Any,
     target_vectors: Any,
@@ -38,11 +41,11 @@ def arrange_embeddings(
     seed: int = 0,
     distance: str = "wsd",
     rounds: tuple[int, int | None] | None = None,
-    within_round: str = "similarity",
+    within_round: WithinRound = "similarity",
     params: Mapping[str, Any] | None = None,
-    engine: str = "auto",
+    engine: Engine = "auto",
     memory: int = MEMORY,
-    first_look: str = "float32",
+    first_look: FirstLook = "float32",
     block_rows: int | None = None,
     progress: Progress | None = None,
 ) -> Arrangement:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -131,23 +131,24 @@ def arrange(
     from righttime.pipeline import arrange_into
     from righttime.results import Request
 
+    # The request itself refuses what is not among its choices.
     request = Request(
         method=method,
         distance=distance,
         budget=read_budget(budget),
         min_similarity=min_similarity,
         rounds=_window(rounds),
-        within_round=within_round,
+        within_round=cast(Any, within_round),
         params=_params(param),
         seed=seed,
         subsample=subsample,
-        text=text,
+        text=cast(Any, text),
         embedder=embedder or DEFAULT_MODEL,
         target_embedder=target_embedder,
         max_length=max_length,
         prefix=prefix,
         device=device,
-        precision=precision,
+        precision=cast(Any, precision),
         workers=workers,
         duplicates=duplicates.value,
         bad_rows=bad_rows.value,
@@ -159,7 +160,7 @@ def arrange(
         target_fields=fields_in(target_fields, "--target-fields"),
         tokenizer=tokenizer,
         max_tokens=max_tokens,
-        engine=engine,
+        engine=cast(Any, engine),
         memory=bytes_in(memory),
     )
     how: dict[str, Any] = {"as_": as_.value, "overwrite": overwrite, "cache": cache, "progress": True}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -65,23 +65,24 @@ def plan(
     from righttime.planning import plan_sizes
     from righttime.results import Request
 
+    # The request itself refuses what is not among its choices.
     request = Request(
         method=method,
         distance=distance,
         budget=read_budget(budget),
         seed=seed,
         subsample=subsample,
-        text=text,
+        text=cast(Any, text),
         embedder=embedder or DEFAULT_MODEL,
         target_embedder=target_embedder,
         max_length=max_length,
-        precision=precision,
+        precision=cast(Any, precision),
         device=device,
         format=format_,
         target_format=target_format,
         fields=fields_in(fields),
         target_fields=fields_in(target_fields, "--target-fields"),
-        engine=engine,
+        engine=cast(Any, engine),
         memory=bytes_in(memory),
     )
     sizes = (rows, target_rows, dim)

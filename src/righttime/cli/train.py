@@ -136,7 +136,7 @@ def tune(
     changes = {name: value for name, value in given.items() if value is not None}
     if keep == 0:
         changes["keep"] = None
-    flags = {"lora": Lora(lora_rank, 2 * lora_rank) if lora else None, "recompute": recompute}
+    flags: dict[str, Any] = {"lora": Lora(lora_rank, 2 * lora_rank) if lora else None, "recompute": recompute}
     settings = TuneSettings.preset(preset.value, **changes, **flags, allow_reorder=allow_reorder)
     callbacks: Sequence[Any] = ()
     if target and evaluate_every is not None:

@@ -13,6 +13,7 @@ from righttime.exporters.data import export_data, with_evaluation
 from righttime.exporters.registry import trainer_named
 from righttime.exporters.settings import ExportSettings, Trainer
 from righttime.exporters.versions import version_notes
+from righttime.keywords import named_settings
 from righttime.results import circumstances
 from righttime.store import MANIFEST, file_sha256, prepare_folder, staged, write_json
 
@@ -40,6 +41,7 @@ class Exported:
     notes: Sequence[str]
 
 
+@named_settings
 def export(
     out: str | os.PathLike[str],
     to: str,

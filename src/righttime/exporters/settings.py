@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from righttime.errors import SettingsError, unknown_name
 from righttime.exporters.data import ExportData
+from righttime.keywords import named_fields
 
 __all__ = [
     "LEARNING_RATE",
@@ -45,6 +46,7 @@ _MOST: Mapping[str, float] = {
 }
 
 
+@named_fields
 @dataclass(frozen=True)
 class ExportSettings:
     """What a person decides of the training that a config describes.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement import METHODS, SelectionInput, check_settings, method_named
 from righttime.arrangement.budget import rows_of
+from righttime.choices import BadRows, Duplicates, Engine, Precision, Text, WithinRound
 from righttime.embedding import DEFAULT_MODEL, FULL, Embedder, embedder_named
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, unknown_name
@@ -35,20 +36,20 @@ class Request:
     budget: int | str | None = None
     min_similarity: float | None = None
     rounds: tuple[int, int | None] | None = None
-    within_round: str = "similarity"
+    within_round: WithinRound = "similarity"
     params: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
     subsample: str | float | None = None
-    text: str = "prompt+response"
+    text: Text = "prompt+response"
     embedder: str | Embedder = DEFAULT_MODEL
     target_embedder: str | None = None
     max_length: int | None = None
     prefix: str = ""
     device: str | None = None
-    precision: str = "float32"
+    precision: Precision = "float32"
     workers: int = 1
-    duplicates: Literal["keep", "drop"] = "keep"
-    bad_rows: Literal["stop", "skip"] = "stop"
+    duplicates: Duplicates = "keep"
+    bad_rows: BadRows = "stop"
     format: str | None = None
     target_format: str | None = None
     positive_examples: int = 0
@@ -57,7 +58,7 @@ class Request:
     target_fields: Mapping[str, str] = field(default_factory=dict)
     tokenizer: str | None = None
     max_tokens: int | None = None
-    engine: str = "auto"
+    engine: Engine = "auto"
     memory: int = MEMORY
 
     def __post_init__(self) -> None:

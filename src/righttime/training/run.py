@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from righttime.errors import RighttimeError, SettingsError
+from righttime.keywords import named_settings
 from righttime.store import write_parquet
 from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import resolve_form
@@ -46,6 +47,7 @@ class Tuned:
     main: bool
 
 
+@named_settings
 def tune(
     out: str | os.PathLike[str],
     model: str,

@@ -6,17 +6,23 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from righttime.errors import SettingsError, unknown_name
+from righttime.keywords import named_fields
 from righttime.tokenization.masking import AnswerEnd
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # of typing from Python 3.11
 
 __all__ = ["PRESETS", "Lora", "TuneSettings"]
 
+Form = Literal["auto", "chat", "paper"]
 Schedule = Literal["constant", "cosine"]
 Precision = Literal["float32", "bf16"]
 
 
+@named_fields
 @dataclass(frozen=True)
 class Lora:
     """Train small adapters of every linear layer instead of all weights.
@@ -32,6 +38,36 @@ class Lora:
     dropout: float = 0.0
 
 
+class TuneChanges(TypedDict, total=False):
+    """Any of the fields of `TuneSettings`, as keywords."""
+
+    batch: int
+    accumulation: int
+    epochs: int
+    shuffle_after: int | None
+    learning_rate: float | None
+    schedule: Schedule
+    min_rate: float
+    warmup: int
+    betas: tuple[float, float]
+    eps: float
+    weight_decay: float
+    clip: float
+    max_length: int | None
+    form: Form
+    answer_end: AnswerEnd
+    lora: Lora | None
+    precision: Precision
+    recompute: bool
+    seed: int | None
+    save_every: int
+    keep: int | None
+    log_every: int
+    report_to: tuple[str, ...]
+    allow_reorder: bool
+
+
+@named_fields
 @dataclass(frozen=True)
 class TuneSettings:
     """How a model is tuned. The defaults compare orders: a rate that decays would confound the order with the rate.
@@ -81,7 +117,7 @@ class TuneSettings:
     weight_decay: float = 0.0
     clip: float = 1.0
     max_length: int | None = None
-    form: Literal["auto", "chat", "paper"] = "auto"
+    form: Form = "auto"
     answer_end: AnswerEnd = "token"
     lora: Lora | None = None
     precision: Precision = "float32"
@@ -113,7 +149,7 @@ class TuneSettings:
                 raise unknown_name(kind, value, get_args(known))
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> TuneSettings:
+    def preset(cls, name: str, **changes: Unpack[TuneChanges]) -> TuneSettings:
         """A named set of settings, with some changed.
 
         With adapters the learning rate is theirs: a preset's own is meant for all weights.
@@ -134,7 +170,8 @@ class TuneSettings:
         of_preset = dict(PRESETS[name])
         if changes.get("lora") is not None:
             of_preset.pop("learning_rate", None)
-        return cls(**{**of_preset, **changes})
+        fields: dict[str, Any] = {**of_preset, **changes}
+        return cls(**fields)
 
     @property
     def rate(self) -> float:

@@ -1,0 +1,147 @@
+"""`righttime.arrange`: the whole way from data to an arrangement, in one call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from righttime.arrangement import Arrangement
+from righttime.choices import BadRows, Duplicates, Engine, Precision, Text, WithinRound
+from righttime.embedding import DEFAULT_MODEL, Embedder
+from righttime.keywords import named_settings
+from righttime.neighbours import MEMORY
+from righttime.pipeline import arrange_into, arrange_rows
+from righttime.results import Data, Request
+
+__all__ = ["arrange"]
+
+
+@named_settings
+def arrange(
+    pool: Data,
+    target: Data,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+    method: str = "tma",
+    distance: str | None = None,
+    budget: int | str | None = None,
+    min_similarity: float | None = None,
+    rounds: tuple[int, int | None] | None = None,
+    within_round: WithinRound = "similarity",
+    params: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    subsample: str | float | None = None,
+    text: Text = "prompt+response",
+    embedder: str | os.PathLike[str] | Embedder = DEFAULT_MODEL,
+    target_embedder: str | None = None,
+    max_length: int | None = None,
+    prefix: str = "",
+    device: str | None = None,
+    precision: Precision = "float32",
+    workers: int = 1,
+    duplicates: Duplicates = "keep",
+    bad_rows: BadRows = "stop",
+    format: str | None = None,  # noqa: A002
+    target_format: str | None = None,
+    positive_examples: int = 0,
+    task_field: str | None = None,
+    fields: Mapping[str, str] | None = None,
+    target_fields: Mapping[str, str] | None = None,
+    tokenizer: str | None = None,
+    max_tokens: int | None = None,
+    engine: Engine = "auto",
+    memory: int = MEMORY,
+) -> Arrangement:
+    """Arrange a pool of instruction data around a target.
+
+    Args:
+        pool: File or folder names, ``hf:owner/name``, a `datasets.Dataset`, or dicts in any known format.
+        target: The same; several files are one joint target. Rows without a response will do here.
+        out: A folder to write the result to, as ``righttime arrange`` does.
+        overwrite: Replace a finished result there.
+        cache: The folder of cached vectors; None takes the user's.
+        progress: Show progress on stderr.
+        method: A name of `righttime.arrangement.METHODS`.
+        distance: What methods of distance rank by; None takes ``wsd``.
+        budget: The exact number of rows, or a share of the pool such as ``"10%"``; None takes all.
+        min_similarity: Leave out pool rows whose most similar target row is less similar than this.
+        rounds: Keep only the rounds start <= r < stop (stop None: to the end), before the budget cuts.
+        within_round: The order inside a round: ``similarity``, ``index`` (the paper's code) or ``random``.
+        params: The method's own parameters.
+        seed: For everything that is drawn by chance; None takes 0.
+        subsample: A share such as 0.5 or ``"50%"``, or a number of rows, drawn by the seed before anything else;
+            None takes all.
+        text: What represents a row: ``prompt+response`` of the first exchange, ``prompt``, or ``all`` turns.
+        embedder: A model name, a folder, ``vectors:FILE``, or any object with the methods of
+            `righttime.embedding.Embedder`.
+        target_embedder: ``vectors:FILE`` of the target, where the pool's file does not hold its vectors.
+        max_length: Tokens of a text that the model reads; None takes its own.
+        prefix: Put before every text.
+        device: ``cpu``, ``cuda``, ...; None takes the best there is.
+        precision: ``float32``; ``float16`` or ``bfloat16``, for GPUs; ``int8``, for CPUs.
+        workers: Processes that embed.
+        duplicates: ``keep`` pool rows that repeat an earlier row, or ``drop`` them.
+        bad_rows: ``stop`` at a row that cannot be used, or ``skip`` it and list it.
+        format: The pool's format; None recognises it.
+        target_format: The target's.
+        positive_examples: Natural Instructions: positive examples put into each prompt.
+        task_field: The field that holds a row's task; ``@file`` takes the file's name.
+        fields: Which field of a pool row is its prompt, response, system, context, options, task or id.
+        target_fields: The same for the target.
+        tokenizer: With `max_tokens`: the tokenizer of the model to be trained.
+        max_tokens: Leave out rows of more tokens than this.
+        engine: ``auto``, ``cpu``, ``cuda`` or ``ray``. Speed only.
+        memory: Bytes that the search may hold above the vectors.
+
+    Returns:
+        The arrangement, carrying the rows it arranges.
+
+    Raises:
+        RighttimeError: A kind of it, for anything wrong with data, settings, model or disk; one clear sentence.
+
+    Example:
+        >>> import righttime
+        >>> pool = righttime.builtin_rows("pool", rows_per_family=2)
+        >>> target = righttime.builtin_rows("target", rows_per_family=1)
+        >>> len(righttime.arrange(pool, target, method="random", budget=10))
+        10
+    """
+    request = Request(
+        method=method,
+        distance=distance,
+        budget=budget,
+        min_similarity=min_similarity,
+        rounds=rounds,
+        within_round=within_round,
+        params=params or {},
+        seed=seed,
+        subsample=subsample,
+        text=text,
+        embedder=os.fspath(embedder) if isinstance(embedder, os.PathLike) else embedder,
+        target_embedder=target_embedder,
+        max_length=max_length,
+        prefix=prefix,
+        device=device,
+        precision=precision,
+        workers=workers,
+        duplicates=duplicates,
+        bad_rows=bad_rows,
+        format=format,
+        target_format=target_format,
+        positive_examples=positive_examples,
+        task_field=task_field,
+        fields=fields or {},
+        target_fields=target_fields or {},
+        tokenizer=tokenizer,
+        max_tokens=max_tokens,
+        engine=engine,
+        memory=memory,
+    )
+    if out is None:
+        return arrange_rows(pool, target, request, cache=cache, progress=progress).arrangement
+    result = arrange_into(out, pool, target, request, overwrite=overwrite, cache=cache, progress=progress)
+    return result.arrangement
