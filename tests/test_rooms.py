@@ -10,7 +10,7 @@ import righttime
 
 ROOT = Path(righttime.__file__).parent
 ROOMS = (
-    ("version", "errors", "progress"),
+    ("version", "errors", "progress", "quiet", "drawing"),
     ("store", "cluster"),
     ("gguf",),
     ("examples",),

@@ -142,7 +142,8 @@ def tune(
     if target and evaluate_every is not None:
         measured = {"target": tuple(target), **named_sets(sets)}
         ends = settings.answer_end
-        callbacks = [dense_evaluation(run, model, measured, every=evaluate_every, form=settings.form, answer_end=ends)]
+        how: dict[str, Any] = {"form": settings.form, "answer_end": ends, "progress": True}
+        callbacks = [dense_evaluation(run, model, measured, every=evaluate_every, **how)]
     elif target or evaluate_every is not None or sets:
         raise SettingsError(
             "--target and --evaluate-every go together, and --set goes with them; got only some. "

@@ -16,8 +16,8 @@ from typing import Any
 
 from righttime.demo import builtin_rows
 from righttime.errors import DataError
+from righttime.quiet import quietly
 from righttime.store import MANIFEST, file_sha256, ordinary_permissions, prepare_folder, staged, write_json, write_lines
-from righttime.training.quiet import quietly
 from righttime.training.versions import check_versions
 
 __all__ = ["CHAT_TEMPLATE", "Pretrained", "pretrain"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from righttime.errors import RighttimeError, SettingsError
+from righttime.quiet import quietly
 from righttime.store import ordinary_permissions, write_parquet
 from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import resolve_form
@@ -20,7 +21,6 @@ from righttime.training.manifest import RunManifest
 from righttime.training.models import load_model, trainable_length
 from righttime.training.oracle import Oracle
 from righttime.training.plan import Plan
-from righttime.training.quiet import quietly
 from righttime.training.settings import TuneSettings
 from righttime.training.token_rows import TokenRows, arranged_rows, token_rows
 from righttime.training.versions import check_versions
