@@ -21,6 +21,7 @@ from righttime.arrangement import (
     method_named,
 )
 from righttime.arrangement.floor import reaches
+from righttime.arrangement.registry import resolved_params
 from righttime.contamination.prompts import same_prompts
 from righttime.embedding.vectors import Sides, embedded, given, vectors_given
 from righttime.errors import EmptyDataError, SettingsError, unknown_name
@@ -223,6 +224,17 @@ def question_of(request: Request, pool: Sequence[Example], target: Sequence[Exam
     """What a method is asked, as far as that is known before there are vectors."""
     question = request.question(*(np.empty((len(side), 0), dtype=np.float32) for side in (pool, target)))
     return dataclasses.replace(question, tasks=[row.task for row in pool], target_tasks=[row.task for row in target])
+
+
+def planned_idle_seed(request: Request) -> list[str]:
+    """The same as `arrange` will say of the seed, before there are rows."""
+    if request.subsample is not None:
+        return []
+    nothing = np.empty((0, 0), dtype=np.float32)
+    params = resolved_params(request.method, request.params or {})
+    sized = dataclasses.replace(request, budget=None)
+    question = dataclasses.replace(sized.question(nothing, nothing), params=params)
+    return [] if draws_by_chance(request.method, question) else _idle_seed(request)
 
 
 def _idle_seed(request: Request) -> list[str]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "cache_folder",
     "file_sha256",
+    "files_sha256",
     "ids_sha256",
     "made",
     "make_folder",
@@ -284,6 +285,18 @@ def file_sha256(path: Path) -> str:
                 digest.update(piece)
     except OSError as error:
         raise StoreError(f"{path} must be readable, got {error.strerror or error}.") from error
+    return digest.hexdigest()
+
+
+def files_sha256(folder: Path, files: Iterable[Path]) -> str:
+    """The sha256 of files and of their paths in a folder, in the order given.
+
+    Raises:
+        StoreError: If one cannot be read.
+    """
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(folder).as_posix()} {file_sha256(file)}\n".encode())
     return digest.hexdigest()
 
 

@@ -163,9 +163,8 @@ def test_the_command_measures_every_checkpoint_and_says_what_it_found(
 def test_the_summary_says_how_many_rows_a_mean_is_of(bare: Path, rows: Path, tmp_path: Path) -> None:
     long = json.dumps({"id": "long", "task": "t0", "prompt": "word " * 90, "response": "r"})
     (tmp_path / "more.jsonl").write_text((rows / "target.jsonl").read_text() + long + "\n")
-    said = evaluation_tables(
-        evaluate(str(bare), {"target": tmp_path / "more.jsonl"}, tmp_path / "loss", max_length=60, device="cpu")
-    )
+    more = {"target": tmp_path / "more.jsonl"}
+    said = evaluation_tables(evaluate(str(bare), more, tmp_path / "loss", max_length=60, device="cpu"))
     assert "  target     0     9  " in said
     settings = MeasureSettings(("loss", "em"), GenerationSettings(2))
     both = evaluation_tables(evaluate(str(bare), more, tmp_path / "em", settings, max_length=60, device="cpu"))
