@@ -66,7 +66,7 @@ def find_model(name: str = DEFAULT_MODEL) -> FoundModel:
         # Whatever the place, the same weights have the same revision, so they share one cache of vectors.
         if cached is not None:
             return FoundModel(
-                DEFAULT_MODEL, str(cached), f"sha256:{_sha256(cached / 'model.safetensors')}", "hub cache"
+                DEFAULT_MODEL, str(cached), f"sha256:{file_sha256(cached / 'model.safetensors')}", "hub cache"
             )
         return _packaged()
     cached = _in_hub_cache(name if "/" in name else f"sentence-transformers/{name}")
