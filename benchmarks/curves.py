@@ -30,7 +30,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 import righttime
-from righttime.evaluation import means_by, read_evaluation
+from righttime.evaluation import means_by, open_evaluation
 from righttime.evaluation.while_training import dense_evaluation
 from righttime.tokenization.counts import token_counts
 from righttime.training import TuneSettings
@@ -131,7 +131,7 @@ def finished(work: Path) -> list[Curve]:
         for part in range(PARTS):
             run = work / f"run-{part}-{order}"
             if (run / "manifest.json").exists():
-                found = means_by(read_evaluation(run / "evaluation"), "task", "step")
+                found = means_by(open_evaluation(run / "evaluation").table, "task", "step")
                 steps = tuple(sorted({step for _, step in found}))
                 names = list(dict.fromkeys(task for task, _ in found))
                 tasks = {name: tuple(found[name, step].over_rows for step in steps) for name in names}

@@ -30,7 +30,7 @@ tuned = righttime.tune(
     righttime.TuneSettings(batch=8, learning_rate=1e-3),
     overwrite=True,
 )
-print("first difference from the planned order:", tuned.manifest["first_difference"])
+print("first difference from the planned order:", tuned.manifest.first_difference)
 
 # The same from the records on disk: exit code 1 where a row was out of place.
 command("verify", folder / "run", folder / "arranged")

@@ -277,3 +277,16 @@ def test_a_drawn_part_of_the_pool_and_a_share_of_it_are_planned_for(tmp_path: Pa
         for subsample in (None, 0.1)
     )
     assert part["write"].disk < whole["write"].disk / 5
+
+
+@pytest.mark.parametrize(
+    ("more", "idle"),
+    [(("--seed", "3"), True), ((), False), (("--seed", "3", "--subsample", "0.5"), False)],
+)
+@pytest.mark.parametrize("method", ["tma", "random"])
+def test_a_seed_that_decides_nothing_is_named(
+    capsys: pytest.CaptureFixture[str], method: str, more: tuple[str, ...], idle: bool
+) -> None:
+    sizes = ("--rows", "100", "--target-rows", "5", "--dim", "8")
+    assert main(["plan", *sizes, "--method", method, *more]) == 0
+    assert ("note: --seed 3 changes nothing" in capsys.readouterr().err) == (idle and method == "tma")

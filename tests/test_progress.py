@@ -12,7 +12,8 @@ import pytest
 import righttime
 from righttime import progress
 from righttime.cli import main
-from righttime.progress import counting, without_foreign_bars
+from righttime.progress import counting
+from righttime.quiet import without_foreign_bars
 from tiny_model import save_tiny_model
 
 LINE = re.compile(

@@ -10,7 +10,7 @@ import righttime
 
 ROOT = Path(righttime.__file__).parent
 ROOMS = (
-    ("version", "errors", "progress", "choices", "keywords"),
+    ("version", "errors", "progress", "choices", "keywords", "quiet", "drawing"),
     ("store", "cluster"),
     ("gguf",),
     ("examples",),

@@ -19,7 +19,7 @@ from typing import Any
 from filelock import FileLock
 
 from righttime.errors import ModelError, StoreError
-from righttime.store import cache_folder, file_sha256, write_json
+from righttime.store import cache_folder, file_sha256, ordinary_permissions, write_json
 
 __all__ = ["PACKAGED", "PackagedModel", "described", "model_folder"]
 
@@ -120,11 +120,13 @@ def _converted(file: Path, wanted: str | None, name: str, about: dict[str, Any])
         if not _whole(place):
             shutil.rmtree(place, ignore_errors=True)
             with tempfile.TemporaryDirectory(dir=home, prefix=".", suffix=".partial") as staging:
-                _convert(file, Path(staging), name)
-                files = {each.name: file_sha256(each) for each in sorted(Path(staging).iterdir())}
-                write_json(Path(staging) / _ABOUT, {"gguf": file.name, "sha256": digest, **about, "files": files})
-                Path(staging).rename(place)
-                Path(staging).mkdir()  # for the context to take away
+                folder = Path(staging) / "model"  # `staging` itself is closed to everybody else
+                folder.mkdir()
+                _convert(file, folder, name)
+                ordinary_permissions(folder)
+                files = {each.name: file_sha256(each) for each in sorted(folder.iterdir())}
+                write_json(folder / _ABOUT, {"gguf": file.name, "sha256": digest, **about, "files": files})
+                folder.rename(place)
     return place
 
 

@@ -20,6 +20,7 @@ from righttime.arrangement import (
     draws_by_chance,
     method_named,
 )
+from righttime.arrangement.registry import resolved_params
 from righttime.embedding.texts import shared_text
 from righttime.embedding.vectors import Sides, vectors_for
 from righttime.filtering import TakingPart
@@ -29,7 +30,7 @@ from righttime.results import Request
 from righttime.rows import Rows
 from righttime.store import cache_folder
 
-__all__ = ["Ordered", "order_rows", "selection_input_of"]
+__all__ = ["Ordered", "order_rows", "planned_idle_seed", "selection_input_of"]
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,17 @@ def _choose(
         )
         folder = Path(cache) if cache else cache_folder()
         return arrange_unit_vectors(request.method, inputs, most_bytes=request.memory, folder=folder), best
+
+
+def planned_idle_seed(request: Request) -> list[str]:
+    """The same as `order_rows` will say of the seed, before there are rows."""
+    if request.subsample is not None:
+        return []
+    nothing = np.empty((0, 0), dtype=np.float32)
+    params = resolved_params(request.method, request.params or {})
+    sized = dataclasses.replace(request, budget=None)
+    inputs = dataclasses.replace(sized.selection_input(nothing, nothing), params=params)
+    return [] if draws_by_chance(request.method, inputs) else _idle_seed(request)
 
 
 def _idle_seed(request: Request) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TextIO
 
-__all__ = ["Counter", "counting", "lasting", "without_foreign_bars"]
+__all__ = ["Counter", "Lines", "counting", "lasting", "redrawn"]
 
 SECONDS = 10.0
 """Between two lines. A stage that is over sooner prints none."""
@@ -47,7 +47,7 @@ def counting(label: str, total: int | None, unit: str = "rows", *, shown: bool =
     """
     if not shown:
         yield _Silent()
-    elif _redrawn(sys.stderr):
+    elif redrawn(sys.stderr):
         from tqdm.auto import tqdm
 
         # What is said here stands, whatever TQDM_DISABLE says of other bars.
@@ -55,32 +55,50 @@ def counting(label: str, total: int | None, unit: str = "rows", *, shown: bool =
         with tqdm(total=total, desc=label, unit=f" {unit}", dynamic_ncols=True, **how) as bar:
             yield _Bar(bar)
     else:
-        lines = _Lines(label, total, unit, sys.stderr)
+        lines = _Lines(label, total, unit)
         yield lines
         lines.end()
 
 
-@contextmanager
-def without_foreign_bars() -> Iterator[None]:
-    """Keep the bars that a library draws with tqdm, and offers no setting for, from being drawn."""
-    from tqdm.std import tqdm
-
-    own: Any = tqdm.__init__
-
-    def unseen(self: object, *args: object, **settings: object) -> None:
-        own(self, *args, **{**settings, "disable": True})
-
-    any_bar: Any = tqdm
-    any_bar.__init__ = unseen
-    try:
-        yield
-    finally:
-        any_bar.__init__ = own
-
-
-def _redrawn(stream: TextIO) -> bool:
+def redrawn(stream: TextIO) -> bool:
     """Whether a line can be drawn over: on a terminal or in a notebook."""
     return stream.isatty() or type(stream).__module__.startswith("ipykernel.")
+
+
+class Lines:
+    """Lines on stderr, one every few seconds at most; the first is due after the first few seconds."""
+
+    def __init__(self, every: float) -> None:
+        """Begin.
+
+        Args:
+            every: Seconds from one line to the next.
+        """
+        self._every, self._stream = every, sys.stderr
+        self.begun = self._last = self._now = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether the next line is due."""
+        self._now = time.monotonic()
+        return self._now - self._last >= self._every
+
+    def write(self, line: str) -> None:
+        """Write a line, due or not."""
+        self._last = self._now
+        print(line, file=self._stream, flush=True)
+
+    def left(self, done: int, total: int | None) -> str:
+        """How long the rest takes at the pace up to the last look at `due`, in words.
+
+        Args:
+            done: What is done since this was made.
+            total: What was to be done then; None where that is not known.
+        """
+        if not total or not done:
+            return "time left not known"
+        if done == total:
+            return "finishing"
+        return f"{lasting((self._now - self.begun) * (total - done) / done)} left"
 
 
 class _Silent:
@@ -108,17 +126,14 @@ class _Bar:
 class _Lines:
     """Lines such as ``embedding: 1,280 of 44,950 rows, 38.4 rows/s, 19 min left``."""
 
-    def __init__(self, label: str, total: int | None, unit: str, stream: TextIO) -> None:
-        self._label, self._total, self._unit, self._stream = label, total, unit, stream
-        self._counted, self._lines = 0, 0
-        self._start = self._last = time.monotonic()
+    def __init__(self, label: str, total: int | None, unit: str) -> None:
+        self._label, self._total, self._unit, self._lines = label, total, unit, Lines(SECONDS)
+        self._counted, self._told = 0, False
 
     def __call__(self, done: int) -> None:
         self._counted += done
-        now = time.monotonic()
-        if now - self._last >= SECONDS:
-            self._last = now
-            self._print(self._left(now))
+        if self._lines.due():
+            self._write(self._lines.left(self._done, self._total))
 
     def expect(self, total: int | None) -> None:
         self._total = total or self._total
@@ -130,24 +145,16 @@ class _Lines:
 
     def end(self) -> None:
         """Say that the stage is over, if it said anything before."""
-        if self._lines:
-            self._print(f"done in {lasting(time.monotonic() - self._start)}")
+        if self._told:
+            self._write(f"done in {lasting(time.monotonic() - self._lines.begun)}")
 
-    def _left(self, now: float) -> str:
-        if not self._total or not self._done:
-            return "time left not known"
-        if self._done == self._total:
-            return "finishing"
-        return f"{lasting((now - self._start) * (self._total - self._done) / self._done)} left"
-
-    def _print(self, end: str) -> None:
+    def _write(self, end: str) -> None:
         of = f" of {self._total:,}" if self._total is not None else ""
-        rate = self._done / max(time.monotonic() - self._start, 1e-9)
-        self._lines += 1
-        told = (
+        rate = self._done / max(time.monotonic() - self._lines.begun, 1e-9)
+        self._told = True
+        self._lines.write(
             f"{self._label}: {self._done:,}{of} {self._unit}, {rate:,.{1 if rate < 100 else 0}f} {self._unit}/s, {end}"
         )
-        print(told, file=self._stream, flush=True)
 
 
 def lasting(seconds: float) -> str:

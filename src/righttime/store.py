@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -11,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import platformdirs
 
@@ -23,18 +24,24 @@ if TYPE_CHECKING:
 __all__ = [
     "cache_folder",
     "file_sha256",
+    "files_sha256",
     "ids_sha256",
+    "made",
     "make_folder",
+    "ordinary_permissions",
     "prepare_folder",
     "read_manifest",
     "require",
     "staged",
+    "versions_in",
     "write_bytes",
     "write_json",
     "write_lines",
     "write_parquet",
     "write_parts",
 ]
+
+T = TypeVar("T")
 
 MANIFEST = "manifest.json"
 
@@ -206,6 +213,18 @@ def _told(path: Path) -> Iterator[None]:
         ) from error
 
 
+def ordinary_permissions(folder: Path) -> None:
+    """Give every file in a folder the permissions of a new file; some libraries keep theirs from everybody else."""
+    with _told(folder):
+        probe = folder / f".{secrets.token_hex(8)}.partial"
+        probe.touch(exist_ok=False)
+        mode = probe.stat().st_mode & 0o777
+        probe.unlink()
+        for path in folder.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                path.chmod(mode)
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a finished result.
 
@@ -242,6 +261,17 @@ def require(manifest: Mapping[str, Any], kinds: Mapping[str, type], path: Path) 
             )
 
 
+def made(kind: type[T], entry: Mapping[str, Any]) -> T:
+    """A dataclass of the entries that it knows; later versions may have written more."""
+    known = {one.name for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in entry.items() if name in known})
+
+
+def versions_in(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Of righttime, Python and the libraries that a manifest names."""
+    return {"righttime": str(manifest.get("righttime")), **(manifest.get("versions") or {})}
+
+
 def file_sha256(path: Path) -> str:
     """The sha256 of a file's bytes, in hex.
 
@@ -255,6 +285,18 @@ def file_sha256(path: Path) -> str:
                 digest.update(piece)
     except OSError as error:
         raise StoreError(f"{path} must be readable, got {error.strerror or error}.") from error
+    return digest.hexdigest()
+
+
+def files_sha256(folder: Path, files: Iterable[Path]) -> str:
+    """The sha256 of files and of their paths in a folder, in the order given.
+
+    Raises:
+        StoreError: If one cannot be read.
+    """
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(folder).as_posix()} {file_sha256(file)}\n".encode())
     return digest.hexdigest()
 
 

@@ -24,6 +24,7 @@ from righttime.evaluation import (
     row_losses,
 )
 from righttime.evaluation.checkpoints import find_checkpoints, load_evaluated, models_in_turn
+from righttime.training.checkpoints import mark_complete
 from tiny_model import CHATML, save_tiny_model
 
 
@@ -65,7 +66,7 @@ def test_checkpoints_are_found_in_order(checkpoints: Path, bare: Path, tmp_path:
     assert [one.step for one in find_checkpoints(str(checkpoints / "checkpoints" / "checkpoint-20"))] == [20]
     assert [(one.step, one.name) for one in find_checkpoints(str(bare))] == [(0, str(bare))]
     assert [(one.step, one.name) for one in find_checkpoints("owner/name")] == [(0, "owner/name")]
-    (checkpoints / "checkpoints" / "checkpoint-20" / "complete.json").write_text("{}")
+    mark_complete(checkpoints / "checkpoints" / "checkpoint-20", 20)
     assert [one.step for one in find_checkpoints(str(checkpoints))] == [20], "a kill left the others half-written"
     with pytest.raises(ModelError, match="it holds neither"):
         find_checkpoints(str(tmp_path))
@@ -162,14 +163,13 @@ def test_the_command_measures_every_checkpoint_and_says_what_it_found(
 def test_the_summary_says_how_many_rows_a_mean_is_of(bare: Path, rows: Path, tmp_path: Path) -> None:
     long = json.dumps({"id": "long", "task": "t0", "prompt": "word " * 90, "response": "r"})
     (tmp_path / "more.jsonl").write_text((rows / "target.jsonl").read_text() + long + "\n")
-    said = evaluate(str(bare), {"target": tmp_path / "more.jsonl"}, tmp_path / "loss", max_length=60, device="cpu")
-    assert "  target     0     9  " in evaluation_tables(said)
+    more = {"target": tmp_path / "more.jsonl"}
+    said = evaluation_tables(evaluate(str(bare), more, tmp_path / "loss", max_length=60, device="cpu"))
+    assert "  target     0     9  " in said
     settings = MeasureSettings(("loss", "em"), GenerationSettings(2))
-    both = evaluate(
-        str(bare), {"target": tmp_path / "more.jsonl"}, tmp_path / "em", settings, max_length=60, device="cpu"
-    )
-    assert "  target     0    10  " in evaluation_tables(both)
-    assert " of 9" in evaluation_tables(both)
+    both = evaluation_tables(evaluate(str(bare), more, tmp_path / "em", settings, max_length=60, device="cpu"))
+    assert "  target     0    10  " in both
+    assert " of 9" in both
     assert json.loads((tmp_path / "em" / "manifest.json").read_text())["without_loss"] == {"target": ["long"]}
 
 

@@ -14,7 +14,7 @@ import yaml
 
 from righttime.cli import main
 from righttime.errors import DataError, FormatError, RighttimeError, SettingsError, StoreError
-from righttime.exporters import TRAINERS, ExportSettings, export, keep_order_advice
+from righttime.exporters import TRAINERS, ExportSettings, export
 from righttime.exporters.versions import version_notes
 from righttime.store import file_sha256, ids_sha256
 
@@ -457,10 +457,9 @@ def test_the_command(arranged: Arranged, tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_advice_and_documents_name_every_switch() -> None:
-    advice, documents = keep_order_advice(), (ROOT / "docs" / "trainers.md").read_text(encoding="utf-8")
+    documents = (ROOT / "docs" / "trainers.md").read_text(encoding="utf-8")
     for trainer in TRAINERS.values():
         for switch in trainer.switches:
-            assert switch.key in advice
             assert f"`{switch.key}" in documents, (trainer.title, switch.key)
         for name, number in trainer.written_for.items():
             assert f"{name} {number}" in documents
@@ -471,3 +470,10 @@ def test_tune_and_exports_take_the_same_rates() -> None:
 
     assert ExportSettings(model="m").rate == TuneSettings().rate
     assert ExportSettings(model="m", lora=True).rate == TuneSettings(lora=Lora()).rate
+
+
+def test_the_bare_data_names_the_settings_that_it_cannot_hold(arranged: Arranged, tmp_path: Path) -> None:
+    out = arranged([{"id": "a", "messages": turns("?", "!")}])
+    assert list(export(out, "messages", tmp_path / "bare").notes) == []
+    done = export(out, "messages", tmp_path / "more", ExportSettings(lora=True, learning_rate=1e-3))
+    assert list(done.notes) == ["the bare data comes without a config, so nothing comes of learning_rate, lora"]

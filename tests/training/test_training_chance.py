@@ -52,9 +52,9 @@ def test_what_the_seed_decides_is_told_as_the_weights_have_it(
         settings = dataclasses.replace(QUICK, seed=seed, **changes)  # type: ignore[arg-type]
         said: list[str] = []
         done = tune(arranged, models[model], tmp_path / str(seed), settings, say=said.append)
-        assert done.manifest["drawn_by_chance"] == drawn
+        assert list(done.manifest.drawn_by_chance) == drawn
         notes = [line for line in "\n".join(said).splitlines() if "changes nothing" in line]
-        assert [line.removeprefix("note: ") for line in notes] == done.manifest["notes"]
+        assert [line.removeprefix("note: ") for line in notes] == list(done.manifest.notes)
         assert len(notes) == (not drawn)
         made.append(load_file(next((tmp_path / str(seed) / "model").glob("*.safetensors"))))
     same = all(torch.equal(made[0][name], made[1][name]) for name in made[0])

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from righttime import progress
 from righttime.cli import main
-from righttime.training import pretrain, progress, trainer
-from righttime.training.progress import duration
-from righttime.training.quiet import quietly
+from righttime.quiet import quietly
+from righttime.training import pretrain, trainer
 
 
 def tuned(tiny: str, arranged: Path, run: Path, *more: str) -> list[str]:
@@ -21,18 +21,25 @@ def tuned(tiny: str, arranged: Path, run: Path, *more: str) -> list[str]:
 def test_redirected_output_has_lines_and_no_carriage_return(
     tiny: str, arranged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "_EVERY", 0.0)
-    assert main(tuned(tiny, arranged, tmp_path / "run")) == 0
+    monkeypatch.setattr(trainer, "_EVERY", 0.0)
+    monkeypatch.setattr(progress, "SECONDS", 0.0)
+    target = arranged.parent / "data" / "target.jsonl"
+    watch = ["--target", str(target), "--evaluate-every", "9"]
+    assert main(tuned(tiny, arranged, tmp_path / "run", *watch)) == 0
     said = capsys.readouterr()
     assert "\r" not in said.err + said.out
     lines = said.err.splitlines()
+    assert [line for line in lines if line.startswith("tokenizing: ")][-1].startswith("tokenizing: 37 of 37 rows, ")
+    assert any(re.fullmatch(r"loss on target: \d+ of 60 rows, .* rows/s, .* left", line) for line in lines)
     steps = [line for line in lines if line.startswith("step ")]
-    assert re.fullmatch(r"step 1 of 20, 4 of 74 rows, loss \d\.\d{4}, \d+ s left", steps[1])
+    assert re.fullmatch(r"step 1 of 20, 4 of 74 rows, loss \d\.\d{4}, \d+\.\d s left", steps[1])
     assert [line.split(", loss")[0] for line in steps[-2:]] == [
         "step 19 of 20, 73 of 74 rows",
         "step 20 of 20, 74 of 74 rows",
     ]
-    assert set(lines) == {line for line in lines if line.startswith(("tokenizing: ", "step "))}, "nothing else"
+    assert set(lines) == {line for line in lines if line.startswith(("tokenizing: ", "loss on target: ", "step "))}, (
+        "nothing else"
+    )
 
 
 def test_a_line_comes_every_few_seconds_and_one_at_the_end(
@@ -47,7 +54,7 @@ def test_a_line_comes_every_few_seconds_and_one_at_the_end(
 def test_a_terminal_has_a_bar(
     tiny: str, arranged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer, "on_terminal", lambda: True)
+    monkeypatch.setattr(trainer, "redrawn", lambda stream: True)
     assert main(tuned(tiny, arranged, tmp_path / "run")) == 0
     said = capsys.readouterr()
     assert "\r" in said.err
@@ -59,21 +66,13 @@ def test_a_terminal_has_a_bar(
 def test_a_tiny_base_tells_how_far_it_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "_EVERY", 0.0)
+    monkeypatch.setattr(trainer, "_EVERY", 0.0)
     monkeypatch.setattr(pretrain, "_ROWS_PER_FAMILY", 20)
     monkeypatch.setattr(pretrain, "_BATCH", 2)
     assert main(["pretrain", "--out", str(tmp_path / "base"), "--tokens", "1024"]) == 0
     said = capsys.readouterr().err
     assert "\r" not in said
-    assert re.search(r"step 1 of 2, loss \d\.\d+, \d+ s left\nstep 2 of 2, loss \d\.\d+\n$", said)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "told"),
-    [(0.2, "0 s"), (99, "99 s"), (100, "2 min"), (3599, "1 h 0 min"), (90_000, "25 h 0 min")],
-)
-def test_durations(seconds: float, told: str) -> None:
-    assert duration(seconds) == told
+    assert re.search(r"step 1 of 2, loss \d\.\d+, \d+\.\d s left\nstep 2 of 2, loss \d\.\d+\n$", said)
 
 
 def test_no_warning_of_a_library_reaches_the_user(

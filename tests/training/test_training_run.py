@@ -137,7 +137,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
     assert done.start.step == stop // 5 * 5
     assert same(weights(run), weights(tmp_path / "undisturbed"))
     assert first_difference(done.job.plan, read_records(run / "consumed")) is None
-    assert done.manifest["counts"]["superseded"] == sum(
+    assert done.manifest.counts.superseded == sum(
         len(batch.places) for batch in done.job.plan.all_batches() if done.start.step <= batch.step < stop
     )
 
@@ -189,7 +189,7 @@ def test_a_run_goes_on_only_as_it_began(
 def test_what_does_not_decide_the_weights_may_change(tiny: str, arranged: Path, begun: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(begun, tmp_path / "run"))
     free = dataclasses.replace(FAST, save_every=7, keep=1, log_every=3)
-    assert tune(arranged, tiny, run, free).manifest["counts"]["consumed"] == 74
+    assert tune(arranged, tiny, run, free).manifest.counts.consumed == 74
     assert [path.name for path in (run / "checkpoints").iterdir()] == ["checkpoint-20"]
 
 
@@ -223,7 +223,7 @@ def test_finished_runs_and_strangers_are_left_alone(
         tune(arranged, tiny, run, FAST)
     done = tune(arranged, tiny, run, dataclasses.replace(FAST, epochs=1), overwrite=True)
     assert done.start.attempt == 1
-    assert done.manifest["counts"]["consumed"] == 37
+    assert done.manifest.counts.consumed == 37
 
 
 def test_two_processes_never_train_in_one_folder(tiny: str, arranged: Path, tmp_path: Path) -> None:
@@ -239,10 +239,10 @@ def test_rows_that_teach_nothing_keep_their_place(tiny: str, arranged: Path, tmp
     said: list[str] = []
     settings = dataclasses.replace(FAST, batch=1, accumulation=1, epochs=1, max_length=60)
     done = tune(arranged, tiny, tmp_path / "run", settings, say=said.append)
-    unlearnt = done.manifest["counts"]["unlearnt_rows"]
+    unlearnt = done.manifest.counts.unlearnt_rows
     assert 0 < unlearnt < 37, "the test needs both kinds"
     assert f"{unlearnt} rows have no token to learn; they keep their place and teach nothing" in said[0]
-    assert done.manifest["counts"]["consumed"] == 37
+    assert done.manifest.counts.consumed == 37
     assert all(bool(torch.isfinite(value).all()) for value in weights(tmp_path / "run").values())
     log = [json.loads(line) for line in (tmp_path / "run" / "train_log.jsonl").read_text().splitlines()]
     assert sum(entry["loss"] == 0 for entry in log) == unlearnt, "a step of one such row"
@@ -266,7 +266,7 @@ def test_the_order_then_a_shuffle(tiny: str, arranged: Path, tmp_path: Path) -> 
     assert consumed[:12] == ids[:12]
     assert consumed[12:37] != ids[12:]
     assert sorted(consumed[:37]) == sorted(consumed[37:]) == sorted(ids)
-    assert done.manifest["first_difference"] is None
+    assert done.manifest.first_difference is None
     findings = verify(tmp_path / "run", arranged)
     assert all(finding.ok for finding in findings)
     assert "the order for 3 steps, then a shuffle" in {finding.detail for finding in findings}
@@ -329,7 +329,8 @@ def test_verify_finds_what_was_tampered_with(undisturbed: Path, arranged: Path, 
         (run / name).unlink()
     (run / "consumed.parquet").unlink()
     assert failed(run) == ["consumed.parquet is as it was written: it is gone"]
-    (run / "manifest.json").write_text("{}")
+    written = (run / "manifest.json").read_text()
+    (run / "manifest.json").write_text(json.dumps({**json.loads(written), "files": None}))
     assert failed(run) == ["every file is as it was written: the manifest names none"]
     (run / "manifest.json").unlink()
     assert any("it has no manifest.json" in one for one in failed(run))
@@ -510,12 +511,12 @@ def test_where_answers_end_is_recorded_and_verified(
 ) -> None:
     settings = dataclasses.replace(FAST, epochs=1, answer_end=answer_end)
     done = tune(arranged, chatml, tmp_path / "run", settings)
-    assert done.manifest["rows"]["answer_end"] == answer_end
+    assert done.manifest.rows.answer_end == answer_end
     more = 37 if answer_end == "template" else 0
     tokenizer = AutoTokenizer.from_pretrained(chatml)
     answers = [json.loads(line)["messages"][-1]["content"] for line in (arranged / "train.jsonl").open()]
     said = sum(len(tokenizer(answer + "<|im_end|>", add_special_tokens=False)["input_ids"]) for answer in answers)
-    assert done.manifest["counts"]["learnt_tokens"] == said + more
+    assert done.manifest.counts.learnt_tokens == said + more
     assert all(finding.ok for finding in verify(tmp_path / "run", arranged))
 
 

@@ -61,6 +61,7 @@ def plan(
     from righttime.arrangement.budget import read_budget
     from righttime.cli.summary import planned_summary
     from righttime.embedding import DEFAULT_MODEL
+    from righttime.ordering import planned_idle_seed
     from righttime.planning import plan as stages_of
     from righttime.planning import plan_sizes
     from righttime.results import Request
@@ -85,6 +86,8 @@ def plan(
         engine=cast(Any, engine),
         memory=bytes_in(memory),
     )
+    for note in planned_idle_seed(request):
+        typer.echo(f"note: {note}", err=True)
     sizes = (rows, target_rows, dim)
     if not pool and target is None and rows and target_rows and dim:
         typer.echo(planned_summary(plan_sizes(rows, target_rows, dim, request, nodes)))

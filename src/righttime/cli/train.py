@@ -110,7 +110,7 @@ def tune(
 ) -> None:
     """Fine-tune a model in exactly the order of an arrangement, and record every row as the model is fed it."""
     from righttime.cli.evaluation_tables import evaluation_tables
-    from righttime.evaluation import read_evaluation
+    from righttime.evaluation import open_evaluation
     from righttime.evaluation.while_training import dense_evaluation
     from righttime.training import Lora, TuneSettings
     from righttime.training import tune as tuned
@@ -142,7 +142,8 @@ def tune(
     if target and evaluate_every is not None:
         measured = {"target": tuple(target), **named_sets(sets)}
         ends = settings.answer_end
-        callbacks = [dense_evaluation(run, model, measured, every=evaluate_every, form=settings.form, answer_end=ends)]
+        how: dict[str, Any] = {"form": settings.form, "answer_end": ends, "progress": True}
+        callbacks = [dense_evaluation(run, model, measured, every=evaluate_every, **how)]
     elif target or evaluate_every is not None or sets:
         raise SettingsError(
             "--target and --evaluate-every go together, and --set goes with them; got only some. "
@@ -150,11 +151,11 @@ def tune(
         )
     done = tuned(out, model, run, settings, callbacks=callbacks, overwrite=overwrite, progress=True, say=typer.echo)
     if done.main:
-        counts = done.manifest["counts"]
-        proven = done.manifest["first_difference"] or "in the planned order, each row once in each epoch"
-        typer.echo(f"consumed {counts['consumed']:,} rows in {counts['steps']:,} steps: {proven}")
+        counts = done.manifest.counts
+        proven = done.manifest.first_difference or "in the planned order, each row once in each epoch"
+        typer.echo(f"consumed {counts.consumed:,} rows in {counts.steps:,} steps: {proven}")
         if callbacks:
-            typer.echo(f"\n{evaluation_tables(read_evaluation(run / 'evaluation'))}\n")
+            typer.echo(f"\n{evaluation_tables(open_evaluation(run / 'evaluation').table)}\n")
             typer.echo(f"every row's values are in {run / 'evaluation' / 'evaluation.parquet'}")
         picture = run / "loss.png"
         typer.echo(f"the losses along the run are in {picture}" if picture.exists() else NO_PICTURE)

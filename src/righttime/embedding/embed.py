@@ -17,6 +17,7 @@ from righttime.embedding.protocol import Embedded, Embedder
 from righttime.embedding.workers import embed_in_processes
 from righttime.errors import EmbeddingError, SettingsError
 from righttime.progress import counting
+from righttime.tokenization.batches import token_batches
 
 __all__ = ["TOKENS_PER_BATCH", "embed_texts", "plan_batches", "uncached"]
 
@@ -134,11 +135,8 @@ def _one_by_one(
 def plan_batches(lengths: Sequence[int], tokens_per_batch: int = TOKENS_PER_BATCH) -> list[list[int]]:
     """Group texts of like length into batches of a bounded number of tokens, padding counted.
 
-    A batch is full by its longest text and its number of texts alone, and texts are taken from the longest down. So a
-    batch does not depend on the others: of the texts left when whole batches are done, the same batches are made.
-
-    The longest batch comes first, so that too little memory shows at once; the rest follow in a shuffled order
-    (fixed seed), so that the time left is a fair guess.
+    The batches are those of `token_batches`. The longest comes first, so that too little memory shows at once; the
+    rest follow in a shuffled order (fixed seed), so that the time left is a fair guess.
 
     Args:
         lengths: Tokens that the model reads of each text.
@@ -151,14 +149,7 @@ def plan_batches(lengths: Sequence[int], tokens_per_batch: int = TOKENS_PER_BATC
         >>> plan_batches([5, 2000, 7, 100])
         [[1], [3, 2, 0]]
     """
-    batches: list[list[int]] = []
-    longest = 0
-    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
-        full = batches and ((len(batches[-1]) + 1) * longest > tokens_per_batch or len(batches[-1]) == _ROWS_PER_BATCH)
-        if full or not batches:
-            batches.append([])
-            longest = max(1, lengths[place])
-        batches[-1].append(place)
+    batches = token_batches(lengths, tokens_per_batch, _ROWS_PER_BATCH)
     rest = batches[1:]
     random.Random(0).shuffle(rest)
     return batches[:1] + rest

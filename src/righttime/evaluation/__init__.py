@@ -6,9 +6,11 @@ rows ─ sets (tokens, prompts, references) ─▶ losses, generations ─ score
 Importing this imports neither torch nor transformers; `righttime.evaluation.callback` does.
 """
 
+from righttime.evaluation.finished import FinishedEvaluation, open_evaluation
 from righttime.evaluation.folder import EvaluationFolder, read_evaluation
 from righttime.evaluation.generations import Answers, GenerationSettings, generated
 from righttime.evaluation.losses import RowLosses, row_losses
+from righttime.evaluation.manifest import EvaluationManifest, EvaluationSettings
 from righttime.evaluation.means import Means, means_by
 from righttime.evaluation.measurement import MeasureSettings, measured_set
 from righttime.evaluation.offline import evaluate
@@ -21,7 +23,10 @@ __all__ = [
     "METRICS",
     "Answers",
     "EvaluationFolder",
+    "EvaluationManifest",
     "EvaluationSet",
+    "EvaluationSettings",
+    "FinishedEvaluation",
     "GenerationSettings",
     "Means",
     "MeasureSettings",
@@ -34,6 +39,7 @@ __all__ = [
     "generated",
     "means_by",
     "measured_set",
+    "open_evaluation",
     "prepare_set",
     "read_evaluation",
     "read_set",

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.errors import SettingsError
+from righttime.tokenization.batches import token_batches
 
 __all__ = ["DEFAULT_BATCH_TOKENS", "length_batches", "shared_out"]
 
@@ -33,15 +34,7 @@ def length_batches(lengths: Sequence[int], batch_tokens: int = DEFAULT_BATCH_TOK
     """
     if batch_tokens < 1:
         raise SettingsError(f"a batch must hold at least 1 token, got {batch_tokens}.")
-    counts = np.asarray(lengths, dtype=np.int64)
-    order = np.argsort(-counts, kind="stable")
-    batches, start = [], 0
-    for place in range(1, len(order) + 1):
-        full = place < len(order) and (place - start + 1) * max(1, counts[order[start]]) > batch_tokens
-        if place == len(order) or full:
-            batches.append(order[start:place])
-            start = place
-    return batches
+    return [np.asarray(batch, dtype=np.int64) for batch in token_batches(lengths, batch_tokens)]
 
 
 def shared_out(n_batches: int, process: int, processes: int) -> list[tuple[int, bool]]:

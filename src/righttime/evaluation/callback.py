@@ -38,6 +38,7 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
         settings: MeasureSettings | None = None,
         deciding: Mapping[str, Any] | None = None,
         overwrite: bool = False,
+        progress: bool = False,
     ) -> None:
         """Say what to measure.
 
@@ -50,6 +51,7 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
             settings: What to measure; None measures the loss.
             deciding: What else decides the numbers, as JSON, for the record.
             overwrite: Take away an earlier evaluation there.
+            progress: Show on stderr how far each measurement is.
 
         Raises:
             SettingsError: If `every` is less than 1, or two sets have one name.
@@ -64,7 +66,7 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
         check_measurable(self._sets, self._settings)
         self._folder = EvaluationFolder(folder, run)
         self._deciding = {**facts_of(self._sets, self._settings), "every": every, **(deciding or {})}
-        self._overwrite, self._last = overwrite, -1
+        self._overwrite, self._progress, self._last = overwrite, progress, -1
         self._trainer: Any = None
 
     def attach(self, trainer: Any) -> None:
@@ -106,7 +108,8 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
     def _measure(self, args: TrainingArguments, state: TrainerState, model: Any) -> None:
         step, share = int(state.global_step), (args.process_index, args.world_size)
         for data in self._sets:
-            values = measured_set(model, self._tokenizer, data, self._settings, share)
+            shown = self._progress and args.process_index == 0
+            values = measured_set(model, self._tokenizer, data, self._settings, share, shown)
             self._folder.add(step, data, values, args.process_index)
             found = {f"{data.name}_{metric}": mean for metric, mean in means(_of_all(values, args)).items()}
             if self._trainer is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from righttime.errors import ModelError
 from righttime.gguf import model_folder
+from righttime.training.checkpoints import whole_checkpoints
 
 __all__ = ["Evaluated", "find_checkpoints", "load_evaluated", "models_in_turn", "readable_length"]
 
@@ -48,7 +49,8 @@ def find_checkpoints(name: str) -> list[Evaluated]:
     for place in (folder, folder / "checkpoints"):
         found = [path for path in place.glob("checkpoint-*") if _STEP.fullmatch(path.name) and _holds_model(path)]
         # A run of ours marks checkpoints that are whole; those of other trainers bear no mark.
-        found = [path for path in found if (path / "complete.json").exists()] or found
+        whole = {checkpoint.path for checkpoint in whole_checkpoints(place)}
+        found = [path for path in found if path in whole] or found
         if found:
             return sorted((Evaluated(_step_of(path), str(path)) for path in found), key=lambda one: one.step)
     raise ModelError(

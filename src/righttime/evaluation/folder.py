@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from righttime.errors import SettingsError, StoreError
+from righttime.evaluation.manifest import SETTINGS, read_settings
 from righttime.evaluation.registry import Value
 from righttime.evaluation.sets import EvaluationSet
 from righttime.store import MANIFEST, file_sha256, make_folder, prepare_folder, write_json, write_parquet
@@ -27,9 +28,9 @@ from righttime.store import MANIFEST, file_sha256, make_folder, prepare_folder, 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["EvaluationFolder", "read_evaluation", "schema"]
+__all__ = ["VALUES", "EvaluationFolder", "read_evaluation", "schema"]
 
-_FILE, _SETTINGS, _PARTS, _PICTURE = "evaluation.parquet", "settings.json", "parts", "loss.png"
+VALUES, _PARTS, _PICTURE = "evaluation.parquet", "parts", "loss.png"
 _NAME = re.compile(r"step-(\d+)\.([\w-]+)\.(\d+)\.parquet")
 
 
@@ -66,17 +67,17 @@ class EvaluationFolder:
             StoreError: If the folder holds a finished evaluation, or somebody else's files, or cannot be written.
             SettingsError: If it was begun with other settings.
         """
-        prepare_folder(self.folder, (_FILE, _SETTINGS, _PARTS, _PICTURE), overwrite or reopen)
+        prepare_folder(self.folder, (VALUES, SETTINGS, _PARTS, _PICTURE), overwrite or reopen)
         make_folder(self.folder)
-        settings = self.folder / _SETTINGS
+        settings = self.folder / SETTINGS
         if overwrite:
-            for name in (MANIFEST, _FILE, _SETTINGS, _PICTURE):
+            for name in (MANIFEST, VALUES, SETTINGS, _PICTURE):
                 (self.folder / name).unlink(missing_ok=True)
             shutil.rmtree(self.folder / _PARTS, ignore_errors=True)
         now = json.loads(json.dumps({"run": self.run, **deciding}))
         if settings.exists():
             # Where answers end was not always recorded; the sets' counts of learnt tokens tell the two ways apart.
-            then = {"answer_end": now.get("answer_end"), **json.loads(settings.read_text(encoding="utf-8"))}
+            then = {"answer_end": now.get("answer_end"), **read_settings(self.folder)}
             differing = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
             if differing:
                 raise SettingsError(
@@ -138,9 +139,13 @@ class EvaluationFolder:
         """
         from righttime.results import circumstances
 
-        write_parquet(self.folder / _FILE, read_evaluation(self.folder))
-        settings = json.loads((self.folder / _SETTINGS).read_text(encoding="utf-8"))
-        manifest = {**circumstances(), **settings, **facts, "files": {_FILE: file_sha256(self.folder / _FILE)}}
+        write_parquet(self.folder / VALUES, read_evaluation(self.folder))
+        manifest = {
+            **circumstances(),
+            **read_settings(self.folder),
+            **facts,
+            "files": {VALUES: file_sha256(self.folder / VALUES)},
+        }
         write_json(self.folder / MANIFEST, manifest)
         shutil.rmtree(self.folder / _PARTS)
 
@@ -167,7 +172,7 @@ def read_evaluation(folder: Path) -> pa.Table:
     import pyarrow.parquet as pq
 
     if (folder / MANIFEST).exists():
-        return pq.read_table(folder / _FILE)
+        return pq.read_table(folder / VALUES)
     parts = [pq.read_table(path) for path, *_ in _parts(folder)]
     if not parts:
         raise StoreError(f"{folder} must hold an evaluation, but there is not one value in it.")

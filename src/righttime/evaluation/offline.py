@@ -13,11 +13,11 @@ from righttime.evaluation.folder import EvaluationFolder, read_evaluation
 from righttime.evaluation.means import facts_of, means_by
 from righttime.evaluation.measurement import MeasureSettings, check_measurable, measured_set
 from righttime.evaluation.sets import EvaluationSet, Files, inputs_of, read_set
+from righttime.quiet import quietly
 from righttime.store import write_bytes
 from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import AnswerEnd, resolve_form
 from righttime.training.picture import draw_losses
-from righttime.training.quiet import quietly
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -31,6 +31,7 @@ def dense_evaluation(
     form: str = "auto",
     metrics: Sequence[str] = ("loss",),
     answer_end: AnswerEnd = "token",
+    progress: bool = False,
 ) -> DenseEvaluation:
     """The callback that measures a run while it trains.
 
@@ -44,6 +45,7 @@ def dense_evaluation(
         form: ``chat``, ``paper`` or ``auto``; see `righttime.tokenization.masking`.
         metrics: Some of `righttime.evaluation.METRICS`, but ``reward``.
         answer_end: Where an answer ends, as it is trained on; see `righttime.tokenization.masking`.
+        progress: Show on stderr how far each measurement is.
 
     Raises:
         SettingsError: If a setting is out of range, or the model is sharded over processes.
@@ -63,4 +65,13 @@ def dense_evaluation(
     how = {"form": chosen, "max_length": length, "answer_end": answer_end}
     settings = MeasureSettings(metrics=metrics)
     folder, name = run / "evaluation", run.resolve().name
-    return DenseEvaluation(data, folder, run=name, every=every, tokenizer=tokenizer, settings=settings, deciding=how)
+    return DenseEvaluation(
+        data,
+        folder,
+        run=name,
+        every=every,
+        tokenizer=tokenizer,
+        settings=settings,
+        deciding=how,
+        progress=progress,
+    )

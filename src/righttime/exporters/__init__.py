@@ -1,6 +1,5 @@
 """A finished arrangement for other trainers: data in their format, a config with every switch that keeps the order."""
 
-from righttime.exporters.advice import keep_order_advice
 from righttime.exporters.data import ExportData, export_data
 from righttime.exporters.export import Exported, export
 from righttime.exporters.registry import TRAINERS, trainer_named
@@ -15,6 +14,5 @@ __all__ = [
     "Trainer",
     "export",
     "export_data",
-    "keep_order_advice",
     "trainer_named",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from righttime.exporters.data import ExportData
@@ -20,7 +20,11 @@ def _check(data: ExportData, settings: ExportSettings) -> None:
 def _write(data: ExportData, settings: ExportSettings, folder: Path) -> Written:
     write_rows(replace(data, rows=()), folder, dict)
     write_bytes(folder / "train.jsonl", data.train.read_bytes())
-    return Written()
+    idle = [entry.name for entry in fields(settings) if getattr(settings, entry.name) != entry.default]
+    idle = [name for name in idle if name != "evaluation"]
+    if not idle:
+        return Written()
+    return Written(notes=[f"the bare data comes without a config, so nothing comes of {', '.join(idle)}"])
 
 
 MESSAGES = Trainer(

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
+from righttime.drawing import GRID, png, stroke
 from righttime.measures.dataset import Curves
 
 __all__ = ["draw_curves"]
-
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-"""Okabe and Ito's, told apart by colour-blind readers too."""
-
-_STYLES = ("-", "--", ":", "-.")
 
 
 def draw_curves(curves: Mapping[str, Curves]) -> bytes | None:
@@ -36,16 +31,15 @@ def draw_curves(curves: Mapping[str, Curves]) -> bytes | None:
     panels = figure.subplots(-(-len(names) // 3), 3, sharex=True, squeeze=False).ravel()
     for panel, name in zip(panels, names, strict=False):
         for number, (label, found) in enumerate(curves.items()):
-            colour, style = _COLOURS[number % len(_COLOURS)], _STYLES[number // len(_COLOURS) % len(_STYLES)]
             mark: dict[str, Any] = {"marker": "o", "markersize": 4} if len(found.n) == 1 else {}
-            panel.plot(found.n, found.columns[name], color=colour, linestyle=style, linewidth=1.6, label=label, **mark)
+            panel.plot(found.n, found.columns[name], **stroke(number), linewidth=1.6, label=label, **mark)
         panel.set_title(_title(name), fontsize=12)
         panel.set_xscale("log")
         panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         panel.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:,.0f}"))
         panel.xaxis.set_minor_formatter(NullFormatter())
         panel.tick_params(axis="x", labelrotation=35)
-        panel.grid(alpha=0.25)
+        panel.grid(**GRID)
         panel.margins(x=0.02)
     for panel in panels[len(names) :]:
         panel.set_visible(False)
@@ -54,9 +48,7 @@ def draw_curves(curves: Mapping[str, Curves]) -> bytes | None:
     figure.suptitle("Distance of the first n rows to the target (smaller is nearer)", fontsize=13)
     handles, texts = panels[0].get_legend_handles_labels()
     figure.legend(handles, texts, loc="outside lower center", ncols=min(6, len(curves)), frameon=False, fontsize=11)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    return png(figure)
 
 
 def _title(name: str) -> str:

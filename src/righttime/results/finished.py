@@ -33,7 +33,7 @@ class FileState:
     Attributes:
         name: Its name.
         written: The sha256 that the manifest has; None where it has none.
-        found: The sha256 of what is there.
+        found: The sha256 of what is there; empty where nothing is.
     """
 
     name: str

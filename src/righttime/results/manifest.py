@@ -6,17 +6,15 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from righttime.arrangement.falloff import Alone, Falloff, Line
 from righttime.errors import SettingsError, StoreError
 from righttime.formats import InputFile
 from righttime.results.request import Request
-from righttime.store import MANIFEST, read_manifest, require
+from righttime.store import MANIFEST, made, read_manifest, require, versions_in
 
 __all__ = ["FILES", "Counts", "Given", "ResultManifest", "read_result_manifest"]
-
-T = TypeVar("T")
 
 FILES = ("train.jsonl", "arrangement.parquet", "left_out.parquet")
 """The files of an arrangement besides its manifest."""
@@ -168,12 +166,12 @@ def read_result_manifest(folder: Path) -> ResultManifest:
             given=Given(given.get("folder"), *(_names(given, inputs, side) for side in ("pool", "target"))),
             settings=found["settings"],
             embedding=found["embedding"],
-            counts=_made(Counts, found["counts"]),
+            counts=made(Counts, found["counts"]),
             falloff=_falloff(found.get("falloff")),
             notes=tuple(map(str, found["notes"])),
             ids_sha256=found["ids_sha256"],
             files=found["files"],
-            versions={"righttime": str(found.get("righttime")), **(found.get("versions") or {})},
+            versions=versions_in(found),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise StoreError(
@@ -182,14 +180,8 @@ def read_result_manifest(folder: Path) -> ResultManifest:
         ) from error
 
 
-def _made(kind: type[T], entry: Mapping[str, Any]) -> T:
-    """A dataclass of the entries that it knows; later versions may have written more."""
-    known = {one.name for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: value for name, value in entry.items() if name in known})
-
-
 def _inputs(entries: Sequence[Mapping[str, Any]]) -> tuple[InputFile, ...]:
-    return tuple(_made(InputFile, entry) for entry in entries)
+    return tuple(made(InputFile, entry) for entry in entries)
 
 
 def _names(given: Mapping[str, Any], inputs: Mapping[str, Any], side: str) -> tuple[str, ...] | None:
@@ -201,6 +193,6 @@ def _names(given: Mapping[str, Any], inputs: Mapping[str, Any], side: str) -> tu
 def _falloff(entry: Mapping[str, Any] | None) -> Falloff | None:
     if entry is None:
         return None
-    lines = tuple(_made(Line, one) for one in entry["lines"])
-    alone = tuple(_made(Alone, one) for one in entry["alone"])
-    return _made(Falloff, {**entry, "lines": lines, "alone": alone})
+    lines = tuple(made(Line, one) for one in entry["lines"])
+    alone = tuple(made(Alone, one) for one in entry["alone"])
+    return made(Falloff, {**entry, "lines": lines, "alone": alone})

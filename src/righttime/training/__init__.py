@@ -7,6 +7,8 @@
 Importing this imports neither torch nor transformers.
 """
 
+from righttime.training.finished import FinishedRun, Run, begun_run, open_run
+from righttime.training.manifest import Begun, RunManifest
 from righttime.training.oracle import Oracle, first_difference, tokens_hash, watch
 from righttime.training.plan import Batch, Plan
 from righttime.training.records import Attempt, Consumed, Records, read_records
@@ -18,15 +20,21 @@ __all__ = [
     "PRESETS",
     "Attempt",
     "Batch",
+    "Begun",
     "Consumed",
+    "FinishedRun",
     "Lora",
     "Oracle",
     "Plan",
     "Records",
+    "Run",
+    "RunManifest",
     "TuneSettings",
     "Tuned",
+    "begun_run",
     "check_versions",
     "first_difference",
+    "open_run",
     "read_records",
     "tokens_hash",
     "tune",

@@ -29,14 +29,14 @@ from filelock import FileLock, SoftFileLock, Timeout
 from righttime.errors import SettingsError, StoreError
 from righttime.store import MANIFEST, make_folder, write_json
 from righttime.training.checkpoints import clear_broken, whole_checkpoints
+from righttime.training.manifest import BEGUN, read_begun
 from righttime.training.records import last_attempt
 
-__all__ = ["Start", "begin", "end", "read_run"]
+__all__ = ["Start", "begin", "end"]
 
-_FILES = ("run.json", "rows.parquet", "consumed.parquet", "train_log.jsonl", "loss.png")
+_FILES = (BEGUN, "rows.parquet", "consumed.parquet", "train_log.jsonl", "loss.png")
 _LOCK = ".lock"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
-_DECIDING = ("plan", "settings", "model", "rows")
 _DEFAULTED = {"rows.answer_end": "--answer-end", "settings.learning_rate": "--learning-rate"}
 """Options whose defaults were others once: the same words mean something else now."""
 _FOLDERS = ("consumed", "checkpoints", "model", "evaluation")
@@ -78,7 +78,7 @@ def begin(run: Path, deciding: Mapping[str, Any], overwrite: bool = False) -> St
     names = {entry.name for entry in run.iterdir()} - {_LOCK}
     strangers = names - {MANIFEST, *_FILES, *_FOLDERS}
     # Without run.json even names like ours may be somebody's; only --overwrite takes those away.
-    if "run.json" not in names and (strangers or (names and not overwrite)):
+    if BEGUN not in names and (strangers or (names and not overwrite)):
         raise StoreError(
             f"{run} must be empty or hold a run, but it holds {min(strangers or names)!r}. Hint: choose another --run."
         )
@@ -100,9 +100,9 @@ def end(start: Start) -> None:
 def _begun(run: Path, deciding: Mapping[str, Any], lock: FileLock | None) -> Start:
     if (run / MANIFEST).exists():
         raise StoreError(f"{run} holds a finished run already. Hint: choose another --run, or --overwrite.")
-    if not (run / "run.json").exists():
-        write_json(run / "run.json", deciding)
-    for what, then, now in _deciding_changes(read_run(run), json.loads(json.dumps(deciding))):
+    if not (run / BEGUN).exists():
+        write_json(run / BEGUN, deciding)
+    for what, then, now in _deciding_changes(read_begun(run), json.loads(json.dumps(deciding))):
         again = f"{_DEFAULTED[what]} {then}" if what in _DEFAULTED else "run the first command again"
         raise SettingsError(
             f"a run must go on with what it began with, but {what} was {then!r} and is {now!r} now ({run}). "
@@ -143,24 +143,6 @@ def _locked(run: Path) -> FileLock | None:
 def _unlocked(lock: FileLock | None) -> None:
     if lock is not None:
         lock.release()
-
-
-def read_run(run: Path) -> dict[str, Any]:
-    """What decides a run.
-
-    Raises:
-        StoreError: If there is no such run.
-    """
-    try:
-        began = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StoreError(
-            f"{run} must be a folder of righttime tune, but its run.json cannot be read: {error}."
-        ) from error
-    if not (isinstance(began, dict) and all(isinstance(began.get(name), dict) for name in _DECIDING)):
-        raise StoreError(f"{run / 'run.json'} must hold {', '.join(_DECIDING)}, which it does not: it was changed.")
-    began["rows"].setdefault("answer_end", "template")  # before it was recorded there was no other way
-    return began
 
 
 def _clear(run: Path) -> None:

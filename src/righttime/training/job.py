@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from righttime.errors import OrderError
-from righttime.store import MANIFEST, file_sha256, ids_sha256, write_bytes, write_json, write_lines, write_parquet
+from righttime.store import MANIFEST, ids_sha256, write_bytes, write_json, write_lines, write_parquet
+from righttime.training.finished import FinishedRun, open_run, result_files
 from righttime.training.folder import Start
 from righttime.training.models import model_identity
 from righttime.training.oracle import first_difference
@@ -20,10 +21,9 @@ from righttime.training.records import Records, read_records
 from righttime.training.settings import TuneSettings
 from righttime.training.token_rows import TokenRows
 
-__all__ = ["Job", "announcement", "finish", "result_files"]
+__all__ = ["Job", "announcement", "finish"]
 
 _LIBRARIES = ("accelerate", "deepspeed", "peft", "trl")
-_RESULT = ("run.json", "rows.parquet", "consumed.parquet", "train_log.jsonl", "consumed", "evaluation", "model")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def announcement(job: Job, start: Start) -> str:
 
 def finish(
     job: Job, log: Sequence[Mapping[str, Any]], drawn: Sequence[str] = (), note: str | None = None
-) -> dict[str, Any]:
+) -> FinishedRun:
     """Compare all that led to the weights with the plan, and write what makes the run a result, the manifest last.
 
     Args:
@@ -98,7 +98,7 @@ def finish(
         note: What there is to say of the seed.
 
     Returns:
-        The manifest.
+        The finished run.
 
     Raises:
         OrderError: If it is not the plan and reordering was not allowed.
@@ -129,15 +129,9 @@ def finish(
         "files": result_files(folder),
     }
     write_json(folder / MANIFEST, manifest)
-    return manifest
+    return open_run(folder)
 
 
 def _consumption(records: Records) -> dict[str, int]:
     lost = [len(record.rows) for record in records.consumed if records.superseded(record)]
     return {"consumed": sum(len(record.rows) for record in records.effective()), "superseded": sum(lost)}
-
-
-def result_files(folder: Path) -> dict[str, str]:
-    """The sha256 of every file of a run's result, by its path in the folder; checkpoints are no part of it."""
-    roots = (path for name in _RESULT for path in sorted([folder / name, *(folder / name).rglob("*")]))
-    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in roots if path.is_file()}

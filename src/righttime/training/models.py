@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from righttime.errors import ModelError, SettingsError
 from righttime.gguf import described, model_folder
-from righttime.store import file_sha256
+from righttime.store import files_sha256
 from righttime.tokenization.loading import loaded
 
 if TYPE_CHECKING:
@@ -38,10 +37,8 @@ def model_identity(name: str) -> dict[str, str]:
             f"the model folder {name} must hold safetensors weights, but no *.safetensors is in it. "
             "Hint: save the model with save_pretrained."
         )
-    digest = hashlib.sha256()
-    for file in [*weights, *sorted(folder.glob("*.json"))]:
-        digest.update(f"{file.name} {file_sha256(file)}\n".encode())
-    return {"name": name, "revision": f"sha256:{digest.hexdigest()}", **described(name)}
+    revision = files_sha256(folder, [*weights, *sorted(folder.glob("*.json"))])
+    return {"name": name, "revision": f"sha256:{revision}", **described(name)}
 
 
 def load_model(name: str, settings: TuneSettings) -> Any:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from righttime.drawing import GREY, GRID, png, stroke
 
 __all__ = ["NO_PICTURE", "draw_losses", "evaluated_losses", "loss_figure"]
 
 NO_PICTURE = "no picture of the losses: that takes matplotlib (pip install righttime[report])"
-
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's, told apart by colour-blind readers too; their grey is the training loss."""
 
 
 def draw_losses(log: Sequence[Mapping[str, Any]]) -> bytes | None:
@@ -27,9 +25,7 @@ def draw_losses(log: Sequence[Mapping[str, Any]]) -> bytes | None:
         figure = loss_figure(log)
     except ImportError:
         return None
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    return png(figure)
 
 
 def loss_figure(log: Sequence[Mapping[str, Any]]) -> Any:
@@ -47,15 +43,14 @@ def loss_figure(log: Sequence[Mapping[str, Any]]) -> Any:
     lone: dict[str, Any] = {"marker": "."} if len(trained) == 1 else {}
     if trained:
         told = "training, the rows of a step"
-        panel.plot(list(trained), list(trained.values()), color="#999999", linewidth=1, label=told, **lone)
+        panel.plot(list(trained), list(trained.values()), color=GREY, linewidth=1, label=told, **lone)
     for number, (name, found) in enumerate(evaluated_losses(log).items()):
-        colour, dashed = _COLOURS[number % len(_COLOURS)], "-" if number < len(_COLOURS) else "--"
         label = f"{name}, mean over its rows"
-        panel.plot(list(found), list(found.values()), dashed, color=colour, marker="o", markersize=3, label=label)
+        panel.plot(list(found), list(found.values()), **stroke(number), marker="o", markersize=3, label=label)
     panel.set_xlabel("optimizer steps")
     panel.set_ylabel("loss of the answers (nats per token)")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-    panel.grid(alpha=0.25)
+    panel.grid(**GRID)
     panel.legend(frameon=False)
     return figure
 

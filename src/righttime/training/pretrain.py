@@ -16,8 +16,8 @@ from typing import Any
 
 from righttime.demo import builtin_rows
 from righttime.errors import DataError
-from righttime.store import MANIFEST, file_sha256, prepare_folder, staged, write_json, write_lines
-from righttime.training.quiet import quietly
+from righttime.quiet import quietly
+from righttime.store import MANIFEST, file_sha256, ordinary_permissions, prepare_folder, staged, write_json, write_lines
 from righttime.training.versions import check_versions
 
 __all__ = ["CHAT_TEMPLATE", "Pretrained", "pretrain"]
@@ -103,6 +103,7 @@ def pretrain(
     with staged(out) as staging, quietly():
         model.save_pretrained(staging)
         tokenizer.save_pretrained(staging)
+        ordinary_permissions(staging)
         write_lines(staging / "README.md", [_card(about, texts)])
         read = [{"path": str(path), "sha256": file_sha256(path)} for path in texts]
         files = {path.name: file_sha256(path) for path in sorted(staging.iterdir())}

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from righttime.errors import RighttimeError, SettingsError
 from righttime.keywords import named_settings
-from righttime.store import write_parquet
+from righttime.quiet import quietly
+from righttime.store import ordinary_permissions, write_parquet
 from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import resolve_form
 from righttime.training.chance import drawn_by_chance, seed_note
 from righttime.training.folder import Start, begin, end
 from righttime.training.job import Job, announcement, finish
+from righttime.training.manifest import RunManifest
 from righttime.training.models import load_model, trainable_length
 from righttime.training.oracle import Oracle
 from righttime.training.plan import Plan
-from righttime.training.quiet import quietly
 from righttime.training.settings import TuneSettings
 from righttime.training.token_rows import TokenRows, arranged_rows, token_rows
 from righttime.training.versions import check_versions
@@ -37,13 +38,13 @@ class Tuned:
     Attributes:
         job: What was settled before it started: folder, model, settings, plan, rows.
         start: How the last attempt started.
-        manifest: What ``manifest.json`` holds.
+        manifest: What ``manifest.json`` says.
         main: Whether this process is the one that speaks and writes.
     """
 
     job: Job
     start: Start
-    manifest: Mapping[str, Any]
+    manifest: RunManifest
     main: bool
 
 
@@ -109,7 +110,8 @@ def tune(
             write_parquet(folder / "rows.parquet", rows.to_table())
             say(announcement(job, start))
         made = _train(job, start, process, callbacks, progress, say)
-        return Tuned(job, start, _from_main(lambda: finish(job, made.log, made.drawn, made.note)), main)
+        done = _from_main(lambda: finish(job, made.log, made.drawn, made.note))
+        return Tuned(job, start, done.manifest, main)
     finally:
         if main:
             end(start)
@@ -220,6 +222,8 @@ def _train(
             shutil.rmtree(model_folder, ignore_errors=True)
         trainer.accelerator.wait_for_everyone()
         trainer.save_model(str(model_folder))
+        if trainer.args.should_save:
+            ordinary_permissions(model_folder)
         trainer.accelerator.wait_for_everyone()
     return _Trained(trainer.state.log_history, drawn, note)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCall
 from transformers.integrations import get_reporting_integration_callbacks
 
 from righttime.errors import ModelError, SettingsError
+from righttime.progress import Lines, redrawn
 from righttime.training.checkpoints import keep_newest, mark_complete
 from righttime.training.oracle import Oracle
 from righttime.training.plan import Plan
-from righttime.training.progress import Lines, on_terminal
 from righttime.training.settings import TuneSettings
 from righttime.training.token_rows import TokenRows
 
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 _IGNORED = -100
+_EVERY = 5.0  # seconds from one line on training to the next
 
 
 class PlannedRows(Dataset[int]):
@@ -190,10 +192,10 @@ class _Lines(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, consumed: Callable[[int], str] | None) -> None:
         self._consumed, self._loss, self._from = consumed, "", 0
-        self._lines = Lines()
+        self._lines = Lines(_EVERY)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **settings: Any) -> None:
-        self._from, self._lines = state.global_step, Lines()
+        self._from, self._lines = state.global_step, Lines(_EVERY)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **settings: Any) -> None:
         if "loss" in (logs or {}):
@@ -201,7 +203,7 @@ class _Lines(TrainerCallback):  # type: ignore[misc]
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **settings: Any) -> None:
         if state.is_world_process_zero and self._lines.due():  # the last step's loss is logged by now
-            self._tell(state, f", {self._left(state)} left")
+            self._tell(state, f", {self._left(state)}")
 
     def on_train_end(self, args: Any, state: Any, control: Any, **settings: Any) -> None:
         if state.is_world_process_zero:
@@ -227,7 +229,7 @@ def show_progress(trainer: Trainer, progress: bool, consumed: Callable[[int], st
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     if progress:
-        trainer.add_callback(_Bar() if on_terminal() else _Lines(consumed))
+        trainer.add_callback(_Bar() if redrawn(sys.stderr) else _Lines(consumed))
 
 
 class OrderedTrainer(Trainer):  # type: ignore[misc]

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from righttime.errors import StoreError
-from righttime.store import MANIFEST, ids_sha256, read_manifest
+from righttime.errors import SettingsError, StoreError
+from righttime.store import ids_sha256
 from righttime.tokenization.loading import load_tokenizer
-from righttime.training.folder import read_run
-from righttime.training.job import result_files
-from righttime.training.oracle import first_difference
-from righttime.training.plan import Plan
-from righttime.training.records import Records, read_records
+from righttime.training import FinishedRun, Plan, Records, Run, begun_run, first_difference
+from righttime.training.manifest import BEGUN, FedRows
 from righttime.training.token_rows import TokenRows, arranged_rows, token_rows
 from righttime.verification.result import Finding
 
@@ -36,11 +32,11 @@ def verify(run: Path, out: Path) -> list[Finding]:
     Raises:
         StoreError: If a folder is not what it should be.
     """
-    began, arranged = read_run(run), arranged_rows(out)
-    plan, records = _plan(tuple(arranged.ids), began, run), read_records(run / "consumed")
+    opened, arranged = begun_run(run), arranged_rows(out)
+    plan, records, fed = _plan(tuple(arranged.ids), opened), opened.records, opened.begun.rows
     findings = [
-        _finished(run),
-        Finding("the run was planned for this arrangement", began["plan"].get("ids_sha256") == ids_sha256(plan.ids)),
+        _finished(opened),
+        Finding("the run was planned for this arrangement", opened.begun.plan.ids_sha256 == ids_sha256(plan.ids)),
         Finding(
             "every attempt followed that plan", all(attempt.plan == plan.fingerprint for attempt in records.attempts)
         ),
@@ -49,49 +45,47 @@ def verify(run: Path, out: Path) -> list[Finding]:
     shuffled = "" if plan.shuffle_after is None else f"the order for {plan.shuffle_after} steps, then a shuffle"
     told = difference or shuffled
     findings.append(Finding("what led to the weights is the plan, every row in its place", difference is None, told))
-    if (run / MANIFEST).exists():
-        findings += _files(run)
-    if (run / "model").is_dir() and findings[1].ok:
-        fed = began["rows"]
-        tokenizer, length, ends = load_tokenizer(str(run / "model")), fed["max_length"], fed["answer_end"]
-        rows = token_rows(arranged, tokenizer, fed["form"], length, answer_end=ends)
+    if isinstance(opened, FinishedRun):
+        findings += _files(opened)
+    if opened.model.is_dir() and findings[1].ok:
+        tokenizer = load_tokenizer(str(opened.model))
+        rows = token_rows(arranged, tokenizer, fed.form, fed.max_length, answer_end=fed.answer_end)
         findings += _tokens(rows, records, fed)
     return findings
 
 
-def _plan(ids: tuple[str, ...], began: Mapping[str, Any], run: Path) -> Plan:
+def _plan(ids: tuple[str, ...], opened: Run) -> Plan:
     """The plan of a run's numbers for these ids."""
-    numbers = {name: value for name, value in began["plan"].items() if name not in ("rows", "ids_sha256")}
     try:
-        return Plan(ids, **numbers)
-    except TypeError as error:
-        raise StoreError(f"{run / 'run.json'} must hold the numbers of a plan, but it was changed: {error}.") from error
+        return opened.begun.plan.plan(ids)
+    except (SettingsError, TypeError) as error:
+        raise StoreError(
+            f"{opened.folder / BEGUN} must hold the numbers of a plan, but it was changed: {error}."
+        ) from error
 
 
-def _finished(run: Path) -> Finding:
-    finished = (run / MANIFEST).exists()
+def _finished(opened: Run) -> Finding:
+    finished = isinstance(opened, FinishedRun)
     return Finding("the run is finished", finished, "" if finished else "it has no manifest.json")
 
 
-def _files(run: Path) -> Iterator[Finding]:
-    written, found = read_manifest(run).get("files"), result_files(run)
-    if not isinstance(written, dict):
+def _files(opened: FinishedRun) -> Iterator[Finding]:
+    if not opened.manifest.files:
         yield Finding("every file is as it was written", False, "the manifest names none")
         return
-    # An evaluation may be put there later; a record or a weight more would change what the others mean.
-    of_run = (name for name in found if not name.startswith("evaluation/"))
-    for name in sorted({*written, *of_run}):
-        if written.get(name) != found.get(name):
-            why = "it is gone" if name not in found else "its sha256 is not the manifest's"
-            yield Finding(f"{name} is as it was written", False, why if name in written else "the run did not write it")
+    for file in opened.files():
+        if not file.unchanged:
+            why = "its sha256 is not the manifest's" if file.found else "it is gone"
+            detail = why if file.written is not None else "the run did not write it"
+            yield Finding(f"{file.name} is as it was written", False, detail)
             return
     yield Finding("every file is as it was written, the model's too", True)
 
 
-def _tokens(rows: TokenRows, records: Records, fed: Mapping[str, Any]) -> Iterator[Finding]:
+def _tokens(rows: TokenRows, records: Records, fed: FedRows) -> Iterator[Finding]:
     """That the model was fed this arrangement's texts, and not only its ids, and learnt the answers in them."""
-    yield Finding("the rows' texts are those that were tokenized", ids_sha256(rows.hashes) == fed["hashes_sha256"])
-    yield Finding("the tokens that were learnt are the answers'", rows.learnt_sha256 == fed["learnt_sha256"])
+    yield Finding("the rows' texts are those that were tokenized", ids_sha256(rows.hashes) == fed.hashes_sha256)
+    yield Finding("the tokens that were learnt are the answers'", rows.learnt_sha256 == fed.learnt_sha256)
     for record in records.effective():
         for place, name, tokens in zip(record.places, record.rows, record.tokens, strict=True):
             if place is None or not place < len(rows.ids) or rows.ids[place] != name or rows.hashes[place] != tokens:

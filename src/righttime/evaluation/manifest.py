@@ -1,0 +1,169 @@
+"""What decides an evaluation's numbers (``settings.json``) and what came of it (``manifest.json``), typed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from righttime.errors import SettingsError, StoreError
+from righttime.evaluation.generations import GenerationSettings
+from righttime.formats import InputFile
+from righttime.store import MANIFEST, made, read_manifest, versions_in
+from righttime.tokenization.masking import AnswerEnd, Form
+
+__all__ = [
+    "SETTINGS",
+    "EvaluationManifest",
+    "EvaluationSettings",
+    "SetFacts",
+    "read_evaluation_manifest",
+    "read_settings",
+    "typed_settings",
+]
+
+T = TypeVar("T")
+
+SETTINGS = "settings.json"
+"""The file that says what decides an evaluation's numbers."""
+
+
+@dataclass(frozen=True)
+class SetFacts:
+    """What decides the numbers of one set.
+
+    Attributes:
+        rows: Its rows.
+        ids_sha256: The fingerprint of their ids.
+        tokens_sha256: The fingerprint of their tokens.
+        learnt: Tokens that the loss is taken on.
+        cut: Rows that lost tokens at their end.
+    """
+
+    rows: int
+    ids_sha256: str
+    tokens_sha256: str
+    learnt: int
+    cut: int
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What decides an evaluation's numbers.
+
+    Attributes:
+        run: What the run is called in the results.
+        sets: The sets, by name.
+        metrics: What was asked for.
+        generation: How answers were made; None where the loss alone was measured.
+        reward_model: Its name, if there was one.
+        without_loss: By set the ids of the rows with no token to learn.
+        form: The form of text; None where a callback of the user's own did not say it.
+        max_length: The most tokens of a row; None likewise.
+        answer_end: Where an answer ends; evaluations that do not say it knew one way alone.
+        every: Optimizer steps between two measurements while training; None afterwards.
+        models: The models that were measured afterwards, by their steps.
+    """
+
+    run: str
+    sets: Mapping[str, SetFacts]
+    metrics: tuple[str, ...]
+    generation: GenerationSettings | None
+    reward_model: str | None
+    without_loss: Mapping[str, tuple[str, ...]]
+    form: Form | None = None
+    max_length: int | None = None
+    answer_end: AnswerEnd = "template"
+    every: int | None = None
+    models: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class EvaluationManifest:
+    """What ``manifest.json`` of an evaluation says.
+
+    Attributes:
+        settings: What decides the numbers.
+        steps: The last step that was measured.
+        processes: How many processes measured.
+        inputs: The files of each set, by its name; none in evaluations of earlier versions.
+        files: The sha256 of each file.
+        versions: Of righttime, Python and the libraries that take part.
+    """
+
+    settings: EvaluationSettings
+    steps: int
+    processes: int
+    inputs: Mapping[str, tuple[InputFile, ...]]
+    files: Mapping[str, str]
+    versions: Mapping[str, str]
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """What decides an evaluation's numbers, as JSON.
+
+    Raises:
+        StoreError: If the folder does not hold it.
+    """
+    try:
+        found = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{folder} must hold an evaluation, but its {SETTINGS} cannot be read: {error}.") from error
+    if not isinstance(found, dict):
+        raise StoreError(f"{folder / SETTINGS} must hold a JSON object, got {type(found).__name__}.")
+    return found
+
+
+def typed_settings(folder: Path) -> EvaluationSettings:
+    """The same, typed.
+
+    Raises:
+        StoreError: If the folder does not hold it, or it was changed.
+    """
+    found = read_settings(folder)
+    return _told(folder / SETTINGS, lambda: _settings(found))
+
+
+def read_evaluation_manifest(folder: Path) -> EvaluationManifest:
+    """The manifest of a finished evaluation.
+
+    Raises:
+        StoreError: If the folder does not hold one, or it was changed.
+    """
+    found = read_manifest(folder)
+    return _told(folder / MANIFEST, lambda: _manifest(found))
+
+
+def _manifest(found: Mapping[str, Any]) -> EvaluationManifest:
+    inputs = found.get("inputs") or {}
+    return EvaluationManifest(
+        settings=_settings(found),
+        steps=found["steps"],
+        processes=found.get("processes", 1),
+        inputs={name: tuple(made(InputFile, file) for file in files) for name, files in inputs.items()},
+        files=found["files"],
+        versions=versions_in(found),
+    )
+
+
+def _settings(found: Mapping[str, Any]) -> EvaluationSettings:
+    drawn = found["generation"]
+    typed = {
+        "sets": {name: made(SetFacts, facts) for name, facts in found["sets"].items()},
+        "metrics": tuple(found["metrics"]),
+        "generation": None if drawn is None else made(GenerationSettings, drawn),
+        "without_loss": {name: tuple(ids) for name, ids in found["without_loss"].items()},
+        "models": tuple((step, name) for step, name in found.get("models", ())),
+    }
+    return made(EvaluationSettings, {**found, **typed})
+
+
+def _told(path: Path, work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except (KeyError, TypeError, ValueError, AttributeError, SettingsError) as error:
+        raise StoreError(
+            f"{path} must be as righttime wrote it, but it was changed: {type(error).__name__}: {error}."
+        ) from error
