@@ -231,7 +231,9 @@ def test_an_embedder_answers(kind: str) -> None:
 
 
 def test_precisions_engines_formats_and_measures_answer() -> None:
-    assert all(entry.does for entry in (*PRECISIONS.values(), *ENGINES.values(), *MEASURES.values()))
+    described: list[str] = [entry.does for entry in PRECISIONS.values()]
+    described += [engine.does for engine in ENGINES.values()] + [measure.does for measure in MEASURES.values()]
+    assert all(described)
     assert all(entry.cost for entry in MEASURES.values())
     assert (*VECTOR_MEASURES, "kl") == tuple(MEASURES)
     for name, entry in FORMATS.items():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from righttime import arrange_embeddings
-from righttime import falloff as module
+from righttime.arrangement import falloff as module
 from righttime.arrangement.falloff import Falloff, falloff
 from righttime.similarity import unit_rows
 

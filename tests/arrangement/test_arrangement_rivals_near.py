@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from righttime import arrange_embeddings
-from righttime.arrangement import METHODS, Arrangement, SelectionInput, arrange_unit_vectors, facility
+from righttime.arrangement import METHODS, Arrangement, SelectionInput, arrange_unit_vectors
+from righttime.arrangement.methods import facility
 from righttime.errors import SettingsError
 from righttime.neighbours import BlockSearch
 from righttime.similarity.lattice import UNIT, on_lattice

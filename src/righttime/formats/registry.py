@@ -211,10 +211,13 @@ FORMATS: Mapping[str, Format] = {
 }
 """Every format by name. A record is of the first one whose keys it has, so the more telling ones stand first."""
 
-_FOLDED = {
-    name: (tuple(frozenset(need.lower().split("|")) for need in form.needs), frozenset(map(str.lower, form.answers)))
-    for name, form in FORMATS.items()
-}
+
+def _folded(form: Format) -> tuple[tuple[frozenset[str], ...], frozenset[str]]:
+    """A format's keys, and its answers, without regard to case."""
+    return tuple(frozenset(need.lower().split("|")) for need in form.needs), frozenset(map(str.lower, form.answers))
+
+
+_FOLDED = {name: _folded(form) for name, form in FORMATS.items()}
 
 
 def format_names() -> list[str]:
