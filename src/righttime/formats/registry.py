@@ -53,7 +53,7 @@ FORMATS: Mapping[str, Format] = {
         looks=(
             "Natural Instructions: a folder with `tasks/*.json` and `splits/default/`, as POOL its training "
             "tasks, as TARGET its test tasks; or one task file, v2 or v1. `--positive-examples N` puts N "
-            "worked examples into the prompt"
+            "worked examples into the prompt; the file's name is the task"
         ),
     ),
     "natural-instructions-rows": Format(
