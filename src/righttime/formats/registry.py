@@ -53,7 +53,7 @@ FORMATS: Mapping[str, Format] = {
         looks=(
             "Natural Instructions: a folder with `tasks/*.json` and `splits/default/`, as POOL its training "
             "tasks, as TARGET its test tasks; or one task file, v2 or v1. `--positive-examples N` puts N "
-            "worked examples into the prompt"
+            "worked examples into the prompt; the file's name is the task"
         ),
     ),
     "natural-instructions-rows": Format(
@@ -211,10 +211,13 @@ FORMATS: Mapping[str, Format] = {
 }
 """Every format by name. A record is of the first one whose keys it has, so the more telling ones stand first."""
 
-_FOLDED = {
-    name: (tuple(frozenset(need.lower().split("|")) for need in form.needs), frozenset(map(str.lower, form.answers)))
-    for name, form in FORMATS.items()
-}
+
+def _folded(form: Format) -> tuple[tuple[frozenset[str], ...], frozenset[str]]:
+    """A format's keys, and its answers, without regard to case."""
+    return tuple(frozenset(need.lower().split("|")) for need in form.needs), frozenset(map(str.lower, form.answers))
+
+
+_FOLDED = {name: _folded(form) for name, form in FORMATS.items()}
 
 
 def format_names() -> list[str]:
