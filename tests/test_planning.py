@@ -94,7 +94,7 @@ def test_given_vectors_are_sampled_and_not_read(tmp_path: Path, monkeypatch: pyt
     pool, target = _many(tmp_path)
     monkeypatch.setattr("righttime.embedding.given.given_vectors", _refused)
     monkeypatch.setattr("righttime.formats.reading.read_rows", _refused)
-    monkeypatch.setattr("righttime.pipeline.read_rows", _refused)
+    monkeypatch.setattr("righttime.inputs.read_rows", _refused)
     stages = by_name(plan(pool, target, Request(embedder=f"vectors:{tmp_path / 'v.npz'}"), tmp_path))
     assert list(stages) == ["libraries", "read", "vectors", "order", "write"]
     assert "measured on 1,000 and 5 rows, scaled to 20,000 and 5" in stages["read"].note
