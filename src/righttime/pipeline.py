@@ -57,7 +57,8 @@ def read_side(
     if isinstance(data, Mapping) or not isinstance(data, Iterable):
         raise SettingsError(
             f"the {role} must be files, a data set or rows, got {type(data).__name__}. "
-            "Hint: of a DatasetDict pass one split, such as data['train']."
+            "Hint: of a DatasetDict pass one split, such as data['train'].",
+            setting=role,
         )
     rows = list(data)
     paths = [row for row in rows if isinstance(row, str | os.PathLike)]
@@ -65,7 +66,8 @@ def read_side(
     if paths and records:
         raise SettingsError(
             f"the {role} must be files or rows, got {len(paths)} file names and {len(records)} rows in one list. "
-            "Hint: read the files first, or save the rows."
+            "Hint: read the files first, or save the rows.",
+            setting=role,
         )
     return read_rows(paths, **settings) if paths else from_records(records, source=role, **settings)
 
@@ -86,8 +88,9 @@ def arrange_rows(
     formats = sorted({file.format for file in read_pool.inputs})
     if keep_original and len(formats) > 1:
         raise SettingsError(
-            f"--as original needs pools of one format, got {', '.join(formats)}: no trainer reads a file of both. "
-            "Hint: leave --as out."
+            f"`as='original'` needs pools of one format, got {', '.join(formats)}: no trainer reads a file of both. "
+            "Hint: leave `as` out.",
+            setting="as",
         )
     read_target = read_side(target, "target", request)
     part = drawn(len(read_pool.examples), request.subsample, request.seed or 0)
@@ -169,10 +172,10 @@ def _idle_seed(request: Request) -> list[str]:
     """What to say of a seed that decides nothing, where one was given."""
     if request.seed is None:
         return []
-    within = f" with --within-round {request.within_round}" if "rounds" in method_named(request.method).needs else ""
+    within = f" with `within_round={request.within_round!r}`" if "rounds" in method_named(request.method).needs else ""
     return [
-        f"--seed {request.seed} changes nothing: method {request.method}{within} draws nothing by chance. "
-        "For replicates, draw a part of the pool: --subsample 0.5 --seed 1."
+        f"`seed={request.seed}` changes nothing: method {request.method}{within} draws nothing by chance. "
+        "For replicates, draw a part of the pool: `subsample=0.5` with `seed=1`."
     ]
 
 
@@ -280,7 +283,9 @@ def vectors_for(
     if vectors_given(request.embedder):
         return given(request.embedder, request.target_embedder, rows, n_pool, len(target), request.memory, folder)
     if request.target_embedder is not None:
-        raise SettingsError("--target-embedder is only for given vectors: one model must embed both sides.")
+        raise SettingsError(
+            "`target_embedder` is only for given vectors: one model must embed both sides.", setting="target_embedder"
+        )
     return embedded(
         pool,
         target,

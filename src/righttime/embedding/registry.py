@@ -1,4 +1,4 @@
-"""Embedders by name: what ``--embedder`` and ``--precision`` take."""
+"""Embedders by name: what `embedder` and `precision` take."""
 
 from __future__ import annotations
 
@@ -42,11 +42,13 @@ def embedder_named(
             return Int8Embedder(name, max_length=max_length, prefix=prefix, device=device)
         return load_embedder(name, max_length=max_length, prefix=prefix, device=device, precision=precision)
     if precision != "float32":
-        raise SettingsError(f"--precision is for sentence-transformers models, got {precision} with {name!r}.")
+        raise SettingsError(
+            f"`precision` is for sentence-transformers models, got {precision} with {name!r}.", setting="precision"
+        )
     if name.startswith(hidden_states.PREFIX):
         return hidden_states.HiddenStateEmbedder(model, max_length=max_length, prefix=prefix, device=device)
     if prefix:
-        raise SettingsError(f"--prefix does not go with {kind}:MODEL, got {prefix!r}.")
+        raise SettingsError(f"`prefix` does not go with {kind}:MODEL, got {prefix!r}.", setting="prefix")
     if name.startswith(gradients.PREFIX):
         return gradients.GradientEmbedder(model, max_length=max_length, device=device)
     return static.StaticEmbedder(model or DEFAULT_MODEL, max_length=max_length)

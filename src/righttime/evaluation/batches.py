@@ -32,7 +32,7 @@ def length_batches(lengths: Sequence[int], batch_tokens: int = DEFAULT_BATCH_TOK
         [[1], [2, 0], [3]]
     """
     if batch_tokens < 1:
-        raise SettingsError(f"a batch must hold at least 1 token, got {batch_tokens}.")
+        raise SettingsError(f"a batch must hold at least 1 token, got {batch_tokens}.", setting="batch_tokens")
     counts = np.asarray(lengths, dtype=np.int64)
     order = np.argsort(-counts, kind="stable")
     batches, start = [], 0

@@ -42,13 +42,19 @@ class MeasureSettings:
     def __post_init__(self) -> None:
         for name in self.metrics:
             if name not in METRICS:
-                raise unknown_name("metric", name, METRICS)
+                raise unknown_name("metric", name, METRICS, setting="metrics")
         if not self.metrics:
-            raise SettingsError(f"at least one metric must be measured, got none. Known: {', '.join(METRICS)}.")
+            raise SettingsError(
+                f"at least one metric must be measured, got none. Known: {', '.join(METRICS)}.", setting="at"
+            )
         if "rouge" in self.metrics and not find_spec("rouge_score"):
-            raise SettingsError("the metric rouge needs rouge-score. Hint: pip install 'righttime[train]'.")
+            raise SettingsError(
+                "the metric rouge needs rouge-score. Hint: pip install 'righttime[train]'.", setting="metrics"
+            )
         if ("reward" in self.metrics) != (self.reward is not None):
-            raise SettingsError("the metric reward and a reward model go together, got only one. Hint: --reward-model.")
+            raise SettingsError(
+                "the metric reward and a reward model go together, got only one. Hint: `reward`.", setting="metrics"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,7 @@ def check_measurable(sets: Sequence[EvaluationSet], settings: MeasureSettings) -
             raise EmptyDataError(
                 f"the set {data.name} must have a row with an answer to take {', '.join(settings.metrics)} of, but of "
                 f"its {len(data.rows):,} rows none has one, or all were cut away. Hint: rows with answers; "
-                "righttime evaluate also takes --max-length and --metrics reward."
+                "righttime evaluate also takes `max_length` and `metrics='reward'`."
             )
 
 

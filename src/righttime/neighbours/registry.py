@@ -40,13 +40,15 @@ def search_named(
     if engine not in ENGINES:
         raise unknown_name("engine", engine, ENGINES)
     if first_look not in PRECISIONS:
-        raise unknown_name("precision of the first look", first_look, PRECISIONS)
+        raise unknown_name("precision of the first look", first_look, PRECISIONS, setting="first_look")
     if memory < LEAST_MEMORY:
-        raise SettingsError(f"memory must be at least 64 MiB, got {memory / 2**20:.1f} MiB.")
+        raise SettingsError(f"memory must be at least 64 MiB, got {memory / 2**20:.1f} MiB.", setting="memory")
     if block_rows is not None and block_rows < 1:
-        raise SettingsError(f"block_rows must be at least 1, got {block_rows}.")
+        raise SettingsError(f"block_rows must be at least 1, got {block_rows}.", setting="block_rows")
     if engine == "cuda" and not has_cuda():
-        raise SettingsError("the engine cuda needs a GPU that PyTorch finds, got none. Hint: --engine cpu, or auto.")
+        raise SettingsError(
+            "the engine cuda needs a GPU that PyTorch finds, got none. Hint: `engine='cpu'`, or auto.", setting="engine"
+        )
     if engine == "ray":
         check_ray()
         from righttime.neighbours.shards import ShardedSearch

@@ -116,7 +116,7 @@ def weighted_distance(
     """
     for name, weight in (("w_avg", w_avg), ("w_min", w_min)):
         if weight is not None and not math.isfinite(weight):
-            raise SettingsError(f"{name} must be a finite number, got {weight}.")
+            raise SettingsError(f"{name} must be a finite number, got {weight}.", setting=name)
     warning = None
     if w_avg is None:
         w_avg, warning = _default_weight(math.fsum(ad) / len(ad), math.fsum(md) / len(md))
@@ -159,7 +159,9 @@ def check_distance(name: str, n_pool: int, n_target: int, *, weighted: bool = Fa
     if name not in _DISTANCES:
         raise unknown_name("distance", name, _DISTANCES)
     if weighted and name != "wsd":
-        raise SettingsError(f"w_avg and w_min are weights of the distance wsd, got the distance {name!r}.")
+        raise SettingsError(
+            f"w_avg and w_min are weights of the distance wsd, got the distance {name!r}.", setting="params"
+        )
     if name == "ot":
         check_transport(n_pool, n_target)
 

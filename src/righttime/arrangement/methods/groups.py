@@ -41,7 +41,8 @@ def _check(question: Question) -> None:
     if groups > len(question.pool):
         raise SettingsError(
             f"groups must be from 1 to the pool's {len(question.pool)} rows, got {groups}. "
-            "Hint: 0 takes the given tasks; as many groups as rows is the order of nearest."
+            "Hint: 0 takes the given tasks; as many groups as rows is the order of nearest.",
+            setting="params",
         )
     check_distance_of(question, groups)
 

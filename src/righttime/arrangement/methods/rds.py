@@ -42,7 +42,7 @@ def _in_turn(question: Question) -> Picked:
 
 
 def _by_best(question: Question) -> Picked:
-    """All rows by their similarity to the most similar target row: the order of ``nearest --distance md``."""
+    """All rows by their similarity to the most similar target row: the order of ``nearest`` by the distance ``md``."""
     nearest, similarity = question.search.nearest(question.pool, question.target)
     order = np.argsort(-similarity, kind="stable").astype(np.int64)
     return Picked(order, None, nearest[order], similarity[order], 0.0 - similarity[order].astype(np.float64))

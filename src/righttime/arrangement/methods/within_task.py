@@ -53,7 +53,8 @@ def _check(question: Question) -> None:
     if question.budget is not None and question.budget > kept:
         raise SettingsError(
             f"budget must be at most {kept}, which is k={k} rows of each task, got {question.budget}. "
-            "Hint: raise k or lower the budget."
+            "Hint: raise k or lower the budget.",
+            setting="budget",
         )
 
 
