@@ -183,7 +183,7 @@ def test_given_vectors_go_by_pool_row_past_left_out_rows(tmp_path: Path) -> None
 def test_given_vectors_of_one_side_do_not_stand_for_both(tmp_path: Path) -> None:
     np.save(tmp_path / "pool.npy", np.ones((len(POOL), 2)))
     np.savez(tmp_path / "one.npz", pool=np.ones((len(POOL), 2)))
-    with pytest.raises(RighttimeError, match=r"holds the vectors of one side.*--target-embedder"):
+    with pytest.raises(RighttimeError, match=r"holds the vectors of one side.*`target_embedder="):
         arranged(POOL, POOL, embedder=f"vectors:{tmp_path / 'pool.npy'}")
     with pytest.raises(RighttimeError, match="must hold a tensor 'target', got pool"):
         arranged(POOL, POOL, embedder=f"vectors:{tmp_path / 'one.npz'}")
@@ -236,13 +236,13 @@ def test_a_folder_as_a_path_is_an_embedder() -> None:
 @pytest.mark.parametrize("method", ["tma", "nearest", "round-robin"])
 def test_a_seed_that_changes_nothing_is_said_to_change_nothing(method: str, tmp_path: Path) -> None:
     result = arrange_rows(POOL, TARGET, Request(method=method, embedder=Letters(), seed=3))
-    within = " with --within-round similarity" if method == "tma" else ""
+    within = " with `within_round='similarity'`" if method == "tma" else ""
     assert result.notes == (
-        f"--seed 3 changes nothing: method {method}{within} draws nothing by chance. "
-        "For replicates, draw a part of the pool: --subsample 0.5 --seed 1.",
+        f"`seed=3` changes nothing: method {method}{within} draws nothing by chance. "
+        "For replicates, draw a part of the pool: `subsample=0.5` with `seed=1`.",
     )
     righttime.arrange(POOL, TARGET, method=method, embedder=Letters(), seed=0, out=tmp_path / "out")
-    assert "--seed 0 changes nothing" in json.loads((tmp_path / "out" / "manifest.json").read_text())["notes"][0]
+    assert "`seed=0` changes nothing" in json.loads((tmp_path / "out" / "manifest.json").read_text())["notes"][0]
     assert not arrange_rows(POOL, TARGET, Request(method=method, embedder=Letters())).notes, "none was given"
 
 
@@ -263,7 +263,7 @@ def test_a_seed_that_decides_something_needs_no_note(settings: dict[str, Any]) -
 
 def test_a_draw_of_the_whole_pool_leaves_the_seed_idle() -> None:
     result = arrange_rows(POOL, TARGET, Request(embedder=Letters(), seed=3, subsample=len(POOL)))
-    assert result.notes[0].startswith("--seed 3 changes nothing")
+    assert result.notes[0].startswith("`seed=3` changes nothing")
 
 
 @pytest.mark.parametrize(
@@ -273,10 +273,10 @@ def test_a_draw_of_the_whole_pool_leaves_the_seed_idle() -> None:
         ({"metod": "tma"}, "unknown setting 'metod': did you mean 'method'"),
         ({"text": "promt"}, "unknown text 'promt': did you mean 'prompt'"),
         ({"duplicates": "remove"}, "unknown choice for duplicates 'remove'"),
-        ({"max_tokens": 10}, "--tokenizer and --max-tokens go together"),
-        ({"tokenizer": "x", "max_tokens": 0}, "--max-tokens must be at least 1, got 0"),
-        ({"max_length": 0}, "--max-length must be at least 1 token, got 0"),
-        ({"target_embedder": "x"}, "--target-embedder is only for given vectors"),
+        ({"max_tokens": 10}, "`tokenizer` and `max_tokens` go together"),
+        ({"tokenizer": "x", "max_tokens": 0}, "`max_tokens` must be at least 1, got 0"),
+        ({"max_length": 0}, "`max_length` must be at least 1 token, got 0"),
+        ({"target_embedder": "x"}, "`target_embedder` is only for given vectors"),
     ],
 )
 def test_what_is_wrong_is_said(settings: dict[str, Any], sentence: str) -> None:

@@ -238,9 +238,9 @@ def test_a_plan_for_ray_shares_out_the_search_and_not_the_rounds(monkeypatch: py
 
 
 def test_nodes_are_for_ray() -> None:
-    with pytest.raises(SettingsError, match="--nodes is for --engine ray, got it with auto"):
+    with pytest.raises(SettingsError, match="`nodes` is for `engine='ray'`, got it with auto"):
         plan_sizes(2000, 9, 4, Request(), nodes=2)
-    with pytest.raises(SettingsError, match="--nodes must be at least 1, got 0"):
+    with pytest.raises(SettingsError, match="`nodes` must be at least 1, got 0"):
         cluster_of(0)
 
 

@@ -78,7 +78,7 @@ def test_rows_not_drawn_are_left_out_with_their_reason() -> None:
     assert len(result.arrangement) + len(result.left_out) == len(ROWS)
     assert sorted(result.kept) == drawn(40, 0.25, 2)
     away = next(row for row in result.left_out if row.reason == "sampled-away")
-    assert away.detail == "not among the 10 of 40 rows that --subsample 0.25 drew with --seed 2"
+    assert away.detail == "not among the 10 of 40 rows that `subsample=0.25` drew with `seed=2`"
     assert not {row.row for row in result.left_out if row.reason == "sampled-away"} & set(result.kept)
 
 
@@ -125,7 +125,7 @@ def test_the_budget_is_of_what_is_left() -> None:
         arranged(subsample=10, budget=11)
     with pytest.raises(SettingsError, match="budget must be at most the pool's 10 rows, got 11"):
         plan(ROWS, TARGET, Request(method="random", subsample=10, budget=11))
-    with pytest.raises(SettingsError, match="--subsample must be at most the pool's 40 rows, got 41"):
+    with pytest.raises(SettingsError, match="`subsample` must be at most the pool's 40 rows, got 41"):
         arranged(subsample=41)
 
 

@@ -104,17 +104,17 @@ def test_groups_from_names(name: str, group: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({}, "exactly one of --tasks, --count and --share"),
-        ({"count": 1, "share": 0.5}, "exactly one of --tasks, --count and --share"),
+        ({}, "exactly one of `tasks`, `count` and `share`"),
+        ({"count": 1, "share": 0.5}, "exactly one of `tasks`, `count` and `share`"),
         ({"tasks": ["task3_copa_case"]}, "unknown task 'task3_copa_case': did you mean 'task3_copa_cause'"),
-        ({"tasks": []}, "--tasks must name at least one task"),
+        ({"tasks": []}, "`tasks` must name at least one task"),
         ({"tasks": TASKS}, "at least one task must stay in the pool, but all 5 would leave it"),
-        ({"count": 5}, "--count must be at least 1 and less than the 5 there are, got 5"),
+        ({"count": 5}, "`count` must be at least 1 and less than the 5 there are, got 5"),
         ({"count": 3, "by": "group"}, "less than the 3 there are, got 3"),
-        ({"share": 1.5}, "--share must be more than 0 and less than 1, got 1.5"),
-        ({"count": 1, "max_per_pool_task": 0}, "--max-per-pool-task must be at least 1, got 0"),
+        ({"share": 1.5}, "`share` must be more than 0 and less than 1, got 1.5"),
+        ({"count": 1, "max_per_pool_task": 0}, "`max_per_pool_task` must be at least 1, got 0"),
         ({"count": 1, "seed": -1}, "seed must be 0 or more, got -1"),
-        ({"count": 1, "by": "stem"}, "unknown choice for --by 'stem'"),
+        ({"count": 1, "by": "stem"}, "unknown choice for `by` 'stem'"),
     ],
 )
 def test_what_is_wrong_is_said(settings: dict[str, Any], sentence: str) -> None:
@@ -125,5 +125,5 @@ def test_what_is_wrong_is_said(settings: dict[str, Any], sentence: str) -> None:
 def test_a_row_without_a_task_is_named() -> None:
     turns = (Message("user", "q"), Message("assistant", "a"))
     some = ExampleRows([*rows().examples(), Example("x", None, "pool", "pool.jsonl", 99, turns)])
-    with pytest.raises(SettingsError, match=r"but pool.jsonl:99 \(id x\) has none. Hint: --task-field"):
+    with pytest.raises(SettingsError, match=r"but pool.jsonl:99 \(id x\) has none. Hint: `task_field`"):
         split_rows(some, count=1)

@@ -95,7 +95,7 @@ def test_somebody_elses_files_and_finished_results_are_not_written_over(tmp_path
     prepare_folder(tmp_path, ["a"])
     write_json(tmp_path / "manifest.json", {})
     with pytest.raises(
-        StoreError, match="holds a finished result already. Hint: choose another folder, or --overwrite"
+        StoreError, match="holds a finished result already. Hint: choose another folder, or `overwrite=True`"
     ):
         prepare_folder(tmp_path, ["a"])
     prepare_folder(tmp_path, ["a"], overwrite=True)

@@ -23,7 +23,8 @@ def check_ray() -> None:
     """
     if importlib.util.find_spec("ray") is None:
         raise SettingsError(
-            "the engine ray needs the package ray, which is not installed. Hint: pip install 'righttime[ray]'."
+            "the engine ray needs the package ray, which is not installed. Hint: pip install 'righttime[ray]'.",
+            setting="engine",
         )
 
 

@@ -14,12 +14,14 @@
     ├── OrderError             training saw other rows, or another order, than was planned: names the place
     └── StoreError             writing or reading a result failed
 
-Every message says what must hold, what was got, where, and a hint. All of them are `ValueError`s.
+Every message says what must hold, what was got, where, and a hint; what of that a program may need is an attribute too:
+`file`, `line`, `row`, `setting`. A setting stands in backticks, as a Python keyword. All of them are `ValueError`s.
 """
 
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 
 __all__ = [
@@ -41,7 +43,29 @@ __all__ = [
 
 
 class RighttimeError(ValueError):
-    """Base of all errors that righttime raises on purpose."""
+    """Base of all errors that righttime raises on purpose.
+
+    Attributes:
+        file: The file it is about, as it was named; None where it is about none, as for all that follow.
+        line: The line of that file, from 1; the row, where a file has no lines.
+        row: The row's id, or its number where it is a vector's.
+        setting: The argument that is wrong, by its name in Python.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        file: str | os.PathLike[str] | None = None,
+        line: int | None = None,
+        row: str | int | None = None,
+        setting: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.file = None if file is None else os.fspath(file)
+        self.line = line
+        self.row = row
+        self.setting = setting
 
 
 class DataError(RighttimeError):
@@ -92,13 +116,14 @@ class StoreError(RighttimeError):
     """Writing, reading or verifying a result on disk failed."""
 
 
-def unknown_name(kind: str, got: str, known: Iterable[str]) -> SettingsError:
+def unknown_name(kind: str, got: str, known: Iterable[str], *, setting: str | None = None) -> SettingsError:
     """An error for a name that is not in a table, listing the near ones first.
 
     Args:
         kind: What the name should have named, e.g. ``"method"``.
         got: The unknown name.
         known: Every name that would have been right.
+        setting: The argument that took it; None where `kind` is its name.
 
     Example:
         >>> print(unknown_name("method", "nearst", ["tma", "nearest"]))
@@ -107,4 +132,5 @@ def unknown_name(kind: str, got: str, known: Iterable[str]) -> SettingsError:
     names = sorted(known)
     near = difflib.get_close_matches(got, names, n=2)
     hint = f": did you mean {' or '.join(repr(name) for name in near)}?" if near else "."
-    return SettingsError(f"unknown {kind} {got!r}{hint} Known: {', '.join(names)}.")
+    setting = setting or (kind if kind.isidentifier() else None)
+    return SettingsError(f"unknown {kind} {got!r}{hint} Known: {', '.join(names)}.", setting=setting)

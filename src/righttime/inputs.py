@@ -51,8 +51,9 @@ def read_inputs(
     formats = sorted({file.format for file in read.inputs})
     if keep_original and len(formats) > 1:
         raise SettingsError(
-            f"--as original needs pools of one format, got {', '.join(formats)}: no trainer reads a file of both. "
-            "Hint: leave --as out."
+            f"`as='original'` needs pools of one format, got {', '.join(formats)}: no trainer reads a file of both. "
+            "Hint: leave `as` out.",
+            setting="as",
         )
     return Inputs(read, read_side(target, "target", request), given)
 

@@ -36,7 +36,7 @@ def named_settings(function: Callable[P, T]) -> Callable[P, T]:
     def checked(*args: P.args, **settings: P.kwargs) -> T:
         for name in settings:
             if name not in known:
-                raise unknown_name("setting", name, known)
+                raise unknown_name("setting", name, known, setting=name)
         return function(*args, **settings)
 
     return checked

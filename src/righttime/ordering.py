@@ -137,8 +137,8 @@ def _idle_seed(request: Request) -> list[str]:
     """What to say of a seed that decides nothing, where one was given."""
     if request.seed is None:
         return []
-    within = f" with --within-round {request.within_round}" if "rounds" in method_named(request.method).needs else ""
+    within = f" with `within_round={request.within_round!r}`" if "rounds" in method_named(request.method).needs else ""
     return [
-        f"--seed {request.seed} changes nothing: method {request.method}{within} draws nothing by chance. "
-        "For replicates, draw a part of the pool: --subsample 0.5 --seed 1."
+        f"`seed={request.seed}` changes nothing: method {request.method}{within} draws nothing by chance. "
+        "For replicates, draw a part of the pool: `subsample=0.5` with `seed=1`."
     ]

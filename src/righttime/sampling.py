@@ -37,8 +37,9 @@ def check_subsample(subsample: str | float | None) -> int | float | None:
     read = _number(subsample)
     if read is None or (read < 1 if isinstance(read, int) else not 0 < read < 1):
         raise SettingsError(
-            "--subsample must be a share above 0 and below 1, such as 0.5 or 50%, or a whole number of rows from 1, "
-            f"got {subsample!r}. Hint: leave it out to take the whole pool."
+            "`subsample` must be a share above 0 and below 1, such as 0.5 or 50%, or a whole number of rows from 1, "
+            f"got {subsample!r}. Hint: leave it out to take the whole pool.",
+            setting="subsample",
         )
     return read
 
@@ -92,7 +93,8 @@ def drawn(n_rows: int, subsample: str | float | None, seed: int) -> list[int]:
     count = wish if isinstance(wish, int) else max(1, round(wish * n_rows))
     if count > n_rows:
         raise SettingsError(
-            f"--subsample must be at most the pool's {n_rows:,} rows, got {count:,}. Hint: leave it out to take all."
+            f"`subsample` must be at most the pool's {n_rows:,} rows, got {count:,}. Hint: leave it out to take all.",
+            setting="subsample",
         )
     keys = np.random.default_rng([seed, *_STREAM]).random(n_rows)
     return sorted(np.argsort(keys, kind="stable")[:count].tolist())
@@ -114,6 +116,6 @@ def draw(rows: Rows, subsample: str | float | None, seed: int) -> tuple[list[int
     """
     kept = drawn(len(rows), subsample, seed)
     inside = set(kept)
-    detail = f"not among the {len(kept):,} of {len(rows):,} rows that --subsample {subsample} drew with --seed {seed}"
+    detail = f"not among the {len(kept):,} of {len(rows):,} rows that `subsample={subsample}` drew with `seed={seed}`"
     others = (number for number in range(len(rows)) if number not in inside)
     return kept, [left_out(rows, number, "sampled-away", detail) for number in others]

@@ -85,14 +85,16 @@ def split_rows(
             exactly one of `tasks`, `count` and `share` is given.
     """
     if seed < 0:
-        raise SettingsError(f"seed must be 0 or more, got {seed}.")
+        raise SettingsError(f"seed must be 0 or more, got {seed}.", setting="seed")
     names = _task_names(rows)
     if by not in ("task", "group"):
-        raise unknown_name("choice for --by", by, ("task", "group"))
+        raise unknown_name("choice for `by`", by, ("task", "group"), setting="by")
     group = {task: (groups or {}).get(task) or group_of(task) if by == "group" else task for task in names}
     held, relatives = _held_out(group, tasks, count, share, seed)
     if len(held) + len(relatives) == len(names):
-        raise SettingsError(f"at least one task must stay in the pool, but all {len(names)} would leave it.")
+        raise SettingsError(
+            f"at least one task must stay in the pool, but all {len(names)} would leave it.", setting="share"
+        )
     sampled = _sampled(rows, held, max_per_pool_task, max_per_target_task, seed)
     pool: list[int] = []
     target: list[int] = []
@@ -117,7 +119,11 @@ def _task_names(rows: Rows) -> list[str]:
         if task is None:
             raise SettingsError(
                 f"every row must have a task to be held out by, but {rows.files[number]}:{rows.lines[number]} "
-                f"(id {rows.ids[number]}) has none. Hint: --task-field names the field that holds it."
+                f"(id {rows.ids[number]}) has none. Hint: `task_field` names the field that holds it.",
+                file=rows.files[number],
+                line=rows.lines[number],
+                row=rows.ids[number],
+                setting="task_field",
             )
         names.setdefault(task)
     return list(names)
@@ -128,23 +134,25 @@ def _held_out(
 ) -> tuple[set[str], set[str]]:
     """The held-out tasks, and those that leave the pool with them."""
     if sum(choice is not None for choice in (tasks, count, share)) != 1:
-        raise SettingsError("exactly one of --tasks, --count and --share must say what to hold out.")
+        raise SettingsError("exactly one of `tasks`, `count` and `share` must say what to hold out.", setting="tasks")
     if tasks is not None:
         for task in tasks:
             if task not in group:
-                raise unknown_name("task", task, group)
+                raise unknown_name("task", task, group, setting="tasks")
         if not tasks:
-            raise SettingsError("--tasks must name at least one task.")
+            raise SettingsError("`tasks` must name at least one task.", setting="tasks")
         taken = {group[task] for task in tasks}
         return set(tasks), {task for task in group if group[task] in taken} - set(tasks)
     all_groups = sorted(set(group.values()))
     if share is not None:
         if not 0 < share < 1:
-            raise SettingsError(f"--share must be more than 0 and less than 1, got {share}.")
+            raise SettingsError(f"`share` must be more than 0 and less than 1, got {share}.", setting="share")
         count = max(1, round(share * len(all_groups)))
     assert count is not None
     if not 0 < count < len(all_groups):
-        raise SettingsError(f"--count must be at least 1 and less than the {len(all_groups)} there are, got {count}.")
+        raise SettingsError(
+            f"`count` must be at least 1 and less than the {len(all_groups)} there are, got {count}.", setting="count"
+        )
     chosen = np.random.default_rng(seed).choice(len(all_groups), size=count, replace=False)
     taken = {all_groups[place] for place in chosen}
     return {task for task in group if group[task] in taken}, set()
@@ -152,9 +160,9 @@ def _held_out(
 
 def _sampled(rows: Rows, held: set[str], pool_most: int | None, target_most: int | None, seed: int) -> set[int]:
     """The rows that stay when each task keeps at most so many."""
-    for name, most in (("--max-per-pool-task", pool_most), ("--max-per-target-task", target_most)):
+    for name, most in (("max_per_pool_task", pool_most), ("max_per_target_task", target_most)):
         if most is not None and most < 1:
-            raise SettingsError(f"{name} must be at least 1, got {most}.")
+            raise SettingsError(f"`{name}` must be at least 1, got {most}.", setting=name)
     numbers: dict[str, list[int]] = {}
     for number, task_of in enumerate(rows.tasks):
         numbers.setdefault(task_of or "", []).append(number)

@@ -167,7 +167,7 @@ def prepare_folder(folder: Path, ours: Iterable[str], overwrite: bool = False) -
             f"{f' and {len(strangers) - 1} more' if len(strangers) > 1 else ''}. Hint: choose another folder."
         )
     if MANIFEST in names and not overwrite:
-        raise StoreError(f"{folder} holds a finished result already. Hint: choose another folder, or --overwrite.")
+        raise StoreError(f"{folder} holds a finished result already. Hint: choose another folder, or `overwrite=True`.")
 
 
 @contextlib.contextmanager

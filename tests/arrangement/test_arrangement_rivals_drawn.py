@@ -79,7 +79,9 @@ def test_dsir_words_hold_their_combining_marks(text: str, words: list[str]) -> N
 @pytest.mark.parametrize("draw", ["sample", "top"])
 def test_dsir_takes_short_rows_last_and_says_so(draw: str) -> None:
     texts = ["add 1 " * 50, "add 3", "the cat " * 49 + "the", "sum 1, 2", "the cat " * 60]
-    with pytest.warns(UserWarning, match=r"dsir: 3 of 5 pool rows have fewer than 100 words.*min_words=0"):
+    with pytest.warns(
+        UserWarning, match=r'dsir: 3 of 5 pool rows have fewer than 100 words.*`params=\{"min_words": 0\}`'
+    ):
         found = dsir(texts, GOALS, params={"draw": draw}, seed=1)
     assert {0, 4} == set(found.order[:2].tolist())
     assert sorted(found.order.tolist()) == [0, 1, 2, 3, 4], "no row is dropped"

@@ -93,7 +93,7 @@ def test_int8_of_a_model_whose_export_is_wrong_is_refused(tmp_path: Path, monkey
 def test_int8_is_for_plain_models_and_cpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(EmbeddingError, match="Transformer, Pooling and perhaps Normalize, got Transformer, Dense"):
         int8._export([type("Transformer", (), {})(), type("Dense", (), {})()], tmp_path / "x.onnx")
-    with pytest.raises(SettingsError, match="runs on CPUs only, got --device cuda"):
+    with pytest.raises(SettingsError, match="runs on CPUs only, got `device='cuda'`"):
         Int8Embedder(DEFAULT_MODEL, device="cuda")
     monkeypatch.setattr(int8, "find_spec", lambda name: None)
     with pytest.raises(SettingsError, match=r"onnx is not installed.*righttime\[onnx\]"):
@@ -161,10 +161,10 @@ def test_the_manifest_and_the_screen_say_how_near_half_precision_is(
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"embedder": "lm:x", "precision": "float16"}, "--precision is for sentence-transformers models"),
-        ({"embedder": "vectors:x.npy", "precision": "int8"}, "--precision is for models that are named"),
-        ({"workers": 0}, "--workers must be at least 1, got 0"),
-        ({"embedder": "static", "prefix": "q"}, "--prefix does not go with static:MODEL"),
+        ({"embedder": "lm:x", "precision": "float16"}, "`precision` is for sentence-transformers models"),
+        ({"embedder": "vectors:x.npy", "precision": "int8"}, "`precision` is for models that are named"),
+        ({"workers": 0}, "`workers` must be at least 1, got 0"),
+        ({"embedder": "static", "prefix": "q"}, "`prefix` does not go with static:MODEL"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(settings: dict[str, Any], sentence: str) -> None:

@@ -163,7 +163,7 @@ def test_nan_from_a_model_names_the_text(tmp_path: Path) -> None:
 
 def test_a_cache_that_cannot_be_written_gets_its_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StoreError, match=r"cache of vectors .* must be readable and writable.*--cache"):
+    with pytest.raises(StoreError, match=r"cache of vectors .* must be readable and writable.*`cache`"):
         embed_texts(["hello"], Counting(), tmp_path / "file" / "cache")
 
 

@@ -193,7 +193,7 @@ def test_errors_name_the_model(tiny: Path, tmp_path: Path) -> None:
         embedder_named("lm:nobody/none").embed(["hello"])
     with pytest.raises(EmbeddingError, match=r"but no \*\.safetensors is in it"):
         embedder_named(f"gradients:{tmp_path}")
-    with pytest.raises(SettingsError, match="--prefix does not go with gradients:MODEL, got 'q'"):
+    with pytest.raises(SettingsError, match="`prefix` does not go with gradients:MODEL, got 'q'"):
         embedder_named(f"gradients:{tiny}", prefix="q")
     with pytest.raises(EmbeddingError, match="prompt and response apart"):
         embedder_named(f"gradients:{tiny}").embed(["no separator"])

@@ -96,5 +96,5 @@ def test_a_length_that_the_model_does_not_have_is_refused(length: int) -> None:
 
 
 def test_a_device_that_is_not_there_is_named() -> None:
-    with pytest.raises(SettingsError, match="--device 'abacus' must be a device that PyTorch finds here"):
+    with pytest.raises(SettingsError, match="`device='abacus'` must be a device that PyTorch finds here"):
         _ = load_embedder(device="abacus").identity

@@ -81,7 +81,7 @@ def test_a_process_that_dies_is_replaced_and_its_batch_done_again(tmp_path: Path
 
 @pytest.mark.linux
 def test_a_batch_that_kills_every_process_is_named(tmp_path: Path) -> None:
-    with pytest.raises(EmbeddingError, match=r"batch of 2 texts, .* died \(exit code -9\); .* begins '7 w'.*--workers"):
+    with pytest.raises(EmbeddingError, match=r"batch of 2 texts, .* died \(exit code -9\); .* begins '7 w'.*`workers`"):
         list(embed_in_processes(Company(tmp_path, "die"), batches_with("7 w"), 2))
 
 
@@ -99,7 +99,7 @@ def test_an_embedder_that_cannot_be_sent_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [0, -1])
 def test_too_few_workers_are_refused(tmp_path: Path, workers: int) -> None:
-    with pytest.raises(SettingsError, match=f"--workers must be at least 1, got {workers}"):
+    with pytest.raises(SettingsError, match=f"`workers` must be at least 1, got {workers}"):
         embed_texts(TEXTS, Company(tmp_path), tmp_path, workers=workers)
 
 

@@ -185,7 +185,7 @@ def test_turns_out_of_turn_are_refused_where_they_would_be_skipped(arranged: Arr
 
 def test_torchtune_would_drop_an_incomplete_step_so_it_is_refused(arranged: Arranged, tmp_path: Path) -> None:
     out = arranged(plain(12))
-    with pytest.raises(SettingsError, match=r"= 8, got 12: 4 rows would be lost. Hint: arrange with --budget 8"):
+    with pytest.raises(SettingsError, match=r"= 8, got 12: 4 rows would be lost. Hint: arrange with `budget=8`"):
         export(out, "torchtune", tmp_path / "export", ExportSettings("m", batch_size=4, accumulation=2))
     with pytest.raises(SettingsError, match=r"12 rows would be lost. Hint: arrange 16 rows or more, or choose another"):
         export(out, "torchtune", tmp_path / "export", ExportSettings("m", batch_size=4, accumulation=4))
@@ -195,7 +195,7 @@ def test_torchtune_would_drop_an_incomplete_step_so_it_is_refused(arranged: Arra
 @pytest.mark.parametrize("to", ["trl", "axolotl", "llamafactory"])
 def test_several_processes_need_even_rounds(arranged: Arranged, tmp_path: Path, to: str) -> None:
     out = arranged(plain(12))
-    with pytest.raises(SettingsError, match=r"= 10, got 12: 2 rows would be left.* Hint: arrange with --budget 10"):
+    with pytest.raises(SettingsError, match=r"= 10, got 12: 2 rows would be left.* Hint: arrange with `budget=10`"):
         export(out, to, tmp_path / "export", ExportSettings("m", batch_size=5, processes=2))
     with pytest.raises(SettingsError, match=r"12 rows would be left.* Hint: arrange 16 rows or more"):
         export(out, to, tmp_path / "export", ExportSettings("m", batch_size=8, processes=2))
@@ -211,7 +211,7 @@ def test_only_a_finished_unchanged_result_is_exported(arranged: Arranged, tmp_pa
     (out / "manifest.json").unlink()
     with pytest.raises(StoreError, match="not a finished one"):
         export(out, "messages", tmp_path / "export")
-    with pytest.raises(SettingsError, match="--as original"):
+    with pytest.raises(SettingsError, match="`as='original'`"):
         export(arranged(plain(4), "--overwrite", "--as", "original"), "messages", tmp_path / "export")
     assert not (tmp_path / "export").exists()
 
@@ -221,17 +221,17 @@ def test_only_a_finished_unchanged_result_is_exported(arranged: Arranged, tmp_pa
     [
         ("trll", MODEL, "unknown trainer 'trll': did you mean 'trl'"),
         ("trl", ExportSettings(), "must name a model"),
-        ("trl", ExportSettings("m", batch_size=0), "--batch-size must be at least 1"),
-        ("trl", ExportSettings("m", learning_rate=float("nan")), "--learning-rate must be more than 0"),
-        ("trl", ExportSettings("m", learning_rate=float("inf")), "--learning-rate must be .* at most 1, got inf"),
-        ("trl", ExportSettings("m", learning_rate=0.0), "--learning-rate must be more than 0"),
-        ("trl", ExportSettings("m", batch_size=10**9), "--batch-size must be at least 1 and at most 65,536"),
-        ("trl", ExportSettings("m", lora=True, lora_rank=0), "--lora-rank must be at least 1"),
-        ("trl", ExportSettings("m", lora_rank=8), "--lora-rank and --lora-alpha are of adapters, got no --lora"),
-        ("trl", ExportSettings("m", lora_alpha=float("inf")), "--lora-alpha must be .* got inf"),
-        ("trl", ExportSettings("m", logging_steps=0), "--logging-steps must be at least 1"),
-        ("trl", ExportSettings("m", eval_every=5), "--eval-every needs rows to evaluate on"),
-        ("trl", ExportSettings("m", report_to=("wandbb",)), "unknown tracker in --report-to 'wandbb': .*'wandb'"),
+        ("trl", ExportSettings("m", batch_size=0), "`batch_size` must be at least 1"),
+        ("trl", ExportSettings("m", learning_rate=float("nan")), "`learning_rate` must be more than 0"),
+        ("trl", ExportSettings("m", learning_rate=float("inf")), "`learning_rate` must be .* at most 1, got inf"),
+        ("trl", ExportSettings("m", learning_rate=0.0), "`learning_rate` must be more than 0"),
+        ("trl", ExportSettings("m", batch_size=10**9), "`batch_size` must be at least 1 and at most 65,536"),
+        ("trl", ExportSettings("m", lora=True, lora_rank=0), "`lora_rank` must be at least 1"),
+        ("trl", ExportSettings("m", lora_rank=8), "`lora_rank` and `lora_alpha` are of adapters, got no `lora`"),
+        ("trl", ExportSettings("m", lora_alpha=float("inf")), "`lora_alpha` must be .* got inf"),
+        ("trl", ExportSettings("m", logging_steps=0), "`logging_steps` must be at least 1"),
+        ("trl", ExportSettings("m", eval_every=5), "`eval_every` needs rows to evaluate on"),
+        ("trl", ExportSettings("m", report_to=("wandbb",)), "unknown tracker in `report_to` 'wandbb': .*'wandb'"),
         ("axolotl", ExportSettings("m", report_to=("neptune",)), "unknown tracker of Axolotl 'neptune'"),
         ("torchtune", ExportSettings("m", report_to=("wandb", "mlflow")), "reports to one tracker, got wandb, mlflow"),
     ],
@@ -349,7 +349,7 @@ def test_rows_that_cannot_be_evaluated_on_are_refused(arranged: Arranged, tmp_pa
     out, folder = arranged(plain(12)), tmp_path / "export"
     with pytest.raises(SettingsError, match="take no loss on other rows .* righttime evaluate"):
         export(out, "torchtune", folder, dataclasses.replace(MODEL, evaluation=str(others)))
-    with pytest.raises(SettingsError, match=r"rows of --eval must be .* = 4, got 6: .* leave 2 of them out"):
+    with pytest.raises(SettingsError, match=r"rows of `evaluation` must be .* = 4, got 6: .* leave 2 of them out"):
         export(out, "trl", folder, dataclasses.replace(MODEL, batch_size=2, processes=2, evaluation=str(others)))
     unanswered = tmp_path / "prompts.jsonl"
     unanswered.write_text('{"prompt": "what?"}\n')

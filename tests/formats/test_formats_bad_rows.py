@@ -42,8 +42,8 @@ BAD: dict[str, tuple[bytes, str]] = {
         "`instruction` is missing, the file being read as alpaca; the record's keys are",
     ),
     "no response": (b'{"instruction": "q", "output": ""}', "must have a response, got none (looked under `output` and"),
-    "null response": (b'{"instruction": "q", "output": null}', "it may serve as `--target`"),
-    "absent response": (b'{"instruction": "q"}', "it may serve as `--target`"),
+    "null response": (b'{"instruction": "q", "output": null}', "it may serve as the target"),
+    "absent response": (b'{"instruction": "q"}', "it may serve as the target"),
     "bad id": (b'{"instruction": "q", "output": "a", "id": [1, 2]}', "`id` must be text or a whole number, got a list"),
     "bad id too": (
         b'{"instruction": "q", "output": "a", "id": true}',
@@ -68,7 +68,7 @@ def test_bad_line_stops_or_is_left_out(tmp_path: Path, case: str) -> None:
     message = str(caught.value)
     assert message.startswith(f"{file}:3: ")
     assert what in message
-    assert message.endswith("(`--bad-rows skip` leaves bad rows out and lists them)")
+    assert message.endswith("(`bad_rows='skip'` leaves bad rows out and lists them)")
     reading = read_rows([file], role="pool", bad_rows="skip")
     assert [row.line for row in reading.examples] == [1, 4]
     assert [(one.file, one.line, one.row, one.reason) for one in reading.left_out] == [(str(file), 3, None, "bad-row")]
@@ -149,7 +149,7 @@ def test_pool_without_any_response(bad_rows: Literal["stop", "skip"]) -> None:
     with pytest.raises(FormatError) as caught:
         from_records(rows, role="pool", bad_rows=bad_rows)
     assert str(caught.value).startswith("memory: a pool's rows must have responses, got none in all 2,000 rows")
-    assert "`--target`" in str(caught.value)
+    assert "may serve as the target" in str(caught.value)
     assert {row.response for row in from_records(rows, role="target").examples} == {None}
 
 

@@ -197,7 +197,7 @@ def test_preference_data_under_any_key_is_refused_and_may_be_read_by_its_fields(
     with pytest.raises(FormatError) as caught:
         one(record)
     assert f"`{better}` and `{worse}` make this preference data (DPO)" in str(caught.value)
-    assert f"`--fields prompt=instruction,response={better}`" in str(caught.value)
+    assert f"`fields={{'prompt': 'instruction', 'response': {better!r}}}`" in str(caught.value)
     assert one(record, fields={"prompt": "instruction", "response": better}).response == "y"
 
 

@@ -89,7 +89,7 @@ def test_text_file_is_a_prompt_a_line(tmp_path: Path) -> None:
         (3, "two {}", None),
     ]
     assert (reading.inputs[0].container, reading.inputs[0].source) == ("text", "p.v1")
-    with pytest.raises(FormatError, match=r"got none in all 2 rows; the file may serve as `--target`"):
+    with pytest.raises(FormatError, match=r"got none in all 2 rows; the file may serve as the target"):
         read_rows([file], role="pool")
     bad = tmp_path / "bad.txt"
     bad.write_bytes(b"one\n\xff\n")
@@ -147,7 +147,7 @@ def test_table_without_a_header_is_known_and_said_to_be_one(
 
 def test_unknown_columns_are_asked_for_by_number(tmp_path: Path) -> None:
     text = "Is it so?,2020-01-01,Yes it is.\nIs it?,2020-01-02,No.\n"
-    with pytest.raises(FormatError, match=r"got 1, 2, 3; .*`--fields prompt=1,response=2`"):
+    with pytest.raises(FormatError, match=r"got 1, 2, 3; .*`fields=\{'prompt': '1', 'response': '2'\}`"):
         table_of(tmp_path, text)
     reading = table_of(tmp_path, text, fields={"prompt": "1", "response": "3"})
     assert [(row.prompt, row.response) for row in reading.examples] == [("Is it so?", "Yes it is."), ("Is it?", "No.")]
@@ -230,7 +230,9 @@ def test_fields_that_no_row_has() -> None:
 
 
 def test_a_pool_without_the_named_response() -> None:
-    with pytest.raises(FormatError, match=r"a pool's rows must have responses, .*`--fields prompt=NAME,response=NAME`"):
+    with pytest.raises(
+        FormatError, match=r"a pool's rows must have responses, .*`fields=\{'prompt': 'NAME', 'response': 'NAME'\}`"
+    ):
         from_records([{"a": "x", "b": ""}], role="pool", fields={"prompt": "a", "response": "b"})
     with pytest.raises(FormatError, match="`c`, named as response, must be a field of some row; the fields are a, b"):
         from_records([{"a": "x", "b": "y"}], role="pool", fields={"prompt": "a", "response": "c"})

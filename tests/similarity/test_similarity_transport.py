@@ -92,7 +92,7 @@ def test_entropic_says_when_it_has_not_converged(monkeypatch: pytest.MonkeyPatch
 
 def test_too_many_pairs_for_exact_transport_are_refused_with_the_way_out() -> None:
     pool, target = some(2, 1)
-    with pytest.raises(SettingsError, match=r"at most 20,000,000 pairs, got 5,000 × 4,001 .* ot-entropic"):
+    with pytest.raises(SettingsError, match=r"at most 20,000,000 pairs, got 5,000 × 4,001 .* `distance='ot-entropic'`"):
         transport_distance(np.repeat(pool[:1], 5000, axis=0), np.repeat(target, 4001, axis=0))
 
 

@@ -173,7 +173,7 @@ def test_killed_while_the_result_was_written(tiny: str, arranged: Path, undistur
         ({"batch": 4}, r"plan\.batch was 2 and is 4 now"),
         ({"accumulation": 1}, r"plan\.accumulation was 2 and is 1 now"),
         ({"epochs": 3}, r"plan\.epochs was 2 and is 3 now"),
-        ({"learning_rate": 1e-4}, r"learning_rate was 0\.001 and is 0\.0001 now.*Hint: --learning-rate 0\.001, or"),
+        ({"learning_rate": 1e-4}, r"learning_rate was 0\.001 and is 0\.0001 now.*Hint: `learning_rate=0\.001`, or"),
         ({"shuffle_after": 2}, r"plan\.shuffle_after was None and is 2 now"),
         ({"max_length": 100}, r"rows\.hashes_sha256|rows\.max_length was 512 and is 100 now"),
         ({"form": "paper"}, r"rows\.form was 'chat' and is 'paper' now"),
@@ -357,7 +357,7 @@ def test_a_changed_training_file_is_refused(tiny: str, arranged: Path, tmp_path:
 def test_missing_models_and_too_long_rows_are_named(tiny: str, arranged: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="'no/such' must be a folder with a causal language model"):
         tune(arranged, "no/such", tmp_path / "run", FAST)
-    with pytest.raises(SettingsError, match="at most the 512 tokens that .* Hint: --max-length 512"):
+    with pytest.raises(SettingsError, match="at most the 512 tokens that .* Hint: `max_length=512`"):
         tune(arranged, tiny, tmp_path / "run", dataclasses.replace(FAST, max_length=513))
 
 
@@ -539,7 +539,7 @@ def test_runs_of_older_versions_are_verified_and_go_on(
     with pytest.raises(RuntimeError):
         tune(arranged, chatml, tmp_path / "begun", template, callbacks=[StopAt(2)])
     made_old(tmp_path / "begun")
-    with pytest.raises(SettingsError, match=r"answer_end was 'template' and is 'token' now.*Hint: --answer-end templ"):
+    with pytest.raises(SettingsError, match=r"answer_end was 'template' and is 'token' now.*Hint: `answer_end='templ"):
         tune(arranged, chatml, tmp_path / "begun", dataclasses.replace(template, answer_end="token"))
     assert tune(arranged, chatml, tmp_path / "begun", template).start.attempt == 2
     run = Path(shutil.copytree(begun, tmp_path / "same"))

@@ -119,7 +119,8 @@ class Arrangement:
         if wanted != str(got) and not wanted.endswith(f":{got}"):
             raise SettingsError(
                 f"pool row {number} must have the id {wanted!r}, got {got!r}. "
-                "Hint: this is another pool, or another order of it."
+                "Hint: this is another pool, or another order of it.",
+                row=number,
             )
 
     def to_dataset(self, pool: datasets.Dataset | None = None) -> datasets.Dataset:

@@ -57,16 +57,20 @@ def rows_of(budget: Any, n_rows: int | None) -> int | None:
         except TypeError:
             raise _neither(budget) from None
         if rows < 1:
-            raise SettingsError(f"budget must be at least 1 row, got {rows}. Hint: leave it out to take all.")
+            raise SettingsError(
+                f"budget must be at least 1 row, got {rows}. Hint: leave it out to take all.", setting="budget"
+            )
         return rows
     found = _SHARE.fullmatch(budget.strip())
     if not found:
         raise _neither(budget)
     share = Fraction(found[1]) / 100
     if not 0 < share <= 1:
-        raise SettingsError(f"a budget as a share must be above 0% and up to 100%, got {budget}.")
+        raise SettingsError(f"a budget as a share must be above 0% and up to 100%, got {budget}.", setting="budget")
     return None if n_rows is None else max(1, round(share * n_rows))
 
 
 def _neither(budget: Any) -> SettingsError:
-    return SettingsError(f"budget must be a whole number of rows or a share such as 10%, got {budget!r}.")
+    return SettingsError(
+        f"budget must be a whole number of rows or a share such as 10%, got {budget!r}.", setting="budget"
+    )

@@ -166,16 +166,17 @@ def check_settings(method: str, inputs: SelectionInput, n_pool: int | None = Non
     """
     params = resolved_params(method, inputs.params)
     if inputs.within_round not in WITHIN_ROUND:
-        raise unknown_name("order within a round", inputs.within_round, WITHIN_ROUND)
+        raise unknown_name("order within a round", inputs.within_round, WITHIN_ROUND, setting="within_round")
     if inputs.distance not in distance_names():
         raise unknown_name("distance", inputs.distance, distance_names())
     seed = _whole("seed", inputs.seed)
     if seed < 0:
-        raise SettingsError(f"seed must be 0 or more, got {seed}.")
+        raise SettingsError(f"seed must be 0 or more, got {seed}.", setting="seed")
     budget = rows_of(inputs.budget, None)
     if n_pool is not None and budget is not None and budget > n_pool:
         raise SettingsError(
-            f"budget must be at most the pool's {n_pool} rows, got {budget}. Hint: leave it out to take all."
+            f"budget must be at most the pool's {n_pool} rows, got {budget}. Hint: leave it out to take all.",
+            setting="budget",
         )
     rounds = None if inputs.rounds is None else _window(method, inputs.rounds)
     floor = check_floor(inputs.min_similarity, method, method_named(method).needs)
@@ -190,7 +191,7 @@ def _whole(name: str, value: Any) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        raise SettingsError(f"{name} must be a whole number, got {value!r}.") from None
+        raise SettingsError(f"{name} must be a whole number, got {value!r}.", setting=name) from None
 
 
 def _whole_or_none(name: str, value: Any) -> int | None:
@@ -200,12 +201,14 @@ def _whole_or_none(name: str, value: Any) -> int | None:
 def _window(method: str, rounds: Any) -> tuple[int, int | None]:
     if "rounds" not in method_named(method).needs:
         having = ", ".join(name for name, entry in METHODS.items() if "rounds" in entry.needs)
-        raise SettingsError(f"rounds can be chosen only of methods that have them ({having}), got {method!r}.")
+        raise SettingsError(
+            f"rounds can be chosen only of methods that have them ({having}), got {method!r}.", setting="rounds"
+        )
     if not isinstance(rounds, tuple | list) or len(rounds) != 2:
-        raise SettingsError(f"rounds must be a pair (start, stop), got {rounds!r}.")
+        raise SettingsError(f"rounds must be a pair (start, stop), got {rounds!r}.", setting="rounds")
     start, stop = _whole("rounds", rounds[0]), _whole_or_none("rounds", rounds[1])
     if start < 0 or (stop is not None and stop <= start):
-        raise SettingsError(f"rounds must be start:stop with 0 <= start < stop, got {start}:{stop}.")
+        raise SettingsError(f"rounds must be start:stop with 0 <= start < stop, got {start}:{stop}.", setting="rounds")
     return start, stop
 
 
@@ -215,7 +218,8 @@ def _cut(found: Selection, method: str, inputs: SelectionInput) -> Arrangement:
     if n > len(found.order):
         raise SettingsError(
             f"budget must be at most the {len(found.order)} rows of the chosen rounds, got {n}. "
-            "Hint: widen the window of rounds or lower the budget."
+            "Hint: widen the window of rounds or lower the budget.",
+            setting="budget",
         )
     needs = METHODS[method].needs
     settings: dict[str, Any] = {"method": method, "budget": inputs.budget, "seed": inputs.seed}

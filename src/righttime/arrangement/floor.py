@@ -40,11 +40,14 @@ def check_floor(floor: Any, method: str, needs: frozenset[str]) -> float | None:
     except (TypeError, ValueError):
         value = math.nan
     if not -1 <= value <= 1:
-        raise SettingsError(f"min_similarity must be a cosine similarity from -1 to 1, got {floor!r}.")
+        raise SettingsError(
+            f"min_similarity must be a cosine similarity from -1 to 1, got {floor!r}.", setting="min_similarity"
+        )
     if "vectors" not in needs:
         raise SettingsError(
             f"min_similarity is for methods that look at vectors, got it with {method!r}. "
-            "Hint: leave it out, or choose such a method; `righttime methods` says what each needs."
+            "Hint: leave it out, or choose such a method; `righttime methods` says what each needs.",
+            setting="min_similarity",
         )
     return value
 
@@ -70,12 +73,14 @@ def near_enough(
     what = f"as similar to a target row as min_similarity {inputs.min_similarity:g}"
     if not len(rows):
         raise SettingsError(
-            f"some pool row must be {what}, but the most similar one is at {best.max():.4f}. Hint: lower it."
+            f"some pool row must be {what}, but the most similar one is at {best.max():.4f}. Hint: lower it.",
+            setting="min_similarity",
         )
     if inputs.budget is not None and inputs.budget > len(rows):
         raise SettingsError(
             f"budget must be at most the {len(rows)} of {len(best)} pool rows that are {what}, got {inputs.budget}. "
-            "Hint: leave the budget out to take all of them, or lower min_similarity."
+            "Hint: leave the budget out to take all of them, or lower min_similarity.",
+            setting="budget",
         )
     return rows, dataclasses.replace(
         inputs,

@@ -80,7 +80,7 @@ def resolved_params(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         if name not in known:
             if not known:
-                raise SettingsError(f"method {method!r} has no parameters of its own, got {name!r}.")
-            raise unknown_name(f"parameter of {method!r}", name, known)
+                raise SettingsError(f"method {method!r} has no parameters of its own, got {name!r}.", setting="method")
+            raise unknown_name(f"parameter of {method!r}", name, known, setting="params")
         values[name] = known[name].read(name, method, value)
     return values

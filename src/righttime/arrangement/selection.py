@@ -86,7 +86,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Param:
-    """One parameter of a method's own, set with ``--param NAME=VALUE``.
+    """One parameter of a method's own, set by its name in `params`.
 
     Attributes:
         kind: ``int``, ``float`` or ``str``: what the value is read as.
@@ -131,11 +131,15 @@ class Param:
             if isinstance(read, int) and not isinstance(value, str) and read != value:
                 raise ValueError  # not 2 rows where 2.5 were asked for
         except (TypeError, ValueError, OverflowError):
-            raise SettingsError(f"parameter {name!r} of {method!r} must be {kind}, got {value!r}.") from None
+            raise SettingsError(
+                f"parameter {name!r} of {method!r} must be {kind}, got {value!r}.", setting="params"
+            ) from None
         if self.choices and read not in self.choices:
-            raise unknown_name(f"{name} of {method!r}", str(read), self.choices)
+            raise unknown_name(f"{name} of {method!r}", str(read), self.choices, setting="params")
         if not isinstance(read, str) and not self._in_range(read):
-            raise SettingsError(f"parameter {name!r} of {method!r} must be {kind} {self.range}, got {read}.")
+            raise SettingsError(
+                f"parameter {name!r} of {method!r} must be {kind} {self.range}, got {read}.", setting="params"
+            )
         return read
 
     def _in_range(self, value: float) -> bool:

@@ -23,6 +23,7 @@ from righttime.cli.app import (
     app,
     fields_in,
 )
+from righttime.cli.flags import in_flags
 from righttime.errors import SettingsError
 
 __all__ = ["builtin", "split"]
@@ -79,7 +80,7 @@ def split(
     )
     for file in read.inputs:
         if file.note:
-            typer.echo(f"{file.path}: {file.note}")
+            typer.echo(f"{file.path}: {in_flags(file.note, names=False)}")
     done = split_rows(read.rows, **settings)
     write_split(done, read, out, settings)
     if seed is not None and tasks is not None and all(row.reason != "sampled-away" for row in done.left_out):

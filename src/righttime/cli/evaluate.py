@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from righttime.cli.app import Out, Overwrite, PositiveExamples, Target, TargetFields, app, fields_in
+from righttime.cli.flags import in_flags
 from righttime.errors import SettingsError
 
 __all__ = ["AnswerEnd", "AnswerEnding", "evaluate", "named_sets"]
@@ -95,7 +96,7 @@ def evaluate(
         run=run,
         device=device,
         overwrite=overwrite,
-        say=lambda line: typer.echo(line, err=True),
+        say=lambda line: typer.echo(in_flags(line), err=True),
         progress=True,
     )
     typer.echo(evaluation_tables(values))

@@ -52,6 +52,7 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished export in DIR.")] = False,
 ) -> None:
     """Write the order for another trainer: its data format, and a config with every switch that keeps the order."""
+    from righttime.cli.flags import in_flags
     from righttime.cli.text import printable
     from righttime.exporters import ExportSettings
     from righttime.exporters import export as write
@@ -74,7 +75,7 @@ def export(
     )
     done = write(out, to, folder, settings, overwrite)
     for note in done.notes:
-        typer.echo(f"note: {printable(note)}")
+        typer.echo(f"note: {printable(in_flags(note))}")
     typer.echo(f"wrote {done.rows:,} rows in order for {done.trainer.title} to {folder}")
     if done.evaluation:
         typer.echo(f"wrote {done.evaluation:,} rows to evaluate on, {folder / 'eval.jsonl'}")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement import Arrangement, method_named
+from righttime.cli.flags import in_flags
 from righttime.cli.show import indented
 from righttime.cli.text import printable
 from righttime.embedding import embed_texts, given_sides, uncached
@@ -88,7 +89,7 @@ def show_row(out: Path, name: str, cache: Path | None = None) -> str:
         parts += _rows_at(finished, [place])
     else:
         left = _left_out(finished, name, ids)
-        row, parts = left["row"], [f"row {name}\nleft out: {left['reason']}, {left['detail']}"]
+        row, parts = left["row"], [f"row {name}\nleft out: {left['reason']}, {in_flags(left['detail'])}"]
         parts.append(f"it stands in {left['file']}:{left['line']}")
     try:
         parts += _nearest(finished, row, name in ids, cache)

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from righttime.cli.choices import with_names
+from righttime.cli.flags import spoken_by
 
 __all__ = ["Command", "Commands"]
 
@@ -43,6 +44,11 @@ class Command(TyperCommand):
                 often = _TIMES.get(times, f"{times} times")
                 ctx.fail(f"{option.opts[0]} must be given once, got it {often}. Hint: leave out all but one.")
         return super().parse_args(ctx, spelled)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; what it says of settings names its own flags."""
+        with spoken_by(ctx):
+            return super().invoke(ctx)
 
     def _spelled(self, ctx: Any, args: list[str]) -> Iterator[str]:
         """The words with the hyphens of our own options; values, and all that follows `--`, as they are."""

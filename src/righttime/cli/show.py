@@ -14,6 +14,7 @@ import numpy as np
 
 from righttime.arrangement import METHODS, Arrangement, Method, Param, method_named
 from righttime.arrangement.falloff import Falloff
+from righttime.cli.flags import in_flags
 from righttime.cli.text import printable, table
 from righttime.results import FinishedResult, ResultManifest, open_result
 from righttime.rows import ExampleRows, Rows
@@ -57,7 +58,7 @@ def _counts(manifest: ResultManifest) -> str:
     if counts.left_out:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.left_out_by_reason.items())
         lines.append(f"  left out {counts.left_out:,}: {reasons}")
-    lines += [f"  note: {note}" for note in manifest.notes]
+    lines += [f"  note: {in_flags(note)}" for note in manifest.notes]
     if counts.target_prompts_in_pool:
         lines.append(f"  warning: the pool contains {counts.target_prompts_in_pool:,} target prompts word for word")
     return printable("\n".join(lines))

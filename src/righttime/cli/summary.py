@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from righttime.arrangement import method_named
+from righttime.cli.flags import in_flags
 from righttime.cli.show import falloff_text
 from righttime.cli.text import printable, table
 from righttime.embedding import Fidelity
@@ -46,7 +47,7 @@ def _read(result: Result) -> Iterator[str]:
         named = [file for n, file in enumerate(reading.inputs) if n < _FILES or file.note or file.left_out]
         for file in named:
             bad = f", {file.left_out:,} bad rows skipped" if file.left_out else ""
-            note = f"; {file.note}" if file.note else ""
+            note = f"; {in_flags(file.note, names=False)}" if file.note else ""
             yield f"{side:<8} {file.path}: {file.format} ({file.container}), {file.rows:,} rows{bad}{note}"
         if len(named) < len(reading.inputs):
             rows = sum(file.rows for file in reading.inputs) - sum(file.rows for file in named)
@@ -74,7 +75,7 @@ def _warned(result: Result) -> Iterator[str]:
         did = "kept; --duplicates drop leaves them out" if result.request.duplicates == "keep" else "left out"
         yield f"note: {result.duplicates:,} pool rows repeat an earlier row ({did})"
     for note in result.notes:
-        yield f"note: {note}"
+        yield f"note: {in_flags(note)}"
     if result.leaks:
         row, place = next(iter(result.leaks.items()))
         first = f"target {result.target.rows.ids[row]}, pool {result.pool.rows.ids[place]}"
@@ -99,7 +100,7 @@ def measured_summary(measured: Measured, out: Path) -> str:
         measured: What `measure_folders` returned.
         out: The folder that it was written to.
     """
-    parts = [f"note: {note}" for note in measured.notes]
+    parts = [f"note: {in_flags(note)}" for note in measured.notes]
     parts += ["the shortest prefix", _measures_at(measured, 0), "", "the whole order", _measures_at(measured, -1), ""]
     n_curves = {len(curves.task or ()) for curves in measured.by_task.values()}
     by_task = f", and the same for each of {n_curves.pop()} target tasks" if n_curves else ""

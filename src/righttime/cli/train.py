@@ -11,6 +11,7 @@ import typer
 
 from righttime.cli.app import app
 from righttime.cli.evaluate import AnswerEnd, AnswerEnding, named_sets
+from righttime.cli.flags import in_flags
 from righttime.errors import SettingsError
 
 __all__ = ["pretrain", "tune"]
@@ -149,7 +150,16 @@ def tune(
             "--target and --evaluate-every go together, and --set goes with them; got only some. "
             "Hint: --target FILE --evaluate-every 10."
         )
-    done = tuned(out, model, run, settings, callbacks=callbacks, overwrite=overwrite, progress=True, say=typer.echo)
+    done = tuned(
+        out,
+        model,
+        run,
+        settings,
+        callbacks=callbacks,
+        overwrite=overwrite,
+        progress=True,
+        say=lambda line: typer.echo(in_flags(line)),
+    )
     if done.main:
         counts = done.manifest.counts
         proven = done.manifest.first_difference or "in the planned order, each row once in each epoch"

@@ -120,7 +120,7 @@ def builtin_rows(split: Split, *, rows_per_family: int | None = None, seed: int 
         raise unknown_name("split", split, get_args(Split))
     count = _ROWS[split] if rows_per_family is None else rows_per_family
     if count < 0:
-        raise SettingsError(f"rows_per_family must not be negative, got {count}.")
+        raise SettingsError(f"rows_per_family must not be negative, got {count}.", setting="rows_per_family")
     families = [family for name, family in FAMILIES.items() if (name in HELD_OUT) == (split == "target")]
     rows = [row for family in families for row in _family_rows(family, split, count, seed)]
     random.Random(f"{seed}/{split}").shuffle(rows)

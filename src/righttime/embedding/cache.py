@@ -72,7 +72,7 @@ class VectorCache:
         except (sqlite3.Error, OSError) as error:
             raise StoreError(
                 f"the cache of vectors {self.path} must be readable and writable, got: {error}. "
-                "Hint: check free space and permissions, choose another --cache, or delete that file if it is damaged."
+                "Hint: check free space and permissions, choose another `cache`, or delete that file if it is damaged."
             ) from error
 
     @contextmanager

@@ -62,7 +62,7 @@ def embed_texts(
         StoreError: If the cache or the file cannot be written.
     """
     if workers < 1:
-        raise SettingsError(f"--workers must be at least 1, got {workers}.")
+        raise SettingsError(f"`workers` must be at least 1, got {workers}.", setting="workers")
     identity = _identity(embedder)
     keys = [hashlib.sha256(text.encode("utf-8")).digest() for text in texts]
     by_key = dict(zip(keys, texts, strict=True))
@@ -164,6 +164,6 @@ def _checked(vectors: NDArray[np.float32], texts: Sequence[str]) -> NDArray[np.f
     if len(bad):
         raise EmbeddingError(
             f"the model must return finite vectors, got NaN or infinity for the text {texts[bad[0]][:80]!r}. "
-            "Hint: try float32, or another --embedder."
+            "Hint: try float32, or another `embedder`."
         )
     return vectors

@@ -55,7 +55,8 @@ def given_vectors(spec: str, role: str, n_rows: int) -> NDArray[Any]:
     if len(vectors) != n_rows:
         raise ShapeError(
             f"{path} must hold one vector for each of the {n_rows} {role} rows, got {len(vectors)}. "
-            "Hint: vectors go by row, over the files in the order given, readable rows only."
+            "Hint: vectors go by row, over the files in the order given, readable rows only.",
+            file=path,
         )
     return vectors
 
@@ -71,8 +72,9 @@ def split_spec(spec: str, target_spec: str | None) -> tuple[str, str]:
     path, _, name = spec.removeprefix(PREFIX).partition("#")
     if name or Path(path).suffix not in (".npz", ".safetensors"):
         raise EmbeddingError(
-            f"{spec} holds the vectors of one side, and the target needs its own. Hint: --target-embedder "
-            "vectors:FILE, or one .npz or .safetensors file with tensors `pool` and `target`."
+            f"{spec} holds the vectors of one side, and the target needs its own. Hint: "
+            "`target_embedder='vectors:FILE'`, or one .npz or .safetensors file with tensors named pool and target.",
+            setting="target_embedder",
         )
     return f"{spec}#pool", f"{spec}#target"
 
@@ -81,14 +83,14 @@ def told(path: str, read: Callable[[Path], Any]) -> Any:
     """What is read of a file, or one sentence about what is wrong with it."""
     file = Path(path)
     if file.suffix not in _READERS:
-        raise EmbeddingError(f"vectors must be a file ending in {', '.join(_READERS)}, got {path!r}.")
+        raise EmbeddingError(f"vectors must be a file ending in {', '.join(_READERS)}, got {path!r}.", file=path)
     try:
         return read(file)
     except RighttimeError:
         raise
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise EmbeddingError(
-            f"{path} must hold vectors, reading it failed: {error or type(error).__name__}."
+            f"{path} must hold vectors, reading it failed: {error or type(error).__name__}.", file=path
         ) from error
 
 
@@ -128,7 +130,7 @@ def _safetensors(file: Path, name: str, role: str) -> Any:
             tensor = tensors.get_tensor(pick(file, list(tensors.keys()), name, role))
             return tensor if str(tensor.dtype) == "torch.bfloat16" else tensor.numpy()
     except SafetensorError as error:
-        raise EmbeddingError(f"{file} must be a safetensors file: {error}.") from error
+        raise EmbeddingError(f"{file} must be a safetensors file: {error}.", file=file) from error
 
 
 def _parquet(file: Path, name: str, role: str) -> Any:
@@ -147,7 +149,8 @@ def column_of(file: Path, name: str) -> str:
     if column_name not in names:
         raise EmbeddingError(
             f"{file} must have a column {column_name!r}, got the columns {', '.join(names)}. "
-            f"Hint: vectors:{file}#COLUMN."
+            f"Hint: vectors:{file}#COLUMN.",
+            file=file,
         )
     return column_name
 
@@ -159,16 +162,23 @@ def as_matrix(file: Path, column_name: str, column: Any) -> Any:
     if not (
         pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or pa.types.is_fixed_size_list(column.type)
     ):
-        raise EmbeddingError(f"{file}: column {column_name!r} must hold lists of numbers, got {column.type}.")
+        raise EmbeddingError(
+            f"{file}: column {column_name!r} must hold lists of numbers, got {column.type}.", file=file
+        )
     if column.null_count:
         raise EmbeddingError(
-            f"{file}: column {column_name!r} must hold a vector in every row, got {column.null_count} nulls."
+            f"{file}: column {column_name!r} must hold a vector in every row, got {column.null_count} nulls.",
+            file=file,
         )
     widths = np.diff(np.asarray(column.offsets)) if not pa.types.is_fixed_size_list(column.type) else None
     width = column.type.list_size if widths is None else (int(widths[0]) if len(widths) else 1)
     if widths is not None and (widths != width).any():
         row = int(np.flatnonzero(widths != width)[0])
-        raise ShapeError(f"{file}: every vector must have {width} numbers like row 0, got {widths[row]} in row {row}.")
+        raise ShapeError(
+            f"{file}: every vector must have {width} numbers like row 0, got {widths[row]} in row {row}.",
+            file=file,
+            row=row,
+        )
     return column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
 
 
@@ -177,7 +187,8 @@ def pick(file: Path, names: list[str], name: str, role: str) -> str:
     wanted = name or (role if role in names or len(names) != 1 else names[0])
     if wanted not in names:
         raise EmbeddingError(
-            f"{file} must hold a tensor {wanted!r}, got {', '.join(names) or 'none'}. Hint: vectors:{file}#NAME."
+            f"{file} must hold a tensor {wanted!r}, got {', '.join(names) or 'none'}. Hint: vectors:{file}#NAME.",
+            file=file,
         )
     return wanted
 

@@ -91,7 +91,10 @@ class GradientEmbedder:
         if not response:
             raise EmbeddingError(
                 f"gradients need a response in every row, but row {example.id} ({example.file}:{example.line}) has "
-                "none. Hint: a target without responses can be compared by another --embedder."
+                "none. Hint: a target without responses can be compared by another `embedder`.",
+                file=example.file,
+                line=example.line,
+                row=example.id,
             )
         return f"{prompt.replace(SEPARATOR, ' ')}{SEPARATOR}{response.replace(SEPARATOR, ' ')}"
 
@@ -133,7 +136,7 @@ class GradientEmbedder:
         if not all(counts):
             raise EmbeddingError(
                 f"every response must keep at least one of the {self._causal.max_length} tokens that are read, but "
-                f"{texts[counts.index(0)].partition(SEPARATOR)[2][:80]!r} keeps none. Hint: a larger --max-length, or "
+                f"{texts[counts.index(0)].partition(SEPARATOR)[2][:80]!r} keeps none. Hint: a larger `max_length`, or "
                 "drop the row."
             )
         tokens, mask = self._causal.padded(rows)

@@ -70,7 +70,10 @@ class Int8Embedder:
             SettingsError: If the device is another, or ONNX Runtime is not installed.
         """
         if device not in (None, "cpu"):
-            raise SettingsError(f"--precision int8 runs on CPUs only, got --device {device}. Hint: try float16.")
+            raise SettingsError(
+                f"`precision='int8'` runs on CPUs only, got `device={device!r}`. Hint: try float16.",
+                setting="precision",
+            )
         _require_onnx()
         self.reference = SentenceTransformerEmbedder(name, max_length=max_length, prefix=prefix, device="cpu")
         self.found = self.reference.found
@@ -111,8 +114,9 @@ def _require_onnx() -> None:
     missing = [name for name in ("onnx", "onnxruntime", "onnxscript") if find_spec(name) is None]
     if missing:
         raise SettingsError(
-            f"--precision int8 needs ONNX Runtime and ONNX, but {missing[0]} is not installed. "
-            "Hint: pip install 'righttime[onnx]'."
+            f"`precision='int8'` needs ONNX Runtime and ONNX, but {missing[0]} is not installed. "
+            "Hint: pip install 'righttime[onnx]'.",
+            setting="precision",
         )
 
 
@@ -129,7 +133,7 @@ def _make(embedder: SentenceTransformerEmbedder, path: Path) -> None:
         if cosine is None or cosine < LEAST_COSINE:
             raise EmbeddingError(
                 f"{embedder.found.name} in ONNX must give the model's own vectors before it is quantised, a cosine of "
-                f"at least {LEAST_COSINE}, got {cosine}. Hint: use this model without --precision int8."
+                f"at least {LEAST_COSINE}, got {cosine}. Hint: use this model without `precision='int8'`."
             )
         with speechless():  # advice of exporter and quantiser for people who write models
             quantize_dynamic(
@@ -145,7 +149,7 @@ def _export(model: Any, path: Path) -> None:
     kinds = [type(module).__name__ for module in model]
     if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
         raise EmbeddingError(
-            "--precision int8 is for models made of Transformer, Pooling and perhaps Normalize, got "
+            "`precision='int8'` is for models made of Transformer, Pooling and perhaps Normalize, got "
             f"{', '.join(kinds)}. Hint: use this model without it."
         )
 

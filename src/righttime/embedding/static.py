@@ -54,8 +54,9 @@ class StaticEmbedder:
         missing = [name for name in ("model2vec", "skeletoken") if find_spec(name) is None]
         if missing:
             raise SettingsError(
-                f"--embedder static needs model2vec and skeletoken, but {missing[0]} is not installed. "
-                "Hint: pip install 'righttime[static]'."
+                f"`embedder='static'` needs model2vec and skeletoken, but {missing[0]} is not installed. "
+                "Hint: pip install 'righttime[static]'.",
+                setting="embedder",
             )
         self.reference = SentenceTransformerEmbedder(name)
         self._name, self._max_length = name, max_length

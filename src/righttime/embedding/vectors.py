@@ -101,7 +101,9 @@ def vectors_for(
     if vectors_given(request.embedder):
         return given(request.embedder, request.target_embedder, rows, n_pool, len(target), request.memory, folder)
     if request.target_embedder is not None:
-        raise SettingsError("--target-embedder is only for given vectors: one model must embed both sides.")
+        raise SettingsError(
+            "`target_embedder` is only for given vectors: one model must embed both sides.", setting="target_embedder"
+        )
     how: dict[str, Any] = {"workers": request.workers, "on_ray": ENGINES[request.engine].cluster, "progress": progress}
     return embedded(pool, target, text, request.model(), folder, memory=request.memory, **how)
 

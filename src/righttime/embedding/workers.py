@@ -109,7 +109,8 @@ def check_picklable(embedder: Embedder) -> None:
     except Exception as error:  # pickle raises many kinds
         raise SettingsError(
             f"an embedder must be picklable to be used by several processes, got {type(embedder).__name__}: {error}. "
-            "Hint: leave out --workers, or define __getstate__ without the loaded model."
+            "Hint: leave out `workers`, or define __getstate__ without the loaded model.",
+            setting="embedder",
         ) from error
 
 
@@ -149,7 +150,7 @@ def _died(worker: _Worker, texts: Sequence[str]) -> EmbeddingError:
     return EmbeddingError(
         f"worker process {worker.number} must live to embed its batch of {len(texts)} texts, but it and the two that "
         f"took its place died (exit code {worker.process.exitcode}); the longest text begins {texts[0][:60]!r}. "
-        "Hint: if memory ran out, take fewer --workers; in a script, call righttime below "
+        "Hint: if memory ran out, lower `workers`; in a script, call righttime below "
         '`if __name__ == "__main__":`.'
     )
 

@@ -33,7 +33,7 @@ def length_batches(lengths: Sequence[int], batch_tokens: int = DEFAULT_BATCH_TOK
         [[1], [2, 0], [3]]
     """
     if batch_tokens < 1:
-        raise SettingsError(f"a batch must hold at least 1 token, got {batch_tokens}.")
+        raise SettingsError(f"a batch must hold at least 1 token, got {batch_tokens}.", setting="batch_tokens")
     return [np.asarray(batch, dtype=np.int64) for batch in token_batches(lengths, batch_tokens)]
 
 

@@ -58,7 +58,7 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
             EmptyDataError: If a set has no row that can be measured.
         """
         if every < 1:
-            raise SettingsError(f"an evaluation must come every 1 step or more, got {every}.")
+            raise SettingsError(f"an evaluation must come every 1 step or more, got {every}.", setting="every")
         if len({data.name for data in sets}) < len(sets):
             raise SettingsError(f"sets must have different names, got {', '.join(data.name for data in sets)}.")
         self._sets, self._every, self._tokenizer = tuple(sets), every, tokenizer

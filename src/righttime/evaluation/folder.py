@@ -82,7 +82,7 @@ class EvaluationFolder:
             if differing:
                 raise SettingsError(
                     f"an evaluation must go on with what it began with, but {', '.join(differing)} differ from "
-                    f"{settings}. Hint: choose another folder, or --overwrite."
+                    f"{settings}. Hint: choose another folder, or `overwrite=True`."
                 )
         make_folder(self.folder / _PARTS)
         if not settings.exists():

@@ -37,10 +37,14 @@ class GenerationSettings:
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
-            raise SettingsError(f"max_new_tokens must be at least 1, got {self.max_new_tokens}.")
+            raise SettingsError(
+                f"max_new_tokens must be at least 1, got {self.max_new_tokens}.", setting="max_new_tokens"
+            )
         if not (self.temperature > 0 and 0 < self.top_p <= 1):
             raise SettingsError(
-                f"temperature must be above 0 and top_p above 0 and at most 1, got {self.temperature} and {self.top_p}."
+                f"temperature must be above 0 and top_p above 0 and at most 1, "
+                f"got {self.temperature} and {self.top_p}.",
+                setting="temperature",
             )
 
 
@@ -115,7 +119,8 @@ def _room(model: Any, settings: GenerationSettings) -> int:
     if reads <= settings.max_new_tokens:
         raise SettingsError(
             f"an answer of {settings.max_new_tokens} tokens must leave room for a prompt, but the model reads {reads}. "
-            "Hint: --max-new-tokens."
+            "Hint: lower `max_new_tokens`.",
+            setting="max_new_tokens",
         )
     return int(reads - settings.max_new_tokens)
 

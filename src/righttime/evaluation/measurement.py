@@ -37,18 +37,20 @@ class MeasureSettings:
     def __post_init__(self) -> None:
         for name in self.metrics:
             if name not in METRICS:
-                raise unknown_name("metric", name, METRICS)
+                raise unknown_name("metric", name, METRICS, setting="metrics")
         if not self.metrics:
-            raise SettingsError(f"at least one metric must be measured, got none. Known: {', '.join(METRICS)}.")
+            known = ", ".join(METRICS)
+            raise SettingsError(f"at least one metric must be measured, got none. Known: {known}.", setting="metrics")
         for name in self.metrics:
             package = METRICS[name].package
             if package and not find_spec(package):
                 hint = "Hint: pip install 'righttime[train]'."
-                raise SettingsError(f"the metric {name} needs {package.replace('_', '-')}. {hint}")
+                raise SettingsError(f"the metric {name} needs {package.replace('_', '-')}. {hint}", setting="metrics")
         scored = [name for name in METRICS if METRICS[name].of_rewards is not None]
         if bool({*scored} & {*self.metrics}) != (self.reward is not None):
             raise SettingsError(
-                f"the metric {scored[0]} and a reward model go together, got only one. Hint: --reward-model."
+                f"the metric {scored[0]} and a reward model go together, got only one. Hint: `reward`.",
+                setting="metrics",
             )
 
     @property
@@ -78,7 +80,7 @@ def check_measurable(sets: Sequence[EvaluationSet], settings: MeasureSettings) -
             raise EmptyDataError(
                 f"the set {data.name} must have a row with an answer to take {', '.join(settings.metrics)} of, but of "
                 f"its {len(data.rows):,} rows none has one, or all were cut away. Hint: rows with answers; "
-                "righttime evaluate also takes --max-length and --metrics reward."
+                "righttime evaluate also takes `max_length` and `metrics='reward'`."
             )
 
 

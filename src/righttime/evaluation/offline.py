@@ -75,7 +75,7 @@ def evaluate(
     """
     settings, found = settings or MeasureSettings(), find_checkpoints(model)
     if max_length < 2:
-        raise SettingsError(f"--max-length must be at least 2, got {max_length}.")
+        raise SettingsError(f"`max_length` must be at least 2, got {max_length}.", setting="max_length")
     tokenizer = load_tokenizer(found[0].name)
     chosen, length = resolve_form(tokenizer, form), readable_length(found[0].name, max_length)
     fields = {"target": target_fields}

@@ -55,7 +55,8 @@ def dense_evaluation(
     if any(os.environ.get(name, "").lower() == "true" for name in ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")):
         raise SettingsError(
             "evaluation while training needs the whole model in each process, and FSDP and DeepSpeed shard it. "
-            "Hint: keep checkpoints (--save-every, --keep) and run righttime evaluate on them."
+            "Hint: keep checkpoints (`save_every`, `keep`) and run righttime evaluate on them.",
+            setting="evaluation",
         )
     from righttime.evaluation.callback import DenseEvaluation
 

@@ -70,7 +70,9 @@ def export(
     trainer, settings, folder = trainer_named(to), settings or ExportSettings(), Path(folder)
     settings.check()
     if trainer.written_for and not settings.model:
-        raise SettingsError(f"a config for {trainer.title} must name a model, got none. Hint: --model MODEL.")
+        raise SettingsError(
+            f"a config for {trainer.title} must name a model, got none. Hint: `model='MODEL'`.", setting="model"
+        )
     # The config is used in its own folder, where a path as it was typed here would lead nowhere.
     if settings.model and Path(settings.model).is_dir():
         settings = dataclasses.replace(settings, model=str(Path(settings.model).resolve()))

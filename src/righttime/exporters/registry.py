@@ -21,7 +21,7 @@ TRAINERS: Mapping[str, Trainer] = {
     "torchtune": TORCHTUNE,
     "messages": MESSAGES,
 }
-"""Name in ``--to`` to trainer."""
+"""Name to trainer."""
 
 
 def trainer_named(name: str) -> Trainer:
@@ -31,5 +31,5 @@ def trainer_named(name: str) -> Trainer:
         SettingsError: If there is none.
     """
     if name not in TRAINERS:
-        raise unknown_name("trainer", name, TRAINERS)
+        raise unknown_name("trainer", name, TRAINERS, setting="to")
     return TRAINERS[name]

@@ -91,17 +91,22 @@ class ExportSettings:
             SettingsError: Names the setting.
         """
         for name, most in _MOST.items():
-            value, option = getattr(self, name), f"--{name.replace('_', '-')}"
+            value, option = getattr(self, name), f"`{name}`"
             least, above = (1, "at least 1") if isinstance(value, int) else (0, "more than 0")
             if value is not None and not (least <= value <= most and value > 0):
-                raise SettingsError(f"{option} must be {above} and at most {most:,}, got {value}.")
+                raise SettingsError(f"{option} must be {above} and at most {most:,}, got {value}.", setting=name)
         for tracker in self.report_to:
             if tracker not in TRACKERS:
-                raise unknown_name("tracker in --report-to", tracker, TRACKERS)
+                raise unknown_name("tracker in `report_to`", tracker, TRACKERS, setting="report_to")
         if not self.lora and (self.lora_rank is not None or self.lora_alpha is not None):
-            raise SettingsError("--lora-rank and --lora-alpha are of adapters, got no --lora. Hint: --lora.")
+            raise SettingsError(
+                "`lora_rank` and `lora_alpha` are of adapters, got no `lora`. Hint: `lora=True`.", setting="lora_rank"
+            )
         if self.eval_every is not None and self.evaluation is None:
-            raise SettingsError("--eval-every needs rows to evaluate on, got no --eval. Hint: --eval FILE.")
+            raise SettingsError(
+                "`eval_every` needs rows to evaluate on, got no `evaluation`. Hint: `evaluation='FILE'`.",
+                setting="eval_every",
+            )
 
     @property
     def rate(self) -> float:
@@ -191,4 +196,4 @@ def check_trackers(settings: ExportSettings, title: str, known: Iterable[str]) -
     """
     for tracker in settings.report_to:
         if tracker not in known:
-            raise unknown_name(f"tracker of {title}", tracker, known)
+            raise unknown_name(f"tracker of {title}", tracker, known, setting="report_to")

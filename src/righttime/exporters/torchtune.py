@@ -43,18 +43,22 @@ def _check(data: ExportData, settings: ExportSettings) -> None:
     check_trackers(settings, _TITLE, _TRACKERS)
     if len(settings.report_to) > 1:
         raise SettingsError(
-            f"{_TITLE} reports to one tracker, got {', '.join(settings.report_to)}. Hint: name one with --report-to."
+            f"{_TITLE} reports to one tracker, got {', '.join(settings.report_to)}. Hint: name one with `report_to`.",
+            setting="report_to",
         )
     if data.evaluation:
         raise SettingsError(
-            f"{_TITLE}'s recipes for one process (0.6.1) take no loss on other rows while training, got --eval. Hint: "
-            "leave it out, and take the loss of the finished model with righttime evaluate."
+            f"{_TITLE}'s recipes for one process (0.6.1) take no loss on other rows while training, got `evaluation`. "
+            "Hint: leave it out, and take the loss of the finished model with righttime evaluate.",
+            setting="evaluation",
         )
     check_plain(data, _TITLE)
     check_alternating(data, _TITLE)
     if settings.processes > 1:
         raise SettingsError(
-            f"the {_TITLE} config is for one process, got --processes {settings.processes}. Hint: raise --accumulation."
+            f"the {_TITLE} config is for one process, got `processes={settings.processes}`. "
+            f"Hint: raise `accumulation`.",
+            setting="processes",
         )
     check_whole_steps(data, settings, _TITLE)
 

@@ -36,7 +36,9 @@ def check_plain(data: ExportData, title: str) -> None:
             more += [key for key in turn if key not in ("role", "content")]
             more += ["a tool's turn"] if turn["role"] == "tool" else []
         if more:
-            raise _refused(place, row, title, f"hold only roles and texts, got {more[0]}", "--to trl and --to messages")
+            raise _refused(
+                place, row, title, f"hold only roles and texts, got {more[0]}", "`to='trl'` and `to='messages'`"
+            )
 
 
 def check_alternating(data: ExportData, title: str) -> None:
@@ -50,7 +52,7 @@ def check_alternating(data: ExportData, title: str) -> None:
         said = roles[1:] if roles[0] == "system" else roles
         if not said or said != ["user", "assistant"] * (len(said) // 2):
             what = f"go user, assistant, user, …, assistant (after at most one system turn), got {', '.join(roles)}"
-            raise _refused(place, row, title, what, "--to trl")
+            raise _refused(place, row, title, what, "`to='trl'`")
 
 
 def check_answered(data: ExportData, title: str) -> None:
@@ -61,7 +63,7 @@ def check_answered(data: ExportData, title: str) -> None:
     """
     for place, row in data.placed_rows:
         if (role := row["messages"][-1]["role"]) != "assistant":
-            raise _refused(place, row, title, f"end with the assistant's turn, got {role}", "--to messages")
+            raise _refused(place, row, title, f"end with the assistant's turn, got {role}", "`to='messages'`")
 
 
 def check_even_rounds(data: ExportData, settings: ExportSettings) -> None:
@@ -81,9 +83,9 @@ def check_even_rounds(data: ExportData, settings: ExportSettings) -> None:
     over = len(data.evaluation) % settings.rows_a_round
     if settings.processes > 1 and over:
         raise SettingsError(
-            f"with several processes the rows of --eval must be a multiple of processes x batch size = "
+            f"with several processes the rows of `evaluation` must be a multiple of processes x batch size = "
             f"{settings.rows_a_round}, got {len(data.evaluation):,}: a process without a batch would leave the "
-            f"others waiting. Hint: leave {over} of them out, or choose another --batch-size."
+            f"others waiting. Hint: leave {over} of them out, or choose another `batch_size`."
         )
 
 
@@ -99,13 +101,13 @@ def check_whole_steps(data: ExportData, settings: ExportSettings, title: str) ->
         raise SettingsError(
             f"{title} drops an incomplete last step and cannot be told otherwise, so the rows must be a multiple of "
             f"processes x batch size x accumulation = {step}, got {len(data.rows):,}: {left} rows would be lost. "
-            f"Hint: {_whole_rounds(len(data.rows) - left, step)}, or choose another --batch-size."
+            f"Hint: {_whole_rounds(len(data.rows) - left, step)}, or choose another `batch_size`."
         )
 
 
 def _whole_rounds(rows: int, step: int) -> str:
     """What to do so that the rows are a multiple of a step; fewer rows than one step cannot be cut to one."""
-    return f"arrange with --budget {rows}" if rows else f"arrange {step} rows or more"
+    return f"arrange with `budget={rows}`" if rows else f"arrange {step} rows or more"
 
 
 def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,5 +136,6 @@ def write_rows(data: ExportData, folder: Path, form: Callable[[Mapping[str, Any]
 def _refused(place: str, row: Mapping[str, Any], title: str, must: str, instead: str) -> FormatError:
     return FormatError(
         f"{place}: for {title} a row must {must} (id {row['id']}); {title} would "
-        f"skip or change it, and with it the order. Hint: {instead} can take it."
+        f"skip or change it, and with it the order. Hint: {instead} can take it.",
+        row=row["id"],
     )

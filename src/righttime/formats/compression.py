@@ -73,10 +73,10 @@ def opened(path: str, file: str, place: Place | None = None) -> Iterator[IO[byte
                     place.leave()
     except (EOFError, zlib.error, gzip.BadGzipFile, zstd.ZstdError) as error:
         raise DataError(
-            f"{file}: the compressed data is damaged or ends early ({error}); fetch the file again"
+            f"{file}: the compressed data is damaged or ends early ({error}); fetch the file again", file=file
         ) from error
     except OSError as error:
-        raise DataError(f"{file}: the file must be readable, got: {error.strerror or error}") from error
+        raise DataError(f"{file}: the file must be readable, got: {error.strerror or error}", file=file) from error
 
 
 def _decompressed(plain: IO[bytes], magic: bytes) -> IO[bytes]:

@@ -89,7 +89,7 @@ def file_source(path: str, file: str | None = None, *, numbered: bool = False) -
     if container in ("csv", "tsv"):
         with opened(path, file) as stream:
             columns = sheets.headerless(stream, tabs=container == "tsv", numbered=numbered)
-        hint = "; columns without a header are named by number, `--fields prompt=1,response=2`"
+        hint = "; columns without a header are named by number, `fields={'prompt': '1', 'response': '2'}`"
     if columns is not None:
         container += "-without-header"
         implied = "flan-cot" if not columns.quoted else None
@@ -138,9 +138,9 @@ def _container(path: str, file: str) -> str:
     if first.startswith(b"PAR1") or name.endswith(".parquet"):
         return "parquet"
     if first.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(f"{file}: the file must be UTF-8, got UTF-16; save it as UTF-8")
+        raise DataError(f"{file}: the file must be UTF-8, got UTF-16; save it as UTF-8", file=file)
     if not first:
-        raise EmptyDataError(f"{file}: the file must hold rows, got an empty file")
+        raise EmptyDataError(f"{file}: the file must hold rows, got an empty file", file=file)
     if name.endswith(".csv"):
         return "csv"
     if name.endswith(".tsv"):
@@ -158,7 +158,8 @@ def _container(path: str, file: str) -> str:
     known = ", ".join(SUFFIXES)
     raise DataError(
         f"{file}: the file must be JSON or a table ({known}, each also .gz or .zst), or prompts, one a line of a "
-        f"{TEXT} file, got {first[:40]!r}"
+        f"{TEXT} file, got {first[:40]!r}",
+        file=file,
     )
 
 

@@ -42,12 +42,12 @@ def find_sources(path: str, role: str, *, numbered: bool = False) -> list[Source
             difflib.get_close_matches(os.path.basename(path), os.listdir(folder), n=2) if os.path.isdir(folder) else []
         )
         hint = f"did you mean {' or '.join(near)}?" if near else "look for a slip in the path"
-        raise DataError(f"{path}: no such file or folder; {hint}")
+        raise DataError(f"{path}: no such file or folder; {hint}", file=path)
     if not os.path.isdir(path):
         return [file_source(path, numbered=numbered)]
     found = _in_folder(path, role, numbered)
     if not found:
-        raise EmptyDataError(f"{path}: the folder must hold data files ({', '.join(SUFFIXES)}), got none")
+        raise EmptyDataError(f"{path}: the folder must hold data files ({', '.join(SUFFIXES)}), got none", file=path)
     return found
 
 
@@ -70,7 +70,9 @@ def _refuse_remote(path: str, scheme: str) -> None:
     hint = f"copy it here first{f', for example with `{copy}`' if copy else ''}"
     if on_hub := _HUB.match(path):
         hint = f"a data set on the hub is named hf:{on_hub[1]}"
-    raise DataError(f"{path}: reading from {scheme}:// is not supported yet, only local files and hf: are; {hint}")
+    raise DataError(
+        f"{path}: reading from {scheme}:// is not supported yet, only local files and hf: are; {hint}", file=path
+    )
 
 
 def _in_folder(path: str, role: str, numbered: bool) -> list[Source]:
@@ -103,7 +105,9 @@ def _task_folder(path: str, role: str) -> Source:
         used = [split]
         files = [name for name in listed if name in there]
         if not files:
-            raise DataError(f"{split}: {len(listed)} tasks are listed, and all of them are missing in {path}/tasks")
+            raise DataError(
+                f"{split}: {len(listed)} tasks are listed, and all of them are missing in {path}/tasks", file=split
+            )
         if len(files) < len(listed):
             note = f"{len(listed) - len(files)} of the {len(listed)} tasks in {split} have no file in {path}/tasks"
     used += [os.path.join(path, "tasks", f"{name}.json") for name in files]

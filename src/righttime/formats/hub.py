@@ -32,7 +32,9 @@ def saved_source(path: str, role: str) -> Source:
     try:
         found = datasets.load_from_disk(path)
     except Exception as error:  # the library raises whatever its parts raise
-        raise DataError(f"{path}: the saved data set cannot be loaded ({_first(error)}); save it again") from error
+        raise DataError(
+            f"{path}: the saved data set cannot be loaded ({_first(error)}); save it again", file=path
+        ) from error
     return _source(path, "arrow", _one_split(found, path, role, f"name its folder, such as {os.path.join(path, '')}"))
 
 
@@ -51,7 +53,7 @@ def hub_source(path: str, role: str) -> Source:
         found = datasets.load_dataset(owner_and_name, config, **settings)
     except Exception as error:  # offline, missing, gated, unknown split: the library has an error for each
         hint = "see that the name and the split are right and that the hub can be reached"
-        raise DataError(f"{path}: the data set cannot be loaded ({_first(error)}); {hint}") from error
+        raise DataError(f"{path}: the data set cannot be loaded ({_first(error)}); {hint}", file=path) from error
     return _source(path, "hub", _one_split(found, path, role, f"name one, such as {PREFIX}{name}:"))
 
 
@@ -64,7 +66,9 @@ def _one_split(found: Any, path: str, role: str, hint: str) -> Any:
     if len(names) == 1:
         return found[names[0]]
     shown = ", ".join(map(str, names)) or "none"
-    raise DataError(f"{path}: one split must be chosen as {role}, got {shown}; {hint}{names[0] if names else 'train'}")
+    raise DataError(
+        f"{path}: one split must be chosen as {role}, got {shown}; {hint}{names[0] if names else 'train'}", file=path
+    )
 
 
 def _source(path: str, container: str, table: Any) -> Source:
@@ -74,7 +78,9 @@ def _source(path: str, container: str, table: Any) -> Source:
             for number, value in enumerate(table, 1):
                 yield Record(path, number, value)
         except Exception as error:
-            raise DataError(f"{path}: the data set is damaged after row {number} ({_first(error)})") from error
+            raise DataError(
+                f"{path}: the data set is damaged after row {number} ({_first(error)})", file=path, line=number
+            ) from error
 
     # The fingerprint is the library's own hash of the data and of all that was done to it.
     fingerprint = hashlib.sha256(str(table._fingerprint).encode()).hexdigest()

@@ -134,7 +134,8 @@ def single(text: str, file: str, stem: str) -> Iterator[Record]:
         yield from (Record(file, line, item, beside=beside) for line, item in pairs)
     elif len(lists) > 1 and match(value) is None:
         raise DataError(
-            f"{file}: a JSON object must hold one list of rows, got {', '.join(lists)}; save one on its own"
+            f"{file}: a JSON object must hold one list of rows, got {', '.join(lists)}; save one on its own",
+            file=file,
         )
     else:
         raw = text.strip()
@@ -149,7 +150,9 @@ def _broken(what: str, text: str, file: str, error: Exception) -> DataError:
         line, why = 1, "is nested too deeply to be read" if nested else f"cannot be read: {error}"
     return DataError(
         f"{file}:{line}: the JSON {what} {why}; what follows cannot be told apart, so skipping bad rows does not help "
-        "(repair the file, or save one object a line)"
+        "(repair the file, or save one object a line)",
+        file=file,
+        line=line,
     )
 
 

@@ -1,4 +1,4 @@
-"""Rows whose fields the user names: `--fields prompt=title,context=body,response=reply`."""
+"""Rows whose fields the user names: `fields={"prompt": "title", "context": "body", "response": "reply"}`."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ def check_fields(fields: Mapping[str, str]) -> None:
     """
     for role in fields:
         if role not in ROLES:
-            raise unknown_name("part of a row", role, ROLES)
+            raise unknown_name("part of a row", role, ROLES, setting="fields")
     for role, key in fields.items():
         if not isinstance(key, str) or not key:
-            raise SettingsError(f"fields must give a field's name for {role}, got {key!r}.")
+            raise SettingsError(f"fields must give a field's name for {role}, got {key!r}.", setting="fields")
     if fields and "prompt" not in fields:
         raise SettingsError(
-            f"fields must name the prompt's field, got {', '.join(fields)}. Hint: --fields prompt=NAME,response=NAME."
+            f"fields must name the prompt's field, got {', '.join(fields)}. "
+            "Hint: `fields={'prompt': 'NAME', 'response': 'NAME'}`.",
+            setting="fields",
         )
 
 

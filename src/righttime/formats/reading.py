@@ -233,7 +233,7 @@ def from_records(
     settings = dataclasses.replace(settings, progress=progress)
     held = [Record(source, number, value) for number, value in enumerate(records, 1)]
     if not held:
-        raise EmptyDataError(f"{source}: there must be at least one record, got none")
+        raise EmptyDataError(f"{source}: there must be at least one record, got none", file=source)
 
     def sha256() -> str:
         text = "\n".join(dumped(record.value, ensure_ascii=True) for record in held)
@@ -256,16 +256,22 @@ def _settings(
     if role not in ("pool", "target"):
         raise unknown_name("role", role, ("pool", "target"))
     if bad_rows not in ("stop", "skip"):
-        raise unknown_name("way with bad rows", bad_rows, ("stop", "skip"))
+        raise unknown_name("way with bad rows", bad_rows, ("stop", "skip"), setting="bad_rows")
     if name is not None and name not in FORMATS:
         raise unknown_name("format", name, FORMATS)
     if isinstance(shots, bool) or not isinstance(shots, int) or shots < 0:
-        raise SettingsError(f"positive_examples must be a whole number from 0, got {shots!r}")
+        raise SettingsError(
+            f"positive_examples must be a whole number from 0, got {shots!r}", setting="positive_examples"
+        )
     check_fields(fields)
     if fields and name is not None:
-        raise SettingsError(f"a format or fields may be given, not both, got format {name} and fields.")
+        raise SettingsError(
+            f"a format or fields may be given, not both, got format {name} and fields.", setting="fields"
+        )
     if "task" in fields and task_field is not None:
-        raise SettingsError(f"the task may be named once, got task_field {task_field} and task={fields['task']}.")
+        raise SettingsError(
+            f"the task may be named once, got task_field {task_field} and task={fields['task']}.", setting="task_field"
+        )
     return Settings(role, name, bad_rows == "skip", shots, task_field, keep_original, dict(fields))
 
 
@@ -294,7 +300,9 @@ def _nothing_usable(sources: Sequence[Source], found: Sequence[Found], settings:
     where = ", ".join(source.path for source in sources)
     return EmptyDataError(
         f"{where}: the {settings.role} must hold a usable row, got {len(bad):,} bad ones; "
-        f"the first: {source.place(one.file, one.line)}: {one.detail}"
+        f"the first: {source.place(one.file, one.line)}: {one.detail}",
+        file=one.file,
+        line=one.line,
     )
 
 

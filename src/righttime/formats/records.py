@@ -24,7 +24,7 @@ from righttime.progress import counting
 __all__ = ["Found", "Row", "Settings", "dumped", "read_source"]
 
 _LOOK_AT = 1000  # records among which one must be of a known format
-_SKIP = "(`--bad-rows skip` leaves bad rows out and lists them)"
+_SKIP = "(`bad_rows='skip'` leaves bad rows out and lists them)"
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Found:
     format: str
     rows: list[Row] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-    silent: list[str] = field(default_factory=list)
+    refused: list[FormatError] = field(default_factory=list)
+    silent: list[RowError] = field(default_factory=list)
     unread: Counter[str] = field(default_factory=Counter)
     used: set[str] = field(default_factory=set)
 
@@ -77,7 +77,7 @@ def read_source(source: Source, settings: Settings) -> Found:
     records = source.records()
     head = list(itertools.islice(records, _LOOK_AT))
     if not head:
-        raise EmptyDataError(f"{source.path}: the file must hold rows, got none")
+        raise EmptyDataError(f"{source.path}: the file must hold rows, got none", file=source.path)
     name = "fields" if settings.fields else settings.format or source.format or _detect(head, source, settings)
     found, form = Found(name), settings.form(name)
     given: dict[str, Record] = {}
@@ -130,19 +130,23 @@ def _detect(head: Sequence[Record], source: Source, settings: Settings) -> str:
         problem = head[0].problem or f"a record must be a JSON object, got {kind_of(head[0].value)}"
         message = f"{source.place(head[0].file, head[0].line)}: {problem}"
         if not settings.skip:
-            raise RowError(f"{message} {_SKIP}")
-        raise EmptyDataError(f"{message}; not one of the first {len(head):,} records can be read")
+            raise RowError(f"{message} {_SKIP}", file=head[0].file, line=head[0].line)
+        raise EmptyDataError(f"{message}; not one of the first {len(head):,} records can be read", file=head[0].file)
     first = objects[0]
     try:
         refuse(Seen(first.value))
     except RefusedError as error:
-        raise FormatError(f"{source.place(first.file, first.line)}: {error}") from None
+        raise FormatError(
+            f"{source.place(first.file, first.line)}: {error}", file=first.file, line=first.line
+        ) from None
     keys = ", ".join(map(str, list(first.value)[:20])) or "none"
     raise FormatError(
         f"{source.place(first.file, first.line)}: the keys must be those of a known format, got {keys}; known formats: "
-        f"{', '.join(format_names())} (if the rows are of one of them, name it with `--format`; if not, name the "
-        f"fields, such as `--fields prompt={next(iter(first.value), 'NAME')},response=NAME`"
-        f"{source.hint})"
+        f"{', '.join(format_names())} (if the rows are of one of them, name it with `format='NAME'`; if not, name the "
+        f"fields, such as `fields={{'prompt': {next(iter(first.value), 'NAME')!r}, 'response': 'NAME'}}`"
+        f"{source.hint})",
+        file=first.file,
+        line=first.line,
     )
 
 
@@ -206,16 +210,24 @@ def _not_text(value: Any, path: str = "") -> str | None:
 def _note_bad(error: BadRowError, record: Record, found: Found, source: Source, settings: Settings) -> None:
     message = f"{source.place(record.file, record.line)}: {error}"
     found.left_out.append(LeftOut(record.file, record.line, None, None, "bad-row", str(error)))
+    bad = RowError(f"{message} {_SKIP}", file=record.file, line=record.line, row=_given_id(record.value))
     if isinstance(error, SilentRowError):
         # A file whose every row is so deserves another sentence, so the first such row waits for the end.
-        found.silent.append(f"{message} {_SKIP}")
+        found.silent.append(bad)
         return
+    refused = FormatError(message, file=bad.file, line=bad.line, row=bad.row)
     if isinstance(error, RefusedError):
-        found.refused.append(message)
+        found.refused.append(refused)
     if not settings.skip:
         if found.silent:
-            raise RowError(found.silent[0])
-        raise FormatError(message) if isinstance(error, RefusedError) else RowError(f"{message} {_SKIP}")
+            raise found.silent[0]
+        raise refused if isinstance(error, RefusedError) else bad
+
+
+def _given_id(value: Any) -> str | None:
+    """The id that a bad record gives itself, where it does so under that name."""
+    given = value.get("id") if isinstance(value, Mapping) else None
+    return str(given) if isinstance(given, str | int) else None
 
 
 def _check_new(row: Row, given: dict[str, Record], source: Source) -> None:
@@ -227,7 +239,10 @@ def _check_new(row: Row, given: dict[str, Record], source: Source) -> None:
         there = source.place(given[name].file, given[name].line)
         raise DuplicateIdError(
             f"{here}: an id must stand once in a file, got {name!r} here and in {there}; "
-            "make the ids differ, or take them out to have them made"
+            "make the ids differ, or take them out to have them made",
+            file=row.record.file,
+            line=row.record.line,
+            row=name,
         )
     given[name] = row.record
 
@@ -240,16 +255,20 @@ def _check_named(found: Found, head: Sequence[Record], source: Source, settings:
         if not {key.lower(), key.split(".")[0].lower()} & keys.keys():
             near = [keys[name] for name in difflib.get_close_matches(key.lower(), keys, n=1)]
             hint = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(list(keys.values())[:20])}"
-            raise FormatError(f"{source.path}: `{key}`, named as {role}, must be a field of some row; {hint}")
+            raise FormatError(
+                f"{source.path}: `{key}`, named as {role}, must be a field of some row; {hint}", file=source.path
+            )
 
 
 def _check_found(found: Found, source: Source, settings: Settings) -> None:
     if not found.rows and found.refused:
-        raise FormatError(found.refused[0])
+        raise found.refused[0]
     if not found.rows and len(found.silent) == len(found.left_out):
         raise FormatError(
             f"{source.path}: a pool's rows must have responses, got none in all {len(found.silent):,} rows; "
-            "the file may serve as `--target`, or name the field, such as `--fields prompt=NAME,response=NAME`"
+            "the file may serve as the target, or name the field, such as "
+            "`fields={'prompt': 'NAME', 'response': 'NAME'}`",
+            file=source.path,
         )
     if found.silent and not settings.skip:
-        raise RowError(found.silent[0])
+        raise found.silent[0]

@@ -25,7 +25,7 @@ _PAIRS = (
 _PROMPTS = ("prompt", "instruction", "question", "input", "query", "conversations", "messages")
 _DPO = (
     "make this preference data (DPO), which is not instruction tuning; keep one answer, for example by "
-    "`--fields prompt={prompt},response={kept}`, or save the rows as `messages`"
+    "`fields={{'prompt': {prompt!r}, 'response': {kept!r}}}`, or save the rows as `messages`"
 )
 _KTO = (
     "a true or false `label` makes this preference data (KTO), which is not instruction tuning; "

@@ -271,7 +271,7 @@ def parse(
         raise BadRowError("no user turn says anything, but a row must have a prompt")
     if role == "pool" and not (response or "").strip():
         where = f" (looked under {' and '.join(f'`{key}`' for key in form.answers)})" if form.answers else ""
-        raise SilentRowError(f"a pool's row must have a response, got none{where}; it may serve as `--target`")
+        raise SilentRowError(f"a pool's row must have a response, got none{where}; it may serve as the target")
     task = _task(record, form, task_field or fields.get("task"), stem)
     return Parsed(turns, _id(record, form, fields.get("id")), task, _tools(record))
 

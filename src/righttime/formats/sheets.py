@@ -110,7 +110,11 @@ def separated(stream: IO[bytes], file: str, *, tabs: bool, columns: Columns | No
             if not names and cells:
                 names = cells
                 if len(set(names)) < len(names):
-                    raise DataError(f"{file}:{line}: every column must have its own name, got {', '.join(names)}")
+                    raise DataError(
+                        f"{file}:{line}: every column must have its own name, got {', '.join(names)}",
+                        file=file,
+                        line=line,
+                    )
             elif cells and len(cells) != len(names):
                 problem = f"the row must have as many cells as there are columns ({len(names)}), got {len(cells)}"
                 yield Record(file, line, problem=problem)
@@ -119,7 +123,9 @@ def separated(stream: IO[bytes], file: str, *, tabs: bool, columns: Columns | No
             line = rows.line_num + 1
     except csv.Error as error:
         why = f"the row that starts here is not well-formed ({error})"
-        raise DataError(f"{file}:{line}: {why}; skipping bad rows does not help, put the quotes right") from error
+        raise DataError(
+            f"{file}:{line}: {why}; skipping bad rows does not help, put the quotes right", file=file, line=line
+        ) from error
 
 
 def parquet(path: str, file: str) -> Iterator[Record]:
@@ -141,7 +147,9 @@ def parquet(path: str, file: str) -> Iterator[Record]:
     except (pa.ArrowException, OSError, ValueError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         where = f"after row {number}" if number else "from its start"
-        raise DataError(f"{file}: the Parquet file is damaged {where} ({first}); write or fetch it again") from error
+        raise DataError(
+            f"{file}: the Parquet file is damaged {where} ({first}); write or fetch it again", file=file
+        ) from error
 
 
 def parquet_rows(path: str) -> int:

@@ -71,11 +71,13 @@ def agreement(
     if len(arrangements) < 2:
         raise SettingsError(f"agreement needs at least two arrangements, got {len(arrangements)}.")
     if rank not in ("spearman", "kendall"):
-        raise SettingsError(f"rank must be 'spearman' or 'kendall', got {rank!r}.")
+        raise SettingsError(f"rank must be 'spearman' or 'kendall', got {rank!r}.", setting="rank")
     loaded = [one if isinstance(one, Arrangement) else Arrangement.load(Path(one)) for one in arrangements]
     called = tuple(names) if names is not None else _names(arrangements)
     if len(called) != len(loaded):
-        raise SettingsError(f"names must be one for each of the {len(loaded)} arrangements, got {len(called)}.")
+        raise SettingsError(
+            f"names must be one for each of the {len(loaded)} arrangements, got {len(called)}.", setting="names"
+        )
     _check_one_pool(arrangements, loaded, called)
     counts = _counts(at, loaded, called)
     n = len(loaded)
@@ -118,7 +120,9 @@ def _check_one_pool(
         for row, label in zip(arrangement.order.tolist(), labels, strict=False):
             known, where = ids.setdefault(row, (label, name))
             if known != label:
-                raise SettingsError(f"pool row {row} is {known!r} in {where} and {label!r} in {name}. {hint}")
+                raise SettingsError(
+                    f"pool row {row} is {known!r} in {where} and {label!r} in {name}. {hint}", setting="pool"
+                )
     if len(content) > 1:
         raise SettingsError(f"{' and '.join(list(content.values())[:2])} are of pools of different content. {hint}")
 
@@ -133,17 +137,19 @@ def _counts(at: Sequence[float] | None, loaded: Sequence[Arrangement], names: Se
         share = isinstance(value, float) and 0 < value <= 1
         if not share and not (1 <= value <= n_pool and int(value) == value):
             raise SettingsError(
-                f"at must hold shares above 0 up to 1.0, or whole counts up to the pool's {n_pool} rows, got {value}."
+                f"at must hold shares above 0 up to 1.0, or whole counts up to the pool's {n_pool} rows, got {value}.",
+                setting="at",
             )
         count = max(1, round(value * n_pool)) if share else int(value)
         if count > len(loaded[shortest]):
             raise SettingsError(
                 f"at {value} is {count} rows, but {names[shortest]} holds {len(loaded[shortest])}. "
-                "Hint: arrange with a larger budget, or compare fewer rows."
+                "Hint: arrange with a larger budget, or compare fewer rows.",
+                setting="at",
             )
         counts.append(count)
     if not counts:
-        raise SettingsError("at must hold at least one share or count, got none.")
+        raise SettingsError("at must hold at least one share or count, got none.", setting="at")
     return tuple(counts)
 
 

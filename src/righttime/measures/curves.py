@@ -160,11 +160,11 @@ def _agreed(folders: Sequence[FinishedResult], given: Mapping[str, Any]) -> dict
                 raise SettingsError(
                     f"all arrangements must be measured alike, but {first.folder} was made with {name} "
                     f"{_settings(first)[name]!r} and {folder.folder} with {_settings(folder)[name]!r}. "
-                    "Hint: name one with --embedder and --text."
+                    "Hint: name one with `embedder` and `text`."
                 )
     if not isinstance(agreed["embedder"], str):
         raise SettingsError(
-            f"{first.folder} was made with an embedder of the user's own. Hint: name one with --embedder, or use "
+            f"{first.folder} was made with an embedder of the user's own. Hint: name one with `embedder`, or use "
             "righttime.similarity.measure with vectors."
         )
     return agreed
@@ -218,7 +218,7 @@ def _must_be_the_same(finished: FinishedResult, target: Reading, pool: NDArray[A
         if hashlib.sha256(vectors.astype("<f4", copy=False).tobytes()).hexdigest() != sha256:
             raise StoreError(
                 f"the {side} vectors must be those that {finished.folder} was made with, but their file was changed "
-                "since. Hint: arrange again, or name other vectors with --embedder."
+                "since. Hint: arrange again, or name other vectors with `embedder`."
             )
 
 

@@ -100,7 +100,7 @@ def prefix_sizes(n: int, every: int) -> NDArray[np.int64]:
         [3, 6, 7]
     """
     if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-        raise SettingsError(f"every must be a whole number from 1, got {every!r}.")
+        raise SettingsError(f"every must be a whole number from 1, got {every!r}.", setting="every")
     return np.array([*range(every, n, every), n], dtype=np.int64)
 
 

@@ -17,7 +17,9 @@ __all__ = ["ENGINES", "Engine", "search_here", "search_named"]
 
 def _no_gpu() -> None:
     if not has_cuda():
-        raise SettingsError("the engine cuda needs a GPU that PyTorch finds, got none. Hint: --engine cpu, or auto.")
+        raise SettingsError(
+            "the engine cuda needs a GPU that PyTorch finds, got none. Hint: `engine='cpu'`, or auto.", setting="engine"
+        )
 
 
 def _sharded(memory: int, first_look: str, block_rows: int | None, progress: Progress | None) -> Search:
@@ -78,11 +80,11 @@ def search_named(
     if engine not in ENGINES:
         raise unknown_name("engine", engine, ENGINES)
     if first_look not in PRECISIONS:
-        raise unknown_name("precision of the first look", first_look, PRECISIONS)
+        raise unknown_name("precision of the first look", first_look, PRECISIONS, setting="first_look")
     if memory < LEAST_MEMORY:
-        raise SettingsError(f"memory must be at least 64 MiB, got {memory / 2**20:.1f} MiB.")
+        raise SettingsError(f"memory must be at least 64 MiB, got {memory / 2**20:.1f} MiB.", setting="memory")
     if block_rows is not None and block_rows < 1:
-        raise SettingsError(f"block_rows must be at least 1, got {block_rows}.")
+        raise SettingsError(f"block_rows must be at least 1, got {block_rows}.", setting="block_rows")
     entry = ENGINES[engine]
     if entry.check is not None:
         entry.check()

@@ -116,7 +116,8 @@ def plan_sizes(
     """
     if min(n_pool, n_target, dimension) < 1:
         raise SettingsError(
-            f"--rows, --target-rows and --dim must be at least 1, got {n_pool}, {n_target} and {dimension}."
+            f"`n_pool`, `n_target` and `dimension` must be at least 1, got {n_pool}, {n_target} and {dimension}.",
+            setting="n_pool",
         )
     request.check()
     n_pool = len(drawn(n_pool, request.subsample, request.seed or 0))

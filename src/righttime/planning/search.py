@@ -75,7 +75,7 @@ def cluster_of(nodes: int | None) -> Cluster:
     cores = os.cpu_count() or 1
     if nodes is not None:
         if nodes < 1:
-            raise SettingsError(f"--nodes must be at least 1, got {nodes}.")
+            raise SettingsError(f"`nodes` must be at least 1, got {nodes}.", setting="nodes")
         return Cluster(nodes, nodes * cores, 0, f"{nodes:,} nodes ASSUMED like this machine, {cores} cores each")
     if not os.environ.get("RAY_ADDRESS"):
         return Cluster(1, cores, 0, f"this machine, {cores} cores")
@@ -114,7 +114,7 @@ def order_stages(
         nodes: With the engine ``ray``: how many machines; see `cluster_of`.
     """
     if nodes is not None and not ENGINES[request.engine].cluster:
-        raise SettingsError(f"--nodes is for --engine ray, got it with {request.engine}.")
+        raise SettingsError(f"`nodes` is for `engine='ray'`, got it with {request.engine}.", setting="nodes")
     method = method_named(request.method)
     look = method.looks
     if not dimension or look is None:

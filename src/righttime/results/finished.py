@@ -122,8 +122,8 @@ class FinishedResult:
         """
         if self.manifest.form == "original":
             raise SettingsError(
-                f"rows must be in messages form, but {self.folder} was arranged with --as original. "
-                "Hint: arrange again without --as; the order will be the same."
+                f"rows must be in messages form, but {self.folder} was arranged with `as='original'`. "
+                "Hint: arrange again without `as`; the order will be the same."
             )
         rows = tuple(self.lines())
         for number, row in enumerate(rows, 1):

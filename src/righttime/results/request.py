@@ -92,25 +92,30 @@ class Request:
         search_named(self.engine, memory=self.memory)
         if self.distance is not None and "distance" not in method_named(self.method).needs:
             having = ", ".join(name for name, entry in METHODS.items() if "distance" in entry.needs)
-            raise SettingsError(f"--distance is for methods that rank by it ({having}), got it with {self.method!r}.")
+            raise SettingsError(
+                f"`distance` is for methods that rank by it ({having}), got it with {self.method!r}.",
+                setting="distance",
+            )
         if not isinstance(self.embedder, str | Embedder):
             raise SettingsError(
                 "the embedder must be a name, a folder, or an object with identity, lengths and embed, "
-                f"got {type(self.embedder).__name__}."
+                f"got {type(self.embedder).__name__}.",
+                setting="embedder",
             )
         if self.precision != FULL and (not isinstance(self.embedder, str) or vectors_given(self.embedder)):
             raise SettingsError(
-                f"--precision is for models that are named, got {self.precision} with another embedder."
+                f"`precision` is for models that are named, got {self.precision} with another embedder.",
+                setting="precision",
             )
         if self.workers < 1:
-            raise SettingsError(f"--workers must be at least 1, got {self.workers}.")
+            raise SettingsError(f"`workers` must be at least 1, got {self.workers}.", setting="workers")
         if self.max_length is not None and self.max_length < 1:
-            raise SettingsError(f"--max-length must be at least 1 token, got {self.max_length}.")
+            raise SettingsError(f"`max_length` must be at least 1 token, got {self.max_length}.", setting="max_length")
         if self.text not in TEXTS:
             raise unknown_name("text", self.text, TEXTS)
         if self.duplicates not in ("keep", "drop"):
-            raise unknown_name("choice for duplicates", self.duplicates, ("keep", "drop"))
+            raise unknown_name("choice for duplicates", self.duplicates, ("keep", "drop"), setting="duplicates")
         if (self.tokenizer is None) != (self.max_tokens is None):
-            raise SettingsError("--tokenizer and --max-tokens go together, got only one of them.")
+            raise SettingsError("`tokenizer` and `max_tokens` go together, got only one of them.", setting="tokenizer")
         if self.max_tokens is not None and self.max_tokens < 1:
-            raise SettingsError(f"--max-tokens must be at least 1, got {self.max_tokens}.")
+            raise SettingsError(f"`max_tokens` must be at least 1, got {self.max_tokens}.", setting="max_tokens")

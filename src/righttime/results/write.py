@@ -85,7 +85,11 @@ def _lines(result: Result, as_: str) -> Iterator[str]:
         elif row.original is not None:
             yield row.original
         else:
-            raise SettingsError(f"--as original needs each row's own JSON, but row {row.id} came without it.")
+            raise SettingsError(
+                f"`as='original'` needs each row's own JSON, but row {row.id} came without it.",
+                row=row.id,
+                setting="as",
+            )
 
 
 def left_out_table(rows: tuple[LeftOut, ...]) -> pa.Table:

@@ -166,7 +166,7 @@ def weighted_distance(
     """
     for name, weight in (("w_avg", w_avg), ("w_min", w_min)):
         if weight is not None and not math.isfinite(weight):
-            raise SettingsError(f"{name} must be a finite number, got {weight}.")
+            raise SettingsError(f"{name} must be a finite number, got {weight}.", setting=name)
     warning = None
     if w_avg is None:
         w_avg, warning = _default_weight(math.fsum(ad) / len(ad), math.fsum(md) / len(md))
@@ -265,7 +265,9 @@ def check_distance(name: str, n_pool: int, n_target: int, *, weighted: bool = Fa
     kind = DISTANCES[name]
     if weighted and not kind.weighted:
         having = ", ".join(each for each, other in DISTANCES.items() if other.weighted)
-        raise SettingsError(f"w_avg and w_min are weights of the distance {having}, got the distance {name!r}.")
+        raise SettingsError(
+            f"w_avg and w_min are weights of the distance {having}, got the distance {name!r}.", setting="params"
+        )
     if kind.check is not None:
         kind.check(n_pool, n_target)
 

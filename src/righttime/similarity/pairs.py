@@ -199,7 +199,7 @@ def room_for(shape: tuple[int, ...], most_bytes: int | None = None, folder: Path
     except OSError as error:
         raise StoreError(
             f"vectors of {size / 2**30:.1f} GiB must fit on the disk of {folder or tempfile.gettempdir()}: {error}. "
-            "Hint: choose another --cache (TMPDIR from Python), or more --memory."
+            "Hint: choose another `cache` (TMPDIR in arrange_embeddings), or more `memory`."
         ) from error
 
 
@@ -210,7 +210,7 @@ def _scaled(
     largest = np.abs(rows).max(axis=1)
     bad = np.flatnonzero(~(np.isfinite(largest) & (largest > 0)))
     if len(bad):
-        raise NonFiniteError(_bad_rows_sentence(rows, bad, numbers, name))
+        raise NonFiniteError(_bad_rows_sentence(rows, bad, numbers, name), row=int(numbers[bad[0]]))
     rows = rows / largest[:, None]
     return rows, fold_sum(rows * rows)
 

@@ -53,7 +53,8 @@ def check_transport(n_pool: int, n_target: int) -> None:
     if pairs > MOST_PAIRS:
         raise SettingsError(
             f"exact transport needs at most {MOST_PAIRS:,} pairs, got {n_pool:,} × {n_target:,} = {pairs:,}. "
-            "Hint: --distance ot-entropic approximates it in bounded memory."
+            "Hint: `distance='ot-entropic'` approximates it in bounded memory.",
+            setting="distance",
         )
     try:
         import ot  # noqa: F401
@@ -87,7 +88,7 @@ def transport_distance(pool: NDArray[np.float32], target: NDArray[np.float32]) -
         warnings.simplefilter("ignore", UserWarning)  # the result code is looked at instead
         plan, log = ot.emd(*marginals, cost, numItermax=100 * cost.size + 100_000, log=True)
     if log["result_code"] != 1:
-        raise SettingsError(f"exact transport was not solved: {log['warning']}. Hint: --distance ot-entropic.")
+        raise SettingsError(f"exact transport was not solved: {log['warning']}. Hint: `distance='ot-entropic'`.")
     plan *= cost
     values = fold_sum(plan)
     return Transport(values, {"cost": float(values.sum())})

@@ -56,7 +56,10 @@ def _text(row: Example, tokenizer: Any) -> str:
     except Exception as error:  # a template may refuse anything, in any way
         raise RowError(
             f"{row.file}:{row.line}: the tokenizer's chat template must take every row, but it refuses this one "
-            f"(id {row.id}): {error}. Hint: use another tokenizer, or leave --max-tokens out."
+            f"(id {row.id}): {error}. Hint: use another tokenizer, or leave `max_tokens` out.",
+            file=row.file,
+            line=row.line,
+            row=row.id,
         ) from error
 
 

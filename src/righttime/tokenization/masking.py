@@ -58,13 +58,17 @@ def resolve_form(tokenizer: Any, form: str) -> Form:
         form = "chat" if tokenizer.chat_template else "paper"
     if form == "chat":
         if not tokenizer.chat_template:
-            raise SettingsError("the form 'chat' needs a tokenizer with a chat template. Hint: --form paper.")
+            raise SettingsError(
+                "the form 'chat' needs a tokenizer with a chat template. Hint: `form='paper'`.", setting="form"
+            )
         return "chat"
     if form == "paper":
         if tokenizer.eos_token is None:
-            raise SettingsError("the form 'paper' needs a tokenizer with an end-of-text token. Hint: --form chat.")
+            raise SettingsError(
+                "the form 'paper' needs a tokenizer with an end-of-text token. Hint: `form='chat'`.", setting="form"
+            )
         return "paper"
-    raise SettingsError(f"unknown form {form!r}. Known: auto, chat, paper.")
+    raise SettingsError(f"unknown form {form!r}. Known: auto, chat, paper.", setting="form")
 
 
 def tokenised(row: Example, tokenizer: Any, form: Form, max_length: int, answer_end: AnswerEnd = "token") -> Tokens:
@@ -182,5 +186,8 @@ def _answers(turns: list[dict[str, Any]], tools: Any, tokenizer: Any) -> tuple[s
 def _refused(row: Example, why: str) -> RowError:
     return RowError(
         f"{row.file}:{row.line}: every row must fit the form of text, but not row {row.id}: {why}. "
-        "Hint: --form chat or --form paper, or another tokenizer."
+        "Hint: `form='chat'` or `form='paper'`, or another tokenizer.",
+        file=row.file,
+        line=row.line,
+        row=row.id,
     )

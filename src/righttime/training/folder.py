@@ -37,7 +37,7 @@ __all__ = ["Start", "begin", "end"]
 _FILES = (BEGUN, "rows.parquet", "consumed.parquet", "train_log.jsonl", "loss.png")
 _LOCK = ".lock"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
-_DEFAULTED = {"rows.answer_end": "--answer-end", "settings.learning_rate": "--learning-rate"}
+_DEFAULTED = {"rows.answer_end": "answer_end", "settings.learning_rate": "learning_rate"}
 """Options whose defaults were others once: the same words mean something else now."""
 _FOLDERS = ("consumed", "checkpoints", "model", "evaluation")
 
@@ -77,10 +77,10 @@ def begin(run: Path, deciding: Mapping[str, Any], overwrite: bool = False) -> St
     make_folder(run)
     names = {entry.name for entry in run.iterdir()} - {_LOCK}
     strangers = names - {MANIFEST, *_FILES, *_FOLDERS}
-    # Without run.json even names like ours may be somebody's; only --overwrite takes those away.
+    # Without run.json even names like ours may be somebody's; only `overwrite` takes those away.
     if BEGUN not in names and (strangers or (names and not overwrite)):
         raise StoreError(
-            f"{run} must be empty or hold a run, but it holds {min(strangers or names)!r}. Hint: choose another --run."
+            f"{run} must be empty or hold a run, but it holds {min(strangers or names)!r}. Hint: choose another `run`."
         )
     lock = _locked(run)
     try:
@@ -99,14 +99,14 @@ def end(start: Start) -> None:
 
 def _begun(run: Path, deciding: Mapping[str, Any], lock: FileLock | None) -> Start:
     if (run / MANIFEST).exists():
-        raise StoreError(f"{run} holds a finished run already. Hint: choose another --run, or --overwrite.")
+        raise StoreError(f"{run} holds a finished run already. Hint: choose another `run`, or `overwrite=True`.")
     if not (run / BEGUN).exists():
         write_json(run / BEGUN, deciding)
     for what, then, now in _deciding_changes(read_begun(run), json.loads(json.dumps(deciding))):
-        again = f"{_DEFAULTED[what]} {then}" if what in _DEFAULTED else "run the first command again"
+        again = f"`{_DEFAULTED[what]}={then!r}`" if what in _DEFAULTED else "run the first command again"
         raise SettingsError(
             f"a run must go on with what it began with, but {what} was {then!r} and is {now!r} now ({run}). "
-            f"Hint: {again}, or choose another --run, or --overwrite."
+            f"Hint: {again}, or choose another `run`, or `overwrite=True`."
         )
     broken = tuple(clear_broken(run / "checkpoints"))
     whole = whole_checkpoints(run / "checkpoints")

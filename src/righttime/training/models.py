@@ -83,7 +83,9 @@ def trainable_length(name: str, asked: int | None) -> int:
         return min(reads or _MAX_LENGTH, _MAX_LENGTH)
     if reads is not None and asked > reads:
         raise SettingsError(
-            f"max_length must be at most the {reads} tokens that {name} reads, got {asked}. Hint: --max-length {reads}."
+            f"max_length must be at most the {reads} tokens that {name} reads, got {asked}. "
+            f"Hint: `max_length={reads}`.",
+            setting="max_length",
         )
     return asked
 

@@ -121,7 +121,8 @@ class Oracle:
                 where = _place_of(self._plan, planned, record)
                 raise OrderError(
                     f"training must consume the rows in the planned order, but {where}. "
-                    "Hint: something shuffles, packs, drops or repeats rows; --allow-reorder records it and goes on."
+                    "Hint: something shuffles, packs, drops or repeats rows; "
+                    "`allow_reorder=True` records it and goes on."
                 )
         return record
 

@@ -80,9 +80,11 @@ class Plan:
     def __post_init__(self) -> None:
         for name in ("epochs", "world", "batch", "accumulation"):
             if getattr(self, name) < 1:
-                raise SettingsError(f"{name} must be at least 1, got {getattr(self, name)}.")
+                raise SettingsError(f"{name} must be at least 1, got {getattr(self, name)}.", setting=name)
         if self.shuffle_after is not None and self.shuffle_after < 0:
-            raise SettingsError(f"shuffle_after must not be negative, got {self.shuffle_after}.")
+            raise SettingsError(
+                f"shuffle_after must not be negative, got {self.shuffle_after}.", setting="shuffle_after"
+            )
         if not self.ids:
             raise SettingsError("a plan must have at least one row, got none.")
         if len(set(self.ids)) != len(self.ids):

@@ -133,16 +133,16 @@ class TuneSettings:
         for name in ("batch", "accumulation", "epochs", "max_length", "save_every", "log_every", "keep"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise SettingsError(f"{name} must be at least 1, got {value}.")
+                raise SettingsError(f"{name} must be at least 1, got {value}.", setting=name)
         for name in ("learning_rate", "eps", "clip"):
             value = getattr(self, name)
             if value is not None and not value > 0:
-                raise SettingsError(f"{name} must be above 0, got {value}.")
+                raise SettingsError(f"{name} must be above 0, got {value}.", setting=name)
         for name in ("warmup", "weight_decay"):
             if not getattr(self, name) >= 0:
-                raise SettingsError(f"{name} must not be negative, got {getattr(self, name)}.")
+                raise SettingsError(f"{name} must not be negative, got {getattr(self, name)}.", setting=name)
         if not 0 <= self.min_rate <= 1:
-            raise SettingsError(f"min_rate must be between 0 and 1, got {self.min_rate}.")
+            raise SettingsError(f"min_rate must be between 0 and 1, got {self.min_rate}.", setting="min_rate")
         chosen = ("schedule", Schedule), ("precision", Precision), ("answer_end", AnswerEnd)
         for kind, known in chosen:
             if (value := getattr(self, kind)) not in get_args(known):

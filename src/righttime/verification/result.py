@@ -80,9 +80,9 @@ def check(
         SettingsError: If only one of `pool` and `target` is given.
     """
     if files_only and pool is not None:
-        raise SettingsError("--no-data checks without data, got --pool with it.")
+        raise SettingsError("`files_only=True` checks without data, got data with it.", setting="files_only")
     if (pool is None) != (target is None):
-        raise SettingsError("--pool and --target go together, got only one of them.")
+        raise SettingsError("`pool` and `target` go together, got only one of them.", setting="pool")
     finished = open_result(Path(out).absolute())
     findings = list(_hashes(finished))
     if not all(finding.ok for finding in findings):

@@ -19,13 +19,17 @@ def _random(inputs: SelectionInput) -> Selection:
 def rows_by_task(inputs: SelectionInput) -> list[NDArray[np.int64]]:
     """The rows of each task in file order, tasks by first appearance."""
     if inputs.tasks is None:
-        raise SettingsError("this method needs the task of every pool row, got none. Hint: tasks=, or --task-field.")
+        raise SettingsError(
+            "this method needs the task of every pool row, got none. Hint: tasks=, or `task_field`.", setting="tasks"
+        )
     rows: dict[str, list[int]] = {}
     for number, task in enumerate(inputs.tasks):
         if task is None:
             raise SettingsError(
                 f"this method needs the task of every pool row, but pool row {number} has none. "
-                "Hint: --task-field names the field that holds it; nearest and tma need no tasks."
+                "Hint: `task_field` names the field that holds it; nearest and tma need no tasks.",
+                row=number,
+                setting="tasks",
             )
         rows.setdefault(task, []).append(number)
     return [np.asarray(numbers, dtype=np.int64) for numbers in rows.values()]

@@ -117,7 +117,8 @@ def weights(inputs: SelectionInput) -> Weights:
     """
     if inputs.texts is None or inputs.target_texts is None:
         raise SettingsError(
-            "dsir needs the text of every pool row and target row, got none. Hint: texts=, target_texts=."
+            "dsir needs the text of every pool row and target row, got none. Hint: texts=, target_texts=.",
+            setting="texts",
         )
     n_buckets, ngrams = inputs.params["buckets"], inputs.params["ngrams"]
     pool = _bags(inputs.texts, n_buckets, ngrams, inputs)
@@ -150,7 +151,7 @@ def _told(short: int, n_pool: int, least: int) -> dict[str, Any]:
         return {"short_rows": 0}
     warning = (
         f"dsir: {short:,} of {n_pool:,} pool rows have fewer than {least} words, the least that the authors' package "
-        "draws; they come last. Hint: --param min_words=0 draws them like any other row."
+        'draws; they come last. Hint: `params={"min_words": 0}` draws them like any other row.'
     )
     warnings.warn(warning, stacklevel=2)
     return {"short_rows": short, "warning": warning}

@@ -41,7 +41,8 @@ def _check(inputs: SelectionInput) -> None:
     if groups > len(inputs.pool):
         raise SettingsError(
             f"groups must be from 1 to the pool's {len(inputs.pool)} rows, got {groups}. "
-            "Hint: 0 takes the given tasks; as many groups as rows is the order of nearest."
+            "Hint: 0 takes the given tasks; as many groups as rows is the order of nearest.",
+            setting="params",
         )
     check_distance_of(inputs, groups)
 

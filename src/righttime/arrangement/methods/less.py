@@ -1,7 +1,7 @@
 """LESS: rows by how well their direction agrees with that of a target task, meant for gradient vectors.
 
 Xia et al., "LESS: Selecting Influential Data for Targeted Instruction Tuning" (ICML 2024). With vectors of
-``--embedder gradients:MODEL`` a similarity is the cosine of two rows' gradients; with any other vectors this is the
+``embedder="gradients:MODEL"`` a similarity is the cosine of two rows' gradients; with any other vectors this is the
 same rule over that similarity.
 """
 

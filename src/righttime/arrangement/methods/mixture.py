@@ -34,20 +34,22 @@ def read_shares(text: str | None, tasks: list[str]) -> list[Fraction]:
     for entry in text.split(","):
         name, equals, number = (part.strip() for part in entry.rpartition("="))
         if not equals:
-            raise SettingsError(f"shares must be TASK=NUMBER,TASK=NUMBER, got {entry!r}.")
+            raise SettingsError(f"shares must be TASK=NUMBER,TASK=NUMBER, got {entry!r}.", setting="params")
         if name not in tasks:
-            raise unknown_name("target task in shares", name, tasks)
+            raise unknown_name("target task in shares", name, tasks, setting="params")
         if name in shares:
-            raise SettingsError(f"shares must name each target task once, got {name!r} twice.")
+            raise SettingsError(f"shares must name each target task once, got {name!r} twice.", setting="params")
         try:
             shares[name] = Fraction(number)
         except (ValueError, ZeroDivisionError):
             shares[name] = Fraction(-1)
         if shares[name] < 0:
-            raise SettingsError(f"the share of {name!r} must be a number of 0 or more, got {number!r}.")
+            raise SettingsError(
+                f"the share of {name!r} must be a number of 0 or more, got {number!r}.", setting="params"
+            )
     total = sum(shares.values(), Fraction(0))
     if not total:
-        raise SettingsError(f"at least one share must be above 0, got {text!r}.")
+        raise SettingsError(f"at least one share must be above 0, got {text!r}.", setting="params")
     return [shares.get(task, Fraction(0)) / total for task in tasks]
 
 
@@ -106,14 +108,16 @@ def _check(inputs: SelectionInput) -> None:
 
 
 def _rows_by_target_task(inputs: SelectionInput) -> dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    hint = "Hint: the target's rows must carry their task (--task-field); nearest and tma need none."
+    hint = "Hint: the target's rows must carry their task (`task_field`); nearest and tma need none."
     if inputs.target_tasks is None:
-        raise SettingsError(f"this method needs the task of every target row, got none. {hint}")
+        raise SettingsError(f"this method needs the task of every target row, got none. {hint}", setting="target_tasks")
     rows: dict[str, list[int]] = {}
     for number, task in enumerate(inputs.target_tasks):
         if task is None:
             raise SettingsError(
-                f"this method needs the task of every target row, but target row {number} has none. {hint}"
+                f"this method needs the task of every target row, but target row {number} has none. {hint}",
+                row=number,
+                setting="target_tasks",
             )
         rows.setdefault(task, []).append(number)
     return {task: np.asarray(numbers, dtype=np.int64) for task, numbers in rows.items()}

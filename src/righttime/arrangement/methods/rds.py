@@ -43,7 +43,7 @@ def _in_turn(inputs: SelectionInput) -> Selection:
 
 
 def _by_best(inputs: SelectionInput) -> Selection:
-    """All rows by their similarity to the most similar target row: the order of ``nearest --distance md``."""
+    """All rows by their similarity to the most similar target row: the order of ``nearest`` by the distance ``md``."""
     nearest, similarity = inputs.search.nearest(inputs.pool, inputs.target)
     order = np.argsort(-similarity, kind="stable").astype(np.int64)
     return Selection(order, None, nearest[order], similarity[order], 0.0 - similarity[order].astype(np.float64))

@@ -76,8 +76,9 @@ def play(inputs: SelectionInput, sign: float) -> Selection:
             break
     if not parts:
         raise SettingsError(
-            f"--rounds {start}:{'' if stop is None else stop} must name rounds that exist, "
-            f"but the pool is empty after {number + 1} rounds. Hint: rounds count from 0."
+            f"`rounds='{start}:{'' if stop is None else stop}'` must name rounds that exist, "
+            f"but the pool is empty after {number + 1} rounds. Hint: rounds count from 0.",
+            setting="rounds",
         )
     order, label, picked_by, similarity = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Selection(order, label, picked_by, similarity, 0.0 - similarity.astype(np.float64))

@@ -53,7 +53,8 @@ def _check(inputs: SelectionInput) -> None:
     if inputs.budget is not None and inputs.budget > kept:
         raise SettingsError(
             f"budget must be at most {kept}, which is k={k} rows of each task, got {inputs.budget}. "
-            "Hint: raise k or lower the budget."
+            "Hint: raise k or lower the budget.",
+            setting="budget",
         )
 
 
