@@ -1,6 +1,6 @@
 """How far a long job is: a bar on a terminal, and where stderr goes to a file a line every few seconds.
 
-A bar draws itself anew with carriage returns, which in a log file make one line of thousands of characters.
+A bar redraws itself with carriage returns, which in a log file make one line of thousands of characters.
 """
 
 from __future__ import annotations
