@@ -22,7 +22,7 @@ command("builtin", "--out", folder, "--rows", 4, "--target-rows", 2, "--overwrit
 pool, target = folder / "pool.jsonl", folder / "target.jsonl"
 arrangement = righttime.arrange(pool, target, budget=64, out=folder / "arranged", overwrite=True)
 
-# Recompute every hash, count, similarity and round from the data; exit code 1 if anything differs.
+# Every hash, count, similarity and round, computed anew from the data; exit code 1 where something differs.
 command("check", folder / "arranged", "--pool", pool, "--target", target)
 
 command(
