@@ -88,7 +88,7 @@ def whole_gradients(embedder: GradientEmbedder, texts: list[str]) -> NDArray[np.
 
 
 def embedded(embedder: GradientEmbedder, texts: list[str]) -> NDArray[np.float64]:
-    """All vectors, some rows at a time, those of like length together."""
+    """All vectors, some rows at a time, those of similar length together."""
     order = np.argsort(embedder.lengths(texts), kind="stable")
     out: NDArray[np.float64] | None = None
     for start in range(0, len(order), _BATCH):

@@ -460,7 +460,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def filled(text: str, results: dict[str, Any]) -> str:
-    """A document with every marked table and figure written anew."""
+    """A document with every marked table and figure written again."""
     text = _MARKED.sub(lambda found: f"{found[1]}\n{made(found[2], results)}\n\n{found[3]}", text)
     return _FIGURE.sub(lambda found: f"{found[1]}{figure(found[2], results)}{found[3]}", text)
 

@@ -1,4 +1,4 @@
-"""What one example is, and the text that stands for it when it is embedded."""
+"""What one example is, and the text that represents it when it is embedded."""
 
 from __future__ import annotations
 
@@ -157,11 +157,11 @@ TEXTS: Mapping[str, Callable[[Example], str]] = {
     "prompt": lambda example: example.prompt,
     "all": _all_turns,
 }
-"""Which text stands for a row; the first is the paper's choice for TMA and the measures."""
+"""Which text represents a row; the first is the paper's choice for TMA and the measures."""
 
 
 def text_of(example: Example, which: str = "prompt+response") -> str:
-    """The text that stands for a row when it is embedded.
+    """The text that represents a row when it is embedded.
 
     Args:
         example: The row.

@@ -50,7 +50,7 @@ def counting(label: str, total: int | None, unit: str = "rows", *, shown: bool =
     elif redrawn(sys.stderr):
         from tqdm.auto import tqdm
 
-        # What is said here stands, whatever TQDM_DISABLE says of other bars.
+        # This setting holds, whatever TQDM_DISABLE says about other bars.
         how: dict[str, Any] = {"disable": False, "leave": False, "delay": _PATIENCE, "smoothing": 0.05}
         with tqdm(total=total, desc=label, unit=f" {unit}", dynamic_ncols=True, **how) as bar:
             yield _Bar(bar)

@@ -1,8 +1,8 @@
-"""Every target row's nearest living pool row, while rows are taken: what TMA and all methods of turns stand on.
+"""Every target row's nearest living pool row, while rows are taken: the basis of TMA and all methods that take turns.
 
 Each target row has a list of nominees from one pass over the pool (`righttime.neighbours`), sorted as the first look
-saw them, and walks down it past rows that are taken. Only nominees within the first look's margin of the best one
-still there are scored exactly, each once. A choice is certain where it is better than anything that was not nominated
+saw them, and walks down it past rows that are taken. Only nominees within the first look's margin of the best
+remaining one are scored exactly, each once. A pick is final where it is better than anything that was not nominated
 can be; a list that leaves a choice uncertain is filled again from the living rows.
 """
 

@@ -1,4 +1,4 @@
-"""Test-centric Multi-turn Arrangement (TMA): rounds in which every target row picks its nearest pool row still there.
+"""Test-centric Multi-turn Arrangement (TMA): rounds in which every target row picks its nearest remaining pool row.
 
 Algorithm 1 of He et al. (ACL Findings 2025). In a round all target rows choose from what stood at the round's
 start, so several may choose the same row, which the round holds once.
@@ -52,7 +52,7 @@ def tma_rounds(
         target: float32 unit vectors, shape (n_target, d).
         expected_rows: How many rows the caller means to take; only sizes the lists, never changes a round.
         search: How to look for neighbours; does not change a round.
-        min_similarity: A target row whose nearest row still there is less similar than this picks nothing more.
+        min_similarity: A target row whose nearest remaining row is less similar than this stops picking.
 
     Yields:
         The rounds, from round 0.

@@ -22,7 +22,7 @@ Seen = tuple[tuple[int, ...], Any]
 
 @dataclass(frozen=True, eq=False)
 class Glimpse:
-    """What can be told of given vectors without reading them all.
+    """What can be learnt about given vectors without reading them all.
 
     Attributes:
         shape: Rows and dimensions.

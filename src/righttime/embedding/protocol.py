@@ -18,7 +18,7 @@ class Embedder(Protocol):
 
     An embedder may also define
 
-    - ``text_of(example) -> str``, and ``text_name``, what to call it in the manifest: then that text stands for a row,
+    - ``text_of(example) -> str``, and ``text_name``, what to call it in the manifest: then that text represents a row,
       whatever text was asked for;
     - ``tokens_per_batch``, an int: the bound on a batch's tokens, padding counted; 2,048 where it is missing;
     - ``for_worker(number) -> Embedder``: what the worker process of that number embeds with;

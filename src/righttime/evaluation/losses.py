@@ -63,7 +63,7 @@ def row_losses(
         rows: Tokens and which of them are learnt.
         batch_tokens: The most tokens of a batch.
         share: Number and count of processes; each computes its share of the rows.
-        counter: Is told of every row done.
+        counter: Called for every finished row.
 
     Raises:
         ModelError: If the model gives a loss that is no number; names the row.

@@ -67,7 +67,7 @@ class RewardModel:
             conversations: Turns, the last of them the answer; written by the model's chat template, or, where it has
                 none, as ``User: …`` and ``Assistant: …`` lines.
             batch_tokens: The most tokens of a batch.
-            counter: Is told of every conversation done.
+            counter: Called for every finished conversation.
 
         Returns:
             float64, shape (n,).

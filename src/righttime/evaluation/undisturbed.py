@@ -17,7 +17,7 @@ def undisturbed(model: Any) -> Iterator[None]:
     """Put a model into evaluation mode; afterwards each of its modules is in the mode it was in.
 
     The states of the random generators of Python, NumPy and torch (CPU and GPUs) are put back too, so that training
-    goes on as if nothing had happened.
+    continues as if nothing had happened.
 
     Args:
         model: A torch module.

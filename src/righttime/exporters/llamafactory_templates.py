@@ -84,7 +84,7 @@ _NAMED: Mapping[str, Pieces] = {
 }
 """Templates of LLaMA-Factory for models whose own it cannot read off the tokenizer, by their names there.
 
-``BOS`` and ``EOS`` stand for the tokenizer's tokens.
+``BOS`` and ``EOS`` represent the tokenizer's tokens.
 """
 
 _MARKS = {"llama3": "<|start_header_id|>", "gemma": "<start_of_turn>", "mistral": "[INST]", "phi4": "<|im_sep|>"}
@@ -95,7 +95,7 @@ def chosen_template(model: str, rows: Sequence[Mapping[str, Any]]) -> Template:
 
     Args:
         model: A folder or hub name.
-        rows: At least one; each an optional system turn, then user and assistant by turns.
+        rows: At least one; each an optional system turn, then alternating user and assistant turns.
     """
     tokenizer = tokenizer_on_disk(model)
     if tokenizer is None:

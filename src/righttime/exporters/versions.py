@@ -16,7 +16,7 @@ def version_notes(trainer: Trainer) -> list[str]:
     """Sentences about versions installed here that are not those the export was written for.
 
     Args:
-        trainer: Whom the export is for. Nothing is said of packages that are not installed.
+        trainer: The trainer of the export. Packages that are not installed are ignored.
 
     Raises:
         SettingsError: If an installed version cannot keep an order.

@@ -13,7 +13,7 @@ Flan-mini, a ShareGPT row whose `source` is the task:
 
     {"id": "1", "source": "cot_gsm8k", "conversations": [{"from": "human", "value": "2+2?"}, ...]}
 
-UltraChat, user and assistant by turns, and LIMA, which has them under the key of ShareGPT:
+UltraChat, with alternating user and assistant turns, and LIMA, which has them under the key of ShareGPT:
 
     {"id": "0", "data": ["How can cross training help?", "It strengthens other muscles."]}
     {"conversations": ["Can brain cells move?", "Mostly they do not."], "source": "stackexchange"}
@@ -159,7 +159,7 @@ def _part(part: Any, field: str) -> tuple[str, str]:
 
 
 def _calls_in(value: str) -> list[Mapping[str, Any]]:
-    """The calls in a function_call's JSON; none where it holds anything else, lest that be lost."""
+    """The calls in a function_call's JSON; none where it holds anything else, so that nothing is lost."""
     try:
         loaded = json.loads(value)
     except (ValueError, RecursionError):

@@ -20,7 +20,7 @@ _WORTH_THREADS = 1 << 30  # multiplications from which on threads of our own pay
 _WORTH_CUDA = 1 << 40  # and a GPU: seconds on a CPU
 _CPU_ELEMENTS = 1 << 21  # 8 MiB of products for each thread
 _CUDA_ELEMENTS = 1 << 26  # 256 MiB of products on the device
-_BYTES_PER_NOMINEE = 128  # of host memory, measured: at the peak of sorting, with the old lists still there
+_BYTES_PER_NOMINEE = 128  # of host memory, measured: at the peak of sorting, while the old lists still exist
 
 Vectors = NDArray[np.float32]
 

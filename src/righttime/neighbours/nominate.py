@@ -4,7 +4,7 @@ A product in low precision, or in another order of summation, errs by at most a 
 rows look more similar than the cut, and every other living row looks at most as similar. What counts is decided later,
 by `righttime.similarity.pair_similarity` of the few pairs within the margin of each other.
 
-The cut of each target row rises while the pass goes on. Rows come in small stretches from all over the pool, in a
+The cut of each target row rises during the pass. Rows come in small stretches from all over the pool, in a
 shuffled order, so what was seen so far tells how many rows will pass the cut in the end, even where a file goes task by
 task.
 """

@@ -117,7 +117,7 @@ class ShardedSearch:
             ray = started_ray()
             workers, gpus = workers_of(ray)
             n = min(self.shards or workers, -(-len(pool) // _STRETCH))
-            # However often one dies it starts anew and is asked again; where a machine is lost, beside another one.
+            # However often one dies, it restarts and is asked again; if a machine is lost, it restarts on another one.
             options = {"max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": "SPREAD"}
             remote = ray.remote(**options, **({"num_gpus": 1} if gpus else {}))(Shard)
             engine = "cuda" if gpus else "cpu"

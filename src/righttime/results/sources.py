@@ -72,7 +72,7 @@ def inside(folder: Path) -> Iterator[None]:
 
 
 def read_again(manifest: ResultManifest, side: Literal["pool", "target"]) -> tuple[Reading | None, str]:
-    """One side's rows, where its files are still there and unchanged; else nothing, and why."""
+    """One side's rows, if its files still exist and are unchanged; otherwise nothing, and why."""
     found, settings = find_sources_of(manifest), manifest.settings
     if found.lost:
         return None, found.lost

@@ -1,4 +1,4 @@
-"""What a run draws by chance, so that a seed that can change nothing is said to change nothing."""
+"""What a run draws by chance, so that a seed without effect is reported as such."""
 
 from __future__ import annotations
 

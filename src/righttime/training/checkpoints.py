@@ -59,7 +59,7 @@ def whole_checkpoints(folder: Path) -> list[Checkpoint]:
 
 
 def clear_broken(folder: Path) -> list[str]:
-    """Take away checkpoints that are not whole, lest a later one be written into their remains.
+    """Remove incomplete checkpoints, so that a later one is not written into their remains.
 
     Returns:
         Their names.

@@ -1,11 +1,11 @@
 """What was consumed, on disk: one file for each attempt and process, only ever appended to.
 
-The first line of a file says which attempt it is and the step it went on from; every later line is one micro-batch:
+The first line of a file says which attempt it is and the step it resumed from; every later line is one micro-batch:
 
     {"attempt": 2, "process": 0, "resumed_from": 40, "world": 1, "plan": "5b1e…"}
     {"step": 40, "micro": 0, "epoch": 0, "rows": ["a", "b"], "places": [320, 321], "tokens": ["0f3c…", "99ab…"]}
 
-An attempt that goes on from step s supersedes what earlier attempts consumed from step s on: those updates were lost
+An attempt that resumes from step s supersedes what earlier attempts consumed from step s on: those updates were lost
 with the process. What is not superseded is what led to the weights.
 """
 
@@ -34,7 +34,7 @@ class Attempt:
 
     Attributes:
         number: From 1.
-        resumed_from: The step it went on from; 0 where it began anew.
+        resumed_from: The step it resumed from; 0 for a new run.
         world: How many processes it had.
         plan: The fingerprint of the plan that it followed.
     """
@@ -83,7 +83,7 @@ class Records:
     consumed: tuple[Consumed, ...]
 
     def superseded(self, record: Consumed) -> bool:
-        """Whether a later attempt went on from before this micro-batch, so that its update was lost."""
+        """Whether a later attempt resumed from before this micro-batch, so that its update was lost."""
         later = (attempt for attempt in self.attempts if attempt.number > record.attempt)
         return any(attempt.resumed_from <= record.step for attempt in later)
 
@@ -174,7 +174,7 @@ def last_attempt(folder: Path) -> int:
 def read_records(folder: Path) -> Records:
     """Read everything that was consumed.
 
-    A last line that was cut by a power failure is passed over: its update cannot have been kept.
+    A last line that was cut by a power failure is skipped: its update cannot have been kept.
 
     Raises:
         StoreError: If a file is damaged elsewhere, or the processes of one attempt contradict each other.

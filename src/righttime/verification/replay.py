@@ -37,7 +37,7 @@ def rounds_hold(
         target: float32 unit vectors, shape (n_target, d).
         sign: 1.0 for nearest, -1.0 for farthest.
         close: How far similarities of new vectors may lie from those of the old ones.
-        floor: A target row whose nearest row still there is less similar than this picks nothing.
+        floor: A target row whose nearest remaining row is less similar than this picks nothing.
 
     Returns:
         What does not hold, or an empty string.
@@ -75,7 +75,7 @@ def turns_hold(
     close: float,
     floor: float | None = None,
 ) -> str:
-    """Replay the stored turns of RDS+, with new vectors: is each row within `close` of the best one still there?
+    """Replay the stored turns of RDS+, with new vectors: is each row within `close` of the best remaining one?
 
     Args:
         order: int64, shape (n,): the arranged rows as rows of `pool`.
@@ -83,7 +83,7 @@ def turns_hold(
         pool: float32 unit vectors, shape (n_pool, d).
         target: float32 unit vectors, shape (n_target, d).
         close: How far similarities of new vectors may lie from those of the old ones.
-        floor: A target row whose nearest row still there is less similar than this has no more turns.
+        floor: A target row whose nearest remaining row is less similar than this has no more turns.
 
     Returns:
         What does not hold, or an empty string.
