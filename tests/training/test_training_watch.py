@@ -142,7 +142,7 @@ def test_a_random_sampler_in_our_own_trainer_is_stopped(
         tune(arranged, tiny, tmp_path / "run", TuneSettings(batch=BATCH))
     assert not (tmp_path / "run" / "manifest.json").exists()
     done = tune(arranged, tiny, tmp_path / "run", TuneSettings(batch=BATCH, allow_reorder=True))
-    assert "must be" in done.manifest.first_difference
+    assert "must be" in (done.manifest.first_difference or "")
 
 
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, arranged: Path, tiny: str, tmp_path: Path) -> None:
