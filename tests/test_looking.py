@@ -62,7 +62,7 @@ def test_a_target_row_is_shown_with_all_it_picked_whole_and_in_order(capsys: pyt
     text = said(capsys, "show", "out", "--target-row", "aim-1")
     assert f"want 1 {LONG.strip()}" in text
     assert f"picked {len(picked)} of 6 rows:" in text
-    places = [text.index(f"{row['id']}\nplace {row['position']} of 6, round {row['round']}") for row in picked]
+    places = [text.index(f"{row['id']}\nposition {row['position']} of 6, round {row['round']}") for row in picked]
     assert places == sorted(places)
     for row in picked:
         assert f"similarity {row['similarity']:.3f}" in text
