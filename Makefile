@@ -51,7 +51,7 @@ demo: $(READY)
 	$(BIN)/righttime pretrain --out demo/base --overwrite
 	@echo
 	@echo "== tune it in that order, and measure its loss on the held-out families as it goes"
-	$(BIN)/righttime tune demo/arranged --model demo/base --run demo/run --learning-rate 1e-3 \
+	$(BIN)/righttime tune demo/arranged --model demo/base --out demo/run --learning-rate 1e-3 \
 		--target demo/data/target.jsonl --evaluate-every 10 --overwrite
 	@echo
 	@echo "== was it that order?"

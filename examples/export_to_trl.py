@@ -27,7 +27,7 @@ command("verify", folder / "arranged", "--pool", pool, "--target", target)
 
 command(
     *("export", folder / "arranged", "--to", "trl", "--model", "my/model"),
-    *("--batch-size", 8, "--dir", folder / "trl", "--overwrite"),
+    *("--batch-size", 8, "--out", folder / "trl", "--overwrite"),
 )
 
 # What the trainer will read is the order that was arranged.

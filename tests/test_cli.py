@@ -152,7 +152,7 @@ def test_check_is_satisfied_with_what_was_written(
     data: Path, arranged: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["verify", str(arranged), "--no-data"]) == 0
-    assert "similarities and rounds not checked" in capsys.readouterr().out
+    assert "similarities and rounds not verified" in capsys.readouterr().out
     assert main(["verify", str(arranged)]) == 0
     assert "ok     order, rounds, pickers and similarities come out again" in capsys.readouterr().out
     whole = ["verify", str(arranged), "--pool", str(data / "pool.jsonl"), "--target", str(data / "target.jsonl")]

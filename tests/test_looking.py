@@ -62,7 +62,7 @@ def test_a_target_row_is_shown_with_all_it_picked_whole_and_in_order(capsys: pyt
     text = said(capsys, "show", "out", "--target-row", "aim-1")
     assert f"want 1 {LONG.strip()}" in text
     assert f"picked {len(picked)} of 6 rows:" in text
-    places = [text.index(f"{row['id']}\nplace {row['position']} of 6, round {row['round']}") for row in picked]
+    places = [text.index(f"{row['id']}\nposition {row['position']} of 6, round {row['round']}") for row in picked]
     assert places == sorted(places)
     for row in picked:
         assert f"similarity {row['similarity']:.3f}" in text
@@ -82,7 +82,8 @@ def test_a_row_is_shown_with_its_place_its_picker_and_its_nearest_target_rows(
     row = table()[2]
     text = said(capsys, "show", "out", "--row", row["id"])
     assert (
-        f"place 2 of 6, round {row['round']}, similarity {row['similarity']:.3f}, picked by {row['picked_by']}" in text
+        f"position 2 of 6, round {row['round']}, similarity {row['similarity']:.3f}, picked by {row['picked_by']}"
+        in text
     )
     assert f"say {row['id'].split('-')[1]}" in text
     arrays = np.load("v.npz")
@@ -189,7 +190,7 @@ def test_check_without_the_data_checks_what_can_be_checked(capsys: pytest.Captur
     assert arrange() == 0
     text = said(capsys, "verify", "out", "--no-data")
     assert "ok     in = out + left out" in text
-    assert "similarities and rounds not checked: that takes the data" in text
+    assert "similarities and rounds not verified: that takes the data" in text
     assert "come out again" not in text
     assert main(["verify", "out", "--no-data", "--pool", "pool.jsonl", "--target", "target.jsonl"]) == 1
     kept = {name: Path(name).read_bytes() for name in ("pool.jsonl", "target.jsonl", "v.npz")}
@@ -199,7 +200,7 @@ def test_check_without_the_data_checks_what_can_be_checked(capsys: pytest.Captur
         assert "unsure pool and target are at hand: " in text
         assert f"{name} " in text.split("at hand: ")[1]
         assert "ok     in = out + left out" in text
-        assert "similarities and rounds not checked" in text
+        assert "similarities and rounds not verified" in text
         Path(name).write_bytes(bytes_)
     with Path("pool.jsonl").open("a") as file:
         file.write('{"id": "new", "prompt": "a", "response": "b"}\n')

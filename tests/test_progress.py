@@ -175,7 +175,7 @@ def test_what_libraries_tell_developers_does_not_reach_the_user(
         warnings.warn("your data look odd", UserWarning, stacklevel=1)
         return "methods"
 
-    monkeypatch.setattr("righttime.cli.show.methods", listed)
+    monkeypatch.setattr("righttime.cli.methods.methods_text", listed)
     monkeypatch.setattr("sys.warnoptions", [])
     warnings.simplefilter("always")
     assert main(["methods"]) == 0

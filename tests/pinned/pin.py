@@ -166,7 +166,7 @@ def export_all(record: Recorder, part: str) -> None:
     """The order for every trainer."""
     for trainer in TRAINERS:
         model = () if trainer == "messages" else ("--model", "a/model")
-        words = ("export", f"{part}/tma", "--to", trainer, "--dir", f"export/{trainer}", "--batch-size", "8", *model)
+        words = ("export", f"{part}/tma", "--to", trainer, "--out", f"export/{trainer}", "--batch-size", "8", *model)
         record.case(f"export/{trainer}", words, exported(f"export/{trainer}"))
 
 
@@ -204,7 +204,7 @@ def tune(record: Recorder) -> None:
     along = ("--target", "data/target.jsonl", "--evaluate-every", "4", "--keep", "0", "--save-every", "4")
     for name, more in (("tune", along), ("tune, adapters", ("--lora", "--accumulation", "2", "--preset", "paper"))):
         run = Path("here", name.replace(", ", "-"))
-        words = ("tune", "here/to-tune", *common, *more, "--run", str(run))
+        words = ("tune", "here/to-tune", *common, *more, "--out", str(run))
         record.case(name, words, of(run, tuned), base=name == "tune")
     record.case("verify", ("verify", "here/tune", "here/to-tune"), failures)
     what = ("--target", "data/target.jsonl", "--metrics", "loss,rouge,em", "--max-new-tokens", "8")

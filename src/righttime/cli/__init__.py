@@ -3,17 +3,22 @@
 Commands appear in ``--help`` in the order in which their modules are imported here.
 """
 
+# isort: off
 from righttime.cli import (  # noqa: F401 (each registers its commands)
-    arrange,
     data,
-    evaluate,
-    export,
-    inspect,
+    arrange,
     plan,
-    similarity,
-    train,
+    methods,
+    inspect,
     verify,
+    similarity,
+    export,
+    pretrain,
+    tune,
+    evaluate,
 )
+
+# isort: on
 from righttime.cli.app import app
 from righttime.cli.run import main
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import enum
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from righttime.cli.options import Commands
+from righttime.cli.options import Commands, Panels
 from righttime.errors import SettingsError
 from righttime.version import __version__
 
 __all__ = [
+    "EMBEDDING",
+    "OLD_PRECISIONS",
+    "READING",
+    "RUNNING",
     "BadRows",
-    "BadRowsOption",
     "Cache",
+    "Device",
     "EngineName",
     "Fields",
     "FormatName",
@@ -26,9 +29,11 @@ __all__ = [
     "Overwrite",
     "Pools",
     "PositiveExamples",
+    "Precision",
     "Seed",
     "Subsample",
     "Target",
+    "TargetEmbedder",
     "TargetFields",
     "TaskField",
     "app",
@@ -36,58 +41,86 @@ __all__ = [
     "fields_in",
 ]
 
+EMBEDDING = "Embedding"
+READING = "Reading"
+RUNNING = "Running"
+"""Panels of options that several commands share."""
+OLD_PRECISIONS = {"bf16": "bfloat16", "fp32": "float32"}
+
 app = Commands(
     name="righttime",
+    cls=Panels,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Arrange instruction-tuning data around what the model will be judged on: which rows, in what order, and why.",
+    help="Arrange instruction-tuning data around the data a model will be judged on.",
 )
 
 Pools = Annotated[
     list[str],
-    typer.Argument(metavar="POOL...", help="Files, folders or hf:owner/name[/config][:split] to choose rows from."),
+    typer.Argument(metavar="POOL...", help="Files, folders or hf:OWNER/NAME[/CONFIG][:SPLIT] to choose rows from."),
 ]
 Target = Annotated[
     list[str],
     typer.Option(
         metavar="TARGET",
-        help="Rows that stand for what the model will be judged on, in any format; several are one joint target.",
+        help="Rows that represent what the model will be judged on, in any format; may be repeated.",
     ),
 ]
-Out = Annotated[Path, typer.Option(metavar="OUT", help="The folder to write to.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a finished result in OUT.")]
-Seed = Annotated[int, typer.Option(help="Decides everything that is drawn by chance.")]
+Out = Annotated[Path, typer.Option(metavar="FOLDER", help="The folder to write to.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a finished result in --out.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn at random.")]
 GivenSeed = Annotated[
-    int | None, typer.Option(help="Decides everything that is drawn by chance: what --method draws, --subsample. [0]")
+    int | None,
+    typer.Option(
+        help="Seed of everything that is drawn at random: by --method and --subsample.",
+        show_default="0",
+        rich_help_panel=RUNNING,
+    ),
 ]
 Subsample = Annotated[
     str | None,
     typer.Option(
         metavar="SHARE|N",
-        help="Draw a part of the pool by --seed before anything else, such as 0.5, 50% or 1000 rows: true replicates.",
+        help="Draw part of the pool by --seed first: 0.5, 50% or 1000 rows.",
+        rich_help_panel=READING,
     ),
 ]
 FormatName = Annotated[
-    str | None, typer.Option("--format", help="The pool's format, where detection is wrong: {formats}.")
+    str | None,
+    typer.Option("--format", help="The pool's format: {formats}.", show_default="detected", rich_help_panel=READING),
 ]
 TaskField = Annotated[
-    str | None, typer.Option(help="The field that holds a row's task; @file takes the file's name as the task.")
+    str | None,
+    typer.Option(
+        help="The field that holds a row's task; @file takes the file's name as the task.", rich_help_panel=READING
+    ),
 ]
-PositiveExamples = Annotated[int, typer.Option(help="Natural Instructions: positive examples put into each prompt.")]
+PositiveExamples = Annotated[
+    int,
+    typer.Option(help="Natural Instructions: positive examples put into each prompt.", rich_help_panel=READING),
+]
 Fields = Annotated[
     str | None,
     typer.Option(
         metavar="PART=FIELD,...",
-        help="For files of no known format: which field is what, such as prompt=title,context=body,response=reply; "
-        "also system, options, task, id. Columns without a header by number: prompt=1,response=2.",
+        help="For files of no known format: which field holds what, such as prompt=title,context=body,response=reply; "
+        "also system, options, task, id. Without a header, columns by number: prompt=1,response=2.",
+        rich_help_panel=READING,
     ),
 ]
-TargetFields = Annotated[str | None, typer.Option(metavar="PART=FIELD,...", help="As --fields, for the target.")]
+TargetFields = Annotated[
+    str | None,
+    typer.Option(metavar="PART=FIELD,...", help="As --fields, for the target.", rich_help_panel=READING),
+]
 Cache = Annotated[
     Path | None,
-    typer.Option(help="The folder of cached vectors; default: RIGHTTIME_CACHE, or the user's cache folder."),
+    typer.Option(
+        help="The folder of cached vectors.",
+        show_default="RIGHTTIME_CACHE, or the user's cache folder",
+        rich_help_panel=RUNNING,
+    ),
 ]
 
 
@@ -95,28 +128,44 @@ EngineName = Annotated[
     str,
     typer.Option(
         "--engine",
-        metavar="ENGINE",
-        help="Where neighbours are looked for: {engines} (many machines: RAY_ADDRESS). Never the result.",
+        help="Search backend; affects speed only: {engines} (ray: many machines, by RAY_ADDRESS).",
+        rich_help_panel=RUNNING,
     ),
 ]
 Memory = Annotated[
     str,
     typer.Option(
         metavar="SIZE",
-        help="What the search may hold above the vectors, such as 512MiB. Vectors that take more are mapped from a "
-        "file in the cache folder.",
+        help="Memory of the search besides the vectors, such as 512MiB. Vectors that take more are mapped from a file "
+        "in the cache folder.",
+        rich_help_panel=RUNNING,
     ),
 ]
 
 
-class BadRows(str, enum.Enum):
-    """What happens at a row that cannot be used."""
-
-    stop = "stop"
-    skip = "skip"
-
-
-BadRowsOption = Annotated[BadRows, typer.Option(help="At a row that cannot be used: stop, or skip and list it.")]
+Precision = Annotated[
+    Literal["float32", "bfloat16", "float16", "int8"],
+    typer.Option(
+        help="Arithmetic of the model: bfloat16 and float16 for GPUs and CPUs with AMX, int8 for CPUs; faster than "
+        "float32, with other vectors.",
+        rich_help_panel=EMBEDDING,
+    ),
+]
+Device = Annotated[
+    str | None, typer.Option(help="cpu, cuda, mps, ...", show_default="the best there is", rich_help_panel=EMBEDDING)
+]
+TargetEmbedder = Annotated[
+    str | None,
+    typer.Option(
+        metavar="vectors:FILE[#NAME]",
+        help="The target's vectors, where the pool's file does not hold them.",
+        rich_help_panel=EMBEDDING,
+    ),
+]
+BadRows = Annotated[
+    Literal["stop", "skip"],
+    typer.Option(help="At a row that cannot be used: stop, or skip and list it.", rich_help_panel=READING),
+]
 
 
 def fields_in(given: str | None, option: str = "--fields") -> dict[str, str]:

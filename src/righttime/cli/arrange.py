@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import enum
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import typer
 
 from righttime.cli.app import (
+    EMBEDDING,
+    OLD_PRECISIONS,
+    READING,
     BadRows,
-    BadRowsOption,
     Cache,
+    Device,
     EngineName,
     Fields,
     FormatName,
@@ -20,113 +22,160 @@ from righttime.cli.app import (
     Overwrite,
     Pools,
     PositiveExamples,
+    Precision,
     Subsample,
     Target,
+    TargetEmbedder,
     TargetFields,
     TaskField,
     app,
     bytes_in,
     fields_in,
 )
+from righttime.cli.output import Json, emit
 from righttime.errors import SettingsError
 
 __all__ = ["arrange"]
 
 
-class Keep(str, enum.Enum):
-    """What happens to pool rows that repeat an earlier row."""
-
-    keep = "keep"
-    drop = "drop"
+SELECTION = "Selection"
 
 
-class Form(str, enum.Enum):
-    """What train.jsonl holds."""
-
-    messages = "messages"
-    original = "original"
-
-
-@app.command()
+@app.command(rich_help_panel="Arrange", old_values={"--precision": OLD_PRECISIONS})
 def arrange(
     pool: Pools,
     target: Target,
     out: Out,
     method: Annotated[
         str,
-        typer.Option(help="How to choose and order: {methods}; `righttime methods` says what each does."),
+        typer.Option(
+            help="How to select and order: {methods}; `righttime methods` says what each does.",
+            rich_help_panel=SELECTION,
+        ),
     ] = "tma",
     distance: Annotated[
-        str | None, typer.Option(help="What methods of distance rank by: {distances}; default: the first.")
+        str | None,
+        typer.Option(
+            help="For methods that rank by distance: {distances}.",
+            show_default="wsd",
+            rich_help_panel=SELECTION,
+        ),
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(metavar="ROWS", help="How many rows to take: a number, or a share such as 10%; default: all."),
+        typer.Option(
+            metavar="ROWS",
+            help="Rows to take: a number, or a share such as 10%.",
+            show_default="all",
+            rich_help_panel=SELECTION,
+        ),
     ] = None,
     min_similarity: Annotated[
         float | None,
-        typer.Option(metavar="S", help="Leave out rows whose most similar target row is less similar than this."),
+        typer.Option(
+            metavar="S",
+            help="Leave out rows whose most similar target row is less similar than this.",
+            rich_help_panel=SELECTION,
+        ),
     ] = None,
     rounds: Annotated[
-        str | None, typer.Option(metavar="I:J", help="Keep only TMA's rounds I up to, not with, J.")
+        str | None,
+        typer.Option(
+            metavar="I:J",
+            help="Keep rounds I to J - 1 of TMA only.",
+            show_default="all",
+            rich_help_panel=SELECTION,
+        ),
     ] = None,
     within_round: Annotated[
-        str, typer.Option(help="Order inside a round: similarity, index (as the paper's code) or random.")
+        str,
+        typer.Option(
+            help="Order inside a round: similarity, index (as in the paper's code) or random.",
+            rich_help_panel=SELECTION,
+        ),
     ] = "similarity",
     param: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="A parameter of the method's own; may be repeated."),
+        typer.Option(
+            metavar="NAME=VALUE", help="A parameter of the method; may be repeated.", rich_help_panel=SELECTION
+        ),
     ] = None,
-    seed: GivenSeed = None,
     subsample: Subsample = None,
+    duplicates: Annotated[
+        Literal["keep", "drop"],
+        typer.Option(help="Pool rows that repeat an earlier row: keep or drop.", rich_help_panel=SELECTION),
+    ] = "keep",
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            help="With --max-tokens: the tokenizer of the model to be trained, a folder or hub name.",
+            rich_help_panel=SELECTION,
+        ),
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Leave out rows of more tokens than this.", rich_help_panel=SELECTION)
+    ] = None,
     text: Annotated[
-        str, typer.Option(help="What stands for a row: prompt+response of the first exchange, prompt, or all turns.")
+        str,
+        typer.Option(
+            help="The text that represents a row: prompt+response (of the first exchange), prompt, or all (turns).",
+            rich_help_panel=EMBEDDING,
+        ),
     ] = "prompt+response",
     embedder: Annotated[
         str | None,
-        typer.Option(help="A sentence-transformers model or folder, or {embedders}; default: all-MiniLM-L6-v2."),
-    ] = None,
-    target_embedder: Annotated[
-        str | None, typer.Option(help="vectors:FILE[#NAME] of the target, where the pool's file does not hold them.")
-    ] = None,
-    max_length: Annotated[
-        int | None, typer.Option(help="Tokens of a text that the model reads; default: its own.")
-    ] = None,
-    prefix: Annotated[str, typer.Option(help="Put before every text, as some models want.")] = "",
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps, ...; default: the best there is.")] = None,
-    precision: Annotated[
-        str,
         typer.Option(
-            help="{precisions}: half ones for GPUs, bfloat16 also for CPUs with AMX, int8 for CPUs: other vectors."
+            help="A sentence-transformers model or folder, or {embedders}.",
+            show_default="all-MiniLM-L6-v2",
+            rich_help_panel=EMBEDDING,
         ),
-    ] = "float32",
+    ] = None,
+    target_embedder: TargetEmbedder = None,
+    max_length: Annotated[
+        int | None,
+        typer.Option(
+            help="Tokens of a text that the model reads.", show_default="the model's", rich_help_panel=EMBEDDING
+        ),
+    ] = None,
+    prefix: Annotated[
+        str,
+        typer.Option(help="Put before every text, as some models want.", rich_help_panel=EMBEDDING, show_default=False),
+    ] = "",
+    device: Device = None,
+    precision: Precision = "float32",
     workers: Annotated[
-        int, typer.Option(help="Processes that embed side by side, or one for each GPU; memory grows with them.")
+        int,
+        typer.Option(
+            help="Processes that embed in parallel, or one for each GPU; each needs memory.", rich_help_panel=EMBEDDING
+        ),
     ] = 1,
-    duplicates: Annotated[Keep, typer.Option(help="Pool rows that repeat an earlier row: keep or drop.")] = Keep.keep,
-    bad_rows: BadRowsOption = BadRows.stop,
     format_: FormatName = None,
-    target_format: Annotated[str | None, typer.Option(help="The same for the target.")] = None,
+    target_format: Annotated[
+        str | None,
+        typer.Option(help="The target's format.", show_default="detected", rich_help_panel=READING),
+    ] = None,
+    bad_rows: BadRows = "stop",
     positive_examples: PositiveExamples = 0,
     task_field: TaskField = None,
     fields: Fields = None,
     target_fields: TargetFields = None,
-    tokenizer: Annotated[
-        str | None,
-        typer.Option(help="With --max-tokens: the tokenizer of the model to be trained, a folder or hub name."),
-    ] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Leave out rows of more tokens than this.")] = None,
-    as_: Annotated[
-        Form, typer.Option("--as", help="What train.jsonl holds: messages, or each row's original JSON.")
-    ] = Form.messages,
+    seed: GivenSeed = None,
     engine: EngineName = "auto",
     memory: Memory = "1GiB",
     cache: Cache = None,
+    as_: Annotated[
+        Literal["messages", "original"],
+        typer.Option("--as", help="What train.jsonl holds: messages, or each row's original JSON."),
+    ] = "messages",
     overwrite: Overwrite = False,
+    as_json: Json = False,
 ) -> None:
-    """Order a pool of instruction data around a target, and write a training file in that order."""
+    """Order a pool around a target.
+
+    Writes a training file in that order, and for each row why it stands where it does.
+    """
     from righttime.arrangement.budget import read_budget
-    from righttime.cli.summary import summary
+    from righttime.cli.summary import arranged_facts, summary
     from righttime.embedding import DEFAULT_MODEL
     from righttime.pipeline import arrange_into
     from righttime.results import Request
@@ -150,8 +199,8 @@ def arrange(
         device=device,
         precision=cast(Any, precision),
         workers=workers,
-        duplicates=duplicates.value,
-        bad_rows=bad_rows.value,
+        duplicates=duplicates,
+        bad_rows=bad_rows,
         format=format_,
         target_format=target_format,
         positive_examples=positive_examples,
@@ -163,9 +212,9 @@ def arrange(
         engine=cast(Any, engine),
         memory=bytes_in(memory),
     )
-    how: dict[str, Any] = {"as_": as_.value, "overwrite": overwrite, "cache": cache, "progress": True}
+    how: dict[str, Any] = {"as_": as_, "overwrite": overwrite, "cache": cache, "progress": True}
     result = arrange_into(out, pool, target, request, **how)
-    typer.echo(summary(result, out))
+    emit(as_json, lambda: arranged_facts(result, out), lambda: summary(result, out))
 
 
 def _params(given: list[str] | None) -> dict[str, str]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import enum
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from righttime.cli.app import (
     BadRows,
-    BadRowsOption,
     Fields,
     FormatName,
     Out,
@@ -24,75 +23,91 @@ from righttime.cli.app import (
     fields_in,
 )
 from righttime.cli.flags import in_flags
+from righttime.cli.output import Json, emit
 from righttime.errors import SettingsError
 
 __all__ = ["builtin", "split"]
 
 
-class By(str, enum.Enum):
-    """What is held out whole."""
-
-    task = "task"
-    group = "group"
-
-
-@app.command()
+@app.command(rich_help_panel="Data")
 def split(
     pool: Pools,
     out: Out,
     tasks: Annotated[str | None, typer.Option(help="Tasks to hold out: a,b,c or @FILE with one in each line.")] = None,
-    count: Annotated[int | None, typer.Option(help="How many tasks (or groups) to hold out.")] = None,
-    share: Annotated[float | None, typer.Option(help="Which share of the tasks (or groups) to hold out.")] = None,
+    count: Annotated[int | None, typer.Option(help="Number of tasks (or groups) to hold out.")] = None,
+    share: Annotated[float | None, typer.Option(help="Share of the tasks (or groups) to hold out.")] = None,
     by: Annotated[
-        By, typer.Option(help="Hold out single tasks, or whole groups of tasks that share a source data set.")
-    ] = By.task,
+        Literal["task", "group"],
+        typer.Option(help="Hold out single tasks, or whole groups of tasks that share a source data set."),
+    ] = "task",
     groups: Annotated[
-        Path | None, typer.Option(help="JSON object of task to group; tasks not in it go by their name's first word.")
+        Path | None,
+        typer.Option(help="A JSON object of task to group; a task it lacks is grouped by its name's first word."),
     ] = None,
-    max_per_pool_task: Annotated[int | None, typer.Option(help="At most so many rows of each training task.")] = None,
-    max_per_target_task: Annotated[int | None, typer.Option(help="At most so many rows of each held-out task.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides everything that is drawn by chance. [0]")] = None,
-    bad_rows: BadRowsOption = BadRows.stop,
+    max_per_pool_task: Annotated[int | None, typer.Option(help="Most rows of each training task.")] = None,
+    max_per_target_task: Annotated[int | None, typer.Option(help="Most rows of each held-out task.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of everything that is drawn at random.", show_default="0")
+    ] = None,
+    bad_rows: BadRows = "stop",
     format_: FormatName = None,
     positive_examples: PositiveExamples = 0,
     task_field: TaskField = None,
     fields: Fields = None,
     overwrite: Overwrite = False,
+    as_json: Json = False,
 ) -> None:
-    """Hold out tasks: write OUT/pool.jsonl to train on and OUT/target.jsonl to be judged on."""
+    """Hold out tasks as the target.
+
+    Writes pool.jsonl to train on and target.jsonl to be judged on to --out.
+    """
     from righttime.formats import read_rows
     from righttime.results import prepare_split, write_split
     from righttime.splits import split_rows
 
     prepare_split(out, overwrite)
-    settings: dict[str, Any] = {"count": count, "share": share, "by": by.value, "seed": seed or 0}
+    settings: dict[str, Any] = {"count": count, "share": share, "by": by, "seed": seed or 0}
     settings |= {"max_per_pool_task": max_per_pool_task, "max_per_target_task": max_per_target_task}
     settings |= {"tasks": _listed(tasks), "groups": _mapping(groups)}
     read = read_rows(
         pool,
         role="pool",
         format=format_,
-        bad_rows=bad_rows.value,
+        bad_rows=bad_rows,
         positive_examples=positive_examples,
         task_field=task_field,
         fields=fields_in(fields),
         progress=True,
     )
-    for file in read.inputs:
-        if file.note:
-            typer.echo(f"{file.path}: {in_flags(file.note, names=False)}")
     done = split_rows(read.rows, **settings)
     write_split(done, read, out, settings)
-    if seed is not None and tasks is not None and all(row.reason != "sampled-away" for row in done.left_out):
-        typer.echo(f"note: --seed {seed} changes nothing: the tasks are named, and no task has too many rows.")
-    typer.echo(f"held out {len(done.held_out)} tasks: {', '.join(done.held_out)}")
-    if done.relatives:
-        typer.echo(f"left out {len(done.relatives)} tasks of the same groups: {', '.join(done.relatives)}")
-    n_out = len(read.left_out) + len(done.left_out)
-    typer.echo(
-        f"wrote {len(done.pool):,} rows to {out / 'pool.jsonl'} and {len(done.target):,} to {out / 'target.jsonl'}"
+    unused = seed is not None and tasks is not None and all(row.reason != "sampled-away" for row in done.left_out)
+    facts = {
+        "out": out,
+        "pool_rows": len(done.pool),
+        "target_rows": len(done.target),
+        "left_out": len(read.left_out) + len(done.left_out),
+        "held_out": done.held_out,
+        "relatives": done.relatives,
+        "notes": [
+            *(f"{file.path}: {in_flags(file.note, names=False)}" for file in read.inputs if file.note),
+            *([f"--seed {seed} changes nothing: the tasks are named, and no task has too many rows."] * unused),
+        ],
+    }
+    emit(as_json, lambda: facts, lambda: _split_text(facts, out))
+
+
+def _split_text(facts: Mapping[str, Any], out: Path) -> str:
+    lines = [f"note: {note}" for note in facts["notes"]]
+    lines.append(f"held out {len(facts['held_out'])} tasks: {', '.join(facts['held_out'])}")
+    if facts["relatives"]:
+        lines.append(f"left out {len(facts['relatives'])} tasks of the same groups: {', '.join(facts['relatives'])}")
+    lines.append(
+        f"wrote {facts['pool_rows']:,} rows to {out / 'pool.jsonl'} and {facts['target_rows']:,} to "
+        f"{out / 'target.jsonl'}"
     )
-    typer.echo(f"{n_out:,} rows left out, each with its reason in {out / 'left_out.parquet'}")
+    lines.append(f"{facts['left_out']:,} rows left out, each with its reason in {out / 'left_out.parquet'}")
+    return "\n".join(lines)
 
 
 def _listed(tasks: str | None) -> list[str] | None:
@@ -120,15 +135,21 @@ def _mapping(groups: Path | None) -> dict[str, str] | None:
     return mapping
 
 
-@app.command()
+@app.command(rich_help_panel="Data")
 def builtin(
     out: Out,
     rows: Annotated[int, typer.Option(min=1, help="Rows of each family in the pool.")] = 40,
     target_rows: Annotated[int, typer.Option(min=1, help="Rows of each held-out family in the target.")] = 10,
     seed: Seed = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pool.jsonl and target.jsonl in OUT.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace pool.jsonl and target.jsonl in --out.")
+    ] = False,
+    as_json: Json = False,
 ) -> None:
-    """Write the built-in data set: OUT/pool.jsonl and OUT/target.jsonl, small tasks in families, to try things on."""
+    """Write the built-in data set.
+
+    Small tasks in families, to try things on: pool.jsonl and target.jsonl in --out.
+    """
     from righttime.demo import Split, builtin_rows
     from righttime.store import make_folder, write_lines
 
@@ -137,7 +158,12 @@ def builtin(
     if there and not overwrite:
         raise SettingsError(f"{there[0]} is there already. Hint: choose another --out, or --overwrite.")
     sides: tuple[tuple[Split, int], ...] = (("pool", rows), ("target", target_rows))
+    facts: dict[str, Any] = {"out": out}
+    lines = []
     for name, count in sides:
         made = builtin_rows(name, rows_per_family=count, seed=seed)
         write_lines(out / f"{name}.jsonl", (json.dumps(row, ensure_ascii=False) for row in made))
-        typer.echo(f"wrote {len(made):,} rows of {len({row['task'] for row in made})} families to {out / name}.jsonl")
+        families = len({row["task"] for row in made})
+        facts |= {f"{name}_rows": len(made), f"{name}_families": families}
+        lines.append(f"wrote {len(made):,} rows of {families} families to {out / name}.jsonl")
+    emit(as_json, lambda: facts, lambda: "\n".join(lines))

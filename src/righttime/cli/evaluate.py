@@ -2,73 +2,73 @@
 
 from __future__ import annotations
 
-import enum
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from righttime.cli.app import Out, Overwrite, PositiveExamples, Target, TargetFields, app, fields_in
+from righttime.cli.app import Device, Out, Overwrite, PositiveExamples, Target, TargetFields, app, fields_in
 from righttime.cli.flags import in_flags
+from righttime.cli.output import Json, emit
 from righttime.errors import SettingsError
 
-__all__ = ["AnswerEnd", "AnswerEnding", "evaluate", "named_sets"]
-
-
-class AnswerEnd(str, enum.Enum):
-    """Where an answer ends."""
-
-    token = "token"
-    template = "template"
+__all__ = ["AnswerEnding", "evaluate", "named_sets"]
 
 
 AnswerEnding = Annotated[
-    AnswerEnd,
+    Literal["token", "template"],
     typer.Option(
         "--answer-end",
-        help="Where an answer ends in a chat template: with its end token, or with what the template adds behind it "
-        "(a line break, often), as TRL does.",
+        help="Where an answer ends in a chat template: with its end token, or with what the template adds after it, "
+        "as in TRL.",
     ),
 ]
 
 
-@app.command()
+@app.command(rich_help_panel="Evaluate")
 def evaluate(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="CHECKPOINTS_OR_MODEL",
-            help="A model's folder or hub name, a folder of checkpoint-N folders, or a RUN.",
+            metavar="MODEL",
+            help="A model's folder or hub name, a folder of checkpoint-N folders, or a run.",
         ),
     ],
     target: Target,
     out: Out,
     sets: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=FILE", help="Another set to judge on; may be repeated.")
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=FILE", help="Another set to evaluate on; may be repeated."),
     ] = None,
-    metrics: Annotated[str, typer.Option(help="Some of {metrics}, with commas between.")] = "loss",
+    metrics: Annotated[str, typer.Option(help="Any of {metrics}, separated by commas.")] = "loss",
     reward_model: Annotated[
         str | None, typer.Option(help="For reward: a sequence-classification model, a folder or hub name.")
     ] = None,
     form: Annotated[
-        str, typer.Option(help="chat (the tokenizer's template), paper (User: … Assistant: …) or auto.")
+        Literal["auto", "chat", "paper"],
+        typer.Option(help="The tokenizer's chat template, or the paper's User: … Assistant: …"),
     ] = "auto",
-    answer_end: AnswerEnding = AnswerEnd.token,
-    max_length: Annotated[int, typer.Option(help="Tokens of a row; what is longer is cut at its end.")] = 1024,
-    max_new_tokens: Annotated[int, typer.Option(help="The most tokens of an answer.")] = 128,
-    sample: Annotated[bool, typer.Option("--sample", help="Draw answers, not the likeliest words.")] = False,
-    temperature: Annotated[float, typer.Option(help="With --sample.")] = 1.0,
-    top_p: Annotated[float, typer.Option(help="With --sample.")] = 1.0,
-    seed: Annotated[int | None, typer.Option(help="With --sample: decides what is drawn. [0]")] = None,
-    batch_tokens: Annotated[int, typer.Option(help="The most tokens of a batch.")] = 4096,
+    answer_end: AnswerEnding = "token",
+    max_length: Annotated[int, typer.Option(help="Most tokens of a row; longer ones are cut.")] = 1024,
+    max_new_tokens: Annotated[int, typer.Option(help="Most tokens of an answer.")] = 128,
+    sample: Annotated[bool, typer.Option("--sample", help="Sample answers; otherwise greedy.")] = False,
+    temperature: Annotated[float, typer.Option(help="With --sample: temperature.")] = 1.0,
+    top_p: Annotated[float, typer.Option(help="With --sample: nucleus.")] = 1.0,
+    seed: Annotated[int | None, typer.Option(help="With --sample: the seed.", show_default="0")] = None,
+    batch_tokens: Annotated[int, typer.Option(help="Most tokens of a batch.")] = 4096,
     positive_examples: PositiveExamples = 0,
     target_fields: TargetFields = None,
-    run: Annotated[str | None, typer.Option(help="What to call the run; default: the folder's name.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps, ...; default: the best there is.")] = None,
+    run: Annotated[
+        str | None, typer.Option(help="The run's name in the result.", show_default="the folder's name")
+    ] = None,
+    device: Device = None,
     overwrite: Overwrite = False,
+    as_json: Json = False,
 ) -> None:
-    """Measure a model, or every checkpoint of a run, row by row: loss, ROUGE, Exact-Match, reward."""
-    from righttime.cli.evaluation_tables import evaluation_tables
+    """Measure a model row by row.
+
+    Loss, ROUGE, exact match and reward of a model, or of every checkpoint of a run.
+    """
+    from righttime.cli.evaluation_tables import evaluation_facts, evaluation_tables
     from righttime.evaluation import METRICS, GenerationSettings, MeasureSettings, RewardModel
     from righttime.evaluation import evaluate as measure
 
@@ -89,7 +89,7 @@ def evaluate(
         out,
         settings,
         form=form,
-        answer_end=answer_end.value,
+        answer_end=answer_end,
         max_length=max_length,
         positive_examples=positive_examples,
         target_fields=fields_in(target_fields, "--target-fields"),
@@ -99,8 +99,12 @@ def evaluate(
         say=lambda line: typer.echo(in_flags(line), err=True),
         progress=True,
     )
-    typer.echo(evaluation_tables(values))
-    typer.echo(f"\nwrote {Path(out) / 'evaluation.parquet'}: every row's values")
+    table = out / "evaluation.parquet"
+    emit(
+        as_json,
+        lambda: {"out": out, "table": table, "means": evaluation_facts(values)},
+        lambda: f"{evaluation_tables(values)}\n\nwrote {table}: every row's values",
+    )
 
 
 def named_sets(sets: list[str] | None) -> dict[str, str]:

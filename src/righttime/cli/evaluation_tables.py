@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from righttime.cli.text import printable, table
 from righttime.evaluation import Means, means_by
@@ -10,7 +10,7 @@ from righttime.evaluation import Means, means_by
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["evaluation_tables"]
+__all__ = ["evaluation_facts", "evaluation_tables"]
 
 
 def evaluation_tables(values: pa.Table) -> str:
@@ -26,6 +26,21 @@ def evaluation_tables(values: pa.Table) -> str:
         if any(name is not None for name in final[column].to_pylist()):
             parts.append(_table(f"step {last:,} by {column}", final, ("set", column)))
     return printable("\n\n".join(parts))
+
+
+def evaluation_facts(values: pa.Table) -> list[dict[str, Any]]:
+    """The mean of each metric over the rows of a set at a step, for a program."""
+    return [
+        {
+            "set": key[0],
+            "step": key[1],
+            "metric": key[2],
+            "rows": one.rows,
+            "mean": one.over_rows,
+            "over_tasks": one.over_tasks,
+        }
+        for key, one in means_by(values, "set", "step", "metric").items()
+    ]
 
 
 def _table(title: str, values: pa.Table, columns: tuple[str, str]) -> str:

@@ -2,57 +2,107 @@
 
 from __future__ import annotations
 
-import enum
 import shlex
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from righttime.cli.app import app
+from righttime.cli.app import OLD_PRECISIONS, Out, Overwrite, app
+from righttime.cli.flags import in_flags
+from righttime.cli.output import Json, emit
+
+if TYPE_CHECKING:
+    from righttime.exporters import Exported
 
 __all__ = ["export"]
 
 
-class Dtype(str, enum.Enum):
-    """In which numbers to train."""
-
-    bf16 = "bf16"
-    fp32 = "fp32"
+TRAINING = "Training"
+_DTYPES: Mapping[str, Literal["bf16", "fp32"]] = {"bfloat16": "bf16", "float32": "fp32"}
+"""As configs and manifests of exports have them."""
 
 
-@app.command()
+@app.command(
+    rich_help_panel="Train",
+    old_options={"--dir": "--out", "--dtype": "--precision"},
+    old_values={"--precision": OLD_PRECISIONS},
+)
 def export(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder that `righttime arrange` wrote.")],
-    to: Annotated[str, typer.Option(help="{trainers}; messages is the bare data.")],
-    folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="The folder to write data and config to.")],
+    arrangement: Annotated[
+        Path, typer.Argument(metavar="ARRANGEMENT", help="A folder that `righttime arrange` wrote.")
+    ],
+    to: Annotated[str, typer.Option(help="{trainers}; messages is the data alone.")],
+    out: Out,
     model: Annotated[str | None, typer.Option(help="The model to be trained, a folder or hub name.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Rows that one process takes at once.")] = 16,
-    accumulation: Annotated[int, typer.Option(help="Batches that one optimizer step sums up.")] = 1,
-    processes: Annotated[int, typer.Option(help="Processes that train together.")] = 1,
-    max_length: Annotated[int, typer.Option(help="Tokens of a row, after which it is cut.")] = 2048,
-    learning_rate: Annotated[float | None, typer.Option(help="Constant over the run. [1e-5, with --lora 1e-4]")] = None,
-    dtype: Annotated[Dtype, typer.Option(help="bf16 on a GPU that has it, else fp32.")] = Dtype.bf16,
-    lora: Annotated[bool, typer.Option("--lora", help="Train adapters of all linear layers, not all weights.")] = False,
-    lora_rank: Annotated[int | None, typer.Option(help="With --lora: the adapters' rank. [16]")] = None,
+    batch_size: Annotated[int, typer.Option(help="Rows of one batch of one process.", rich_help_panel=TRAINING)] = 16,
+    accumulation: Annotated[int, typer.Option(help="Batches of one optimizer step.", rich_help_panel=TRAINING)] = 1,
+    processes: Annotated[int, typer.Option(help="Processes that train together.", rich_help_panel=TRAINING)] = 1,
+    max_length: Annotated[
+        int, typer.Option(help="Most tokens of a row; longer ones are cut.", rich_help_panel=TRAINING)
+    ] = 2048,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Constant over the run.", show_default="1e-5, with --lora 1e-4", rich_help_panel=TRAINING),
+    ] = None,
+    precision: Annotated[
+        Literal["bfloat16", "float32"],
+        typer.Option(help="bfloat16 for GPUs that have it, otherwise float32.", rich_help_panel=TRAINING),
+    ] = "bfloat16",
+    lora: Annotated[
+        bool,
+        typer.Option("--lora", help="Train adapters of all linear layers, not all weights.", rich_help_panel=TRAINING),
+    ] = False,
+    lora_rank: Annotated[
+        int | None, typer.Option(help="With --lora: the adapters' rank.", show_default="16", rich_help_panel=TRAINING)
+    ] = None,
     lora_alpha: Annotated[
-        float | None, typer.Option(help="With --lora: the adapters' scale, before division by the rank. [twice it]")
+        float | None,
+        typer.Option(
+            help="With --lora: the adapters' scale, before division by the rank.",
+            show_default="twice the rank",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     evaluation: Annotated[
         str | None,
-        typer.Option("--eval", metavar="FILE", help="Rows to take the loss on while training, in any format."),
+        typer.Option(
+            "--eval",
+            metavar="FILE",
+            help="Rows to evaluate the loss on while training.",
+            rich_help_panel="Evaluation and logging",
+        ),
     ] = None,
     eval_every: Annotated[
-        int | None, typer.Option(metavar="STEPS", help="With --eval: every so many steps. [ten times in the run]")
+        int | None,
+        typer.Option(
+            metavar="STEPS",
+            help="With --eval: evaluate every STEPS steps.",
+            show_default="ten times in the run",
+            rich_help_panel="Evaluation and logging",
+        ),
     ] = None,
-    logging_steps: Annotated[int, typer.Option(help="Log the training loss every so many steps.")] = 1,
+    logging_steps: Annotated[
+        int,
+        typer.Option(
+            metavar="STEPS", help="Log the training loss every STEPS steps.", rich_help_panel="Evaluation and logging"
+        ),
+    ] = 1,
     report_to: Annotated[
-        list[str] | None, typer.Option(help="A tracker: tensorboard, trackio, wandb, mlflow, ...; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="A tracker: tensorboard, trackio, wandb, mlflow, ...; may be repeated.",
+            rich_help_panel="Evaluation and logging",
+        ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished export in DIR.")] = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
 ) -> None:
-    """Write the order for another trainer: its data format, and a config with every switch that keeps the order."""
-    from righttime.cli.flags import in_flags
+    """Write the order for another trainer.
+
+    The data in the trainer's format, and a config with every setting that keeps the order.
+    """
     from righttime.cli.text import printable
     from righttime.exporters import ExportSettings
     from righttime.exporters import export as write
@@ -64,7 +114,7 @@ def export(
         processes=processes,
         max_length=max_length,
         learning_rate=learning_rate,
-        dtype=dtype.value,
+        dtype=_DTYPES[precision],
         lora=lora,
         lora_rank=lora_rank,
         lora_alpha=lora_alpha,
@@ -73,11 +123,25 @@ def export(
         logging_steps=logging_steps,
         report_to=tuple(name for name in report_to or () if name != "none"),
     )
-    done = write(out, to, folder, settings, overwrite)
-    for note in done.notes:
-        typer.echo(f"note: {printable(in_flags(note))}")
-    typer.echo(f"wrote {done.rows:,} rows in order for {done.trainer.title} to {folder}")
+    done = write(arrangement, to, out, settings, overwrite)
+    emit(as_json, lambda: _facts(done), lambda: printable("\n".join(_lines(done))))
+
+
+def _facts(done: Exported) -> dict[str, Any]:
+    return {
+        "out": done.folder,
+        "trainer": done.trainer.title,
+        "rows": done.rows,
+        "evaluation_rows": done.evaluation,
+        "run": done.run or None,
+        "notes": done.notes,
+    }
+
+
+def _lines(done: Exported) -> Iterator[str]:
+    yield from (f"note: {in_flags(note)}" for note in done.notes)
+    yield f"wrote {done.rows:,} rows in order for {done.trainer.title} to {done.folder}"
     if done.evaluation:
-        typer.echo(f"wrote {done.evaluation:,} rows to evaluate on, {folder / 'eval.jsonl'}")
+        yield f"wrote {done.evaluation:,} rows to evaluate on, {done.folder / 'eval.jsonl'}"
     if done.run:
-        typer.echo(f"train: cd {shlex.quote(str(folder))} && {done.run}")
+        yield f"train: cd {shlex.quote(str(done.folder))} && {done.run}"

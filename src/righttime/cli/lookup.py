@@ -1,20 +1,17 @@
-"""One row, or one target row, of a result: where it stands, who picked it or what it picked, and what it says."""
+"""One row, or one target row, of a result: where it stands, what picked it or what it picked, and what it says."""
 
 from __future__ import annotations
 
 import difflib
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.arrangement import Arrangement, method_named
-from righttime.cli.flags import in_flags
-from righttime.cli.show import indented
-from righttime.cli.text import printable
+from righttime.arrangement import method_named
 from righttime.embedding import embed_texts, given_sides, uncached
 from righttime.embedding.texts import texts_for
 from righttime.embedding.vectors import vectors_given
@@ -26,18 +23,103 @@ from righttime.rows import Rows
 from righttime.similarity import pair_similarity, unit_rows
 from righttime.store import cache_folder
 
-__all__ = ["show_row", "show_target_row"]
+__all__ = ["FoundRow", "FoundTargetRow", "LeftOutRow", "Near", "Position", "find_row", "find_target_row"]
 
 _NEAREST = 5  # target rows that are named
 
 
-def show_target_row(out: Path, name: str, first: int | None = None) -> str:
-    """What a target row says and, with whole texts and in order, which rows it picked.
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a row stands, and why; without rounds, `picked_by` is its most similar target row."""
+
+    id: str
+    position: int
+    arranged: int
+    round: int | None
+    similarity: float | None
+    picked_by: str | None
+    row: Json
+
+
+@dataclass(frozen=True)
+class FoundTargetRow:
+    """A target row and what it picked.
+
+    Attributes:
+        id: Its id.
+        method: The method that arranged.
+        row: What it says; None where the target cannot be read.
+        unread: Why not.
+        picks: Whether the method looks at target rows at all.
+        rounds: Whether there are rounds; without, "picked" means that this is the row's most similar target row.
+        arranged: Rows in the order.
+        n_picked: How many it picked.
+        picked: The first of these.
+    """
+
+    id: str
+    method: str
+    row: Json | None
+    unread: str | None
+    picks: bool
+    rounds: bool
+    arranged: int
+    n_picked: int
+    picked: tuple[Position, ...]
+
+
+@dataclass(frozen=True)
+class LeftOutRow:
+    """Why a row is not in the order, and where it stands in the pool's files."""
+
+    reason: str
+    detail: str
+    file: str
+    line: int | None
+
+
+@dataclass(frozen=True)
+class Near:
+    """A target row near a row."""
+
+    id: str
+    similarity: float
+    prompt: str
+
+
+@dataclass(frozen=True)
+class FoundRow:
+    """A pool row: its position or why it has none, what it says, and its nearest target rows.
+
+    Attributes:
+        id: Its id.
+        position: Where it stands; None where it was left out.
+        left_out: Why it was left out; None where it was not.
+        row: What it says; None where the pool cannot be read.
+        unread: Why not.
+        nearest: Its nearest target rows; None where they are not known.
+        unknown: Why not.
+    """
+
+    id: str
+    position: Position | None
+    left_out: LeftOutRow | None
+    row: Json | None
+    unread: str | None
+    nearest: tuple[Near, ...] | None
+    unknown: str | None
+
+
+def find_target_row(out: Path, name: str, first: int | None = None) -> FoundTargetRow:
+    """A target row and, in order, the rows that it picked.
 
     Args:
         out: A folder that ``righttime arrange`` wrote.
         name: The target row's id.
-        first: How many of the rows it picked to show; None: all.
+        first: How many of the rows it picked to give; None: all.
 
     Raises:
         SettingsError: If there is no such target row; names the near ones.
@@ -51,25 +133,23 @@ def show_target_row(out: Path, name: str, first: int | None = None) -> str:
     if name not in known:
         unsure = "" if read is not None else f" Only those that picked a row are known, since {why}."
         raise _unknown("target row", name, known, unsure)
-    parts = [f"target row {name}"]
-    parts.append(f"  its text: {why}" if read is None else _said(read.rows, read.rows.ids.index(name)))
-    places = [place for place, picker in enumerate(pickers) if picker == name]
-    if not method_named(manifest.method).needs & {"vectors"}:
-        parts.append(f"{manifest.method} looks at no target row, so it picked none")
-    else:
-        how = "picked" if arrangement.round is not None else "is the most similar target row of"
-        parts.append(f"{how} {len(places):,} of {len(arrangement):,} rows" + (":" if places else ""))
-    shown = places if first is None else places[:first]
-    texts = _rows_at(finished, shown)
-    ids = arrangement.labels.id if arrangement.labels else ()
-    parts += [f"{ids[at]}\n{_place(arrangement, at)}\n{text}" for at, text in zip(shown, texts, strict=True)]
-    if len(shown) < len(places):
-        parts.append(f"and {len(places) - len(shown):,} more: --first {len(places)}")
-    return printable("\n\n".join(parts))
+    positions = [position for position, picker in enumerate(pickers) if picker == name]
+    rows = [] if read is None else [_said(read.rows, read.rows.ids.index(name))]
+    return FoundTargetRow(
+        id=name,
+        method=manifest.method,
+        row=rows[0] if rows else None,
+        unread=why if read is None else None,
+        picks=bool(method_named(manifest.method).needs & {"vectors"}),
+        rounds=arrangement.round is not None,
+        arranged=len(arrangement),
+        n_picked=len(positions),
+        picked=tuple(_positions(finished, positions if first is None else positions[:first])),
+    )
 
 
-def show_row(out: Path, name: str, cache: Path | None = None) -> str:
-    """A pool row's place and who picked it, or why it was left out; what it says, and its nearest target rows.
+def find_row(out: Path, name: str, cache: Path | None = None) -> FoundRow:
+    """A pool row's position and what picked it, or why it was left out; what it says, and its nearest target rows.
 
     Args:
         out: A folder that ``righttime arrange`` wrote.
@@ -83,19 +163,24 @@ def show_row(out: Path, name: str, cache: Path | None = None) -> str:
     finished = open_result(out)
     arrangement = finished.arrangement
     ids = list(arrangement.labels.id) if arrangement.labels else []
+    position, left_out, said, unread = None, None, None, None
     if name in ids:
-        place = ids.index(name)
-        row, parts = int(arrangement.order[place]), [f"row {name}\n{_place(arrangement, place)}"]
-        parts += _rows_at(finished, [place])
+        position = next(iter(_positions(finished, [ids.index(name)])))
+        row, said = int(arrangement.order[position.position]), position.row
     else:
         left = _left_out(finished, name, ids)
-        row, parts = left["row"], [f"row {name}\nleft out: {left['reason']}, {in_flags(left['detail'])}"]
-        parts.append(f"it stands in {left['file']}:{left['line']}")
+        row, left_out = left["row"], LeftOutRow(left["reason"], left["detail"], left["file"], left["line"])
+        pool, unread = finished.read_again("pool")
+        said = _said(pool.rows, row) if pool is not None else None
     try:
-        parts += _nearest(finished, row, name in ids, cache)
+        nearest, unknown = _nearest(finished, row, cache)
     except (RighttimeError, OSError) as error:
-        parts.append(f"its nearest target rows: not known, {error}")
-    return printable("\n\n".join(parts))
+        nearest, unknown = None, str(error)
+    return FoundRow(name, position, left_out, said, unread if said is None else None, nearest, unknown)
+
+
+def _said(rows: Rows, number: int) -> Json:
+    return next(rows.examples([number])).as_dict()
 
 
 def _left_out(finished: FinishedResult, name: str, ids: Sequence[str]) -> Mapping[str, Any]:
@@ -117,64 +202,42 @@ def _unknown(what: str, name: str, known: Iterable[str], unsure: str) -> Setting
     return SettingsError(f"unknown {what} {name!r}: {hint}{unsure}")
 
 
-def _place(arrangement: Arrangement, place: int) -> str:
-    """Where a row stands and why, in one line."""
-    words = [f"place {place:,} of {len(arrangement):,}"]
-    if arrangement.round is not None:
-        words.append(f"round {arrangement.round[place]}")
-    if arrangement.similarity is not None:
-        words.append(f"similarity {arrangement.similarity[place]:.3f}")
-    labels = arrangement.labels
-    if labels is not None and labels.picked_by[place] is not None:
-        words.append(f"{'picked by' if arrangement.round is not None else 'most similar to'} {labels.picked_by[place]}")
-    return ", ".join(words)
-
-
-def _rows_at(finished: FinishedResult, places: Sequence[int]) -> list[str]:
-    """The whole texts of rows of ``train.jsonl``, turn by turn."""
-    wanted = set(places)
+def _positions(finished: FinishedResult, positions: Sequence[int]) -> Iterator[Position]:
+    """Rows of the order by their positions, with what ``train.jsonl`` holds of them."""
+    arrangement, wanted = finished.arrangement, set(positions)
     lines = enumerate(finished.lines(max(wanted, default=-1) + 1))
-    found = {place: line for place, line in lines if place in wanted}
-    return [_turns(found[place]) for place in places]
+    found = {position: line for position, line in lines if position in wanted}
+    for at in positions:
+        yield Position(
+            id=arrangement.labels.id[at] if arrangement.labels else "",
+            position=at,
+            arranged=len(arrangement),
+            round=None if arrangement.round is None else int(arrangement.round[at]),
+            similarity=None if arrangement.similarity is None else float(arrangement.similarity[at]),
+            picked_by=arrangement.labels.picked_by[at] if arrangement.labels else None,
+            row=found[at],
+        )
 
 
-def _turns(row: Mapping[str, Any]) -> str:
-    turns = row.get("messages")
-    if not isinstance(turns, list):
-        return indented(json.dumps(row, ensure_ascii=False, indent=2))
-    return "\n".join(f"    {turn.get('role')}\n{indented(_content(turn))}" for turn in turns)
-
-
-def _content(turn: Mapping[str, Any]) -> str:
-    calls = [json.dumps(call, ensure_ascii=False) for call in turn.get("tool_calls") or ()]
-    return "\n".join([str(turn.get("content") or ""), *calls])
-
-
-def _said(rows: Rows, number: int) -> str:
-    return _turns(next(rows.examples([number])).as_dict())
-
-
-def _nearest(finished: FinishedResult, row: int, arranged: bool, cache: Path | None) -> list[str]:
-    """The row's text where train.jsonl does not hold it, and its nearest target rows, without embedding anything."""
+def _nearest(finished: FinishedResult, row: int, cache: Path | None) -> tuple[tuple[Near, ...] | None, str | None]:
+    """A row's nearest target rows, without embedding anything; or why they are not known."""
     manifest = finished.manifest
     target, why = finished.read_again("target")
     pool, why_not = finished.read_again("pool")
-    parts = []
-    if not arranged:
-        parts.append(_said(pool.rows, row) if pool is not None else f"its text: {why_not}")
     if "vectors" not in method_named(manifest.method).needs:
-        return [*parts, f"its nearest target rows: not known, since {manifest.method} takes no vectors"]
+        return None, f"since {manifest.method} takes no vectors"
     if target is None or pool is None:
-        return [*parts, f"its nearest target rows: not known, since {why or why_not}"]
+        return None, f"since {why or why_not}"
     vector, vectors = _vectors(manifest, pool, target, row, cache)
     if vector is None:
-        return [*parts, "its nearest target rows: not known, since its vectors are not in the cache. Hint: --cache"]
+        return None, "since its vectors are not in the cache. Hint: --cache"
     similarity = pair_similarity(vectors, vector)
-    lines = ["its nearest target rows"]
-    nearest = np.argsort(-similarity, kind="stable")[:_NEAREST].tolist()
-    for number, prompt in zip(nearest, target.rows.texts("prompt", nearest), strict=True):
-        lines.append(f"  {similarity[number]:.3f}  {target.rows.ids[number]}\n{indented(prompt)}")
-    return [*parts, "\n".join(lines)]
+    numbers = np.argsort(-similarity, kind="stable")[:_NEAREST].tolist()
+    prompts = target.rows.texts("prompt", numbers)
+    return tuple(
+        Near(target.rows.ids[number], float(similarity[number]), prompt)
+        for number, prompt in zip(numbers, prompts, strict=True)
+    ), None
 
 
 def _vectors(

@@ -1,18 +1,18 @@
-"""How every command reads its options: each once, with hyphens or underscores."""
+"""How every command reads its options, and how help is set out: panels of plain text that fit the terminal."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from righttime.cli.choices import with_names
 from righttime.cli.flags import spoken_by
 
-__all__ = ["Command", "Commands"]
+__all__ = ["Command", "Commands", "Panels"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _TIMES = {2: "twice"}
@@ -23,6 +23,11 @@ class Command(TyperCommand):
 
     Left to itself, the last one given would win, and the others would be lost in silence.
     """
+
+    old_options: Mapping[str, str] = {}
+    """Options by their earlier names, which are not in the help."""
+    old_values: Mapping[str, Mapping[str, str]] = {}
+    """By option, values by their earlier names."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help; lists of names come from the registries, which only help takes the time to import."""
@@ -50,28 +55,45 @@ class Command(TyperCommand):
         with spoken_by(ctx):
             return super().invoke(ctx)
 
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Arguments first, then options panel by panel."""
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                kind = "Arguments" if param.param_type_name == "argument" else "Options"
+                panels.setdefault(getattr(param, "rich_help_panel", None) or kind, []).append(record)
+        for title in sorted(panels, key=lambda title: title not in ("Arguments", "Options")):
+            with formatter.section(title):
+                formatter.write_dl(panels[title])
+
     def _spelled(self, ctx: Any, args: list[str]) -> Iterator[str]:
-        """The words with the hyphens of our own options; values, and all that follows `--`, as they are."""
+        """The words with our own options as they are called now; values, and all that follows `--`, as they are."""
         options: list[Any] = [param for param in self.get_params(ctx) if param.param_type_name == "option"]
         takes = {
             name: 0 if option.is_flag or option.count else option.nargs
             for option in options
             for name in (*option.opts, *option.secondary_opts)
         }
-        values = 0
+        values, option_now = 0, ""
         for place, word in enumerate(args):
             if values:
                 values -= 1
-                yield word
+                yield self._value(option_now, word)
                 continue
             if word == "--":
                 yield from args[place:]
                 return
             name, equals, value = word.partition("=")
-            if name not in takes and name.replace("_", "-") in takes:
-                name = name.replace("_", "-")
-            values = 0 if equals else takes.get(name, 0)
-            yield name + equals + value
+            if name not in takes:
+                hyphens = name.replace("_", "-")
+                hyphens = self.old_options.get(hyphens, hyphens)
+                name = hyphens if hyphens in takes else name
+            values, option_now = 0 if equals else takes.get(name, 0), name
+            yield name + equals + self._value(name, value)
+
+    def _value(self, option: str, value: str) -> str:
+        return self.old_values.get(option, {}).get(value, value)
 
 
 def _once(option: Any) -> bool:
@@ -79,12 +101,43 @@ def _once(option: Any) -> bool:
     return option.param_type_name == "option" and not (option.multiple or option.count or option.is_eager)
 
 
+class Panels(TyperGroup):
+    """The commands, panel by panel."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """A line for each command."""
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for name, command in self.commands.items():
+            if not command.hidden:
+                panel = getattr(command, "rich_help_panel", None) or "Commands"
+                panels.setdefault(panel, []).append((name.ljust(10), command.get_short_help_str()))
+        for title, rows in panels.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
 class Commands(typer.Typer):
     """An application all of whose commands are a `Command`."""
 
-    def command(self, name: str | None = None, **settings: Any) -> Callable[[Function], Function]:
-        """Register a command, as `typer.Typer.command` does."""
-        return super().command(name, **{"cls": Command, **settings})
+    def command(
+        self,
+        name: str | None = None,
+        *,
+        old_options: Mapping[str, str] | None = None,
+        old_values: Mapping[str, Mapping[str, str]] | None = None,
+        **settings: Any,
+    ) -> Callable[[Function], Function]:
+        """Register a command, as `typer.Typer.command` does.
+
+        Args:
+            name: Its name; None takes the function's.
+            old_options: Options by their earlier names, which work for one more release.
+            old_values: By option, values by their earlier names.
+            settings: As for `typer.Typer.command`; `rich_help_panel` is the panel of the help.
+        """
+        kind = settings.pop("cls", Command)
+        own = {"old_options": old_options or {}, "old_values": old_values or {}}
+        return super().command(name, **{"cls": type("Command", (kind,), own), **settings})
 
     def renamed(self, old: str, new: str, function: Callable[..., Any]) -> None:
         """Keep a command's old name for one release, out of the help; using it prints the new one on stderr."""

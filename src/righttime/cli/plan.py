@@ -7,59 +7,74 @@ from typing import Annotated, Any, cast
 import typer
 
 from righttime.cli.app import (
+    EMBEDDING,
+    OLD_PRECISIONS,
+    READING,
+    RUNNING,
     Cache,
+    Device,
     EngineName,
     Fields,
     FormatName,
     GivenSeed,
     Memory,
+    Precision,
     Subsample,
+    TargetEmbedder,
     TargetFields,
     app,
     bytes_in,
     fields_in,
 )
+from righttime.cli.output import Json, emit
 from righttime.errors import SettingsError
 
 __all__ = ["plan"]
 
 
-@app.command()
+@app.command(rich_help_panel="Arrange", old_values={"--precision": OLD_PRECISIONS})
 def plan(
     pool: Annotated[list[str] | None, typer.Argument(metavar="POOL...", help="As for arrange.")] = None,
     target: Annotated[list[str] | None, typer.Option(metavar="TARGET", help="As for arrange.")] = None,
-    rows: Annotated[int | None, typer.Option(help="Without data: plan for so many pool rows, ...")] = None,
-    target_rows: Annotated[int | None, typer.Option(help="... so many target rows ...")] = None,
-    dim: Annotated[int | None, typer.Option(help="... and given vectors of so many dimensions.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Without data: pool rows to plan for.")] = None,
+    target_rows: Annotated[int | None, typer.Option(help="Without data: target rows to plan for.")] = None,
+    dim: Annotated[int | None, typer.Option(help="Without data: dimensions of given vectors.")] = None,
     method: Annotated[str, typer.Option(help="As for arrange.")] = "tma",
-    distance: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
+    distance: Annotated[str | None, typer.Option(help="As for arrange.", show_default="wsd")] = None,
     budget: Annotated[str | None, typer.Option(metavar="ROWS", help="As for arrange.")] = None,
     seed: GivenSeed = None,
     subsample: Subsample = None,
-    text: Annotated[str, typer.Option(help="As for arrange.")] = "prompt+response",
-    embedder: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
-    target_embedder: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
-    max_length: Annotated[int | None, typer.Option(help="As for arrange.")] = None,
-    precision: Annotated[str, typer.Option(help="As for arrange.")] = "float32",
-    device: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
+    text: Annotated[str, typer.Option(help="As for arrange.", rich_help_panel=EMBEDDING)] = "prompt+response",
+    embedder: Annotated[
+        str | None, typer.Option(help="As for arrange.", show_default="all-MiniLM-L6-v2", rich_help_panel=EMBEDDING)
+    ] = None,
+    target_embedder: TargetEmbedder = None,
+    max_length: Annotated[int | None, typer.Option(help="As for arrange.", rich_help_panel=EMBEDDING)] = None,
+    precision: Precision = "float32",
+    device: Device = None,
     format_: FormatName = None,
-    target_format: Annotated[str | None, typer.Option(help="As for arrange.")] = None,
+    target_format: Annotated[str | None, typer.Option(help="As for arrange.", rich_help_panel=READING)] = None,
     fields: Fields = None,
     target_fields: TargetFields = None,
     engine: EngineName = "auto",
     nodes: Annotated[
         int | None,
         typer.Option(
-            help="With --engine ray: plan for so many machines like this one; default: the cluster of RAY_ADDRESS, "
-            "or this machine."
+            help="With --engine ray: machines like this one to plan for.",
+            show_default="the cluster of RAY_ADDRESS, or this machine",
+            rich_help_panel=RUNNING,
         ),
     ] = None,
     memory: Memory = "1GiB",
     cache: Cache = None,
+    as_json: Json = False,
 ) -> None:
-    """Say what an arrangement would take, before it is started: passes, time, memory and disk of each stage."""
+    """Estimate time, memory and disk.
+
+    Passes over the data, time, memory and disk of each stage of an arrangement, before it is started.
+    """
     from righttime.arrangement.budget import read_budget
-    from righttime.cli.summary import planned_summary
+    from righttime.cli.summary import planned_facts, planned_summary
     from righttime.embedding import DEFAULT_MODEL
     from righttime.ordering import planned_idle_seed
     from righttime.planning import plan as stages_of
@@ -90,11 +105,12 @@ def plan(
         typer.echo(f"note: {note}", err=True)
     sizes = (rows, target_rows, dim)
     if not pool and target is None and rows and target_rows and dim:
-        typer.echo(planned_summary(plan_sizes(rows, target_rows, dim, request, nodes)))
-        return
-    if not pool or target is None or any(size is not None for size in sizes):
+        stages = plan_sizes(rows, target_rows, dim, request, nodes)
+    elif not pool or target is None or any(size is not None for size in sizes):
         raise SettingsError(
             "a plan needs data (POOL and --target) or sizes (--rows, --target-rows and --dim, each at least 1), all of "
             "the one and none of the other."
         )
-    typer.echo(planned_summary(stages_of(pool, target, request, cache, nodes)))
+    else:
+        stages = stages_of(pool, target, request, cache, nodes)
+    emit(as_json, lambda: planned_facts(stages), lambda: planned_summary(stages))

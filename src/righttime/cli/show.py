@@ -1,109 +1,83 @@
-"""What was arranged, for a person: counts, rounds, which tasks came first and which target rows brought them."""
+"""A description of an arrangement as text for a terminal."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import textwrap
-from collections import Counter
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
-import numpy as np
-
-from righttime.arrangement import METHODS, Arrangement, Method, Param, method_named
 from righttime.arrangement.falloff import Falloff
+from righttime.cli.description import Description, Row
 from righttime.cli.flags import in_flags
 from righttime.cli.text import printable, table
-from righttime.results import FinishedResult, ResultManifest, open_result
-from righttime.rows import ExampleRows, Rows
 
-__all__ = ["falloff_text", "indented", "methods", "show"]
+__all__ = ["description_text", "falloff_text", "indented"]
+
+_MOST_ROUNDS = 8  # of more, the first six and the last
 
 
-def show(out: Path, first: int = 10, tasks: int = 20, full: bool = False) -> str:
-    """Describe a result in a few dozen lines.
+def description_text(found: Description, full: bool = False) -> str:
+    """A few dozen lines.
 
     Args:
-        out: A folder that ``righttime arrange`` wrote.
-        first: How many places of the order to show.
-        tasks: How many tasks to show.
+        found: What `righttime.cli.description.describe` returned.
         full: Show whole texts.
-
-    Raises:
-        StoreError: If the folder is not a finished result.
     """
-    finished = open_result(out)
-    manifest, arrangement = finished.manifest, finished.arrangement
-    read, _ = finished.read_again("target")
-    target = read.rows if read is not None else ExampleRows(())
-    parts = [_counts(manifest), _rounds(arrangement)]
-    if manifest.falloff is not None:
-        parts.append(falloff_text(manifest.falloff, alone=10, explain=True))
-    parts += [_tasks(arrangement, target, tasks), _first_rows(finished, target, first, full)]
+    parts = [_counts(found), _rounds(found)]
+    if found.falloff is not None:
+        parts.append(falloff_text(found.falloff, alone=10, explain=True))
+    parts += [_tasks(found), _first_rows(found, full)]
     return "\n\n".join(part for part in parts if part)
 
 
-def _counts(manifest: ResultManifest) -> str:
-    counts, method = manifest.counts, manifest.method
-    if "distance" in method_named(method).needs:
-        method += f" by {manifest.settings['distance']}"
+def _counts(found: Description) -> str:
+    counts, method = found.counts, found.method + (f" by {found.distance}" if found.distance else "")
     lines = [
         f"{counts.arranged:,} of {counts.pool_read:,} pool rows, arranged by {method} "
         f"around {counts.target_rows:,} target rows"
     ]
-    for side, files in (("pool", manifest.pool), ("target", manifest.target)):
+    for side, files in (("pool", found.pool), ("target", found.target)):
         lines += [f"  {side:<7} {file.path}  {file.format}, {file.rows:,} rows" for file in files]
     if counts.left_out:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.left_out_by_reason.items())
         lines.append(f"  left out {counts.left_out:,}: {reasons}")
-    lines += [f"  note: {in_flags(note)}" for note in manifest.notes]
+    lines += [f"  note: {in_flags(note)}" for note in found.notes]
     if counts.target_prompts_in_pool:
         lines.append(f"  warning: the pool contains {counts.target_prompts_in_pool:,} target prompts word for word")
     return printable("\n".join(lines))
 
 
-def _rounds(arrangement: Arrangement) -> str:
-    if arrangement.round is None or arrangement.similarity is None:
+def _rounds(found: Description) -> str:
+    if found.rounds is None:
         return ""
-    rows = []
-    numbers = np.unique(arrangement.round)
-    shown = numbers if len(numbers) <= 8 else np.concatenate([numbers[:6], numbers[-1:]])
-    for number in shown:
-        inside = arrangement.similarity[arrangement.round == number]
-        rows.append(
-            [str(number), f"{len(inside):,}", f"{inside.mean():.3f}", f"{inside.max():.3f}", f"{inside.min():.3f}"]
-        )
-        if len(numbers) > 8 and number == numbers[5]:
-            rows.append(["…", "", "", "", ""])
-    return f"{len(numbers):,} rounds\n" + table(["round", "rows", "mean similarity", "highest", "lowest"], rows)
+    rows = [
+        [str(one.round), f"{one.rows:,}", f"{one.mean:.3f}", f"{one.highest:.3f}", f"{one.lowest:.3f}"]
+        for one in found.rounds
+    ]
+    if len(rows) > _MOST_ROUNDS:
+        rows = [*rows[:6], ["…", "", "", "", ""], rows[-1]]
+    head = ["round", "rows", "mean similarity", "highest", "lowest"]
+    return f"{len(found.rounds):,} rounds\n{table(head, rows)}"
 
 
-def _tasks(arrangement: Arrangement, target: Rows, most: int) -> str:
-    """Tasks by how many or how early their rows are, with the target tasks that picked their rows."""
-    labels = arrangement.labels
-    if labels is None or not any(labels.task):
+def _tasks(found: Description) -> str:
+    if not found.n_tasks:
         return ""
-    target_task = dict(zip(target.ids, target.tasks, strict=True))
-    places: dict[str, list[int]] = {}
-    pickers: dict[str, Counter[str]] = {}
-    for place, (task, picked_by) in enumerate(zip(labels.task, labels.picked_by, strict=True)):
-        places.setdefault(task or "(none)", []).append(place)
-        if picker := target_task.get(picked_by or ""):
-            pickers.setdefault(task or "(none)", Counter())[picker] += 1
-    if len(arrangement) < arrangement.n_pool:  # a task with one row in front did not "come first"
-        ranked, how = sorted(places, key=lambda task: (-len(places[task]), task)), "those with most rows first"
-    else:
-        ranked, how = sorted(places, key=lambda task: (float(np.median(places[task])), task)), "earliest first"
-    rows = []
-    for task in ranked[:most]:
-        common = pickers.get(task, Counter()).most_common(1)
-        why = f"{common[0][0]} ({common[0][1]:,})" if common else ""
-        first, middle = places[task][0], float(np.median(places[task]))
-        rows.append([task, f"{len(places[task]):,}", f"{first:,}", f"{middle:,.0f}", why])
-    title = f"{len(ranked):,} tasks, {how}" + (f" ({most} of them)" if len(ranked) > most else "")
-    return title + "\n" + table(["task", "rows", "first place", "median place", "picked most by"], rows)
+    rows = [
+        [
+            one.task,
+            f"{one.rows:,}",
+            f"{one.first_position:,}",
+            f"{one.median_position:,.0f}",
+            f"{one.picked_most_by} ({one.picked:,})" if one.picked_most_by else "",
+        ]
+        for one in found.tasks
+    ]
+    how = "earliest first" if found.whole else "those with most rows first"
+    shown = f" ({len(rows)} of them)" if found.n_tasks > len(rows) else ""
+    head = ["task", "rows", "first position", "median position", "picked most by"]
+    return f"{found.n_tasks:,} tasks, {how}{shown}\n{table(head, rows)}"
 
 
 def falloff_text(found: Falloff, alone: int, explain: bool) -> str:
@@ -152,47 +126,33 @@ def _falloff_notes(found: Falloff, alone: int) -> Iterable[str]:
         )
     if found.barrel_round is not None:
         yield (
-            f"note: round {found.barrel_round:,} (from place {found.barrel_place:,}) is the first to scrape the "
+            f"note: round {found.barrel_round:,} (from position {found.barrel_place:,}) is the first to scrape the "
             f"barrel: most of its rows are below {middle:.3f}"
         )
 
 
-def _first_rows(finished: FinishedResult, target: Rows, first: int, full: bool) -> str:
-    arrangement, labels = finished.arrangement, finished.arrangement.labels
-    if labels is None:
-        return ""
+def _first_rows(found: Description, full: bool) -> str:
     width = sys.maxsize if full else max(40, shutil.get_terminal_size((120, 24)).columns - 12)
-    numbers = {name: number for number, name in enumerate(target.ids)}
-    lines = [f"the first {min(first, len(arrangement)):,} rows"]
-    for place, text in enumerate(_texts(finished, first)):
-        why = ""
-        if labels.picked_by[place] is not None and arrangement.similarity is not None:
-            number = f"round {arrangement.round[place]}, " if arrangement.round is not None else ""
-            if arrangement.round is None and arrangement.distance is not None:
-                number = f"distance {arrangement.distance[place]:.3f}, "
-            why = f"  {number}similarity {arrangement.similarity[place]:.3f}"
-        task = f"  {labels.task[place]}" if labels.task[place] else ""
-        lines.append(printable(f"{place:>6}  {labels.id[place]}{task}{why}"))
-        lines.append(indented(text) if full else f"        {_short(text, width)}")
-        picker = labels.picked_by[place]
-        if picker is not None:
-            said = ""
-            if picker in numbers:
-                prompt = next(target.texts("prompt", [numbers[picker]]))
-                said = "\n" + indented(prompt) if full else f": {_short(prompt, width - len(picker) - 14)}"
-            how = "picked by" if arrangement.round is not None else "most similar to"
-            lines.append(f"        {how} {_short(picker, 80)}{said}")
-    return "\n".join(lines)
+    rows = [line for row in found.rows for line in _row(row, full, width)]
+    return "\n".join([f"the first {len(found.rows):,} rows", *rows])
 
 
-def _texts(finished: FinishedResult, first: int) -> Iterable[str]:
-    """What the first rows say, whatever their form."""
-    for row in finished.lines(first):
-        messages = row.get("messages") if isinstance(row, dict) else None
-        if isinstance(messages, list):
-            yield next((str(turn.get("content", "")) for turn in messages if turn.get("role") == "user"), "")
-        else:
-            yield json.dumps(row, ensure_ascii=False)
+def _row(row: Row, full: bool, width: int) -> Iterator[str]:
+    """A row: where it stands and why, what it says, and what picked it."""
+    why = ""
+    if row.picked_by is not None and row.similarity is not None:
+        number = f"round {row.round}, " if row.round is not None else ""
+        if row.round is None and row.distance is not None:
+            number = f"distance {row.distance:.3f}, "
+        why = f"  {number}similarity {row.similarity:.3f}"
+    yield printable(f"{row.position:>6}  {row.id}{f'  {row.task}' if row.task else ''}{why}")
+    yield indented(row.text) if full else f"        {_short(row.text, width)}"
+    if row.picked_by is not None:
+        said, prompt = "", row.picked_by_prompt
+        if prompt is not None:
+            said = "\n" + indented(prompt) if full else f": {_short(prompt, width - len(row.picked_by) - 14)}"
+        how = "picked by" if row.round is not None else "most similar to"
+        yield f"        {how} {_short(row.picked_by, 80)}{said}"
 
 
 def indented(text: str) -> str:
@@ -208,51 +168,3 @@ def _short(text: str, width: int) -> str:
         return line
     tail = width * 2 // 5
     return f"{line[: width - tail - 3]} … {line[-tail:]}"
-
-
-def methods(name: str | None = None) -> str:
-    """The table of methods, or one method with its own parameters.
-
-    Args:
-        name: A name of `righttime.arrangement.METHODS`, or None for all.
-
-    Raises:
-        SettingsError: If there is no such method.
-    """
-    if name is not None:
-        return _method(name, method_named(name))
-    rows = [
-        [each, entry.does, _needs(entry), entry.cost or "?", ", ".join(entry.params) or "-", entry.source or "?"]
-        for each, entry in METHODS.items()
-    ]
-    note = "cost: n pool rows, m target rows, d dimensions, b budget, g groups. --method NAME tells a method's params."
-    return table(["method", "what it does", "needs", "cost", "params", "source"], rows) + "\n\n" + note
-
-
-def _needs(method: Method) -> str:
-    """What the user must bring: rounds and distance are not brought, they are what can be set."""
-    return ", ".join(sorted(method.needs - {"rounds", "distance"})) or "nothing"
-
-
-def _method(name: str, method: Method) -> str:
-    lines = [f"{name}: {method.does}", f"  source: {method.source or '?'}", f"  needs:  {_needs(method)}"]
-    lines.append(f"  cost:   {method.cost or '?'}")
-    lines.append(f"  a smaller budget gives the first rows of a larger one: {'yes' if method.nested else 'no'}")
-    options = [f"--{option}" for option in ("distance", "rounds") if option in method.needs]
-    if "rounds" in method.needs:
-        options.append("--within-round")
-    if options:
-        lines.append(f"  options: {', '.join(options)}")
-    if not method.params:
-        return "\n".join([*lines, "  no parameters of its own"])
-    rows = [
-        [each, _kind(param), "none" if param.default is None else str(param.default), param.does]
-        for each, param in method.params.items()
-    ]
-    return "\n".join([*lines, "", table(["--param", "kind", "default", "what it does"], rows)])
-
-
-def _kind(param: Param) -> str:
-    """What a parameter must be, with its range."""
-    kind = {int: "whole number", float: "number", str: "text"}[param.kind]
-    return param.range if param.choices else f"{kind} {param.range}".strip()

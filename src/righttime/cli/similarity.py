@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from righttime.cli.app import Cache, Out, Overwrite, Target, app
+from righttime.cli.app import Cache, Out, Overwrite, Target, TargetEmbedder, app
+from righttime.cli.output import Json, emit
 
 __all__ = ["similarity"]
 
 
-@app.command()
+@app.command(rich_help_panel="Inspect")
 def similarity(
     arrangements: Annotated[
         list[Path], typer.Argument(metavar="ARRANGEMENT...", help="Folders that `righttime arrange` wrote.")
@@ -23,33 +24,32 @@ def similarity(
         int | None,
         typer.Option(
             min=1,
-            help="Measure the first so many rows, twice as many, ..., all; default: some 20 points. The paper's: 160.",
+            metavar="ROWS",
+            help="Measure the first ROWS rows, twice as many, ..., all; 160 in the paper.",
+            show_default="about 20 points",
         ),
     ] = None,
-    per_task: Annotated[bool, typer.Option("--per-task", help="Also one curve for each target task.")] = False,
+    per_task: Annotated[bool, typer.Option("--per-task", help="Also measure against each target task alone.")] = False,
     embedder: Annotated[
-        str | None, typer.Option(help="As for arrange; default: what the arrangements were made with.")
+        str | None, typer.Option(help="As for arrange.", show_default="that of the arrangements")
     ] = None,
-    target_embedder: Annotated[
-        str | None, typer.Option(help="vectors:FILE[#NAME] of the target, where the pool's file does not hold them.")
-    ] = None,
-    text: Annotated[
-        str | None, typer.Option(help="As for arrange; default: what the arrangements were made with.")
-    ] = None,
+    target_embedder: TargetEmbedder = None,
+    text: Annotated[str | None, typer.Option(help="As for arrange.", show_default="that of the arrangements")] = None,
     kl_over_occurrences: Annotated[
         bool,
         typer.Option(
-            "--kl-over-occurrences", help="For comparison only: KL as the paper's code has it, weighted by counts."
+            "--kl-over-occurrences", help="KL as in the paper's code, weighted by counts; for comparison only."
         ),
     ] = False,
     cache: Cache = None,
     overwrite: Overwrite = False,
+    as_json: Json = False,
 ) -> None:
     """Measure how near prefixes are to the target.
 
     The paper's nine data-set measures of the first n rows of each order, for growing n.
     """
-    from righttime.cli.summary import measured_summary
+    from righttime.cli.summary import measured_facts, measured_summary
     from righttime.measures.curves import measure_folders
 
     measured = measure_folders(
@@ -66,7 +66,7 @@ def similarity(
         cache=cache,
         progress=True,
     )
-    typer.echo(measured_summary(measured, out))
+    emit(as_json, lambda: measured_facts(measured, out), lambda: measured_summary(measured, out))
 
 
 app.renamed("measure", "similarity", similarity)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from righttime.arrangement import method_named
 from righttime.cli.flags import in_flags
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from righttime.planning import Stage
     from righttime.results import Result
 
-__all__ = ["measured_summary", "planned_summary", "summary"]
+__all__ = ["arranged_facts", "measured_facts", "measured_summary", "planned_facts", "planned_summary", "summary"]
 
 _FILES = 4  # of one side that are named
 
@@ -37,8 +38,30 @@ def summary(result: Result, out: Path) -> str:
         lines += ["", falloff_text(found, alone=3, explain=False)]
     lines += ["", *_written(result, out), f"look     righttime show {out}"]
     if method_named(result.request.method).ordered:
-        lines.append(f"train    righttime export {out} --to trl --model MODEL --dir DIR   (trainers shuffle otherwise)")
+        lines.append(
+            f"train    righttime export {out} --to trl --model MODEL --out FOLDER   (trainers shuffle otherwise)"
+        )
     return printable("\n".join(lines))
+
+
+def arranged_facts(result: Result, out: Path) -> dict[str, Any]:
+    """The same for a program."""
+    reasons = Counter(row.reason for row in result.left_out)
+    return {
+        "out": out,
+        "method": result.request.method,
+        "pool": result.pool.inputs,
+        "target": result.target.inputs,
+        "rows": len(result.arrangement),
+        "rounds": result.arrangement.n_rounds if result.arrangement.round is not None else None,
+        "left_out": reasons.total(),
+        "left_out_by_reason": reasons,
+        "duplicates": result.duplicates,
+        "target_prompts_in_pool": len(result.leaks),
+        "embedding": result.embedding,
+        "falloff": result.falloff,
+        "notes": result.notes,
+    }
 
 
 def _read(result: Result) -> Iterator[str]:
@@ -93,6 +116,17 @@ def _written(result: Result, out: Path) -> Iterator[str]:
         yield f"         {len(result.left_out):,} rows left out, each with its reason in {out / 'left_out.parquet'}"
 
 
+def measured_facts(measured: Measured, out: Path) -> dict[str, Any]:
+    """Every measure of every prefix, for a program."""
+    picture = out / "measures.png"
+    return {
+        "out": out,
+        "measures": measured.to_table().to_pylist(),
+        "picture": picture if picture.exists() else None,
+        "notes": measured.notes,
+    }
+
+
 def measured_summary(measured: Measured, out: Path) -> str:
     """Two small tables: every measure of the first prefix and of the whole order.
 
@@ -119,6 +153,18 @@ def _measures_at(measured: Measured, place: int) -> str:
         values = [found.columns[name][place] for found in curves]
         rows.append([name, *("-" if value != value else f"{value:.4f}" for value in values)])
     return table(["", *measured.whole], rows)
+
+
+def planned_facts(stages: Sequence[Stage]) -> dict[str, Any]:
+    """Seconds and bytes of each stage and of all, for a program."""
+    known = [stage.seconds for stage in stages if stage.seconds is not None]
+    return {
+        "stages": stages,
+        "seconds": sum(known),
+        "seconds_complete": len(known) == len(stages),
+        "memory": peak_of(stages),
+        "disk": sum(stage.disk for stage in stages),
+    }
 
 
 def planned_summary(stages: Sequence[Stage]) -> str:

@@ -1,7 +1,10 @@
-"""Plain text for a terminal: tables, and data that cannot steer it."""
+"""Text for a terminal: tables, and data that cannot steer it."""
 
 from __future__ import annotations
 
+import io
+import shutil
+import sys
 from collections.abc import Sequence
 
 __all__ = ["printable", "table"]
@@ -13,10 +16,12 @@ def printable(text: str) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A plain table: first column to the left, numbers to the right."""
+    """A table: text to the left, numbers to the right. A terminal gets one that fits it, a file or pipe plain text."""
     rows = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
     numeric = [all(not row[column] or row[column][0] in "0123456789-" for row in rows) for column in range(len(head))]
+    if sys.stdout.isatty():
+        return _for_terminal(head, rows, numeric)
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
 
     def line(cells: Sequence[str]) -> str:
         padded = (
@@ -26,3 +31,22 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         return ("  " + "  ".join(padded)).rstrip()
 
     return "\n".join([line(head), *(line(row) for row in rows)])
+
+
+def _for_terminal(head: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool]) -> str:
+    """A table with a line under its head; long cells wrap. Without colours: escapes would be taken for data's."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, right in zip(head, numeric, strict=True):
+        made.add_column(Text(name), justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*map(Text, row))
+    width = shutil.get_terminal_size((120, 24)).columns
+    console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False, legacy_windows=False)
+    with console.capture() as caught:
+        console.print(made)
+    return "\n".join(line.rstrip() for line in caught.get().strip("\n").splitlines())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from righttime.cli.app import Cache, app
+from righttime.cli.output import Json, emit
 from righttime.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -19,13 +20,13 @@ __all__ = ["verify"]
 _MARKS: Mapping[bool | None, str] = {True: "ok     ", False: "FAILED ", None: "unsure "}
 
 
-@app.command()
+@app.command(rich_help_panel="Inspect")
 def verify(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="What `righttime arrange` or `righttime tune` wrote.")
     ],
     arrangement: Annotated[
-        Path | None, typer.Argument(metavar="[ARRANGEMENT]", help="For a run: the arrangement it was to follow.")
+        Path | None, typer.Argument(metavar="ARRANGEMENT", help="For a run: the arrangement it was to follow.")
     ] = None,
     pool: Annotated[
         list[str] | None,
@@ -39,6 +40,7 @@ def verify(
         bool, typer.Option("--no-data", help="For an arrangement: verify the files alone, without the data.")
     ] = False,
     cache: Cache = None,
+    as_json: Json = False,
 ) -> None:
     """Verify an arrangement, or a run against one.
 
@@ -58,41 +60,45 @@ def verify(
             raise SettingsError(
                 "--pool, --target, --no-data and --cache are for verifying an arrangement alone, got a run as well."
             )
-        _run(folder, arrangement)
+        _run(folder, arrangement, as_json)
     else:
-        _arrangement(folder, pool or None, target or None, no_data, cache)
+        _arrangement(folder, pool or None, target or None, no_data, cache, as_json)
 
 
 app.renamed("check", "verify", verify)
 
 
-def _run(run: Path, arrangement: Path) -> None:
+def _run(run: Path, arrangement: Path, as_json: bool) -> None:
     from righttime.verification.run import verify as verified
 
     findings = verified(run, arrangement)
-    _tell(findings, f"it is not proven that {run} trained in {arrangement}'s order")
+    _tell(findings, as_json, f"it is not proven that {run} trained in {arrangement}'s order")
 
 
 def _arrangement(
-    folder: Path, pool: list[str] | None, target: list[str] | None, no_data: bool, cache: Path | None
+    folder: Path, pool: list[str] | None, target: list[str] | None, no_data: bool, cache: Path | None, as_json: bool
 ) -> None:
     from righttime.verification.result import DATA, check
 
     findings = check(folder, pool, target, files_only=no_data, cache=cache, progress=True)
-    _tell(findings, f"{folder} is not what was written")
+    _tell(findings, as_json, f"{folder} is not what was written")
+    if as_json:
+        return
     if no_data:
-        typer.echo("similarities and rounds not checked: that takes the data")
+        typer.echo("similarities and rounds not verified: that takes the data")
     elif findings[-1].what == DATA:
         typer.echo(
-            "similarities and rounds not checked: that takes the data it was made from. Hint: --pool and --target."
+            "similarities and rounds not verified: that takes the data it was made from. Hint: --pool and --target."
         )
 
 
-def _tell(findings: Sequence[Finding], meaning: str) -> None:
+def _tell(findings: Sequence[Finding], as_json: bool, meaning: str) -> None:
     """A line for each finding; exit code 1 where one failed."""
-    for finding in findings:
-        typer.echo(_MARKS[finding.ok] + finding.what + (f": {finding.detail}" if finding.detail else ""))
     failed = sum(finding.ok is False for finding in findings)
+    lines = (
+        _MARKS[finding.ok] + finding.what + (f": {finding.detail}" if finding.detail else "") for finding in findings
+    )
+    emit(as_json, lambda: {"ok": not failed, "findings": findings}, lambda: "\n".join(lines))
     if failed:
         typer.echo(f"{failed} of {len(findings)} checks failed: {meaning}.", err=True)
         raise typer.Exit(1)

@@ -80,7 +80,7 @@ def begin(run: Path, deciding: Mapping[str, Any], overwrite: bool = False) -> St
     # Without run.json even names like ours may be somebody's; only `overwrite` takes those away.
     if BEGUN not in names and (strangers or (names and not overwrite)):
         raise StoreError(
-            f"{run} must be empty or hold a run, but it holds {min(strangers or names)!r}. Hint: choose another `run`."
+            f"{run} must be empty or hold a run, but it holds {min(strangers or names)!r}. Hint: choose another `out`."
         )
     lock = _locked(run)
     try:
@@ -99,14 +99,14 @@ def end(start: Start) -> None:
 
 def _begun(run: Path, deciding: Mapping[str, Any], lock: FileLock | None) -> Start:
     if (run / MANIFEST).exists():
-        raise StoreError(f"{run} holds a finished run already. Hint: choose another `run`, or `overwrite=True`.")
+        raise StoreError(f"{run} holds a finished run already. Hint: choose another `out`, or `overwrite=True`.")
     if not (run / BEGUN).exists():
         write_json(run / BEGUN, deciding)
     for what, then, now in _deciding_changes(read_begun(run), json.loads(json.dumps(deciding))):
         again = f"`{_DEFAULTED[what]}={then!r}`" if what in _DEFAULTED else "run the first command again"
         raise SettingsError(
             f"a run must go on with what it began with, but {what} was {then!r} and is {now!r} now ({run}). "
-            f"Hint: {again}, or choose another `run`, or `overwrite=True`."
+            f"Hint: {again}, or choose another `out`, or `overwrite=True`."
         )
     broken = tuple(clear_broken(run / "checkpoints"))
     whole = whole_checkpoints(run / "checkpoints")

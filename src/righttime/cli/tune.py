@@ -1,0 +1,285 @@
+"""``righttime tune``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from righttime.cli.app import OLD_PRECISIONS, Out, app
+from righttime.cli.evaluate import AnswerEnding, named_sets
+from righttime.cli.flags import in_flags
+from righttime.cli.output import Json, emit
+from righttime.errors import SettingsError
+
+if TYPE_CHECKING:
+    from righttime.training.run import Tuned
+
+__all__ = ["tune"]
+
+EVALUATION, OPTIMIZATION, ROWS, RECORDS = "Evaluation", "Optimization", "Rows and texts", "Checkpoints and logging"
+_ARITHMETIC = {"float32": "float32", "bfloat16": "bf16"}
+"""As runs' folders have it."""
+
+
+@app.command(
+    rich_help_panel="Train",
+    old_options={"--run": "--out", "--batch": "--batch-size"},
+    old_values={"--precision": OLD_PRECISIONS},
+)
+def tune(
+    arrangement: Annotated[
+        Path, typer.Argument(metavar="ARRANGEMENT", help="A folder that `righttime arrange` wrote.")
+    ],
+    model: Annotated[str, typer.Option(help="The model to tune: a folder or hub name, with safetensors weights.")],
+    out: Out,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TARGET",
+            help="Rows to evaluate the loss on while training; may be repeated.",
+            rich_help_panel=EVALUATION,
+        ),
+    ] = None,
+    evaluate_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="STEPS",
+            help="With --target: evaluate at step 0, every STEPS steps, and at the end.",
+            rich_help_panel=EVALUATION,
+        ),
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=FILE",
+            help="With --target: another set to evaluate, such as one that must not suffer; may be repeated.",
+            rich_help_panel=EVALUATION,
+        ),
+    ] = None,
+    preset: Annotated[
+        Literal["constant", "paper"],
+        typer.Option(
+            help="constant: the defaults, for comparing orders; paper: the settings of the paper's code.",
+            rich_help_panel=OPTIMIZATION,
+        ),
+    ] = "constant",
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Rows of one batch of one process.", show_default="16", rich_help_panel=OPTIMIZATION),
+    ] = None,
+    accumulation: Annotated[
+        int | None,
+        typer.Option(min=1, help="Batches of one optimizer step.", show_default="1", rich_help_panel=OPTIMIZATION),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="The (highest) learning rate.",
+            show_default="1e-5; paper: 1e-6; with --lora 1e-4",
+            rich_help_panel=OPTIMIZATION,
+        ),
+    ] = None,
+    schedule: Annotated[
+        Literal["constant", "cosine"] | None,
+        typer.Option(
+            help="A constant rate, or cosine decay to a tenth.",
+            show_default="constant; paper: cosine",
+            rich_help_panel=OPTIMIZATION,
+        ),
+    ] = None,
+    warmup: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="STEPS",
+            help="Steps in which the rate rises from 0.",
+            show_default="0",
+            rich_help_panel=OPTIMIZATION,
+        ),
+    ] = None,
+    lora: Annotated[
+        bool,
+        typer.Option(
+            "--lora", help="Train adapters of all linear layers, not all weights.", rich_help_panel=OPTIMIZATION
+        ),
+    ] = False,
+    lora_rank: Annotated[
+        int,
+        typer.Option(
+            min=1, help="With --lora: the adapters' rank; alpha is twice the rank.", rich_help_panel=OPTIMIZATION
+        ),
+    ] = 16,
+    precision: Annotated[
+        Literal["float32", "bfloat16"] | None,
+        typer.Option(
+            help="bfloat16: bfloat16 arithmetic on float32 weights.",
+            show_default="float32",
+            rich_help_panel=OPTIMIZATION,
+        ),
+    ] = None,
+    recompute: Annotated[
+        bool,
+        typer.Option("--recompute", help="Recompute activations, for less memory.", rich_help_panel=OPTIMIZATION),
+    ] = False,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Seed of everything that is drawn at random: shuffles, adapters, dropout.",
+            show_default="0",
+            rich_help_panel=OPTIMIZATION,
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="How often every row is consumed.", show_default="1", rich_help_panel=ROWS),
+    ] = None,
+    curriculum_then_shuffle: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="STEPS", help="Follow the order for STEPS steps only, then shuffle.", rich_help_panel=ROWS
+        ),
+    ] = None,
+    max_length: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Most tokens of a row; longer ones are cut, and counted.",
+            show_default="2048 or the model's",
+            rich_help_panel=ROWS,
+        ),
+    ] = None,
+    form: Annotated[
+        Literal["auto", "chat", "paper"] | None,
+        typer.Option(
+            help="The tokenizer's chat template, or the paper's User: … Assistant: …",
+            show_default="chat if there is a template",
+            rich_help_panel=ROWS,
+        ),
+    ] = None,
+    answer_end: AnswerEnding = "token",
+    allow_reorder: Annotated[
+        bool,
+        typer.Option(
+            "--allow-reorder", help="Record rows that are out of order instead of stopping.", rich_help_panel=ROWS
+        ),
+    ] = False,
+    save_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="STEPS",
+            help="Save a checkpoint every STEPS steps.",
+            show_default="500",
+            rich_help_panel=RECORDS,
+        ),
+    ] = None,
+    keep: Annotated[
+        int | None,
+        typer.Option(min=0, help="Checkpoints to keep; 0 keeps all.", show_default="2", rich_help_panel=RECORDS),
+    ] = None,
+    report_to: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A tracker: tensorboard, trackio, wandb, mlflow, ...; may be repeated.", rich_help_panel=RECORDS
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete a run in --out and start again.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Fine-tune a model in an arrangement's order.
+
+    Every row is recorded as the model is fed it. The same command resumes a run that was stopped.
+    """
+    from righttime.evaluation.while_training import dense_evaluation
+    from righttime.training import Lora, TuneSettings
+    from righttime.training import tune as tuned
+
+    given: dict[str, Any] = {
+        "batch": batch_size,
+        "accumulation": accumulation,
+        "epochs": epochs,
+        "shuffle_after": curriculum_then_shuffle,
+        "learning_rate": learning_rate,
+        "schedule": schedule,
+        "warmup": warmup,
+        "max_length": max_length,
+        "form": form,
+        "answer_end": answer_end,
+        "precision": _ARITHMETIC.get(precision or ""),
+        "seed": seed,
+        "save_every": save_every,
+        "keep": keep,
+        "report_to": tuple(report_to) if report_to else None,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    if keep == 0:
+        changes["keep"] = None
+    flags: dict[str, Any] = {"lora": Lora(lora_rank, 2 * lora_rank) if lora else None, "recompute": recompute}
+    settings = TuneSettings.preset(preset, **changes, **flags, allow_reorder=allow_reorder)
+    callbacks: Sequence[Any] = ()
+    if target and evaluate_every is not None:
+        measured = {"target": tuple(target), **named_sets(sets)}
+        ends = settings.answer_end
+        how: dict[str, Any] = {"form": settings.form, "answer_end": ends, "progress": True}
+        callbacks = [dense_evaluation(out, model, measured, every=evaluate_every, **how)]
+    elif target or evaluate_every is not None or sets:
+        raise SettingsError(
+            "--target and --evaluate-every go together, and --set goes with them; got only some. "
+            "Hint: --target FILE --evaluate-every 10."
+        )
+    done = tuned(
+        arrangement,
+        model,
+        out,
+        settings,
+        callbacks=callbacks,
+        overwrite=overwrite,
+        progress=True,
+        say=lambda line: typer.echo(in_flags(line), err=as_json),
+    )
+    if done.main:
+        evaluated = bool(callbacks)
+        emit(
+            as_json,
+            lambda: _facts(done, arrangement, evaluated),
+            lambda: "\n".join(_lines(done, arrangement, evaluated)),
+        )
+
+
+def _facts(done: Tuned, arrangement: Path, evaluated: bool) -> dict[str, Any]:
+    from righttime.cli.evaluation_tables import evaluation_facts
+    from righttime.evaluation import open_evaluation
+
+    out = done.job.folder
+    return {
+        "out": out,
+        "arrangement": arrangement,
+        "model": out / "model",
+        "counts": dataclasses.asdict(done.manifest.counts),
+        "first_difference": done.manifest.first_difference,
+        "attempt": done.start.attempt,
+        "evaluation": evaluation_facts(open_evaluation(out / "evaluation").table) if evaluated else None,
+        "notes": done.manifest.notes,
+    }
+
+
+def _lines(done: Tuned, arrangement: Path, evaluated: bool) -> Iterator[str]:
+    from righttime.cli.evaluation_tables import evaluation_tables
+    from righttime.evaluation import open_evaluation
+    from righttime.training.picture import NO_PICTURE
+
+    out, counts = done.job.folder, done.manifest.counts
+    proven = done.manifest.first_difference or "in the planned order, each row once in each epoch"
+    yield f"consumed {counts.consumed:,} rows in {counts.steps:,} steps: {proven}"
+    if evaluated:
+        yield f"\n{evaluation_tables(open_evaluation(out / 'evaluation').table)}\n"
+        yield f"every row's values are in {out / 'evaluation' / 'evaluation.parquet'}"
+    picture = out / "loss.png"
+    yield f"the losses along the run are in {picture}" if picture.exists() else NO_PICTURE
+    yield f"the model is in {out / 'model'}; verify it: righttime verify {out} {arrangement}"
