@@ -57,6 +57,10 @@ def tune(
     evaluate_every: Annotated[
         int | None, typer.Option(min=1, metavar="K", help="With --target: at step 0, every K steps, and at the end.")
     ] = None,
+    evaluate_at: Annotated[
+        str | None,
+        typer.Option(metavar="STEPS", help="With --target: at these steps, such as 0,1,2,4,8,16, and at the end."),
+    ] = None,
     sets: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=FILE", help="With --target: another set, where harm may show; repeatable."),
@@ -139,13 +143,15 @@ def tune(
     flags = {"lora": Lora(lora_rank, 2 * lora_rank) if lora else None, "recompute": recompute}
     settings = TuneSettings.preset(preset.value, **changes, **flags, allow_reorder=allow_reorder)
     callbacks: Sequence[Any] = ()
-    if target and evaluate_every is not None:
+    steps = _steps_in(evaluate_at)
+    if target and (evaluate_every is not None or steps):
         measured = {"target": tuple(target), **named_sets(sets)}
         ends = settings.answer_end
-        callbacks = [dense_evaluation(run, model, measured, every=evaluate_every, form=settings.form, answer_end=ends)]
-    elif target or evaluate_every is not None or sets:
+        when: dict[str, Any] = {"every": evaluate_every, "at": steps}
+        callbacks = [dense_evaluation(run, model, measured, **when, form=settings.form, answer_end=ends)]
+    elif target or evaluate_every is not None or steps or sets:
         raise SettingsError(
-            "--target and --evaluate-every go together, and --set goes with them; got only some. "
+            "--target and --evaluate-every go together (or --evaluate-at), and --set goes with them; got only some. "
             "Hint: --target FILE --evaluate-every 10."
         )
     done = tuned(out, model, run, settings, callbacks=callbacks, overwrite=overwrite, progress=True, say=typer.echo)
@@ -159,6 +165,18 @@ def tune(
         picture = run / "loss.png"
         typer.echo(f"the losses along the run are in {picture}" if picture.exists() else NO_PICTURE)
         typer.echo(f"the model is in {run / 'model'}; verify it: righttime verify {run} {out}")
+
+
+def _steps_in(given: str | None) -> tuple[int, ...]:
+    """`0,1,2,4` as numbers; nothing as none.
+
+    Raises:
+        SettingsError: If it is not in that form.
+    """
+    words = [] if given is None else [word.strip() for word in given.split(",")]
+    if not all(word.isascii() and word.isdigit() for word in words):
+        raise SettingsError(f"--evaluate-at must be steps with commas between, such as 0,1,2,4,8, got {given!r}.")
+    return tuple(map(int, words))
 
 
 @app.command()

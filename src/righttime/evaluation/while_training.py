@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from righttime.errors import SettingsError
 from righttime.evaluation.measurement import MeasureSettings
@@ -27,7 +27,8 @@ def dense_evaluation(
     model: str,
     sets: Mapping[str, Files],
     *,
-    every: int,
+    every: int | None = None,
+    at: Sequence[int] = (),
     form: str = "auto",
     metrics: Sequence[str] = ("loss",),
     answer_end: AnswerEnd = "token",
@@ -41,6 +42,7 @@ def dense_evaluation(
         model: The model that is tuned.
         sets: Name to file or folder, in any known format; several files are one joint set.
         every: Measure at step 0, every so many steps, and after the last.
+        at: Measure at these steps, and after the last; beside `every` or instead.
         form: ``chat``, ``paper`` or ``auto``; see `righttime.tokenization.masking`.
         metrics: Some of `righttime.evaluation.METRICS`, but ``reward``.
         answer_end: Where an answer ends, as it is trained on; see `righttime.tokenization.masking`.
@@ -63,4 +65,5 @@ def dense_evaluation(
     how = {"form": chosen, "max_length": length, "answer_end": answer_end}
     settings = MeasureSettings(metrics=metrics)
     folder, name = run / "evaluation", run.resolve().name
-    return DenseEvaluation(data, folder, run=name, every=every, tokenizer=tokenizer, settings=settings, deciding=how)
+    when: dict[str, Any] = {"every": every, "at": at}
+    return DenseEvaluation(data, folder, run=name, **when, tokenizer=tokenizer, settings=settings, deciding=how)
