@@ -5,6 +5,7 @@ Commands appear in ``--help`` in the order in which their modules are imported h
 
 from righttime.cli import (  # noqa: F401 (each registers its commands)
     arrange,
+    compare,
     data,
     evaluate,
     export,

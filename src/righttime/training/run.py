@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from righttime.errors import RighttimeError, SettingsError
-from righttime.store import write_parquet
+from righttime.store import read_manifest, write_parquet
 from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import resolve_form
 from righttime.training.chance import drawn_by_chance, seed_note
@@ -100,7 +100,8 @@ def tune(
         shuffle_after=settings.shuffle_after,
         seed=settings.chance,
     )
-    job = Job(folder, model, settings, plan, rows)
+    method = read_manifest(Path(out)).get("settings", {}).get("method")
+    job = Job(folder, model, settings, plan, rows, method)
     start = _from_main(lambda: begin(folder, job.deciding(), overwrite))
     try:
         if main:

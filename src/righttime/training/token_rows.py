@@ -41,6 +41,7 @@ class TokenRows:
         form: The form of text.
         max_length: The most tokens of a row.
         answer_end: Where an answer ends; see `righttime.tokenization.masking`.
+        tasks: Each row's task, where it has one; decides nothing.
     """
 
     ids: tuple[str, ...]
@@ -48,6 +49,7 @@ class TokenRows:
     form: Form
     max_length: int
     answer_end: AnswerEnd = "token"
+    tasks: tuple[str | None, ...] = ()
 
     @cached_property
     def hashes(self) -> tuple[str, ...]:
@@ -91,6 +93,7 @@ class TokenRows:
             {
                 "place": pa.array(range(len(self.ids)), pa.int64()),
                 "id": pa.array(self.ids, pa.string()),
+                "task": pa.array(self.tasks or [None] * len(self.ids), pa.string()),
                 "tokens": pa.array([len(row.ids) for row in self.tokens], pa.int32()),
                 "learnt": pa.array([int(row.learnt.sum()) for row in self.tokens], pa.int32()),
                 "cut": pa.array([row.cut for row in self.tokens], pa.int32()),
@@ -125,4 +128,5 @@ def token_rows(
         for row in rows:
             tokens.append(tokenised(row, tokenizer, form, max_length, answer_end))
             tell(1)
-    return TokenRows(tuple(row.id for row in rows), tuple(tokens), form, max_length, answer_end)
+    tasks = tuple(row.task for row in rows)
+    return TokenRows(tuple(row.id for row in rows), tuple(tokens), form, max_length, answer_end, tasks)
