@@ -54,7 +54,7 @@ def _figure(
     """A figure whose panels keep their height, however many lines the legend above and the caption below have."""
     from matplotlib.figure import Figure
 
-    lines = textwrap.wrap(_text(caption), int(13 * width))
+    lines = textwrap.wrap(_text(caption), int(16 * width))
     orders = list(dict.fromkeys(run.order for run in analysis.runs))
     height += 0.16 * len(lines) + 0.25 * -(-len(orders) // _columns(orders, width))
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -80,8 +80,9 @@ def _look(analysis: Analysis, order: str) -> dict[str, Any]:
     """The same colour, line and mark for an order in every figure."""
     orders = list(dict.fromkeys(run.order for run in analysis.runs))
     place = orders.index(order)
-    style = _STYLES[place // len(COLOURS) % len(_STYLES)]
-    return {"color": COLOURS[place % len(COLOURS)], "linestyle": style, "marker": _MARKS[place % len(_MARKS)]}
+    turn = place // len(COLOURS)  # a colour that comes again comes with another line and another mark
+    mark = _MARKS[(place + turn) % len(_MARKS)]
+    return {"color": COLOURS[place % len(COLOURS)], "linestyle": _STYLES[turn % len(_STYLES)], "marker": mark}
 
 
 def _lines(panel: Any, analysis: Analysis, points: Sequence[Point]) -> None:

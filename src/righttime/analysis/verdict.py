@@ -48,11 +48,15 @@ def _order(one: Difference) -> str:
 
 
 def _harm(one: Harm, baseline: str) -> str:
-    what = f"the loss on {one.set} after {one.step:,} steps of {one.order} above that of {baseline}"
+    what = f"the loss on {one.set} after {one.step:,} steps of {one.order}"
     if one.bound is None:
-        return f"How far {what} may lie cannot be bounded from these replicates (mean {_number(one.mean)})."
+        return (
+            f"How far {what} may lie above that of {baseline} cannot be bounded from these replicates "
+            f"(mean {_number(one.mean)})."
+        )
     digits = _digits(one.bound - one.mean)
-    return f"Harm: {what} by at most {one.bound:.{digits}f} (mean {one.mean:.{digits}f})."
+    lies = f"below that of {baseline} by at least" if one.bound < 0 else f"above that of {baseline} by at most"
+    return f"Harm: {what} lies {lies} {abs(one.bound):.{digits}f} (mean {one.mean:.{digits}f})."
 
 
 def _deciding(analysis: Analysis) -> list[str]:
