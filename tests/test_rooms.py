@@ -31,6 +31,7 @@ ROOMS = (
     ("training",),
     ("evaluation",),
     ("verification",),
+    ("analysis",),
     ("cli",),
 )
 RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}

@@ -114,6 +114,46 @@ def test_the_weights_are_the_same_with_and_without_it(
     assert any("target_loss" in entry for entry in watched.state.log_history)
 
 
+def test_steps_can_be_listed_and_a_killed_run_goes_on_with_the_same_list(
+    bare: Path, bare_tokenizer: Any, sets: list[EvaluationSet], tmp_path: Path
+) -> None:
+    from transformers import TrainerCallback
+
+    class Stop(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+            if state.global_step == 5:
+                raise KeyboardInterrupt
+
+    def listed(folder: str, at: Sequence[int] = (1, 4, 5), **more: Any) -> Any:
+        return dense(sets, tmp_path / folder, bare_tokenizer, **{"every": None, "at": at, "settings": None, **more})
+
+    plain = weights(train(bare, tmp_path / "a", []))
+    assert same(plain, weights(train(bare, tmp_path / "b", [listed("whole")])))
+    whole = read_evaluation(tmp_path / "whole")
+    assert sorted(set(whole["step"].to_pylist())) == [1, 4, 5, 6], "the last step always, step 0 where it is listed"
+    settings = json.loads((tmp_path / "whole" / "settings.json").read_text())
+    assert (settings["every"], settings["at"]) == (None, [1, 4, 5])
+    with pytest.raises(KeyboardInterrupt):
+        train(bare, tmp_path / "c", [listed("cut"), Stop()])
+    with pytest.raises(SettingsError, match="at differ from"):
+        train(bare, tmp_path / "c", [listed("cut", (1, 4))], resume_from_checkpoint=True)
+    train(bare, tmp_path / "c", [listed("cut")], resume_from_checkpoint=True)
+    assert read_evaluation(tmp_path / "cut").equals(whole)
+    train(bare, tmp_path / "d", [listed("both", (0, 1), every=4)])
+    assert sorted(set(read_evaluation(tmp_path / "both")["step"].to_pylist())) == [0, 1, 4, 6]
+
+
+def test_impossible_lists_of_steps_are_refused(
+    bare: Path, bare_tokenizer: Any, sets: list[EvaluationSet], tmp_path: Path
+) -> None:
+    for at, message in (((), "got neither"), ((1, -2), "0 or more"), ((1, 1), "each once, got 1, 1")):
+        with pytest.raises(SettingsError, match=message):
+            dense(sets, tmp_path / "eval", bare_tokenizer, every=None, at=at)
+    with pytest.raises(SettingsError, match="at most the run's last, 6, got 7"):
+        train(bare, tmp_path / "a", [dense(sets, tmp_path / "eval", bare_tokenizer, at=(0, 7))])
+    assert not (tmp_path / "eval").exists()
+
+
 def test_the_values_are_those_of_the_model_at_that_step(
     bare: Path, bare_model: Any, bare_tokenizer: Any, sets: list[EvaluationSet], tmp_path: Path
 ) -> None:

@@ -38,6 +38,19 @@ def test_tune_measures_as_it_goes_and_evaluate_finds_the_same_later(
         assert line["value"] == pytest.approx(want[line["step"], line["set"], line["row"]], abs=1e-6)
 
 
+def test_tune_measures_at_listed_steps(
+    tiny: str, arranged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target, run = arranged.parent / "data" / "target.jsonl", tmp_path / "run"
+    words = ["tune", str(arranged), "--model", tiny, "--batch", "8", "--run", str(run), "--target", str(target)]
+    assert main([*words, "--evaluate-at", "0,1,x"]) == 1
+    assert "--evaluate-at must be steps with commas between" in capsys.readouterr().err
+    assert main([*words, "--evaluate-at", "0,9"]) == 1
+    assert "at most the run's last, 5, got 9" in capsys.readouterr().err
+    assert main([*words, "--evaluate-at", "0, 1,3"]) == 0
+    assert sorted(set(read_evaluation(run / "evaluation")["step"].to_pylist())) == [0, 1, 3, 5]
+
+
 @pytest.mark.parametrize("variable", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])
 def test_a_sharded_model_is_not_measured_while_it_trains(
     tiny: str, arranged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str

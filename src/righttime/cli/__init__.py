@@ -16,6 +16,7 @@ from righttime.cli import (  # noqa: F401 (each registers its commands)
     pretrain,
     tune,
     evaluate,
+    compare,
 )
 
 # isort: on

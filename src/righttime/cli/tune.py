@@ -53,6 +53,14 @@ def tune(
             rich_help_panel=EVALUATION,
         ),
     ] = None,
+    evaluate_at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STEPS",
+            help="With --target: evaluate at these steps, such as 0,1,2,4,8,16, and at the end.",
+            rich_help_panel=EVALUATION,
+        ),
+    ] = None,
     sets: Annotated[
         list[str] | None,
         typer.Option(
@@ -223,14 +231,21 @@ def tune(
     flags: dict[str, Any] = {"lora": Lora(lora_rank, 2 * lora_rank) if lora else None, "recompute": recompute}
     settings = TuneSettings.preset(preset, **changes, **flags, allow_reorder=allow_reorder)
     callbacks: Sequence[Any] = ()
-    if target and evaluate_every is not None:
+    steps = _steps_in(evaluate_at)
+    if target and (evaluate_every is not None or steps):
         measured = {"target": tuple(target), **named_sets(sets)}
         ends = settings.answer_end
-        how: dict[str, Any] = {"form": settings.form, "answer_end": ends, "progress": True}
-        callbacks = [dense_evaluation(out, model, measured, every=evaluate_every, **how)]
-    elif target or evaluate_every is not None or sets:
+        how: dict[str, Any] = {
+            "every": evaluate_every,
+            "at": steps,
+            "form": settings.form,
+            "answer_end": ends,
+            "progress": True,
+        }
+        callbacks = [dense_evaluation(out, model, measured, **how)]
+    elif target or evaluate_every is not None or steps or sets:
         raise SettingsError(
-            "--target and --evaluate-every go together, and --set goes with them; got only some. "
+            "--target and --evaluate-every go together (or --evaluate-at), and --set goes with them; got only some. "
             "Hint: --target FILE --evaluate-every 10."
         )
     done = tuned(
@@ -250,6 +265,18 @@ def tune(
             lambda: _facts(done, arrangement, evaluated),
             lambda: "\n".join(_lines(done, arrangement, evaluated)),
         )
+
+
+def _steps_in(given: str | None) -> tuple[int, ...]:
+    """`0,1,2,4` as numbers; nothing as none.
+
+    Raises:
+        SettingsError: If it is not in that form.
+    """
+    words = [] if given is None else [word.strip() for word in given.split(",")]
+    if not all(word.isascii() and word.isdigit() for word in words):
+        raise SettingsError(f"--evaluate-at must be steps with commas between, such as 0,1,2,4,8, got {given!r}.")
+    return tuple(map(int, words))
 
 
 def _facts(done: Tuned, arrangement: Path, evaluated: bool) -> dict[str, Any]:

@@ -33,7 +33,8 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
         folder: Path,
         *,
         run: str,
-        every: int,
+        every: int | None = None,
+        at: Sequence[int] = (),
         tokenizer: Any,
         settings: MeasureSettings | None = None,
         deciding: Mapping[str, Any] | None = None,
@@ -46,7 +47,8 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
             sets: The target, and any others.
             folder: Where the values land; see `righttime.evaluation.folder`.
             run: What the run is called in the results.
-            every: Measure every so many optimizer steps.
+            every: Measure at step 0 and every so many optimizer steps.
+            at: Measure at these steps, beside or instead of `every`; 0 is before the first. The last step always is.
             tokenizer: The model's tokenizer.
             settings: What to measure; None measures the loss.
             deciding: What else decides the numbers, as JSON, for the record.
@@ -54,18 +56,20 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
             progress: Show on stderr how far each measurement is.
 
         Raises:
-            SettingsError: If `every` is less than 1, or two sets have one name.
+            SettingsError: If `every` is less than 1, a step of `at` is negative or stands twice, there is neither, or
+                two sets have one name.
             EmptyDataError: If a set has no row that can be measured.
         """
-        if every < 1:
-            raise SettingsError(f"an evaluation must come every 1 step or more, got {every}.", setting="every")
+        _check_steps(every, at)
         if len({data.name for data in sets}) < len(sets):
             raise SettingsError(f"sets must have different names, got {', '.join(data.name for data in sets)}.")
-        self._sets, self._every, self._tokenizer = tuple(sets), every, tokenizer
+        self._sets, self._every, self._at, self._tokenizer = tuple(sets), every, frozenset(at), tokenizer
         self._settings = settings or MeasureSettings()
         check_measurable(self._sets, self._settings)
         self._folder = EvaluationFolder(folder, run)
-        self._deciding = {**facts_of(self._sets, self._settings), "every": every, **(deciding or {})}
+        # Evaluations begun before lists were known have no "at"; without a list they go on as they began.
+        listed = {"at": sorted(self._at)} if self._at else {}
+        self._deciding = {**facts_of(self._sets, self._settings), "every": every, **listed, **(deciding or {})}
         self._overwrite, self._progress, self._last = overwrite, progress, -1
         self._trainer: Any = None
 
@@ -80,17 +84,26 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
     ) -> None:
-        """Measure the model before the first step; after a resume forget what came after the checkpoint."""
+        """Measure the model before the first step; after a resume forget what came after the checkpoint.
+
+        Raises:
+            SettingsError: If a step that was asked for lies beyond the last.
+        """
+        if beyond := sorted(step for step in self._at if step > state.max_steps):
+            raise SettingsError(
+                f"steps to evaluate at must be at most the run's last, {state.max_steps:,}, got {beyond[0]:,}. "
+                "Hint: the last step is measured anyway."
+            )
         if args.process_index == 0:
             self._folder.begin(self._deciding, self._overwrite, reopen=state.global_step > 0)
             self._folder.forget_after(int(state.global_step))
         _wait()
-        if state.global_step == 0:
+        if state.global_step == 0 and self._wanted(0):
             self._measure(args, state, more["model"])
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
-        """Measure every so many steps."""
-        if state.global_step % self._every == 0:
+        """Measure every so many steps, and at those that were listed."""
+        if self._wanted(int(state.global_step)):
             # To log is to fulfil the trainer's own wish to, too: it would keep this step's loss for the next line.
             wanted = control.should_log
             self._measure(args, state, more["model"])
@@ -105,6 +118,9 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
             facts = {"steps": int(state.global_step), "processes": args.world_size, "inputs": inputs_of(self._sets)}
             self._folder.finish(facts)
 
+    def _wanted(self, step: int) -> bool:
+        return step in self._at or (self._every is not None and step % self._every == 0)
+
     def _measure(self, args: TrainingArguments, state: TrainerState, model: Any) -> None:
         step, share = int(state.global_step), (args.process_index, args.world_size)
         for data in self._sets:
@@ -117,6 +133,15 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
             else:
                 state.log_history.append({"step": step, **found})
         self._last = step
+
+
+def _check_steps(every: int | None, at: Sequence[int]) -> None:
+    if every is None and not at:
+        raise SettingsError("an evaluation must come every so many steps, or at listed ones, got neither.")
+    if every is not None and every < 1:
+        raise SettingsError(f"an evaluation must come every 1 step or more, got {every}.")
+    if any(step < 0 for step in at) or len(set(at)) < len(at):
+        raise SettingsError(f"steps to evaluate at must be 0 or more, each once, got {', '.join(map(str, at))}.")
 
 
 def _of_all(values: list[Value], args: TrainingArguments) -> list[Value]:

@@ -27,7 +27,8 @@ def dense_evaluation(
     model: str,
     sets: Mapping[str, Files],
     *,
-    every: int,
+    every: int | None = None,
+    at: Sequence[int] = (),
     form: str = "auto",
     metrics: Sequence[str] = ("loss",),
     answer_end: AnswerEnd = "token",
@@ -42,6 +43,7 @@ def dense_evaluation(
         model: The model that is tuned.
         sets: Name to file or folder, in any known format; several files are one joint set.
         every: Measure at step 0, every so many steps, and after the last.
+        at: Measure at these steps, and after the last; beside `every` or instead.
         form: ``chat``, ``paper`` or ``auto``; see `righttime.tokenization.masking`.
         metrics: Some of `righttime.evaluation.METRICS`, but ``reward``.
         answer_end: Where an answer ends, as it is trained on; see `righttime.tokenization.masking`.
@@ -71,6 +73,7 @@ def dense_evaluation(
         folder,
         run=name,
         every=every,
+        at=at,
         tokenizer=tokenizer,
         settings=settings,
         deciding=how,

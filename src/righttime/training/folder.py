@@ -1,7 +1,7 @@
 """A run's folder: begun once, gone on with as often as needed, finished by its manifest.
 
     RUN/run.json           what decides the run: plan, settings, model, rows; written before the first step
-    RUN/rows.parquet       place, id, tokens, learnt, cut, hash of every row as the model is fed it
+    RUN/rows.parquet       place, id, task, tokens, learnt, cut, hash of every row as the model is fed it
     RUN/consumed/          what each attempt and process consumed, written as it went
     RUN/checkpoints/       the newest whole checkpoints
     RUN/model/             the tuned model (or its adapters) as safetensors, with its tokenizer

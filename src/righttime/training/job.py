@@ -36,6 +36,7 @@ class Job:
         settings: How to tune.
         plan: What is to be consumed.
         rows: The rows as they are fed.
+        method: The method that arranged them, for the record.
     """
 
     folder: Path
@@ -43,6 +44,7 @@ class Job:
     settings: TuneSettings
     plan: Plan
     rows: TokenRows
+    method: str | None = None
 
     def deciding(self) -> dict[str, Any]:
         """What decides the weights, as JSON: a run goes on only with the same.
@@ -118,6 +120,7 @@ def finish(
     manifest = {
         **circumstances(*_LIBRARIES),
         **job.deciding(),
+        "method": job.method,
         "settings": job.settings.facts(),
         "plan_fingerprint": job.plan.fingerprint,
         "counts": {**job.rows.counts(), **_consumption(records), "steps": job.plan.n_steps},

@@ -40,6 +40,7 @@ class TokenRows:
         form: The form of text.
         max_length: The most tokens of a row.
         answer_end: Where an answer ends; see `righttime.tokenization.masking`.
+        tasks: Each row's task, where it has one; decides nothing.
     """
 
     ids: tuple[str, ...]
@@ -47,6 +48,7 @@ class TokenRows:
     form: Form
     max_length: int
     answer_end: AnswerEnd = "token"
+    tasks: tuple[str | None, ...] = ()
 
     @cached_property
     def hashes(self) -> tuple[str, ...]:
@@ -90,6 +92,7 @@ class TokenRows:
             {
                 "place": pa.array(range(len(self.ids)), pa.int64()),
                 "id": pa.array(self.ids, pa.string()),
+                "task": pa.array(self.tasks or [None] * len(self.ids), pa.string()),
                 "tokens": pa.array([len(row.ids) for row in self.tokens], pa.int32()),
                 "learnt": pa.array([int(row.learnt.sum()) for row in self.tokens], pa.int32()),
                 "cut": pa.array([row.cut for row in self.tokens], pa.int32()),
@@ -124,4 +127,4 @@ def token_rows(
         for row in rows.examples():
             tokens.append(tokenised(row, tokenizer, form, max_length, answer_end))
             tell(1)
-    return TokenRows(tuple(rows.ids), tuple(tokens), form, max_length, answer_end)
+    return TokenRows(tuple(rows.ids), tuple(tokens), form, max_length, answer_end, tuple(rows.tasks))
