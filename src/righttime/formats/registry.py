@@ -10,7 +10,7 @@ from righttime.examples import Message, Parsed, first_exchange
 from righttime.formats import alpaca, benchmarks, conversation, named, natural_instructions, pairs, single_turns
 from righttime.formats.asking import ANSWERS
 from righttime.formats.fields import BadRowError, SilentRowError, kind_of, name_of
-from righttime.formats.seen import Seen
+from righttime.formats.seen import Seen, folded
 
 __all__ = ["FORMATS", "Format", "by_fields", "format_names", "match", "missing", "parse"]
 
@@ -66,12 +66,12 @@ FORMATS: Mapping[str, Format] = {
     "multiple-choice": Format(
         benchmarks.multiple_choice,
         ("question", "choices|options|B"),
-        ANSWERS,
+        benchmarks.CHOSEN,
         ids=("question_id",),
         tasks=("subject", "category"),
     ),
     "question-answer": Format(pairs.question_answer, ("question",), ANSWERS, ids=("question_id",), tasks=("category",)),
-    "input-target": Format(pairs.input_target, ("input",), ("target", "output"), tasks=("category",)),
+    "input-target": Format(pairs.input_target, ("input",), pairs.TARGETS, tasks=("category",)),
     "inputs-targets": Format(pairs.inputs_targets, ("inputs",), ("targets",), tasks=("category",)),
     "flan-cot": Format(single_turns.flan_cot, ("question",), ("answer", "explanation")),
     "ultrachat": Format(conversation.ultrachat, ("data",)),
@@ -87,11 +87,12 @@ FORMATS: Mapping[str, Format] = {
     "prompt": Format(pairs.prompt_completion, ("prompt",), ids=("prompt_id", "task_id"), tasks=("category",)),
     "instruction": Format(alpaca.alpaca, ("instruction",), tasks=("category", "skill")),
     "question": Format(pairs.question_answer, ("question",), ids=("question_id",), tasks=("category",)),
+    "input": Format(pairs.input_target, ("input",), tasks=("category",)),
 }
 """Every format by name. A record is of the first one whose keys it has, so the more telling ones stand first."""
 
 _FOLDED = {
-    name: (tuple(frozenset(need.lower().split("|")) for need in form.needs), frozenset(map(str.lower, form.answers)))
+    name: (tuple(frozenset(map(folded, need.split("|"))) for need in form.needs), frozenset(map(folded, form.answers)))
     for name, form in FORMATS.items()
 }
 
@@ -102,10 +103,10 @@ def format_names() -> list[str]:
 
 
 def match(keys: Mapping[str, Any]) -> str | None:
-    """The name of the first format whose keys a record has, without regard to case, or None."""
-    folded = {str(key).strip().lower() for key in keys}
+    """The name of the first format whose keys a record has, whatever their case, or None."""
+    there = {folded(key) for key in keys}
     for name, (needs, answers) in _FOLDED.items():
-        if all(not folded.isdisjoint(either) for either in needs) and not (answers and folded.isdisjoint(answers)):
+        if all(not there.isdisjoint(either) for either in needs) and not (answers and there.isdisjoint(answers)):
             return name
     return None
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["LABELS", "Seen", "forgo", "has_text", "is_label", "text_keys", "unread", "unread_note"]
+__all__ = ["LABELS", "Seen", "folded", "forgo", "has_text", "is_label", "text_keys", "unread", "unread_note"]
 
 _NAMES = """
 annotator author canary categories category config contributors created creator dataset dataset_name date
@@ -25,7 +25,7 @@ _IN_TURNS = frozenset(
 
 
 class Seen(Mapping[str, Any]):
-    """A record whose keys are found without regard to case, and that remembers what it was asked for.
+    """A record that remembers what it was asked for; keys are found whatever their case, spaces and hyphens.
 
     Example:
         >>> record = Seen({"Instruction": "Add.", "why": "sums"})
@@ -47,7 +47,7 @@ class Seen(Mapping[str, Any]):
             return key
         if self._folded is None:
             self._folded = _folded(tuple(self.raw))
-        return self._folded.get(key.lower())
+        return self._folded.get(folded(key))
 
     def __getitem__(self, key: str) -> Any:
         name = key if key in self.raw else self.place(key)
@@ -81,8 +81,18 @@ class Seen(Mapping[str, Any]):
 
 @lru_cache(maxsize=1024)
 def _folded(keys: tuple[str, ...]) -> Mapping[str, str]:
-    """Lower-case name to the record's own spelling; most records of a file share one set of keys."""
-    return {str(key).strip().lower(): key for key in reversed(keys)}
+    """Folded name to the record's own spelling; most records of a file share one set of keys."""
+    return {folded(key): key for key in reversed(keys)}
+
+
+def folded(key: Any) -> str:
+    """A key as all spellings of it are: a table has `Best Answer` where JSON has `best_answer`.
+
+    Example:
+        >>> folded("Best Answer"), folded("canonical-solution")
+        ('best_answer', 'canonical_solution')
+    """
+    return str(key).strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def forgo(record: Mapping[str, Any], field: str) -> None:
@@ -159,5 +169,5 @@ def is_label(field: str) -> bool:
         >>> is_label("file_url"), is_label("passage"), is_label("conversation[].country")
         (True, False, False)
     """
-    name = field.rpartition(".")[2].strip().lower().replace(" ", "_").replace("-", "_")
+    name = folded(field.rpartition(".")[2])
     return not name or name in LABELS or name.endswith(_ENDINGS)
