@@ -58,6 +58,7 @@ SAMPLES: list[tuple[str, dict[str, Any], str, str | None]] = [
         "y",
     ),
     ("conversation", {"conversation": [{"role": "user", "content": "x"}]}, "x", None),
+    ("input", {"input": "x"}, "x", None),
 ]
 
 

@@ -42,7 +42,7 @@ CONTEXTS = ("context", "passage", "article", "paragraph", "story", "document", "
 OPTIONS = ("choices", "options")
 """Keys of the answers to choose from; columns named A, B, C and so on are options too."""
 
-_KEYED = ("answers", "answerKey", "answer_key", "correct_answer", "correct")
+_KEYED = ("answers", "answerKey", "answer_key", "correct_answer", "correct", "best_answer")
 ANSWERS = ("answer", "response", *_KEYED, "output", "solution")
 """Keys of what answers a question, the first that is there counts."""
 

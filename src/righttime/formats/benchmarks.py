@@ -27,13 +27,16 @@ from righttime.formats.asking import ANSWERS, asked, options_of, replied
 from righttime.formats.fields import BadRowError, exchange, kind_of
 from righttime.formats.seen import Seen, forgo, unread
 
-__all__ = ["multiple_choice", "paragraphs", "problem", "query", "squad", "text_code"]
+__all__ = ["CHOSEN", "multiple_choice", "paragraphs", "problem", "query", "squad", "text_code"]
+
+CHOSEN = (*ANSWERS, "label")
+"""Keys of the right option; AGIEval has its letter under `label`."""
 
 
 def multiple_choice(record: Mapping[str, Any]) -> tuple[Message, ...]:
     """Read a question with options to choose from."""
     prompt = asked(record, "question", columns=True)
-    return exchange(prompt, replied(record, ANSWERS, options_of(record, columns=True)))
+    return exchange(prompt, replied(record, CHOSEN, options_of(record, columns=True)))
 
 
 def problem(record: Mapping[str, Any]) -> tuple[Message, ...]:

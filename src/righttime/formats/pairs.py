@@ -6,6 +6,7 @@
 {"question": "2+2?", "answer": "4"}                                           question-answer (gsm8k)
 {"question": "How many?", "context": "...", "answers": {"text": ["4"]}}       the same: SQuAD on the hub
 {"input": "not ( True ) is", "target": "False"}                               input-target (BBH), also with `output`
+{"input": [{"role": "user", ...}], "ideal": ["4", "four"]}                    the same: OpenAI's evals
 {"inputs": "2+2?", "targets": "4"}                                            inputs-targets (FLAN)
 {"inputs_pretokenized": "2+2?", "targets_pretokenized": "4"}                  p3
 {"key": 1000, "prompt": "Write a summary.", "instruction_id_list": [], "kwargs": []}  ifeval: prompts only
@@ -24,6 +25,7 @@ from righttime.formats.fields import exchange, optional, text
 
 __all__ = [
     "COMPLETIONS",
+    "TARGETS",
     "input_target",
     "inputs_targets",
     "p3",
@@ -43,6 +45,9 @@ COMPLETIONS = (
     "target",
 )
 """Keys of what completes a prompt, the first that is there counts; HumanEval's and MBPP's among them."""
+
+TARGETS = ("target", "output", "ideal")
+"""Keys of what an input leads to, `ideal` in OpenAI's evals."""
 
 _END = "<|endoftext|>"
 
@@ -78,8 +83,13 @@ def question_answer(record: Mapping[str, Any]) -> tuple[Message, ...]:
 
 
 def input_target(record: Mapping[str, Any]) -> tuple[Message, ...]:
-    """Read input and target, or input and output."""
-    return _asked(record, "input", "target", "output")
+    """Read input and target, each under any of its keys; the input may be a list of turns."""
+    given = record["input"]
+    if isinstance(given, list):
+        return (*turns(given, "input"), *exchange("", replied(record, TARGETS)))
+    if "target" in record or "output" in record:
+        return _asked(record, "input", "target", "output")
+    return exchange(asked(record, "input"), replied(record, ("ideal",)), _system(record))
 
 
 def inputs_targets(record: Mapping[str, Any]) -> tuple[Message, ...]:

@@ -10,7 +10,7 @@ from righttime.examples import Message, Parsed, first_exchange
 from righttime.formats import alpaca, benchmarks, conversation, named, natural_instructions, pairs, single_turns
 from righttime.formats.asking import ANSWERS
 from righttime.formats.fields import BadRowError, SilentRowError, kind_of, name_of
-from righttime.formats.seen import Seen
+from righttime.formats.seen import Seen, folded
 
 __all__ = ["FORMATS", "Format", "by_fields", "format_names", "match", "missing", "parse"]
 
@@ -127,10 +127,13 @@ FORMATS: Mapping[str, Format] = {
     "multiple-choice": Format(
         benchmarks.multiple_choice,
         ("question", "choices|options|B"),
-        ANSWERS,
+        benchmarks.CHOSEN,
         ids=("question_id",),
         tasks=("subject", "category"),
-        looks='`{"question", "choices", "answer"}`, also `options`, or columns `A`, `B`, ...',
+        looks=(
+            '`{"question", "choices", "answer"}`, also `options`, or columns `A`, `B`, ...; the answer also under '
+            "`label`"
+        ),
     ),
     "question-answer": Format(
         pairs.question_answer,
@@ -140,15 +143,18 @@ FORMATS: Mapping[str, Format] = {
         tasks=("category",),
         looks=(
             '`{"question", "answer"}`, also `response`, `answers`, `answerKey`, `correct_answer`, `correct`, '
-            "`output` or `solution`"
+            "`best_answer`, `output` or `solution`"
         ),
     ),
     "input-target": Format(
         pairs.input_target,
         ("input",),
-        ("target", "output"),
+        pairs.TARGETS,
         tasks=("category",),
-        looks='`{"input", "target"}` or `output`; also inside one object, `{"examples": [...]}`',
+        looks=(
+            '`{"input", "target"}`, `output` or `ideal`, the input a text or a list of turns; also inside one object, '
+            '`{"examples": [...]}`'
+        ),
     ),
     "inputs-targets": Format(
         pairs.inputs_targets, ("inputs",), ("targets",), tasks=("category",), looks='`{"inputs", "targets"}`'
@@ -208,13 +214,20 @@ FORMATS: Mapping[str, Format] = {
         tasks=("category",),
         looks='`{"question"}`: targets only',
     ),
+    "input": Format(
+        pairs.input_target,
+        ("input",),
+        tasks=("category",),
+        looks='`{"input"}`, a text or a list of turns: targets only',
+    ),
 }
 """Every format by name. A record is of the first one whose keys it has, so the more telling ones stand first."""
 
 
 def _folded(form: Format) -> tuple[tuple[frozenset[str], ...], frozenset[str]]:
-    """A format's keys, and its answers, without regard to case."""
-    return tuple(frozenset(need.lower().split("|")) for need in form.needs), frozenset(map(str.lower, form.answers))
+    """A format's keys, and its answers, however they are spelled."""
+    needs = tuple(frozenset(map(folded, need.split("|"))) for need in form.needs)
+    return needs, frozenset(map(folded, form.answers))
 
 
 _FOLDED = {name: _folded(form) for name, form in FORMATS.items()}
@@ -226,10 +239,10 @@ def format_names() -> list[str]:
 
 
 def match(keys: Mapping[str, Any]) -> str | None:
-    """The name of the first format whose keys a record has, without regard to case, or None."""
-    folded = {str(key).strip().lower() for key in keys}
+    """The name of the first format whose keys a record has, whatever their case, or None."""
+    there = {folded(key) for key in keys}
     for name, (needs, answers) in _FOLDED.items():
-        if all(not folded.isdisjoint(either) for either in needs) and not (answers and folded.isdisjoint(answers)):
+        if all(not there.isdisjoint(either) for either in needs) and not (answers and there.isdisjoint(answers)):
             return name
     return None
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["LABELS", "Seen", "forgo", "has_text", "is_label", "text_keys", "unread", "unread_note"]
+__all__ = ["LABELS", "Seen", "folded", "forgo", "has_text", "is_label", "text_keys", "unread", "unread_note"]
 
 _NAMES = """
 annotator author canary categories category config contributors created creator dataset dataset_name date
@@ -25,7 +25,7 @@ _IN_TURNS = frozenset(
 
 
 class Seen(Mapping[str, Any]):
-    """A record whose keys are found without regard to case, and that remembers what it was asked for.
+    """A record that remembers what it was asked for; keys are found whatever their case, spaces and hyphens.
 
     Example:
         >>> record = Seen({"Instruction": "Add.", "why": "sums"})
@@ -80,10 +80,10 @@ class _Spellings(dict[str, str | None]):
 
     def __init__(self, keys: tuple[str, ...]) -> None:
         super().__init__(zip(keys, keys, strict=True))
-        self._folded = {str(key).strip().lower(): key for key in reversed(keys)}
+        self._folded = {folded(key): key for key in reversed(keys)}
 
     def __missing__(self, name: str) -> str | None:
-        found = self[name] = self._folded.get(name.lower())
+        found = self[name] = self._folded.get(folded(name))
         return found
 
 
@@ -91,6 +91,16 @@ class _Spellings(dict[str, str | None]):
 def _spellings(keys: tuple[str, ...]) -> _Spellings:
     """Worked out once for all records with these keys: most of a file share one set, and each is asked for dozens."""
     return _Spellings(keys)
+
+
+def folded(key: Any) -> str:
+    """A key as all spellings of it are: a table has `Best Answer` where JSON has `best_answer`.
+
+    Example:
+        >>> folded("Best Answer"), folded("canonical-solution")
+        ('best_answer', 'canonical_solution')
+    """
+    return str(key).strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def forgo(record: Mapping[str, Any], field: str) -> None:
@@ -167,5 +177,5 @@ def is_label(field: str) -> bool:
         >>> is_label("file_url"), is_label("passage"), is_label("conversation[].country")
         (True, False, False)
     """
-    name = field.rpartition(".")[2].strip().lower().replace(" ", "_").replace("-", "_")
+    name = folded(field.rpartition(".")[2])
     return not name or name in LABELS or name.endswith(_ENDINGS)
