@@ -50,7 +50,8 @@ def test_a_clear_effect_is_found_and_written(tmp_path: Path, capsys: pytest.Capt
 def test_numbers_equal_a_slow_computation(tmp_path: Path) -> None:
     words = made_family(tmp_path, {"random": 0.0, "tma": 0.1}, replicates=3)
     assert main(["compare", *words, "--out", str(tmp_path / "out")]) == 0
-    found, rows = numbers(tmp_path / "out"), {}
+    found = numbers(tmp_path / "out")
+    rows: dict[str, list[Any]] = {}
     for word in words:
         name, _, folder = word.partition("=")
         table = read_evaluation(Path(folder) / "evaluation").to_pandas()
@@ -123,7 +124,7 @@ def test_runs_that_cannot_be_compared_are_refused_and_named(
     case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     more, message = REFUSED[case]
-    about = {"facts": {"tokens_sha256": "a"}, "began": {"model": {"revision": "sha256:a"}}}
+    about: dict[str, Any] = {"facts": {"tokens_sha256": "a"}, "began": {"model": {"revision": "sha256:a"}}}
     one = made_run(tmp_path / "one", FLAT, method="random", **about)
     two = made_run(tmp_path / "two", FLAT, method="tma", **{**about, **more})
     assert main(["compare", str(one), str(two), "--out", str(tmp_path / "out")]) == 1
