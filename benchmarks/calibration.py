@@ -18,6 +18,7 @@ found (the least of the three orders; the difference is the median of what the f
 from these runs by analysis of variance and writes them to results/components.json, which the simulation reads. It
 takes some minutes; the model knows no language, so the components stand for the shape of the noise, not its size.
 What is counted does not depend on a common factor of all components.
+The errors of areas hold those of single evaluations already: simulated runs are a little noisier than the measured.
 """
 
 from __future__ import annotations

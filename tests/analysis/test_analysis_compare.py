@@ -11,10 +11,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from made_runs import STEPS, made_evaluation, made_family, made_run, numbers
 from righttime.analysis import analyse, read_runs
+from righttime.analysis.consumed import consumed_rows
 from righttime.analysis.figures import FIGURES, _look
 from righttime.cli import main
 from righttime.evaluation import read_evaluation
@@ -192,3 +194,34 @@ def test_figures_show_any_name_and_are_well_formed(tmp_path: Path) -> None:
         for panel in figure.axes:
             if panel.get_visible():
                 assert panel.get_xlabel()
+
+
+def test_runs_of_tune_are_compared_with_the_rows_that_they_consumed(
+    tiny: str, arranged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = str(arranged.parent / "data" / "target.jsonl")
+    words = ["tune", str(arranged), "--model", tiny, "--batch", "8", "--target", target, "--evaluate-at", "0,1,3"]
+    for name, rate in (("slow", "1e-3"), ("fast", "5e-2")):
+        assert main([*words, "--run", str(tmp_path / name), "--learning-rate", rate]) == 0
+    capsys.readouterr()
+    compared = ["compare", str(tmp_path / "slow"), f"fast={tmp_path / 'fast'}"]
+    assert main([*compared, "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr()
+    assert "No verdict on fast against random: it takes 3 replicates, here are 1" in said.out, "named by its method"
+    assert "differ in more than the order: learning_rate" in said.err
+    found = numbers(tmp_path / "out")
+    assert found["steps"] == [0, 1, 3, 5]
+    rows = [json.loads(line) for line in (arranged / "train.jsonl").read_text().splitlines()]
+    consumed = consumed_rows(read_runs([str(tmp_path / "slow")])["random"][0])
+    assert consumed is not None
+    assert consumed.between(1, 3) == tuple(row["id"] for row in rows[8:24])
+    tasks = dict(
+        zip(
+            *(pq.read_table(arranged / "arrangement.parquet")[name].to_pylist() for name in ("id", "task")), strict=True
+        )
+    )
+    assert consumed.tasks == tasks
+    (tmp_path / "slow" / "manifest.json").unlink()  # as while it trains: the records are there before the table
+    again = consumed_rows(read_runs([f"random={tmp_path / 'slow'}"])["random"][0])
+    assert again is not None
+    assert again.by_step == consumed.by_step
