@@ -11,6 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -19,6 +20,7 @@ from righttime.analysis import analyse, read_runs
 from righttime.analysis.consumed import consumed_rows
 from righttime.analysis.figures import FIGURES, _look
 from righttime.cli import main
+from righttime.errors import StoreError
 from righttime.evaluation import read_evaluation
 from righttime.store import file_sha256
 
@@ -225,3 +227,51 @@ def test_runs_of_tune_are_compared_with_the_rows_that_they_consumed(
     again = consumed_rows(read_runs([f"random={tmp_path / 'slow'}"])["random"][0])
     assert again is not None
     assert again.by_step == consumed.by_step
+
+
+def test_replicates_may_be_judged_on_rows_of_their_own(tmp_path: Path) -> None:
+    words = []
+    for k in range(3):
+        ids = [f"row{i}" for i in range(3 * k, 3 * k + 6)]  # neighbours share half of their rows
+        for name in ("random", "tma"):
+            losses = FLAT - (0.1 + 0.01 * k) * (name == "tma")
+            words.append(f"{name}={made_run(tmp_path / f'{name}{k}', losses, ids=ids)}")
+    found = analyse(read_runs(words))
+    assert found.differences[0].each == pytest.approx((-0.1, -0.11, -0.12))
+    assert "two replicates share 33% of their judge rows on average: they are not wholly independent." in found.notes
+
+
+def test_an_earlier_comparison_leaves_nothing_behind(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert main(["compare", *made_family(tmp_path, {"random": 0.0, "tma": 0.1}, 3), "--out", str(out)]) == 0
+    assert (out / "harm.csv").exists()
+    plain = [f"{name}={made_run(tmp_path / name, FLAT)}" for name in ("random", "tma")]
+    assert main(["compare", *plain, "--out", str(out), "--overwrite"]) == 0
+    assert not (out / "harm.csv").exists()
+    assert not (out / "harm.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda table: pa.concat_tables([table, table.slice(0, 1)]),
+            "one value for each row and step, but a row has two",
+        ),
+        (lambda table: table.set_column(8, "value", pa.array([np.inf] * len(table))), "must hold finite values"),
+    ],
+)
+def test_damaged_evaluations_are_refused(change: Any, message: str, tmp_path: Path) -> None:
+    folder = made_evaluation(tmp_path / "one", {("target", "loss"): FLAT})
+    pq.write_table(change(pq.read_table(folder / "evaluation.parquet")), folder / "evaluation.parquet")
+    with pytest.raises(StoreError, match=message):
+        read_runs([str(folder)])
+
+
+def test_a_step_that_lacks_rows_is_left_out_and_named(tmp_path: Path) -> None:
+    folder = made_evaluation(tmp_path / "one", {("target", "loss"): FLAT}, finished=False)
+    (part,) = (folder / "parts").iterdir()
+    pq.write_table(pq.read_table(part).slice(0, 6 * 4 + 2), part)  # of two processes one was killed
+    (run,) = read_runs([str(folder)])["one"]
+    assert run.values["target", "loss"].steps.tolist() == [0, 1, 2, 4]
+    assert any("loss of target lacks rows at step 8" in note for note in run.notes)
