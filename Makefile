@@ -94,6 +94,7 @@ dist: $(READY)
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt faiss-cpu "ray[data]"
 	@echo "== measures (1 minute)" && $(BIN)/python benchmarks/measures.py $(BENCH)
+	@echo "== calibration of the analysis (1 minute)" && $(BIN)/python benchmarks/calibration.py $(BENCH)
 	@echo "== leading directions (1 minute)" && $(BIN)/python benchmarks/directions.py $(BENCH)
 	@echo "== growth (3 minutes)" && $(BIN)/python benchmarks/growth.py $(BENCH)
 	@echo "== FAISS, semantic_search, RDS+ (3 minutes)" && $(BIN)/python benchmarks/neighbours.py $(BENCH)

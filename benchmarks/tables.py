@@ -23,7 +23,7 @@ import scaling
 from machine import RESULTS
 
 _ROOT = Path(__file__).parents[1]
-_PAGES = ("performance.md", "scaling.md", "embedding.md", "fidelity.md", "method.md")
+_PAGES = ("performance.md", "scaling.md", "embedding.md", "fidelity.md", "method.md", "analysis.md")
 DOCS = [_ROOT / "README.md", *(_ROOT / "docs" / name for name in _PAGES)]
 _MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _FIGURE = re.compile(r"(<!-- figure: (\S+) -->).*?(<!-- end -->)")
@@ -377,7 +377,21 @@ def fidelity_facility(results: dict[str, Any]) -> str:
     return grid([*heads, "f, theirs ÷ ours"], rows)
 
 
+def calibration(results: dict[str, Any]) -> str:
+    rows = [
+        [
+            line["scenario"],
+            line["replicates"],
+            *(f"{line[name]:,} of {line['families']:,}" for name in ("false", "covered", "found_once", "found_twice")),
+        ]
+        for line in results["calibration"]["rows"]
+    ]
+    heads = ["errors", "replicates", "families with a false verdict", "intervals all hold the truth"]
+    return grid([*heads, "stated difference found", "twice that found"], rows)
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "calibration": calibration,
     "machine": machine,
     "required": required,
     "arrange": arrange,
@@ -427,6 +441,7 @@ def _projected(results: dict[str, Any]) -> dict[str, Any]:
 
 
 FIGURES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "bootstrap_alarms": lambda results: f"{results['calibration']['bootstrap']:,}",
     "large_part": lambda results: _to_floor(results, lambda n, budget: n >= 100_000 and budget < n),
     "small_part": lambda results: _to_floor(results, lambda n, budget: n < 100_000 and budget < n),
     "whole_pools": lambda results: _to_floor(results, lambda n, budget: budget == n),

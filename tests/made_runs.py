@@ -78,8 +78,9 @@ def made_run(
     if consumed is not None:
         named = [one for ids in consumed.values() for one in ids]
         lines = [(step, one, False) for step, ids in consumed.items() for one in ids] + [(0, "lost", True)]
-        columns = {"step": [line[0] for line in lines], "micro": [0] * len(lines), "process": [0] * len(lines)}
-        columns |= {"id": [line[1] for line in lines], "superseded": [line[2] for line in lines]}  # type: ignore[dict-item]
+        columns: dict[str, Any] = {"step": [line[0] for line in lines], "micro": [0] * len(lines)}
+        columns["process"] = columns["micro"]
+        columns |= {"id": [line[1] for line in lines], "superseded": [line[2] for line in lines]}
         write_parquet(folder / "consumed.parquet", pa.table(columns))
         tasks = [(row_tasks or {}).get(one) for one in named]
         write_parquet(folder / "rows.parquet", pa.table({"id": named, "task": pa.array(tasks, pa.string())}))

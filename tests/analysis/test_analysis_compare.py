@@ -11,12 +11,16 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from made_runs import STEPS, made_evaluation, made_family, made_run, numbers
 from righttime.analysis import analyse, read_runs
+from righttime.analysis.consumed import consumed_rows
 from righttime.analysis.figures import FIGURES, _look
 from righttime.cli import main
+from righttime.errors import StoreError
 from righttime.evaluation import read_evaluation
 from righttime.store import file_sha256
 
@@ -50,7 +54,8 @@ def test_a_clear_effect_is_found_and_written(tmp_path: Path, capsys: pytest.Capt
 def test_numbers_equal_a_slow_computation(tmp_path: Path) -> None:
     words = made_family(tmp_path, {"random": 0.0, "tma": 0.1}, replicates=3)
     assert main(["compare", *words, "--out", str(tmp_path / "out")]) == 0
-    found, rows = numbers(tmp_path / "out"), {}
+    found = numbers(tmp_path / "out")
+    rows: dict[str, list[Any]] = {}
     for word in words:
         name, _, folder = word.partition("=")
         table = read_evaluation(Path(folder) / "evaluation").to_pandas()
@@ -123,7 +128,7 @@ def test_runs_that_cannot_be_compared_are_refused_and_named(
     case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     more, message = REFUSED[case]
-    about = {"facts": {"tokens_sha256": "a"}, "began": {"model": {"revision": "sha256:a"}}}
+    about: dict[str, Any] = {"facts": {"tokens_sha256": "a"}, "began": {"model": {"revision": "sha256:a"}}}
     one = made_run(tmp_path / "one", FLAT, method="random", **about)
     two = made_run(tmp_path / "two", FLAT, method="tma", **{**about, **more})
     assert main(["compare", str(one), str(two), "--out", str(tmp_path / "out")]) == 1
@@ -191,3 +196,82 @@ def test_figures_show_any_name_and_are_well_formed(tmp_path: Path) -> None:
         for panel in figure.axes:
             if panel.get_visible():
                 assert panel.get_xlabel()
+
+
+def test_runs_of_tune_are_compared_with_the_rows_that_they_consumed(
+    tiny: str, arranged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = str(arranged.parent / "data" / "target.jsonl")
+    words = ["tune", str(arranged), "--model", tiny, "--batch", "8", "--target", target, "--evaluate-at", "0,1,3"]
+    for name, rate in (("slow", "1e-3"), ("fast", "5e-2")):
+        assert main([*words, "--run", str(tmp_path / name), "--learning-rate", rate]) == 0
+    capsys.readouterr()
+    compared = ["compare", str(tmp_path / "slow"), f"fast={tmp_path / 'fast'}"]
+    assert main([*compared, "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr()
+    assert "No verdict on fast against random: it takes 3 replicates, here are 1" in said.out, "named by its method"
+    assert "differ in more than the order: learning_rate" in said.err
+    found = numbers(tmp_path / "out")
+    assert found["steps"] == [0, 1, 3, 5]
+    rows = [json.loads(line) for line in (arranged / "train.jsonl").read_text().splitlines()]
+    consumed = consumed_rows(read_runs([str(tmp_path / "slow")])["random"][0])
+    assert consumed is not None
+    assert consumed.between(1, 3) == tuple(row["id"] for row in rows[8:24])
+    tasks = dict(
+        zip(
+            *(pq.read_table(arranged / "arrangement.parquet")[name].to_pylist() for name in ("id", "task")), strict=True
+        )
+    )
+    assert consumed.tasks == tasks
+    (tmp_path / "slow" / "manifest.json").unlink()  # as while it trains: the records are there before the table
+    again = consumed_rows(read_runs([f"random={tmp_path / 'slow'}"])["random"][0])
+    assert again is not None
+    assert again.by_step == consumed.by_step
+
+
+def test_replicates_may_be_judged_on_rows_of_their_own(tmp_path: Path) -> None:
+    words = []
+    for k in range(3):
+        ids = [f"row{i}" for i in range(3 * k, 3 * k + 6)]  # neighbours share half of their rows
+        for name in ("random", "tma"):
+            losses = FLAT - (0.1 + 0.01 * k) * (name == "tma")
+            words.append(f"{name}={made_run(tmp_path / f'{name}{k}', losses, ids=ids)}")
+    found = analyse(read_runs(words))
+    assert found.differences[0].each == pytest.approx((-0.1, -0.11, -0.12))
+    assert "two replicates share 33% of their judge rows on average: they are not wholly independent." in found.notes
+
+
+def test_an_earlier_comparison_leaves_nothing_behind(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert main(["compare", *made_family(tmp_path, {"random": 0.0, "tma": 0.1}, 3), "--out", str(out)]) == 0
+    assert (out / "harm.csv").exists()
+    plain = [f"{name}={made_run(tmp_path / name, FLAT)}" for name in ("random", "tma")]
+    assert main(["compare", *plain, "--out", str(out), "--overwrite"]) == 0
+    assert not (out / "harm.csv").exists()
+    assert not (out / "harm.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda table: pa.concat_tables([table, table.slice(0, 1)]),
+            "one value for each row and step, but a row has two",
+        ),
+        (lambda table: table.set_column(8, "value", pa.array([np.inf] * len(table))), "must hold finite values"),
+    ],
+)
+def test_damaged_evaluations_are_refused(change: Any, message: str, tmp_path: Path) -> None:
+    folder = made_evaluation(tmp_path / "one", {("target", "loss"): FLAT})
+    pq.write_table(change(pq.read_table(folder / "evaluation.parquet")), folder / "evaluation.parquet")
+    with pytest.raises(StoreError, match=message):
+        read_runs([str(folder)])
+
+
+def test_a_step_that_lacks_rows_is_left_out_and_named(tmp_path: Path) -> None:
+    folder = made_evaluation(tmp_path / "one", {("target", "loss"): FLAT}, finished=False)
+    (part,) = (folder / "parts").iterdir()
+    pq.write_table(pq.read_table(part).slice(0, 6 * 4 + 2), part)  # of two processes one was killed
+    (run,) = read_runs([str(folder)])["one"]
+    assert run.values["target", "loss"].steps.tolist() == [0, 1, 2, 4]
+    assert any("loss of target lacks rows at step 8" in note for note in run.notes)

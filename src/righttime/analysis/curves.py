@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,7 +67,7 @@ def row_areas(steps: Sequence[int], values: NDArray[np.float64]) -> NDArray[np.f
     return np.asarray(widths @ ((values[1:] + values[:-1]) / 2) / widths.sum(), np.float64)
 
 
-def curves(runs: dict[str, tuple[Run, ...]], name: str, metric: str, steps: Sequence[int]) -> list[Point]:
+def curves(runs: Mapping[str, Sequence[Run]], name: str, metric: str, steps: Sequence[int]) -> list[Point]:
     """Every order's mean at every step.
 
     Args:

@@ -200,5 +200,5 @@ def _values(
     if len(here) != np.isfinite(values).sum():
         raise StoreError(f"{where} must hold one value for each row and step, but a row has two.")
     whole = np.isfinite(values).all(axis=1)
-    about = [tuple(columns[name][here][first].tolist()) for name in ("id", "task", "category")]
-    return Values(steps[whole].astype(np.int64), *about, values[whole]), steps[~whole].tolist()
+    ids, tasks, categories = (tuple(columns[name][here][first].tolist()) for name in ("id", "task", "category"))
+    return Values(steps[whole].astype(np.int64), ids, tasks, categories, values[whole]), steps[~whole].tolist()
