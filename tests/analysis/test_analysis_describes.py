@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from made_runs import STEPS, made_evaluation, made_run
-from righttime.analysis import Analysis, analyse, read_runs
+from righttime.analysis import Analysis, analyse, read_runs, verdict
 from righttime.analysis.harm import upper_bound
 from righttime.analysis.indicators import step_noise
 from righttime.analysis.noise import fall
@@ -86,6 +86,7 @@ def test_a_task_that_decides_the_ranking_is_named(tmp_path: Path) -> None:
     (deciding,) = found.deciding
     assert (deciding.task, deciding.first, deciding.first_without) == ("task2", "tma", "random")
     assert deciding.turned == ("tma",)
+    assert verdict(found).endswith("One task decides the ranking: without task2, random comes before tma.")
     parts = {(p.kind, p.name): p for p in found.parts if p.order == "tma"}
     assert parts["task", "task2"].difference == pytest.approx(-0.8 * 7.5 / 8)
     assert parts["task", "task0"].difference == pytest.approx(0.1 * 7.5 / 8)

@@ -63,7 +63,9 @@ def _deciding(analysis: Analysis) -> list[str]:
     firsts = [one for one in analysis.deciding if one.first != one.first_without]
     if not firsts:
         return []
-    more = f", and {len(firsts) - 1} more tasks change it too" if len(firsts) > 1 else ""
+    others = len(firsts) - 1
+    more = f" (so it does without any of {others} other tasks)" if others > 1 else ""
+    more = " (so it does without one other task)" if others == 1 else more
     one = firsts[0]
     return [f"One task decides the ranking: without {one.task}, {one.first_without} comes before {one.first}{more}."]
 
