@@ -80,7 +80,7 @@ def context(command: str) -> Any:
         ("tune", "`learning_rate=2e-05`", "--learning-rate 2e-05"),
         ("export", "the rows of `evaluation`", "the rows of --eval"),
         ("export", "arrange with `budget=8`", "arrange with --budget 8"),  # of another command
-        ("export", "`batch_size` and `batch`", "--batch-size and --batch"),
+        ("export", "`batch_size` and `batch`", "--batch-size and --batch-size"),
         ("plan", "`n_pool`, `n_target` and `dimension`", "--rows, --target-rows and --dim"),
         ("arrange", "`such` is `no=setting`", "`such` is `no=setting`"),
     ],

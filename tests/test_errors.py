@@ -81,7 +81,7 @@ CASES: list[Case] = [
     ("tune", lambda f: righttime.TuneSettings(warmup=-1), SettingsError, {"setting": "warmup"}),
     ("export", lambda f: righttime.ExportSettings(batch_size=0).check(), SettingsError, {"setting": "batch_size"}),
     ("trainer", lambda f: righttime.export(f, "trll", f), SettingsError, {"setting": "to"}),
-    ("no task", lambda f: split_rows(read(f, GOOD).examples, count=1), SettingsError,
+    ("no task", lambda f: split_rows(read(f, GOOD).rows, count=1), SettingsError,
      {"file": "pool.jsonl", "line": 1, "row": "a", "setting": "task_field"}),
 ]  # fmt: skip
 

@@ -31,7 +31,7 @@ def test_the_default_comes_from_its_package_with_its_weights_checked() -> None:
 
 
 def test_changed_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "_sha256", lambda file: "0" * 64)
+    monkeypatch.setattr(models, "file_sha256", lambda file: "0" * 64)
     with pytest.raises(EmbeddingError, match=r"must have the sha256 53aa51172d142c89… .* got 0000000000000000…"):
         find_model()
 

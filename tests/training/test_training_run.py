@@ -441,7 +441,7 @@ def test_adapters_have_a_rate_of_their_own(
         trained = "all weights" if name == "full" else "adapters of rank 16"
         assert f"{trained} at a learning rate of {rate:g}\n" in capsys.readouterr().out
     assert main(["tune", "--help"]) == 0
-    assert "1e-5, paper: 1e-6, with --lora 1e-4" in " ".join(capsys.readouterr().out.split())
+    assert "1e-5; paper: 1e-6; with --lora 1e-4" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,15 @@ __all__ = ["explained", "in_flags", "spoken_by"]
 _RUNNING: ContextVar[Any] = ContextVar("the context of the command that runs", default=None)
 
 _NAMES: Mapping[str, str] = {
+    "batch": "batch_size",
     "dimension": "dim",
+    "dtype": "precision",
     "files_only": "no_data",
     "n_pool": "rows",
     "n_target": "target_rows",
     "params": "param",
     "reward": "reward_model",
+    "run": "out",
     "shuffle_after": "curriculum_then_shuffle",
 }
 """Settings whose command-line option has another name."""

@@ -26,6 +26,7 @@ from righttime.cli.app import (
     bytes_in,
     fields_in,
 )
+from righttime.cli.flags import in_flags
 from righttime.cli.output import Json, emit
 from righttime.errors import SettingsError
 
@@ -102,7 +103,7 @@ def plan(
         memory=bytes_in(memory),
     )
     for note in planned_idle_seed(request):
-        typer.echo(f"note: {note}", err=True)
+        typer.echo(f"note: {in_flags(note)}", err=True)
     sizes = (rows, target_rows, dim)
     if not pool and target is None and rows and target_rows and dim:
         stages = plan_sizes(rows, target_rows, dim, request, nodes)
