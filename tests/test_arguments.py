@@ -18,7 +18,11 @@ from righttime.errors import SettingsError
 ROOT = Path(righttime.__file__).parent
 FLAG = re.compile(r"(?<![\w-])--[a-z]")
 OF_OTHERS = {
-    "exporters/torchtune.py": {"tune run {} --config torchtune.yaml"},
+    "exporters/torchtune.py": {
+        "tune run {} --config torchtune.yaml",
+        "`tune run full_finetune_single_device --config torchtune.yaml`, with adapters `lora_finetune_single_device`",
+    },
+    "exporters/trl.py": {"`python train_trl.py`, or `accelerate launch --num_processes N train_trl.py`"},
     "exporters/trl_script.py": {
         "Run in this folder: python train_trl.py (go on after a kill: python train_trl.py --resume)",
         "In several processes: accelerate launch --num_processes $processes train_trl.py",

@@ -38,7 +38,8 @@ def check_comparable(runs: Runs, baseline: str, judge: str) -> None:
             known = ", ".join(f"{metric} of {name}" for name, metric in run.values)
             raise SettingsError(
                 f"every run must have measured the {PRIMARY} of the set {judge}, but {run.told} has only {known}. "
-                "Hint: --judge names another set."
+                "Hint: `judge` names another set.",
+                setting="judge",
             )
     for order, of_order in runs.items():
         for run, base in zip(of_order, runs[baseline], strict=False):
@@ -85,7 +86,7 @@ def common_steps(runs: Runs, name: str, metric: str = PRIMARY) -> tuple[int, ...
             rest = f"; the runs before it {_listed(before)}" if before else ""
             raise SettingsError(
                 f"all runs must be evaluated at two steps or more in common, but {run.told} has {_listed(here)}{rest}. "
-                "Hint: evaluate all at the same steps (--evaluate-every, --evaluate-at)."
+                "Hint: evaluate all at the same steps (`evaluate_every`, `evaluate_at`)."
             )
     return tuple(sorted(shared or ()))
 
@@ -126,7 +127,7 @@ def notes_on(runs: Runs, baseline: str, judge: str, steps: Sequence[int]) -> lis
         if len(of_order) > 1 and not varies(ends):
             notes.append(
                 f"nothing varies between the {len(of_order)} runs of {order}: they are one run several times, and no "
-                "band is drawn. Draw replicates, such as arrange --subsample 0.5 --seed K."
+                "band is drawn. Draw replicates, such as `subsample=0.5` with `seed=1`."
             )
     notes += _start(runs, baseline, judge, steps) + _settings(runs, baseline) + _judge_rows(runs, baseline, judge)
     if min(map(len, runs.values())) < LEAST:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from righttime.cli.app import Overwrite, app
+from righttime.cli.flags import in_flags
 from righttime.cli.text import printable, table
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def compare(
     typer.echo(_table(analysis))
     typer.echo("\n" + printable(found["verdict"]))
     for note in analysis.notes:
-        typer.echo("note: " + printable(note), err=True)
+        typer.echo("note: " + printable(in_flags(note)), err=True)
     if not (out / "curves.svg").exists():
         typer.echo("no figures: they take matplotlib (pip install righttime[report])", err=True)
     typer.echo(f"\nwrote {out / 'compare.json'}, tables and figures")

@@ -20,7 +20,7 @@ class EmbedderKind:
     """One line of the table of embedders.
 
     Attributes:
-        spelled: How ``--embedder`` names one.
+        spelled: How `embedder` names one.
         does: What its vectors are, in a few words.
         source: The paper or package it comes from.
         make: Makes one of the model's name and the settings that it takes; None where vectors are read, not made.
@@ -65,7 +65,7 @@ PRECISIONS: Mapping[str, Precision] = {
     "bfloat16": Precision("nearly the same, for GPUs and CPUs with AMX", _loaded),
     "int8": Precision("near, for CPUs: the order may differ in places", _int8, passed=False),
 }
-"""Name in ``--precision`` to precision, the default first."""
+"""Name in `precision` to precision, the default first."""
 
 
 def _of_precision(name: str, *, precision: str, **settings: Any) -> Embedder:
@@ -107,7 +107,7 @@ EMBEDDERS: Mapping[str, EmbedderKind] = {
         "vectors:FILE[#NAME]", "vectors of your own, in a file", "yours", None, frozenset()
     ),
 }
-"""Kind, which stands before the colon in ``--embedder``, to embedder; the first, without one, is the default."""
+"""Kind, which stands before the colon in `embedder`, to embedder; the first, without one, is the default."""
 
 
 def embedder_named(

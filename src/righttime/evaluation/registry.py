@@ -112,4 +112,4 @@ METRICS: Mapping[str, Metric] = {
         ("reward",), ("what the reward model gives the answer",), "the reward model", "nothing", of_rewards=_rewards
     ),
 }
-"""What ``--metrics`` takes. Values are written in this order."""
+"""What `metrics` takes. Values are written in this order."""

@@ -172,5 +172,5 @@ TORCHTUNE = Trainer(
     files=("train.jsonl", "torchtune.yaml"),
     check=_check,
     write=_write,
-    run="`tune run full_finetune_single_device --config torchtune.yaml`, with `--lora` `lora_finetune_single_device`",
+    run="`tune run full_finetune_single_device --config torchtune.yaml`, with adapters `lora_finetune_single_device`",
 )

@@ -52,7 +52,7 @@ FORMATS: Mapping[str, Format] = {
         split=_NI_SPLIT,
         looks=(
             "Natural Instructions: a folder with `tasks/*.json` and `splits/default/`, as POOL its training "
-            "tasks, as TARGET its test tasks; or one task file, v2 or v1. `--positive-examples N` puts N "
+            "tasks, as TARGET its test tasks; or one task file, v2 or v1. `positive_examples=N` puts N "
             "worked examples into the prompt; the file's name is the task"
         ),
     ),
