@@ -132,8 +132,8 @@ def _evaluation_of(folder: Path) -> tuple[Path, Path | None]:
         return inside, folder
     if not ((folder / "evaluation.parquet").exists() or (folder / "parts").is_dir()):
         raise StoreError(
-            f"{folder} must hold an evaluation, as righttime tune with a target or righttime evaluate writes it, but it "
-            "does not. Hint: tune with `target='FILE'` and `evaluate_every=10`."
+            f"{folder} must hold an evaluation, as righttime tune with a target or righttime evaluate writes it, but "
+            "it does not. Hint: tune with `target='FILE'` and `evaluate_every=10`."
         )
     whole = folder.resolve()
     return folder, whole.parent if whole.name == "evaluation" and (whole.parent / "run.json").exists() else None

@@ -87,7 +87,7 @@ def play(inputs: SelectionInput, sign: float) -> Selection:
 _NEEDS = frozenset({"vectors", "rounds"})
 _DIFFERS = (
     "The budget is exact; the released code takes whole rounds. Inside a round the most similar rows come first; the "
-    "released code keeps the pool's order (`within_round="index"`)."
+    "released code keeps the pool's order (`within_round='index'`)."
 )
 
 METHODS = {
