@@ -121,7 +121,7 @@ def test_a_seed_without_sampled_answers_is_said_to_change_nothing(
     assert main([*words, str(tmp_path / "plain")]) == 0
     assert "note: --seed 3 changes nothing: the metrics ask for no answers" in capsys.readouterr().err
     assert main([*words, str(tmp_path / "loss"), "--sample"]) == 0
-    assert "note: --seed 3 changes nothing: the loss asks for no answers" in capsys.readouterr().err
+    assert "note: --seed 3 changes nothing: the metrics ask for no answers" in capsys.readouterr().err
     assert main([*words, str(tmp_path / "drawn"), "--sample", "--metrics", "em", "--max-new-tokens", "4"]) == 0
     assert "changes nothing" not in capsys.readouterr().err
 

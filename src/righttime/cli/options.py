@@ -48,7 +48,11 @@ class Command(TyperCommand):
             if times > 1 and _once(option):
                 often = _TIMES.get(times, f"{times} times")
                 ctx.fail(f"{option.opts[0]} must be given once, got it {often}. Hint: leave out all but one.")
-        return super().parse_args(ctx, spelled)
+        try:
+            return super().parse_args(ctx, spelled)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")  # the words of what checks choices
+            raise
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; what it says of settings names its own flags."""
