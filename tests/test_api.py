@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import inspect
 import re
 from collections.abc import Callable
@@ -30,10 +31,12 @@ def test_the_docs_list_every_public_name() -> None:
 
 
 def test_every_name_in_the_docs_is_public() -> None:
-    named = set(re.findall(r"\brighttime\.(\w+)", DOCS))
+    named = set(re.findall(r"(?<!from )\brighttime\.(\w+)", DOCS))
     assert named <= {*righttime.__all__, "__version__"}
     for name in named:
         assert inspect.getdoc(getattr(righttime, name)), name
+    for module, imported in re.findall(r"^from (righttime\.[\w.]+) import (.+)$", DOCS, re.MULTILINE):
+        assert {*imported.split(", ")} <= set(importlib.import_module(module).__all__), module
 
 
 @pytest.mark.parametrize("file", sorted((Path(__file__).parents[1] / "docs").glob("*.md")), ids=lambda file: file.name)

@@ -54,7 +54,7 @@ _NEEDS = frozenset({"vectors"})
 METHODS = {
     "rds": Method(
         _in_turn,
-        "each target row in turn takes its most similar row still there",
+        "each target row in turn takes its most similar remaining row",
         RDS,
         _NEEDS,
         "n·m·d + b·log b",

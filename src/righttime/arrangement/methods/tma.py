@@ -93,7 +93,7 @@ _DIFFERS = (
 METHODS = {
     "tma": Method(
         lambda inputs: play(inputs, 1.0),
-        "rounds: every target row picks its nearest pool row still there",
+        "rounds: every target row picks its nearest remaining pool row",
         PAPER,
         _NEEDS,
         "n·m·d",
