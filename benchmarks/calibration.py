@@ -198,7 +198,7 @@ def measured(
             draw = ["--subsample", "0.5", "--seed", str(k), "--budget", "256", "--method", order, "--out", str(out)]
             command("arrange", str(data / "pool.jsonl"), *target, *draw)
             when = ["--evaluate-at", ",".join(map(str, STEPS[:-1])), "--learning-rate", "1e-3"]
-            command("tune", str(out), "--model", str(base), "--run", str(run), *target, *when)
+            command("tune", str(out), "--model", str(base), "--out", str(run), *target, *when)
             runs.append(f"{order}={run}")
     read, areas, noises = read_runs(runs), {}, []
     for order, found in read.items():
