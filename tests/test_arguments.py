@@ -14,6 +14,7 @@ import righttime
 from righttime.cli import app, main
 from righttime.cli.flags import in_flags, spoken_by
 from righttime.errors import SettingsError
+from syntax_trees import tree
 
 ROOT = Path(righttime.__file__).parent
 FLAG = re.compile(r"(?<![\w-])--[a-z]")
@@ -50,9 +51,7 @@ def test_no_string_outside_the_command_line_holds_a_flag() -> None:
     found: dict[str, set[str]] = {}
     for path in ROOT.rglob("*.py"):
         name = path.relative_to(ROOT).as_posix()
-        lines = [
-            " ".join(line.split()) for text in texts(ast.parse(path.read_text("utf-8"))) for line in text.split("\n")
-        ]
+        lines = [" ".join(line.split()) for text in texts(tree(path)) for line in text.split("\n")]
         flagged = {line for line in lines if FLAG.search(line)}
         if flagged and not name.startswith("cli/"):
             found[name] = flagged

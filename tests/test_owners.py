@@ -16,6 +16,7 @@ from righttime.errors import StoreError
 from righttime.evaluation import GenerationSettings, open_evaluation
 from righttime.evaluation.folder import schema
 from righttime.training import FinishedRun, begun_run, open_run
+from syntax_trees import parsed, tree
 
 ROOT = Path(righttime.__file__).parent
 EARLIER = Path(__file__).parent / "earlier"
@@ -25,7 +26,7 @@ NAMES = {"manifest", "began", "begun"}
 
 def read_by_name(source: str) -> Iterator[int]:
     """Lines on which an entry of a manifest is read by its name."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
             held, key = node.value, node.slice
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get":
@@ -58,7 +59,7 @@ def test_only_owners_open_manifests() -> None:
     callers = {
         path.relative_to(ROOT).as_posix()
         for path in ROOT.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree(path))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "read_manifest"
     }
     assert callers == OWNERS

@@ -27,6 +27,7 @@ from righttime.measures.prefixes import VECTOR_MEASURES
 from righttime.neighbours import ENGINES
 from righttime.similarity import DISTANCES
 from righttime.similarity.distances import Asked
+from syntax_trees import tree
 
 ROOT = Path(righttime.__file__).parent
 TOP = Path(__file__).parents[1]
@@ -89,7 +90,7 @@ def literals() -> set[tuple[str, str]]:
     found = set()
     for path in ROOT.rglob("*.py"):
         file = path.relative_to(ROOT).as_posix()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree(path)):
             name = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
             if name in HOMES and name != "messages" and file not in HOMES[name] and not _is_export(path, name):
                 found.add((file, name))

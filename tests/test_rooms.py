@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import righttime
+from syntax_trees import tree
 
 ROOT = Path(righttime.__file__).parent
 ROOMS = (
@@ -47,7 +48,7 @@ def modules() -> dict[str, Path]:
 
 def imports(path: Path, known: dict[str, Path]) -> Iterator[str]:
     """Every module of righttime that a file imports, wherever in it: at its top, in a function, for types alone."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "righttime":
             module = node.module.partition(".")[2]
             for name in node.names:
@@ -123,7 +124,7 @@ def taken(names: set[str], *, called: bool) -> dict[str, set[str]]:
     """Of each module the attributes of these names that it takes: those that it calls, or those that it only reads."""
     found: dict[str, set[str]] = {}
     for module, path in modules().items():
-        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        nodes = list(ast.walk(tree(path)))
         calls = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
         for node in nodes:
             if isinstance(node, ast.Attribute) and node.attr in names and (id(node) in calls) == called:

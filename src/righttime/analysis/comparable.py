@@ -68,8 +68,8 @@ def _other_rows(run: Run, base: Run, name: str, metric: str = PRIMARY) -> str | 
 
 
 def _other_model(run: Run, base: Run) -> str | None:
-    one, two = ((each.began.get("model") or {}).get("revision") for each in (run, base))
-    return f"revisions {str(one)[:20]}… and {str(two)[:20]}…" if one and two and one != two else None
+    one, two = run.revision, base.revision
+    return f"revisions {one[:20]}… and {two[:20]}…" if one and two and one != two else None
 
 
 def common_steps(runs: Runs, name: str, metric: str = PRIMARY) -> tuple[int, ...]:
@@ -156,8 +156,8 @@ def _settings(runs: Runs, baseline: str) -> list[str]:
     differing = set()
     for of_order in runs.values():
         for run, base in zip(of_order, runs[baseline], strict=False):
-            if run.began and base.began:
-                one, two = ({**each.began.get("settings", {})} for each in (run, base))
+            if run.tuning and base.tuning:
+                one, two = run.tuning, base.tuning
                 differing |= {name for name in {*one, *two} - {"seed"} if one.get(name) != two.get(name)}
     if not differing:
         return []

@@ -68,7 +68,8 @@ class Run:
         run: The folder of ``righttime tune``, where there is one.
         values: By set and metric.
         settings: What decided the evaluation's numbers.
-        began: What decided the run; empty where there is none.
+        revision: The revision of the model that it began from; empty where it is not known.
+        tuning: The settings that decided its weights; empty where they are not known.
         notes: Sentences that a person should read.
     """
 
@@ -78,7 +79,8 @@ class Run:
     run: Path | None
     values: Mapping[tuple[str, str], Values]
     settings: Mapping[str, Any]
-    began: Mapping[str, Any]
+    revision: str
+    tuning: Mapping[str, Any]
     notes: tuple[str, ...] = ()
 
     @property
@@ -150,7 +152,9 @@ def _read(name: str, replicate: int, folder: Path, evaluation: Path, run: Path |
     values, notes = read_run_values(table, folder)
     if not (evaluation / MANIFEST).exists():
         notes = (f"{folder} is not finished: it is compared as far as it goes.", *notes)
-    return Run(name, replicate, folder, run, values, settings, _json(run / "run.json") if run else {}, notes)
+    deciding = _json(run / "run.json") if run else {}
+    revision = str((deciding.get("model") or {}).get("revision") or "")
+    return Run(name, replicate, folder, run, values, settings, revision, deciding.get("settings") or {}, notes)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 
-@app.command()
+@app.command(rich_help_panel="Evaluate")
 def compare(
     runs: Annotated[
         list[str],
@@ -34,7 +34,10 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print all numbers as JSON.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Say which order lowers the loss, and how sure that is, from runs that exist: paired by replicate."""
+    """Say which order lowers the loss.
+
+    Runs that exist are compared, paired by replicate; each difference has its interval.
+    """
     from righttime.analysis import analyse, read_runs, write_comparison
     from righttime.analysis.write import prepare_comparison
 

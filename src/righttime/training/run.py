@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from righttime.errors import RighttimeError, SettingsError
 from righttime.keywords import named_settings
 from righttime.quiet import quietly
-from righttime.store import ordinary_permissions, read_manifest, write_parquet
+from righttime.results import open_result
+from righttime.store import ordinary_permissions, write_parquet
 from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import resolve_form
 from righttime.training.chance import drawn_by_chance, seed_note
@@ -103,8 +104,7 @@ def tune(
         shuffle_after=settings.shuffle_after,
         seed=settings.chance,
     )
-    method = read_manifest(Path(out)).get("settings", {}).get("method")
-    job = Job(folder, model, settings, plan, rows, method)
+    job = Job(folder, model, settings, plan, rows, open_result(out).manifest.method)
     start = _from_main(lambda: begin(folder, job.deciding(), overwrite))
     try:
         if main:
