@@ -6,11 +6,12 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
+    "as_written",
     "cache_folder",
     "file_sha256",
     "files_sha256",
@@ -29,6 +31,7 @@ __all__ = [
     "made",
     "make_folder",
     "ordinary_permissions",
+    "plain",
     "prepare_folder",
     "read_manifest",
     "require",
@@ -102,6 +105,28 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
     with _atomically(path) as file:
         for line in lines:
             file.write(line.encode("utf-8") + b"\n")
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: paths as text, arrays as lists, numbers that are none as null.
+
+    Example:
+        >>> plain({"a": (1, float("nan"))})
+        {'a': [1, None]}
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {entry.name: plain(getattr(value, entry.name)) for entry in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): plain(entry) for name, entry in value.items()}
+    if hasattr(value, "tolist"):  # NumPy's
+        return plain(value.tolist())
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [plain(entry) for entry in value]
+    return value
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -265,6 +290,25 @@ def made(kind: type[T], entry: Mapping[str, Any]) -> T:
     """A dataclass of the entries that it knows; later versions may have written more."""
     known = {one.name for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
     return kind(**{name: value for name, value in entry.items() if name in known})
+
+
+@contextlib.contextmanager
+def as_written(path: Path, by: str) -> Iterator[None]:
+    """Say of a file whose entries are not what they must be that it was changed.
+
+    Args:
+        path: The file.
+        by: What wrote it.
+
+    Raises:
+        StoreError: If an entry is missing or of another kind.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StoreError(
+            f"{path} must be as {by} wrote it, but it was changed: {type(error).__name__}: {error}."
+        ) from error
 
 
 def versions_in(manifest: Mapping[str, Any]) -> dict[str, str]:

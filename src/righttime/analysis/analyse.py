@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from righttime.analysis.comparable import PRIMARY, check_comparable, common_sets, common_steps, notes_on
 from righttime.analysis.curves import Point, area, curves, paired_curves
@@ -18,6 +15,7 @@ from righttime.analysis.indicators import Indicator, indicator
 from righttime.analysis.noise import Drop, Onset, Saved, drops, onset, steps_saved
 from righttime.analysis.parts import Deciding, Part, deciding_tasks, parts
 from righttime.analysis.runs import Run
+from righttime.store import plain
 
 __all__ = ["Analysis", "RunFacts", "analyse"]
 
@@ -87,7 +85,7 @@ class Analysis:
 
     def as_json(self) -> dict[str, Any]:
         """All numbers, as JSON; what cannot be told is null."""
-        found = _plain({entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)})
+        found = plain({entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)})
         return {"unit": "the replicate", "primary": "differences", **found}
 
 
@@ -140,16 +138,3 @@ def _facts(run: Run, judge: str, steps: Sequence[int]) -> RunFacts:
     mean = values.at(steps).mean(axis=1)
     about = (len(values.ids), len(values.places("task")), float(mean[0]), float(mean[-1]))
     return RunFacts(run.name, run.replicate, str(run.folder), *about, area(steps, mean.tolist()))
-
-
-def _plain(value: Any) -> Any:
-    """Dataclasses, tuples and numbers as JSON has them."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {entry.name: _plain(getattr(value, entry.name)) for entry in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(name): _plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

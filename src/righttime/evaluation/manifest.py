@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from righttime.errors import SettingsError, StoreError
+from righttime.errors import StoreError
 from righttime.evaluation.generations import GenerationSettings
 from righttime.formats import InputFile
-from righttime.store import MANIFEST, made, read_manifest, versions_in
+from righttime.store import MANIFEST, as_written, made, read_manifest, versions_in
 from righttime.tokenization.masking import AnswerEnd, Form
 
 __all__ = [
@@ -23,8 +23,6 @@ __all__ = [
     "read_settings",
     "typed_settings",
 ]
-
-T = TypeVar("T")
 
 SETTINGS = "settings.json"
 """The file that says what decides an evaluation's numbers."""
@@ -123,7 +121,8 @@ def typed_settings(folder: Path) -> EvaluationSettings:
         StoreError: If the folder does not hold it, or it was changed.
     """
     found = read_settings(folder)
-    return _told(folder / SETTINGS, lambda: _settings(found))
+    with as_written(folder / SETTINGS, "righttime"):
+        return _settings(found)
 
 
 def read_evaluation_manifest(folder: Path) -> EvaluationManifest:
@@ -133,7 +132,8 @@ def read_evaluation_manifest(folder: Path) -> EvaluationManifest:
         StoreError: If the folder does not hold one, or it was changed.
     """
     found = read_manifest(folder)
-    return _told(folder / MANIFEST, lambda: _manifest(found))
+    with as_written(folder / MANIFEST, "righttime"):
+        return _manifest(found)
 
 
 def _manifest(found: Mapping[str, Any]) -> EvaluationManifest:
@@ -158,12 +158,3 @@ def _settings(found: Mapping[str, Any]) -> EvaluationSettings:
         "models": tuple((step, name) for step, name in found.get("models", ())),
     }
     return made(EvaluationSettings, {**found, **typed})
-
-
-def _told(path: Path, work: Callable[[], T]) -> T:
-    try:
-        return work()
-    except (KeyError, TypeError, ValueError, AttributeError, SettingsError) as error:
-        raise StoreError(
-            f"{path} must be as righttime wrote it, but it was changed: {type(error).__name__}: {error}."
-        ) from error

@@ -17,6 +17,7 @@ from righttime.examples import Example, Message, said
 from righttime.formats import InputFile, read_rows
 from righttime.rows import Rows
 from righttime.store import ids_sha256
+from righttime.tokenization.counts import tools_of
 from righttime.tokenization.masking import AnswerEnd, Form, Tokens, tokenised
 
 __all__ = ["EvaluationSet", "Files", "inputs_of", "prepare_set", "prompt_tokens", "read_set"]
@@ -142,10 +143,9 @@ def prompt_tokens(row: Example, tokenizer: Any, form: Form) -> NDArray[np.int32]
     """
     turns = row.messages[:-1] if row.messages[-1].role == "assistant" else row.messages
     if form == "chat":
-        tools = json.loads(row.tools) if isinstance(row.tools, str) and row.tools.strip() else row.tools
         asked = [turn.as_dict() for turn in turns]
         try:
-            text = tokenizer.apply_chat_template(asked, tools=tools, tokenize=False, add_generation_prompt=True)
+            text = tokenizer.apply_chat_template(asked, tools=tools_of(row), tokenize=False, add_generation_prompt=True)
         except Exception as error:  # a template may refuse anything, in any way
             raise RowError(
                 f"{row.file}:{row.line}: the tokenizer's chat template must take every prompt, but it refuses that of "

@@ -16,7 +16,7 @@ from pathlib import Path
 from righttime.exporters.answers import turn_ending
 from righttime.exporters.data import ExportData
 from righttime.exporters.quoting import commented, switched, yaml_lines
-from righttime.exporters.settings import ExportSettings, Switch, Trainer, Written, check_trackers
+from righttime.exporters.settings import EVEN_BATCHES, ExportSettings, Switch, Trainer, Written, check_trackers
 from righttime.exporters.tokenizers import tokenizer_on_disk
 from righttime.exporters.turns import check_answered, check_even_rounds, check_plain, plain_row, write_rows
 from righttime.store import write_lines
@@ -43,9 +43,7 @@ SWITCHES = (
     Switch("val_set_size", 0, "A share would be cut off the end."),
     Switch("streaming", False, "A streamed data set is shuffled through a buffer."),
     Switch("dataloader_drop_last", False, "The rows of an incomplete last batch are not dropped."),
-    Switch(
-        "accelerator_config", {"even_batches": False}, "True would fill the last round up with the first rows again."
-    ),
+    EVEN_BATCHES,
     Switch("auto_find_batch_size", False, "True would start at the front again with a smaller batch."),
     Switch("num_epochs", 1, "Every row once. In a second epoch the same order is played again."),
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 from righttime.exporters.data import ExportData
 from righttime.exporters.llamafactory_templates import Template, chosen_template
 from righttime.exporters.quoting import commented, switched, yaml_lines
-from righttime.exporters.settings import ExportSettings, Switch, Trainer, Written
+from righttime.exporters.settings import EVEN_BATCHES, ExportSettings, Switch, Trainer, Written
 from righttime.exporters.turns import check_alternating, check_even_rounds, check_plain, plain_row, write_rows
 from righttime.store import write_json, write_lines
 from righttime.version import __version__
@@ -33,9 +33,7 @@ SWITCHES = (
     Switch("max_samples", None, "A number would leave out the rows behind it."),
     Switch("overwrite_cache", True, "Rows tokenized before, in another order, are not taken for these."),
     Switch("dataloader_drop_last", False, "True would drop the rows of an incomplete last batch."),
-    Switch(
-        "accelerator_config", {"even_batches": False}, "True would fill the last round up with the first rows again."
-    ),
+    EVEN_BATCHES,
     Switch("ignore_data_skip", False, "True would start a resumed run at the front again."),
     Switch("num_train_epochs", 1, "Every row once. In a second epoch the same order is played again."),
 )

@@ -13,6 +13,7 @@ from righttime.exporters.data import ExportData
 from righttime.keywords import named_fields
 
 __all__ = [
+    "EVEN_BATCHES",
     "LEARNING_RATE",
     "LORA_LEARNING_RATE",
     "TRACKERS",
@@ -148,6 +149,12 @@ class Switch:
     key: str
     value: Any
     why: str
+
+
+EVEN_BATCHES = Switch(
+    "accelerator_config", {"even_batches": False}, "True would fill the last round up with the first rows again."
+)
+"""What every trainer on Accelerate needs."""
 
 
 @dataclass(frozen=True)

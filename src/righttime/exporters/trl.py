@@ -14,7 +14,7 @@ from righttime.errors import FormatError
 from righttime.exporters.answers import answers_source, learnt
 from righttime.exporters.data import ExportData
 from righttime.exporters.quoting import commented, python_literal
-from righttime.exporters.settings import ExportSettings, Switch, Trainer, Written
+from righttime.exporters.settings import EVEN_BATCHES, ExportSettings, Switch, Trainer, Written
 from righttime.exporters.tokenizers import tokenizer_on_disk
 from righttime.exporters.trl_script import READ_CONVERSATIONS, READ_PAIRS, SCRIPT, TEMPLATE
 from righttime.exporters.turns import check_answered, check_even_rounds, single_answers, write_rows
@@ -38,9 +38,7 @@ SWITCHES = (
     ),
     Switch("shuffle_dataset", False, "True would shuffle the rows before the sampler sees them."),
     Switch("packing", False, "Packing puts the longest rows first (bfd) or cuts rows in two (wrapped)."),
-    Switch(
-        "accelerator_config", {"even_batches": False}, "True would fill the last round up with the first rows again."
-    ),
+    EVEN_BATCHES,
     Switch("dataloader_drop_last", False, "True would drop the rows of an incomplete last batch."),
     Switch("ignore_data_skip", False, "True would start a resumed run at the front again."),
     Switch("auto_find_batch_size", False, "True would start at the front again with a smaller batch."),

@@ -12,7 +12,7 @@ from righttime.arrangement.falloff import Alone, Falloff, Line
 from righttime.errors import SettingsError, StoreError
 from righttime.formats import InputFile
 from righttime.results.request import Request
-from righttime.store import MANIFEST, made, read_manifest, require, versions_in
+from righttime.store import MANIFEST, as_written, made, read_manifest, require, versions_in
 
 __all__ = ["FILES", "Counts", "Given", "ResultManifest", "read_result_manifest"]
 
@@ -158,7 +158,7 @@ def read_result_manifest(folder: Path) -> ResultManifest:
         )
     require(found, _ENTRIES, folder)
     require(found["counts"], _COUNTS, folder)
-    try:
+    with as_written(folder / MANIFEST, "`righttime arrange`"):
         inputs, given = found["inputs"], found.get("given") or {}
         return ResultManifest(
             pool=_inputs(inputs["pool"]),
@@ -173,11 +173,6 @@ def read_result_manifest(folder: Path) -> ResultManifest:
             files=found["files"],
             versions=versions_in(found),
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise StoreError(
-            f"{folder / MANIFEST} must be as `righttime arrange` wrote it, but it was changed: "
-            f"{type(error).__name__}: {error}."
-        ) from error
 
 
 def _inputs(entries: Sequence[Mapping[str, Any]]) -> tuple[InputFile, ...]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from righttime.errors import SettingsError, StoreError
-from righttime.store import MANIFEST, made, read_manifest, versions_in
+from righttime.errors import StoreError
+from righttime.store import MANIFEST, as_written, made, read_manifest, versions_in
 from righttime.tokenization.masking import AnswerEnd, Form
 from righttime.training.plan import Plan
 from righttime.training.records import Attempt
@@ -27,8 +27,6 @@ __all__ = [
     "read_run_manifest",
     "typed_begun",
 ]
-
-T = TypeVar("T")
 
 BEGUN = "run.json"
 """The file that says what decides a run."""
@@ -209,7 +207,8 @@ def typed_begun(run: Path) -> Begun:
         StoreError: If there is no such run, or its file was changed.
     """
     found = read_begun(run)
-    return _told(run / BEGUN, lambda: Begun(**_deciding(found)))
+    with as_written(run / BEGUN, "`righttime tune`"):
+        return Begun(**_deciding(found))
 
 
 def read_run_manifest(run: Path) -> RunManifest:
@@ -219,7 +218,8 @@ def read_run_manifest(run: Path) -> RunManifest:
         StoreError: If the folder does not hold one, or it was changed.
     """
     found = read_manifest(run)
-    return _told(run / MANIFEST, lambda: _manifest(found))
+    with as_written(run / MANIFEST, "`righttime tune`"):
+        return _manifest(found)
 
 
 def _manifest(found: Mapping[str, Any]) -> RunManifest:
@@ -245,12 +245,3 @@ def _deciding(found: Mapping[str, Any]) -> dict[str, Any]:
         settings["lora"] = made(Lora, settings["lora"])
     kinds = {"plan": Planned, "model": Model, "rows": FedRows}
     return {"settings": made(TuneSettings, settings), **{name: made(kind, found[name]) for name, kind in kinds.items()}}
-
-
-def _told(path: Path, work: Callable[[], T]) -> T:
-    try:
-        return work()
-    except (KeyError, TypeError, AttributeError, SettingsError) as error:
-        raise StoreError(
-            f"{path} must be as `righttime tune` wrote it, but it was changed: {type(error).__name__}: {error}."
-        ) from error
