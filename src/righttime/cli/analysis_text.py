@@ -1,0 +1,34 @@
+"""An analysis as a person reads it on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from righttime.cli.flags import in_flags
+from righttime.cli.text import printable, table
+
+if TYPE_CHECKING:
+    from righttime.analysis import Analysis
+
+__all__ = ["analysis_lines", "orders_table"]
+
+
+def analysis_lines(analysis: Analysis) -> list[str]:
+    """The table of orders, the verdict, and what limits it."""
+    from righttime.analysis import verdict
+
+    notes = [f"note: {printable(in_flags(note))}" for note in analysis.notes]
+    return [orders_table(analysis), "", printable(verdict(analysis)), *([""] if notes else []), *notes]
+
+
+def orders_table(analysis: Analysis) -> str:
+    """Each order in one line."""
+    lines = []
+    for order in dict.fromkeys(run.order for run in analysis.runs):
+        here = [run for run in analysis.runs if run.order == order]
+        onsets = sorted(one.step for one in analysis.onsets if one.order == order and one.step is not None)
+        onset = "-" if not onsets else f"{onsets[0]:,}" + (f" to {onsets[-1]:,}" if onsets[-1] > onsets[0] else "")
+        means = [sum(getattr(run, name) for run in here) / len(here) for name in ("first", "last", "area")]
+        lines.append([order, str(len(here)), *(f"{mean:.4f}" for mean in means), onset])
+    first, last = analysis.steps[0], analysis.steps[-1]
+    return table(["order", "replicates", f"step {first:,}", f"step {last:,}", "area", "onset"], lines)

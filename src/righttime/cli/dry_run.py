@@ -1,0 +1,70 @@
+"""``righttime experiment --dry-run``: what would run, and how long it takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from righttime.cli.output import emit
+from righttime.cli.text import printable, table
+from righttime.errors import ModelError
+from righttime.progress import lasting
+
+if TYPE_CHECKING:
+    from righttime.experiment import Experiment
+
+__all__ = ["dry"]
+
+
+def dry(asked: Experiment, out: Path, jobs: int, as_json: bool) -> None:
+    """Say what an experiment would do, without doing it."""
+    from righttime.experiment import Outcome, cells, state_of
+    from righttime.experiment.draws import draw_replicate, read_pools
+    from righttime.experiment.estimate import estimate_by_runs, estimate_by_trial, evaluations_of, steps_of
+    from righttime.experiment.matrix import check_model
+
+    every = list(cells(asked, out))
+    states = Outcome(tuple((cell, state_of(cell)) for cell in every), ())
+    open_runs = len(every) - states.count("finished")
+    facts: dict[str, Any] = {"runs": len(every), "open": open_runs, "budget": asked.budget, "model": asked.model}
+    try:
+        check_model(asked)
+        draw = draw_replicate(asked, read_pools(asked, progress=True), 1)
+        steps = steps_of(asked, every[0].order, len(draw.pool))
+        facts |= {"draw": dict(draw.counts), "steps": steps}
+        facts["evaluations"] = evaluations_of(asked.evaluation, steps or 0)
+        tell = typer.echo
+        found = estimate_by_runs(every) or estimate_by_trial(asked, draw, lambda line: tell(line, err=True))
+        facts |= {"seconds_a_run": found.seconds, "seconds": found.seconds * open_runs / jobs, "by": found.told}
+    except ModelError as error:
+        facts["cannot_tell"] = str(error)
+    emit(as_json, lambda: facts, lambda: "\n".join(_lines(asked, states, facts, jobs)))
+
+
+def _lines(asked: Experiment, states: Any, facts: dict[str, Any], jobs: int) -> list[str]:
+    from righttime.cli.experiment import matrix_table
+
+    orders, replicates = len(asked.orders), asked.replicates
+    lines = [
+        *([printable(asked.question), ""] if asked.question else []),
+        f"{orders} orders × {replicates} replicates = {orders * replicates:,} runs, of which {facts['open']:,} are not done",
+    ]
+    if "draw" in facts:
+        told = ", ".join(f"{count:,} {what}" for what, count in facts["draw"].items() if count)
+        lines.append(f"each of {facts['steps']:,} steps and {facts['evaluations']:,} evaluations; a replicate draws: {told}")
+    settings = [[name, str(order.arranging.get("method")), _more(order)] for name, order in asked.orders.items()]
+    lines += ["", table(["order", "method", "settings"], settings), "", matrix_table(states), ""]
+    if "seconds" in facts:
+        at_once = f", {jobs} at a time" if jobs > 1 else ""
+        each, whole = lasting(facts["seconds_a_run"]), lasting(facts["seconds"])
+        lines.append(f"about {each} a run, {whole} in all{at_once} ({facts['by']})")
+    else:
+        lines.append(f"how long it takes cannot be told here: {printable(facts['cannot_tell'])}")
+    return lines
+
+
+def _more(order: Any) -> str:
+    settings = {name: value for name, value in order.arranging.items() if name != "method"} | dict(order.tuning)
+    return ", ".join(f"{name}={value}" for name, value in settings.items())

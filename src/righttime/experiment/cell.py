@@ -1,0 +1,186 @@
+"""One run of an experiment: arrange, tune, measure. Run as a process of its own, so that no run can take others down.
+
+    python -m righttime.experiment.cell EXP REPLICATE ORDER
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from pathlib import Path
+
+from filelock import FileLock
+
+from righttime.embedding.vectors import vectors_given
+from righttime.errors import RighttimeError
+from righttime.experiment.draws import JUDGE
+from righttime.experiment.layout import Cell, cells, is_finished
+from righttime.experiment.prepare import VECTORS, shared_embedder
+from righttime.experiment.settings import Experiment
+from righttime.experiment.store import open_experiment
+from righttime.results import Request, open_result
+from righttime.store import MANIFEST, write_json, write_parquet
+
+__all__ = ["main", "run_cell"]
+
+
+def run_cell(root: Path, replicate: int, order: str) -> None:
+    """Do all of one run that is not done yet.
+
+    Args:
+        root: The experiment's folder.
+        replicate: The replicate, whose draw is there.
+        order: The order.
+
+    Raises:
+        RighttimeError: If any of it cannot be done.
+    """
+    experiment = open_experiment(root)
+    cell = next(one for one in cells(experiment, root) if (one.order, one.replicate) == (order, replicate))
+    cell.folder.mkdir(parents=True, exist_ok=True)
+    _arrange(experiment, cell)
+    if not is_finished(cell):
+        _tune(experiment, cell)
+    _measure(experiment, cell)
+
+
+def _arrange(experiment: Experiment, cell: Cell) -> None:
+    from righttime.pipeline import arrange_into
+
+    cell.arrangement.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(str(cell.arrangement) + ".lock"):
+        if (cell.arrangement / MANIFEST).exists():
+            return
+        request = _request(experiment, cell)
+        pool, target = (str(cell.draw / f"{name}.jsonl") for name in ("pool", "steer"))
+        arrange_into(cell.arrangement, [pool], [target], request, progress=True)
+
+
+def _request(experiment: Experiment, cell: Cell) -> Request:
+    """The order's request; vectors of the common embedder are those that the replicate has already."""
+    import dataclasses
+
+    asked = experiment.request(cell.order, cell.replicate)
+    shared = shared_embedder(experiment) or {}
+    own = {name: getattr(asked, name) for name in shared}
+    common = own == shared and (cell.draw / VECTORS).exists()
+    if not common or not isinstance(asked.embedder, str):
+        return asked
+    plain = {entry.name: entry.default for entry in dataclasses.fields(Request)}
+    changes = {name: plain[name] for name in ("max_length", "prefix", "device", "precision", "workers")}
+    given = {"embedder": f"vectors:{cell.draw / VECTORS}", "target_embedder": None}
+    return dataclasses.replace(asked, **changes, **given)  # type: ignore[arg-type]
+
+
+def _tune(experiment: Experiment, cell: Cell) -> None:
+    from righttime.evaluation.while_training import dense_evaluation
+    from righttime.training import tune
+
+    sets = {name: str(cell.draw / f"{name}.jsonl") for name in (JUDGE, *experiment.sets)}
+    asked, settings = experiment.evaluation, experiment.tune_settings(cell.order, cell.replicate)
+    callback = dense_evaluation(
+        cell.run,
+        experiment.model,
+        sets,
+        every=asked.every,
+        at=asked.at,
+        form=settings.form,
+        metrics=asked.metrics,
+        answer_end=settings.answer_end,
+        progress=True,
+        first=_first(experiment, cell),
+    )
+    tune(cell.arrangement, experiment.model, cell.run, settings, callbacks=[callback], progress=True, say=print)
+
+
+def _first(experiment: Experiment, cell: Cell) -> Path | None:
+    """The evaluation of another order of this replicate, made by the same kind of processor: step 0 is the same."""
+    from righttime.processor import processor
+    from righttime.training import open_run
+
+    for other in cells(experiment, cell.root):
+        if other.replicate == cell.replicate and other.order != cell.order and is_finished(other):
+            if dict(open_run(other.run).manifest.processor) == processor():
+                return other.run / "evaluation"
+    return None
+
+
+def _measure(experiment: Experiment, cell: Cell) -> None:
+    """The nine data-set measures of what the run had consumed at each evaluation, against the judge rows."""
+    import numpy as np
+    from safetensors.numpy import load_file
+
+    from righttime.analysis import read_runs
+    from righttime.formats import read_rows
+    from righttime.measures import step_measures
+
+    if cell.measures.exists() or not (cell.draw / VECTORS).exists():
+        return
+    vectors = load_file(cell.draw / VECTORS)
+    order = open_result(cell.arrangement).arrangement.order
+    pool = read_rows([str(cell.draw / "pool.jsonl")], role="pool").rows
+    judge = read_rows([str(cell.draw / f"{JUDGE}.jsonl")], role="target").rows
+    (run,) = next(iter(read_runs([str(cell.run)]).values()))
+    steps = run.values[JUDGE, "loss"].steps.tolist()
+    rows = experiment.tune_settings(cell.order, cell.replicate)
+    each = rows.batch * rows.accumulation
+    sizes = {step: min(step * each, len(order)) for step in steps if step}
+    found = step_measures(
+        np.asarray(vectors["pool"], np.float32)[order],
+        list(pool.texts("prompt+response", order)),
+        np.asarray(vectors[JUDGE], np.float32),
+        list(judge.texts("prompt+response")),
+        list(judge.tasks),
+        sizes,
+    )
+    write_parquet(cell.measures, found)
+
+
+def main(argv: list[str]) -> int:
+    """Run one cell; what goes wrong is written beside the run.
+
+    Returns:
+        0, or 1 where it failed.
+    """
+    from righttime.quiet import quiet_process
+
+    quiet_process()
+    root, replicate, order = Path(argv[0]), int(argv[1]), argv[2]
+    failed = root / f"replicate-{replicate}" / "runs" / order / "failed.json"
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    _limit_threads()
+    try:
+        run_cell(root, replicate, order)
+    except Exception as error:
+        told = str(error) if isinstance(error, RighttimeError) else f"{type(error).__name__}: {error}"
+        write_json(failed, {"error": told})
+        if isinstance(error, RighttimeError):
+            print(f"righttime: error: {told}", file=sys.stderr)
+            return 1
+        raise
+    with contextlib.suppress(OSError):
+        failed.unlink()
+    return 0
+
+
+def _die_with_parent() -> None:
+    """Stop when the process that began this one is gone: its end of standard input closes."""
+    if sys.stdin is not None and not sys.stdin.isatty():
+        while sys.stdin.buffer.read(1):
+            pass
+        os._exit(137)
+
+
+def _limit_threads() -> None:
+    import torch
+
+    if threads := os.environ.get("RIGHTTIME_THREADS"):
+        torch.set_num_threads(int(threads))
+
+
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,285 @@
+"""What a replicate draws: part of the pool, and target rows that steer or judge. Shared by all of its orders.
+
+A seed changes nothing for most orders, nor for training without dropout; so replicates differ by the rows they draw.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+
+from righttime.errors import EmptyDataError
+from righttime.examples import Example
+from righttime.experiment.settings import Experiment, Source
+from righttime.formats import read_rows
+from righttime.gguf import model_folder
+from righttime.rows import ExampleRows, Rows
+from righttime.sampling import drawn
+from righttime.splits import group_of
+from righttime.tokenization.counts import token_counts
+
+__all__ = ["JUDGE", "Draw", "Pools", "as_line", "draw_replicate", "read_pools"]
+
+JUDGE = "judge"
+"""The set whose loss decides."""
+_TARGET, _STREAMS = b"target", (b"pool", b"judge", b"set")
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows of one source that may take part.
+
+    Attributes:
+        source: Where they come from.
+        rows: The rows, their own JSON kept.
+        numbers: Each row's number among all readable rows of its side.
+        too_long: How many rows were left out for their length.
+        other_tasks: How many were left out for their task.
+    """
+
+    source: Source
+    rows: Rows
+    numbers: tuple[int, ...]
+    too_long: int
+    other_tasks: int
+
+
+@dataclass(frozen=True)
+class Pools:
+    """All rows of an experiment, read once.
+
+    Attributes:
+        pool: The pool's sources.
+        target: The target's.
+        sets: Those of other sets.
+        readable: Readable rows of pool and target, for vectors that go by row.
+        inputs: The sha256 of every file.
+    """
+
+    pool: tuple[Part, ...]
+    target: tuple[Part, ...]
+    sets: Mapping[str, tuple[Part, ...]]
+    readable: tuple[int, int]
+    inputs: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What one replicate drew.
+
+    Attributes:
+        pool: The pool.
+        steer: Target rows that orders may look at.
+        judge: Target rows that judge; the same where all do both.
+        sets: The rows of other sets.
+        numbers: Of pool, steer and judge: each row's number among the readable rows of its side.
+        counts: What became of every row.
+    """
+
+    pool: Rows
+    steer: Rows
+    judge: Rows
+    sets: Mapping[str, Rows]
+    numbers: Mapping[str, tuple[int, ...]]
+    counts: Mapping[str, int]
+
+
+def read_pools(experiment: Experiment, progress: bool = False) -> Pools:
+    """Read everything, and find what may take part.
+
+    Args:
+        experiment: The experiment.
+        progress: Show progress on stderr.
+
+    Raises:
+        DataError: If a file cannot be read, or nothing of it may take part; a judged row without an answer is named.
+    """
+    inputs: dict[str, str] = {}
+    pool = _parts(experiment.pool, "pool", experiment, inputs, progress)
+    target = _parts(experiment.target, "target", experiment, inputs, progress)
+    sets = {name: _parts(found, "target", experiment, inputs, progress) for name, found in experiment.sets.items()}
+    for name, parts in {"target": target, **sets}.items():
+        for part in parts:
+            _check_answered(part.rows, name)
+    readable = tuple(sum(len(part.rows) + part.too_long + part.other_tasks for part in side) for side in (pool, target))
+    return Pools(pool, target, sets, (readable[0], readable[1]), inputs)
+
+
+def _parts(
+    sources: Sequence[Source], role: Any, experiment: Experiment, inputs: dict[str, str], progress: bool
+) -> tuple[Part, ...]:
+    """Read together, so that ids are unique among all, and taken apart again."""
+    found, before = [], 0
+    for source in sources:
+        how: dict[str, Any] = {name: getattr(source, name) for name in ("format", "task_field", "positive_examples")}
+        read = read_rows([source.path], role=role, keep_original=True, fields=source.fields, progress=progress, **how)
+        inputs.update({file.path: file.sha256 for file in read.inputs})
+        found.append(_part(source, read.rows, before, experiment))
+        before += len(read.rows)
+    return tuple(_distinct(found))
+
+
+def _part(source: Source, rows: Rows, before: int, experiment: Experiment) -> Part:
+    wanted = [number for number, task in enumerate(rows.tasks) if _of_task(task, source.tasks)]
+    kept = wanted
+    if experiment.max_tokens is not None:
+        counts = token_counts(rows.take(wanted), model_folder(experiment.model))
+        kept = [number for number, count in zip(wanted, counts, strict=True) if count <= experiment.max_tokens]
+    if not kept:
+        limit = f", of at most {experiment.max_tokens} tokens" if experiment.max_tokens is not None else ""
+        tasks = f" of the tasks {', '.join(source.tasks)}" if source.tasks else ""
+        raise EmptyDataError(
+            f"{source.path} must have rows{tasks}{limit}, but none of its {len(rows):,} rows is one.", file=source.path
+        )
+    numbers = tuple(before + number for number in kept)
+    return Part(source, rows.take(kept), numbers, len(wanted) - len(kept), len(rows) - len(wanted))
+
+
+def _of_task(task: str | None, patterns: Sequence[str]) -> bool:
+    return not patterns or (task is not None and any(fnmatchcase(task, pattern) for pattern in patterns))
+
+
+def _distinct(parts: Sequence[Part]) -> Iterator[Part]:
+    """The same with ids that are different among all sources: a repeated one gets its source's number."""
+    seen: set[str] = set()
+    for place, part in enumerate(parts):
+        examples = []
+        for row in part.rows.examples():
+            name = row.id if row.id not in seen else f"{row.id}@{place + 1}"
+            seen.add(name)
+            examples.append(dataclasses.replace(row, id=name))
+        yield dataclasses.replace(part, rows=ExampleRows(examples, part.rows.content_ids))
+
+
+def _check_answered(rows: Rows, name: str) -> None:
+    for number, answered in enumerate(rows.answered):
+        if not answered:
+            raise EmptyDataError(
+                f"every row of {name} must have an answer to take the loss of, but {rows.files[number]}:"
+                f"{rows.lines[number]} (id {rows.ids[number]}) has none. Hint: rows with answers.",
+                file=rows.files[number],
+                line=rows.lines[number],
+                row=rows.ids[number],
+            )
+
+
+def draw_replicate(experiment: Experiment, pools: Pools, replicate: int) -> Draw:
+    """Draw one replicate; its number and the experiment's seed decide everything.
+
+    Target rows are drawn first; pool rows with the same prompt as one of them, or as a row of another set, are left
+    out, as are those of the target's tasks or groups where that is asked for; then the pool is drawn.
+
+    Raises:
+        EmptyDataError: If nothing is left of the pool, or no target row steers or judges.
+        SettingsError: If more rows are to be drawn than there are.
+    """
+    seed = experiment.seed + replicate
+    target, target_numbers = _joined([_drawn(part, part.source.rows, seed, _TARGET) for part in pools.target])
+    sets = {
+        name: _joined([_drawn(part, part.source.rows, seed, _STREAMS[2]) for part in parts])[0]
+        for name, parts in pools.sets.items()
+    }
+    steering, judging = _shared_out(target, experiment.judge_share, seed)
+    asked = ExampleRows([*target.examples(), *(row for rows in sets.values() for row in rows.examples())])
+    held, counts = _held_out(experiment, target), Counter[str]()
+    chosen = []
+    for part in pools.pool:
+        free = _without(part, asked, held, experiment.hold_out, counts)
+        chosen.append(_drawn(free, part.source.rows or experiment.subsample, seed, _STREAMS[0]))
+        counts["not drawn"] += len(free.rows) - len(chosen[-1].rows)
+        counts["too long"] += part.too_long
+        counts["other tasks"] += part.other_tasks
+    pool, pool_numbers = _joined(chosen)
+    _check_sides(pool, steering, judging, counts)
+    counts |= Counter({"pool": len(pool), "steer": len(steering), "judge": len(judging)})
+    numbers = {
+        "pool": pool_numbers,
+        "steer": tuple(target_numbers[place] for place in steering),
+        "judge": tuple(target_numbers[place] for place in judging),
+    }
+    return Draw(pool, target.take(steering), target.take(judging), sets, numbers, dict(counts))
+
+
+def _drawn(part: Part, wish: int | str | float | None, seed: int, stream: bytes) -> Part:
+    """The part of a source that a replicate draws; each stream draws apart from the others."""
+    mixed = int(np.random.default_rng([seed, *stream]).integers(2**31))
+    places = drawn(len(part.rows), wish, mixed) if len(part.rows) else []
+    return dataclasses.replace(part, rows=part.rows.take(places), numbers=tuple(part.numbers[p] for p in places))
+
+
+def _joined(parts: Sequence[Part]) -> tuple[Rows, tuple[int, ...]]:
+    examples = [row for part in parts for row in part.rows.examples()]
+    contents = [one for part in parts for one in part.rows.content_ids]
+    return ExampleRows(examples, contents), tuple(number for part in parts for number in part.numbers)
+
+
+def _shared_out(target: Rows, share: float | None, seed: int) -> tuple[list[int], list[int]]:
+    """The places of target rows that steer and of those that judge, task by task."""
+    every = list(range(len(target)))
+    if share is None:
+        return every, every
+    rng = np.random.default_rng([seed, *_STREAMS[1]])
+    by_task: dict[str, list[int]] = {}
+    for place, task in enumerate(target.tasks):
+        by_task.setdefault(task or "", []).append(place)
+    judging: list[int] = []
+    owed = 0.0  # of a task of one row, half a row judges: it is made up for by the next
+    for places in by_task.values():
+        owed += share * len(places)
+        count = round(owed)
+        owed -= count
+        judging += [places[one] for one in rng.permutation(len(places))[:count]]
+    chosen = set(judging)
+    return [place for place in every if place not in chosen], sorted(chosen)
+
+
+def _held_out(experiment: Experiment, target: Rows) -> set[str]:
+    names = {task for task in target.tasks if task is not None}
+    return {group_of(task) for task in names} if experiment.hold_out == "group" else names
+
+
+def _without(part: Part, asked: Rows, held: set[str], by: str, counts: Counter[str]) -> Part:
+    """A pool source without rows that target or sets have too, and without held-out tasks."""
+    prompts = {tuple(prompt.split()) for prompt in asked.texts("prompt")}
+    kept = []
+    for place, (task, prompt) in enumerate(zip(part.rows.tasks, part.rows.texts("prompt"), strict=True)):
+        if tuple(prompt.split()) in prompts:
+            counts["leaks"] += 1
+        elif by != "none" and task is not None and (group_of(task) if by == "group" else task) in held:
+            counts["held out"] += 1
+        else:
+            kept.append(place)
+    return dataclasses.replace(part, rows=part.rows.take(kept), numbers=tuple(part.numbers[p] for p in kept))
+
+
+def _check_sides(pool: Rows, steering: Sequence[int], judging: Sequence[int], counts: Mapping[str, int]) -> None:
+    if not len(pool):
+        told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+        raise EmptyDataError(f"a replicate must draw pool rows, but none is left ({told}).")
+    if not steering or not judging:
+        side = "steers" if not steering else "judges"
+        raise EmptyDataError(
+            f"target rows must be enough for some to steer and some to judge, but of {len(steering) + len(judging)} none "
+            f"{side}. Hint: more target rows, or another `judge_share`."
+        )
+
+
+
+
+def as_line(row: Example) -> str:
+    """A row as a replicate's file has it: our own form, with its category and its other right answers."""
+    original = json.loads(row.original) if row.original else {}
+    made: dict[str, Any] = {**row.as_dict(), "task": row.task}
+    category = original.get("category", original.get("Categories")) if isinstance(original, dict) else None
+    if category is not None:
+        made["category"] = category
+    if isinstance(original, dict) and isinstance(original.get("output"), list):
+        made["output"] = original["output"]
+    return json.dumps(made, ensure_ascii=False)

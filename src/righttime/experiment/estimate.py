@@ -1,0 +1,143 @@
+"""How long an experiment takes: by the runs that are there, or by a trial of two steps."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from righttime.arrangement.budget import rows_of
+from righttime.experiment.draws import Draw
+from righttime.experiment.layout import Cell, is_finished
+from righttime.experiment.settings import Evaluation, Experiment
+
+__all__ = ["Estimate", "estimate_by_runs", "estimate_by_trial", "evaluations_of", "steps_of"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How long one run takes.
+
+    Attributes:
+        seconds: Of one run.
+        told: Where that comes from, in words.
+    """
+
+    seconds: float
+    told: str
+
+
+def steps_of(experiment: Experiment, order: str, pool_rows: int | None = None) -> int | None:
+    """The optimizer steps of an order's runs; None where a share of unknown rows is taken."""
+    rows = rows_of(experiment.budget, pool_rows)
+    if rows is None:
+        return None
+    settings = experiment.tune_settings(order, 1)
+    return settings.epochs * -(-rows // (settings.batch * settings.accumulation))
+
+
+def evaluations_of(evaluation: Evaluation, steps: int) -> int:
+    """How often a run of so many steps is evaluated.
+
+    Example:
+        >>> evaluations_of(Evaluation(at=(0, 1, 2, 4)), 10), evaluations_of(Evaluation(every=5), 12)
+        (5, 4)
+    """
+    every = range(0, steps + 1, evaluation.every) if evaluation.every else ()
+    return len({*evaluation.at, *every, steps})
+
+
+def estimate_by_runs(cells: list[Cell]) -> Estimate | None:
+    """The mean of what finished runs took on this machine; None where none tells."""
+    seconds = [found for cell in cells if is_finished(cell) and (found := _took(cell)) is not None]
+    if not seconds:
+        return None
+    mean = sum(seconds) / len(seconds)
+    return Estimate(mean, f"the mean of {len(seconds):,} finished run{'s' if len(seconds) > 1 else ''}")
+
+
+def _took(cell: Cell) -> float | None:
+    try:
+        return float(json.loads((cell.folder / "took.json").read_text(encoding="utf-8"))["seconds"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def estimate_by_trial(experiment: Experiment, draw: Draw, say: Callable[[str], None] = lambda _: None) -> Estimate:
+    """Two steps on rows of a draw, and an evaluation before and after, with the model itself.
+
+    Args:
+        experiment: The experiment.
+        draw: What replicate 1 draws.
+        say: Is told what is done.
+
+    Raises:
+        RighttimeError: If a run would fail at its start.
+    """
+    order = next(iter(experiment.orders))
+    settings = dataclasses.replace(experiment.tune_settings(order, 1), save_model=False)
+    rows = min(2 * settings.batch * settings.accumulation, len(draw.pool))
+    steps = steps_of(experiment, order, len(draw.pool)) or 1
+    say(f"trying {-(-rows // (settings.batch * settings.accumulation))} steps to tell how long a run takes")
+    with tempfile.TemporaryDirectory(prefix="righttime-") as folder:
+        begin = time.monotonic()
+        clock = _trial(experiment, draw, settings, rows, Path(folder))
+        whole = time.monotonic() - begin
+    evaluations = evaluations_of(experiment.evaluation, steps)
+    start = max(0.0, whole - clock.evaluating - sum(clock.steps))
+    step, evaluating = min(clock.steps), clock.evaluating / 2
+    told = f"a trial: {start:.0f} s to start, {step:.1f} s a step, {evaluating:.1f} s an evaluation"
+    return Estimate(start + steps * step + evaluations * evaluating, told)
+
+
+class _Clock:
+    """Times of a trial, in seconds."""
+
+    def __init__(self) -> None:
+        self.steps: list[float] = []
+        self.evaluating = 0.0
+
+
+def _trial(experiment: Experiment, draw: Draw, settings: Any, rows: int, folder: Path) -> _Clock:
+    from transformers import TrainerCallback
+
+    from righttime.evaluation.while_training import dense_evaluation
+    from righttime.experiment.draws import JUDGE, as_line
+    from righttime.pipeline import arrange_into
+    from righttime.results import Request
+    from righttime.store import write_lines
+    from righttime.training import tune
+
+    sides = {"pool": draw.pool, JUDGE: draw.judge, **draw.sets}
+    for name, side in sides.items():
+        write_lines(folder / f"{name}.jsonl", map(as_line, side.examples()))
+    pool, judge = (str(folder / f"{name}.jsonl") for name in ("pool", JUDGE))
+    arrange_into(folder / "arranged", [pool], [judge], Request(method="random", budget=rows))
+    sets = {name: str(folder / f"{name}.jsonl") for name in (JUDGE, *draw.sets)}
+    how: dict[str, Any] = {"at": (0,), "form": settings.form, "answer_end": settings.answer_end}
+    measuring = dense_evaluation(
+        folder / "run", experiment.model, sets, metrics=experiment.evaluation.metrics, **how
+    )
+    clock = _Clock()
+
+    class Timed(TrainerCallback):  # type: ignore[misc]
+        def on_step_begin(self, *args: Any, **more: Any) -> None:
+            self.begun = time.monotonic()
+
+        def on_step_end(self, *args: Any, **more: Any) -> None:
+            clock.steps.append(time.monotonic() - self.begun)
+
+    class Measured(type(measuring)):  # type: ignore[misc]
+        def _measure(self, *args: Any) -> None:
+            begin = time.monotonic()
+            super()._measure(*args)
+            clock.evaluating += time.monotonic() - begin
+
+    measuring.__class__ = Measured
+    tune(folder / "arranged", experiment.model, folder / "run", settings, callbacks=[Timed(), measuring])
+    return clock

@@ -1,0 +1,309 @@
+"""An experiment's file, checked whole: every problem is found before the first is told."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from righttime.arrangement.budget import read_budget
+from righttime.errors import RighttimeError, SettingsError
+from righttime.evaluation.registry import METRICS
+from righttime.experiment.settings import Evaluation, Experiment, HoldOut, Order, Priority, Source, settings_of
+from righttime.experiment.yaml_lines import Entry, changed, expanded, read_yaml
+from righttime.results import Request
+from righttime.sampling import check_subsample
+from righttime.training.settings import Lora, TuneSettings
+
+__all__ = ["read_experiment"]
+
+T = TypeVar("T")
+_EMBEDDING = {"embedder", "target_embedder", "text", "prefix", "max_length", "device", "precision", "workers"}
+_OURS = {"subsample", "tokenizer", "max_tokens", "format", "target_format", "task_field", "fields", "target_fields"}
+_ARRANGING = {entry.name for entry in dataclasses.fields(Request)} - _OURS - {"positive_examples", "bad_rows"}
+_TUNING = {entry.name for entry in dataclasses.fields(TuneSettings)} - {"batch", "save_model", "report_to"}
+_TUNING |= {"batch_size", "preset"}
+_ARITHMETIC = {"bfloat16": "bf16"}
+_FIRST = ("pool", "target", "model", "budget", "orders")
+
+
+def read_experiment(path: Path, changes: Sequence[str] = ()) -> Experiment:
+    """Read an experiment from a YAML file.
+
+    Args:
+        path: The file; relative paths in it are meant from its folder.
+        changes: Each ``a.b=value``: what is to differ from the file.
+
+    Raises:
+        SettingsError: If anything is wrong; names every line that is.
+    """
+    root, missing = expanded(changed(read_yaml(path), list(changes)))
+    reader = _Reader(path, [(line, what) for line, what in missing])
+    found = reader.experiment(root)
+    if reader.problems or found is None:
+        raise SettingsError(_told(path, reader.problems), file=path, line=min(reader.problems)[0])
+    return found
+
+
+def _told(path: Path, problems: Sequence[tuple[int, str]]) -> str:
+    """Every problem in one text, by line."""
+    lines = [f"{path}:{line}: {what}" if line else f"{path}, set by a word: {what}" for line, what in sorted(problems)]
+    if len(lines) == 1:
+        return lines[0]
+    return f"{path} must be an experiment, but {len(lines)} things are wrong:\n" + "\n".join(lines)
+
+
+class _Reader:
+    """Takes a file apart, and collects what is wrong with it."""
+
+    def __init__(self, path: Path, problems: list[tuple[int, str]]) -> None:
+        self._path, self._base, self.problems = path, path.resolve().parent, problems
+
+    def _wrong(self, entry: Entry, what: str) -> None:
+        self.problems.append((entry.line, what))
+
+    def experiment(self, root: Entry) -> Experiment | None:
+        known = [entry.name for entry in dataclasses.fields(Experiment)]
+        names = [*(name for name in known if name != "evaluation"), "evaluate", "arrange"]
+        found = self._mapping(root, "an experiment", names)
+        for name in _FIRST:
+            if name not in found:
+                self._wrong(root, f"`{name}` must be given, but it is missing.")
+        common = self._settings(found.get("arrange"), "arrange", _ARRANGING)
+        made: dict[str, Any] = {
+            "pool": self._sources(found.get("pool"), "pool"),
+            "target": self._sources(found.get("target"), "target"),
+            "tuning": self._tuning(found.get("tuning"), "tuning"),
+            "evaluation": self._evaluation(found.get("evaluate")),
+            "orders": self._orders(found.get("orders"), common),
+            "sets": self._sets(found.get("sets")),
+        }
+        for name, read in _VALUES.items():
+            if name in found:
+                made[name] = self._read(found[name], name, read)
+        if "model" in made and isinstance(made["model"], str):
+            made["model"] = self._path_of(made["model"])
+        if self.problems:
+            return None
+        return self._whole(root, found, Experiment(**made))
+
+    def _whole(self, root: Entry, found: Mapping[str, Entry], experiment: Experiment) -> Experiment:
+        """The same after what concerns several values at once."""
+        if experiment.baseline not in experiment.orders:
+            entry = found.get("baseline", found["orders"])
+            near = _near(experiment.baseline, experiment.orders)
+            self._wrong(entry, f"`baseline` must be one of the orders, got {experiment.baseline!r}{near}.")
+        if len(experiment.orders) < 2:
+            self._wrong(found["orders"], "at least two orders must be compared, got one.")
+        for name in experiment.orders:
+            order = found["orders"].value[name]
+            self._tried(order, f"order {name}: ", lambda name=name: experiment.request(name, 1).check())
+            self._tried(order, f"order {name}: ", lambda name=name: experiment.tune_settings(name, 1))
+        return experiment
+
+    def _tried(self, entry: Entry, where: str, work: Callable[[], Any]) -> None:
+        try:
+            work()
+        except RighttimeError as error:
+            self._wrong(entry, f"{where}{error}")
+
+    def _mapping(self, entry: Entry | None, what: str, known: Sequence[str] | set[str] | None) -> dict[str, Entry]:
+        """The entries of a mapping; unknown names are problems, with near ones offered."""
+        if entry is None or entry.value is None:
+            return {}
+        if not isinstance(entry.value, dict):
+            self._wrong(entry, f"{what} must be a mapping, got {entry.plain()!r}.")
+            return {}
+        for name, line in entry.twice:
+            self.problems.append((line, f"{name!r} stands twice in {what}; names must differ."))
+        if known is not None:
+            for name, value in entry.value.items():
+                if name not in known:
+                    self._wrong(value if value.line else entry, f"unknown name {name!r} in {what}{_near(name, known)}.")
+        return {name: value for name, value in entry.value.items() if known is None or name in known}
+
+    def _read(self, entry: Entry, name: str, read: Callable[[Any], T]) -> T | None:
+        try:
+            return read(entry.plain())
+        except RighttimeError as error:
+            self._wrong(entry, str(error))
+        except (TypeError, ValueError) as error:
+            self._wrong(entry, f"`{name}` must be {error}, got {entry.plain()!r}.")
+        return None
+
+    def _settings(self, entry: Entry | None, what: str, known: set[str]) -> dict[str, Any]:
+        found = self._mapping(entry, f"`{what}`", known)
+        made = {name: value.plain() for name, value in found.items()}
+        if isinstance(made.get("rounds"), str | list):
+            made["rounds"] = self._read(found["rounds"], "rounds", _window)
+        for name in ("embedder", "target_embedder"):
+            if isinstance(made.get(name), str):
+                made[name] = self._path_of(made[name])
+        return made
+
+    def _orders(self, entry: Entry | None, common: Mapping[str, Any]) -> dict[str, Order]:
+        made = {}
+        for name, value in self._mapping(entry, "`orders`", None).items():
+            if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+                self._wrong(value, f"the name of an order must be of letters, digits, - _ and ., got {name!r}.")
+            own = self._mapping(value, f"order {name}", {*_ARRANGING, "tuning"})
+            arranging = Entry({key: each for key, each in own.items() if key != "tuning"}, value.line)
+            settings = {**common, **self._settings(arranging, f"orders.{name}", _ARRANGING)}
+            settings.setdefault("method", name)
+            made[name] = Order(name, settings, self._tuning(own.get("tuning"), f"orders.{name}.tuning"))
+        return made
+
+    def _tuning(self, entry: Entry | None, what: str) -> dict[str, Any]:
+        found = self._mapping(entry, f"`{what}`", _TUNING)
+        made = {{"batch_size": "batch"}.get(name, name): value.plain() for name, value in found.items()}
+        made = {name: _ARITHMETIC.get(value, value) if name == "precision" else value for name, value in made.items()}
+        if made.get("lora") in (True, False, None) and "lora" in made:
+            made["lora"] = dataclasses.asdict(Lora()) if made["lora"] else None
+        if entry is not None and not self.problems:
+            self._tried(entry, f"`{what}`: ", lambda: settings_of(made, 0, False))
+        return made
+
+    def _evaluation(self, entry: Entry | None) -> Evaluation:
+        found = self._mapping(entry, "`evaluate`", {"at", "every", "metrics"})
+        made = {name: self._read(value, name, _EVALUATE[name]) for name, value in found.items()}
+        if not ({"at", "every"} & {*found}):
+            made["every"] = 5
+        return Evaluation(**{name: value for name, value in made.items() if value is not None})  # type: ignore[arg-type]
+
+    def _sets(self, entry: Entry | None) -> dict[str, tuple[Source, ...]]:
+        made = {}
+        for name, value in self._mapping(entry, "`sets`", None).items():
+            if name in ("judge", "steer") or not name.replace("-", "").replace("_", "").isalnum():
+                self._wrong(value, f"a set must have a name of letters, digits, - and _, other than judge, got {name!r}.")
+            made[name] = self._sources(value, f"sets.{name}")
+        return made
+
+    def _sources(self, entry: Entry | None, what: str) -> tuple[Source, ...]:
+        if entry is None:
+            return ()
+        entries = entry.value if isinstance(entry.value, list) else [entry]
+        if not entries:
+            self._wrong(entry, f"`{what}` must name at least one file, got none.")
+        return tuple(made for each in entries if (made := self._source(each, what)) is not None)
+
+    def _source(self, entry: Entry, what: str) -> Source | None:
+        if isinstance(entry.value, str):
+            return Source(self._file(entry, entry.value))
+        found = self._mapping(entry, f"`{what}`", {each.name for each in dataclasses.fields(Source)})
+        if "path" not in found or not isinstance(found["path"].value, str):
+            if isinstance(entry.value, dict):
+                self._wrong(entry, f"`{what}` must name a file, a folder or hf:OWNER/NAME as `path`, but it does not.")
+            return None
+        made = {name: self._read(value, name, _SOURCE[name]) for name, value in found.items()}
+        return Source(**{**made, "path": self._file(found["path"], found["path"].value)})  # type: ignore[arg-type]
+
+    def _file(self, entry: Entry, given: str) -> str:
+        path = self._path_of(given)
+        if not path.startswith("hf:") and "://" not in path and "${" not in path and not Path(path).exists():
+            self._wrong(entry, f"there must be a file or folder {given}, but there is none (looked at {path}).")
+        return path
+
+    def _path_of(self, given: str) -> str:
+        """A path as it is meant from the file's folder; names of models and of data sets stay."""
+        prefix, colon, rest = given.partition(":")
+        if prefix == "vectors" and colon:
+            return f"vectors:{self._base / rest}"
+        path = self._base / given
+        told = given.startswith(("./", "../")) or path.exists()
+        return str(path) if told and not given.startswith("hf:") else given
+
+
+def _near(name: str, known: Iterator[str] | Sequence[str] | set[str] | Mapping[str, Any]) -> str:
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=2)
+    return f": did you mean {' or '.join(map(repr, near))}" if near else f"; known: {', '.join(names)}"
+
+
+def _is(kind: type, told: str, fits: Callable[[Any], bool] = lambda _: True) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if isinstance(value, bool) and kind is not bool or not isinstance(value, kind) or not fits(value):
+            raise ValueError(told)
+        return value
+
+    return read
+
+
+def _one_of(kind: Any) -> Callable[[Any], Any]:
+    choices = get_args(kind)
+    return _is(str, f"one of {', '.join(choices)}", lambda value: value in choices)
+
+
+def _share(value: Any) -> float | None:
+    """``0.5`` or ``50%``; 0, false or nothing for None."""
+    if value in (None, False, 0):
+        return None
+    read = check_subsample(value) if isinstance(value, str | float) else None
+    if not isinstance(read, float):
+        raise ValueError("a share above 0 and below 1, such as 50%, or 0 to judge on the rows that steer")
+    return read
+
+
+def _budget(value: Any) -> int | str:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("a number of rows, or a share such as 10%")
+    read = read_budget(str(value))
+    assert read is not None
+    return read
+
+
+def _part(value: Any) -> int | float | str | None:
+    return None if value in (None, "all", "100%") else check_subsample(value)
+
+
+def _window(value: Any) -> tuple[int, int | None]:
+    words = value.split(":") if isinstance(value, str) else value
+    numbers = [None if word in ("", None) else int(word) for word in words]
+    if len(numbers) != 2:
+        raise ValueError("a window such as 0:5")
+    return numbers[0] or 0, numbers[1]
+
+
+def _steps(value: Any) -> tuple[int, ...]:
+    words = value.split(",") if isinstance(value, str) else [value] if isinstance(value, int) else value
+    steps = tuple(int(word) for word in words)
+    if any(step < 0 for step in steps) or len(set(steps)) < len(steps):
+        raise ValueError("steps of 0 or more, each once, such as [0, 1, 2, 4, 8]")
+    return steps
+
+
+def _metrics(value: Any) -> tuple[str, ...]:
+    names = tuple([value] if isinstance(value, str) else value)
+    for name in names:
+        if name not in METRICS or name == "reward":
+            raise SettingsError(f"unknown metric {name!r}{_near(str(name), [m for m in METRICS if m != 'reward'])}.")
+    return names if "loss" in names else ("loss", *names)
+
+
+_POSITIVE = _is(int, "a whole number, at least 1", lambda value: value >= 1)
+_TEXT = _is(str, "text")
+_VALUES: Mapping[str, Callable[[Any], Any]] = {
+    "model": _is(str, "the name or folder of a model"),
+    "budget": _budget,
+    "baseline": _TEXT,
+    "replicates": _POSITIVE,
+    "subsample": _part,
+    "judge_share": _share,
+    "hold_out": _one_of(HoldOut),
+    "max_tokens": _POSITIVE,
+    "seed": _is(int, "a whole number of 0 or more", lambda value: value >= 0),
+    "priority": _one_of(Priority),
+    "keep_models": _is(bool, "true or false"),
+    "question": _TEXT,
+}
+_EVALUATE: Mapping[str, Callable[[Any], Any]] = {"at": _steps, "every": _POSITIVE, "metrics": _metrics}
+_SOURCE: Mapping[str, Callable[[Any], Any]] = {
+    "path": _TEXT,
+    "rows": _part,
+    "tasks": lambda value: tuple([value] if isinstance(value, str) else map(str, value)),
+    "format": _TEXT,
+    "task_field": _TEXT,
+    "fields": _is(dict, "a mapping of parts to fields"),
+    "positive_examples": _is(int, "a whole number of 0 or more", lambda value: value >= 0),
+}

@@ -1,0 +1,82 @@
+"""What an experiment showed: the analysis of the runs that are finished, and what is missing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from righttime.analysis import Analysis, GivenRun, analyse, read_given, write_comparison
+from righttime.experiment.draws import JUDGE
+from righttime.experiment.layout import ANALYSIS, Cell, cells, is_finished, state_of
+from righttime.experiment.prepare import DRAW
+from righttime.experiment.settings import Experiment
+from righttime.experiment.store import open_experiment
+
+__all__ = ["analyse_experiment", "finished_runs", "overlap_notes", "write_analysis"]
+
+
+def finished_runs(root: Path) -> list[GivenRun]:
+    """The finished runs of an experiment.
+
+    Raises:
+        StoreError: If the folder holds no experiment.
+    """
+    experiment = open_experiment(root)
+    return [
+        GivenRun(cell.order, cell.replicate, cell.run, cell.measures if cell.measures.exists() else None)
+        for cell in sorted(cells(experiment, root), key=lambda cell: list(experiment.orders).index(cell.order))
+        if is_finished(cell)
+    ]
+
+
+def analyse_experiment(root: Path) -> Analysis | None:
+    """Compare what is finished; None where that is not yet the baseline and another order in one replicate.
+
+    Raises:
+        StoreError: If the folder holds no experiment, or a run's files are damaged.
+    """
+    experiment = open_experiment(root)
+    given = finished_runs(root)
+    replicates = {name: {run.replicate for run in given if run.name == name} for name in experiment.orders}
+    begun = [name for name in experiment.orders if replicates[name] & replicates[experiment.baseline]]
+    if len(begun) < 2:
+        return None
+    given = [run for run in given if run.name in begun]
+    found = analyse(read_given(given), experiment.baseline, JUDGE)
+    notes = [*missing_notes(experiment, root), *overlap_notes(experiment, root)]
+    return dataclasses.replace(found, notes=(*found.notes, *notes))
+
+
+def write_analysis(root: Path, analysis: Analysis) -> dict[str, Any]:
+    """Write the analysis into the experiment's folder; see `righttime.analysis.write_comparison`."""
+    return write_comparison(analysis, root / ANALYSIS, overwrite=True)
+
+
+def missing_notes(experiment: Experiment, root: Path) -> list[str]:
+    """Which runs are not there, in one sentence."""
+    missing: list[Cell] = [cell for cell in cells(experiment, root) if not is_finished(cell)]
+    if not missing:
+        return []
+    failed = [cell.told for cell in missing if state_of(cell) == "failed"]
+    more = f"; {', '.join(failed)} failed" if failed else ""
+    total = len(experiment.orders) * experiment.replicates
+    return [f"{len(missing):,} of {total:,} runs are not finished{more}."]
+
+
+def overlap_notes(experiment: Experiment, root: Path) -> list[str]:
+    """How far the draws of replicates overlap in their pools."""
+    pools = []
+    for number in range(1, experiment.replicates + 1):
+        folder = root / f"replicate-{number}"
+        if (folder / DRAW).exists() and (folder / "pool.jsonl").exists():
+            with (folder / "pool.jsonl").open(encoding="utf-8") as file:
+                pools.append({json.loads(line)["id"] for line in file})
+    shares = [len(a & b) / min(len(a), len(b)) for k, a in enumerate(pools) for b in pools[:k]]
+    if not shares:
+        return []
+    share = sum(shares) / len(shares)
+    return [f"two replicates share {share:.0%} of their pool rows on average."]
+
+

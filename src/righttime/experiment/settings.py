@@ -1,0 +1,148 @@
+"""What an experiment is: everything that decides its numbers, typed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from righttime.results import Request
+from righttime.training.settings import Lora, TuneSettings
+
+__all__ = ["Evaluation", "Experiment", "HoldOut", "Order", "Priority", "Source"]
+
+HoldOut = Literal["none", "task", "group"]
+Priority = Literal["replicates", "orders"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where rows come from.
+
+    Attributes:
+        path: A file, a folder or ``hf:OWNER/NAME``.
+        rows: How many to draw in each replicate: a number, or a share such as ``"50%"``; None leaves it to
+            the experiment (`subsample` for a pool, all rows for anything else).
+        tasks: Keep only rows whose task matches one of these patterns (``*`` and ``?``); empty keeps all.
+        format: The format; None recognises it.
+        task_field: The field that holds a row's task.
+        fields: For files of no known format: which field holds what.
+        positive_examples: Natural Instructions: positive examples in each prompt.
+    """
+
+    path: str
+    rows: int | str | float | None = None
+    tasks: tuple[str, ...] = ()
+    format: str | None = None
+    task_field: str | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+    positive_examples: int = 0
+
+
+@dataclass(frozen=True)
+class Order:
+    """One order to be tried.
+
+    Attributes:
+        name: What it is called.
+        arranging: Settings of `righttime.arrange` by their names, the common ones included.
+        tuning: Settings of tuning that differ from the experiment's.
+    """
+
+    name: str
+    arranging: Mapping[str, Any]
+    tuning: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """When and what to evaluate.
+
+    Attributes:
+        at: Steps; the last step always is.
+        every: Step 0 and every so many steps.
+        metrics: Some of `righttime.evaluation.METRICS`, but ``reward``.
+    """
+
+    at: tuple[int, ...] = ()
+    every: int | None = None
+    metrics: tuple[str, ...] = ("loss",)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Orders × replicates on one pool and target.
+
+    Attributes:
+        pool: Where rows are chosen from.
+        target: What the model will be judged on.
+        orders: The orders, by name.
+        model: The model to tune.
+        budget: Rows of each arrangement: a number, or a share of what a replicate drew.
+        sets: Other sets to evaluate, where harm may show.
+        baseline: The order that others are compared with.
+        replicates: How many.
+        subsample: The part of each pool source that a replicate draws; None takes all.
+        judge_share: The share of target rows that judge and do not steer; None lets all do both.
+        hold_out: Pool rows that leave because of the target's tasks: ``none``, those of the same ``task``, or of the
+            same ``group`` (see `righttime.splits.group_of`).
+        max_tokens: Rows of more tokens, of the model's tokenizer, take no part; None keeps all.
+        seed: Replicate k draws with seed + k.
+        tuning: Settings of tuning, by the names of `TuneSettings`.
+        evaluation: When and what to evaluate.
+        priority: ``replicates`` runs all orders of replicate 1 first; ``orders`` all replicates of the first order.
+        keep_models: Keep the tuned models.
+        question: What it asks, for people.
+    """
+
+    pool: tuple[Source, ...]
+    target: tuple[Source, ...]
+    orders: Mapping[str, Order]
+    model: str
+    budget: int | str
+    sets: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)
+    baseline: str = "random"
+    replicates: int = 3
+    subsample: int | float | str | None = "50%"
+    judge_share: float | None = 0.5
+    hold_out: HoldOut = "none"
+    max_tokens: int | None = None
+    seed: int = 0
+    tuning: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    priority: Priority = "replicates"
+    keep_models: bool = False
+    question: str = ""
+
+    def request(self, order: str, replicate: int) -> Request:
+        """What arranges one order in one replicate; vectors and rows are the replicate's."""
+        return Request(**{"seed": self.seed + replicate, "budget": self.budget, **self.orders[order].arranging})
+
+    def tune_settings(self, order: str, replicate: int) -> TuneSettings:
+        """What tunes one order in one replicate."""
+        return settings_of({**self.tuning, **self.orders[order].tuning}, self.seed + replicate, self.keep_models)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, as JSON."""
+        return dataclasses.asdict(self)
+
+
+def settings_of(tuning: Mapping[str, Any], seed: int, keep_models: bool) -> TuneSettings:
+    """Tuning settings by their names.
+
+    Args:
+        tuning: By the names of `TuneSettings`, and ``preset``; ``lora`` may be a mapping.
+        seed: The seed, where `tuning` has none.
+        keep_models: Save the tuned model.
+
+    Raises:
+        SettingsError: If one is unknown or out of range.
+    """
+    given = {"seed": seed, **tuning}
+    preset = given.pop("preset", "constant")
+    if isinstance(given.get("lora"), Mapping):
+        given["lora"] = Lora(**given["lora"])
+    if isinstance(given.get("betas"), list):
+        given["betas"] = tuple(given["betas"])
+    return TuneSettings.preset(preset, **given, save_model=keep_models)
