@@ -159,7 +159,7 @@ def test_a_finished_comparison_is_kept_and_replaced_only_if_asked(
     words = ["compare", *made_family(tmp_path, {"random": 0.0, "tma": 0.1}, 3), "--out", str(tmp_path / "out")]
     assert main([*words, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert printed == numbers(tmp_path / "out")
+    assert printed == {"out": str(tmp_path / "out"), **numbers(tmp_path / "out")}
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.name != "manifest.json"}
     assert main(words) == 1
     assert "holds a finished result already" in capsys.readouterr().err

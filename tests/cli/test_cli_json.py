@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from made_runs import made_family
 from righttime.cli import app, main
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +36,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for method in ("tma", "random"):
         words = [str(folder / "pool.jsonl"), "--target", str(folder / "target.jsonl"), "--method", method]
         assert main(["arrange", *words, "--out", str(folder / method)]) == 0
+    made_family(folder / "runs", {"random": 0.0, "tma": 0.1}, replicates=1)
     return folder
 
 
@@ -51,6 +53,7 @@ WORDS = [
     "similarity ARRANGED --target TARGET --out NEW",
     "agreement ARRANGED OTHER",
     "export ARRANGED --to messages --out NEW",
+    "compare RUN BASE_RUN --out NEW --baseline random-0",
 ]
 
 
@@ -59,6 +62,7 @@ def test_json_is_one_object_with_the_documented_keys(
     words: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     known = {"POOL": "pool.jsonl", "TARGET": "target.jsonl", "ARRANGED": "tma", "OTHER": "random"}
+    known |= {"RUN": "runs/tma-0", "BASE_RUN": "runs/random-0"}
     values = {name: str(data / file) for name, file in known.items()} | {"NEW": str(tmp_path / "new")}
     for name, file in (("ID", "pool"), ("TARGET_ID", "target")):
         values[name] = json.loads((data / f"{file}.jsonl").read_text(encoding="utf-8").splitlines()[0])["id"]
@@ -70,6 +74,7 @@ def test_json_is_one_object_with_the_documented_keys(
     out = capsys.readouterr().out
     found: dict[str, Any] = json.loads(out)
     assert list(found) == keys(command)
+    assert out.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", ["", *get_command(app).commands])  # type: ignore[attr-defined]

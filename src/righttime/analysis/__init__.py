@@ -10,13 +10,14 @@ Importing this imports neither torch nor matplotlib.
 from righttime.analysis.analyse import Analysis, analyse
 from righttime.analysis.curves import Point, area, row_areas
 from righttime.analysis.differences import Difference, area_differences, holm, replicates_needed, smallest_visible
-from righttime.analysis.runs import Run, Values, read_runs
+from righttime.analysis.runs import GivenRun, Run, Values, read_given, read_runs
 from righttime.analysis.verdict import verdict
 from righttime.analysis.write import write_comparison
 
 __all__ = [
     "Analysis",
     "Difference",
+    "GivenRun",
     "Point",
     "Run",
     "Values",
@@ -24,6 +25,7 @@ __all__ = [
     "area",
     "area_differences",
     "holm",
+    "read_given",
     "read_runs",
     "replicates_needed",
     "row_areas",

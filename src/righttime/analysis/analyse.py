@@ -13,6 +13,7 @@ from righttime.analysis.differences import Difference, area_differences
 from righttime.analysis.harm import Harm, harm
 from righttime.analysis.indicators import Indicator, indicator
 from righttime.analysis.noise import Drop, Onset, Saved, drops, onset, steps_saved
+from righttime.analysis.pairs import whole_replicates
 from righttime.analysis.parts import Deciding, Part, deciding_tasks, parts
 from righttime.analysis.runs import Run
 from righttime.store import plain
@@ -53,7 +54,7 @@ class Analysis:
         baseline: The order that others are compared with.
         judge: The set whose loss decides.
         steps: The steps that all runs were evaluated at.
-        runs: Every run.
+        runs: Every run that is compared.
         differences: The primary comparison: areas under the loss curve on the judge rows, paired by replicate.
         curves: Every set and metric that all runs have, by order and step.
         paired: Differences of these from the baseline. Descriptive, as all that follows.
@@ -93,14 +94,15 @@ def analyse(runs: Mapping[str, Sequence[Run]], baseline: str = "random", judge: 
     """Compare orders by what their evaluations hold.
 
     Args:
-        runs: Each order's runs; the k-th of every order are replicate k and share pool and target.
+        runs: Each order's runs; those of one replicate share pool and target. Replicates that not every order has are
+            left out, and so are orders that share none with the baseline; a note names each.
         baseline: The order that the others are compared with.
         judge: The set whose loss decides; other sets are looked at for harm.
 
     Raises:
         SettingsError: If the runs cannot be compared; names them.
     """
-    runs = {name: tuple(found) for name, found in runs.items()}
+    runs, gaps = whole_replicates(runs, baseline)
     check_comparable(runs, baseline, judge)
     steps = common_steps(runs, judge)
     kept, left_out = common_sets(runs, baseline)
@@ -125,7 +127,7 @@ def analyse(runs: Mapping[str, Sequence[Run]], baseline: str = "random", judge: 
         deciding=tuple(deciding_tasks(runs, baseline, judge, PRIMARY, steps)),
         harm=tuple(harm(runs, baseline, {name: _steps(runs, (name, PRIMARY)) for name in others}, PRIMARY)),
         indicators=tuple(indicator(runs, baseline, *key, _steps(runs, key)) for key in kept if key[0] == judge),
-        notes=(*left_out, *notes_on(runs, baseline, judge, steps)),
+        notes=(*gaps, *left_out, *notes_on(runs, baseline, judge, steps)),
     )
 
 

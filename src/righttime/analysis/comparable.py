@@ -10,7 +10,7 @@ import numpy as np
 
 from righttime.analysis.differences import LEAST, varies
 from righttime.analysis.runs import Run
-from righttime.errors import SettingsError, unknown_name
+from righttime.errors import SettingsError
 
 __all__ = ["PRIMARY", "check_comparable", "common_sets", "common_steps", "notes_on"]
 
@@ -29,10 +29,6 @@ def check_comparable(runs: Runs, baseline: str, judge: str) -> None:
     Raises:
         SettingsError: If not; names the runs.
     """
-    if baseline not in runs:
-        raise unknown_name("baseline", baseline, runs)
-    if len(runs) < 2:
-        raise SettingsError(f"at least two orders must be compared, got only {baseline}. Hint: NAME=RUN names a run.")
     for run in _all(runs):
         if (judge, PRIMARY) not in run.values:
             known = ", ".join(f"{metric} of {name}" for name, metric in run.values)
@@ -42,7 +38,7 @@ def check_comparable(runs: Runs, baseline: str, judge: str) -> None:
                 setting="judge",
             )
     for order, of_order in runs.items():
-        for run, base in zip(of_order, runs[baseline], strict=False):
+        for run, base in zip(of_order, runs[baseline], strict=True):
             if order != baseline and (why := _other_rows(run, base, judge)):
                 raise SettingsError(
                     f"the orders of one replicate must be judged on the same rows, but {run.told} and {base.told} "
@@ -105,7 +101,7 @@ def common_sets(runs: Runs, baseline: str) -> tuple[list[tuple[str, str]], list[
     ]
     kept = []
     for key in sorted(shared):
-        pairs = [pair for of_order in runs.values() for pair in zip(of_order, runs[baseline], strict=False)]
+        pairs = [pair for of_order in runs.values() for pair in zip(of_order, runs[baseline], strict=True)]
         if any(_other_rows(run, base, *key) for run, base in pairs):
             notes.append(f"{key[1]} of {key[0]} is left out: the orders of a replicate have other rows of it.")
         else:
@@ -117,12 +113,6 @@ def notes_on(runs: Runs, baseline: str, judge: str, steps: Sequence[int]) -> lis
     """Sentences on what limits the comparison."""
     notes = [note for run in _all(runs) for note in run.notes]
     for order, of_order in runs.items():
-        if len(of_order) != len(runs[baseline]):
-            pairs = min(len(of_order), len(runs[baseline]))
-            notes.append(
-                f"{order} has {len(of_order)} replicates and {baseline} {len(runs[baseline])}: "
-                f"{pairs} pairs are compared."
-            )
         ends = [float(run.values[judge, PRIMARY].at(steps).mean()) for run in of_order]
         if len(of_order) > 1 and not varies(ends):
             notes.append(
@@ -141,7 +131,7 @@ def _start(runs: Runs, baseline: str, judge: str, steps: Sequence[int]) -> list[
         return ["step 0 was not evaluated: there is no onset."]
     worst = 0.0
     for of_order in runs.values():
-        for run, base in zip(of_order, runs[baseline], strict=False):
+        for run, base in zip(of_order, runs[baseline], strict=True):
             at = [float(each.values[judge, PRIMARY].at([0]).mean()) for each in (run, base)]
             worst = max(worst, abs(at[0] - at[1]))
     if worst <= _ALIKE:
@@ -155,7 +145,7 @@ def _start(runs: Runs, baseline: str, judge: str, steps: Sequence[int]) -> list[
 def _settings(runs: Runs, baseline: str) -> list[str]:
     differing = set()
     for of_order in runs.values():
-        for run, base in zip(of_order, runs[baseline], strict=False):
+        for run, base in zip(of_order, runs[baseline], strict=True):
             if run.tuning and base.tuning:
                 one, two = run.tuning, base.tuning
                 differing |= {name for name in {*one, *two} - {"seed"} if one.get(name) != two.get(name)}

@@ -95,7 +95,7 @@ def paired_curves(points: Sequence[Point], baseline: str) -> list[Point]:
     for one in points:
         if one.order != baseline:
             other = of_baseline[one.set, one.metric, one.step]
-            each = tuple(a - b for a, b in zip(one.each, other.each, strict=False))
+            each = tuple(a - b for a, b in zip(one.each, other.each, strict=True))
             both = one.over_tasks is not None and other.over_tasks is not None
             over = one.over_tasks - other.over_tasks if both else None  # type: ignore[operator]
             mean = float(np.mean(each))

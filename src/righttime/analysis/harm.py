@@ -67,7 +67,7 @@ def harm(
 
 
 def _increases(after: Sequence[float], before: Sequence[float]) -> tuple[float, ...]:
-    return tuple(a - b for a, b in zip(after, before, strict=False))
+    return tuple(a - b for a, b in zip(after, before, strict=True))
 
 
 def upper_bound(values: Sequence[float], level: float = LEVEL) -> float | None:

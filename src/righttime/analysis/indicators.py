@@ -46,7 +46,7 @@ def indicator(
     squares = [step_noise(steps, curve) for curve in every]
     between_steps = float(np.sqrt(np.mean([one**2 for one in squares if one is not None]))) if len(steps) > 2 else None
     finals = [
-        [one[-1] - two[-1] for one, two in zip(of_order, means[baseline], strict=False)]
+        [one[-1] - two[-1] for one, two in zip(of_order, means[baseline], strict=True)]
         for order, of_order in means.items()
         if order != baseline
     ]

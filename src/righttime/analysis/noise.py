@@ -163,11 +163,12 @@ def _beyond(found: Fall, level: float) -> bool:
 def steps_saved(runs: Mapping[str, Sequence[Run]], name: str, metric: str, steps: Sequence[int]) -> list[Saved]:
     """For every pair of orders, where the first reaches the final loss of the second, by replicate."""
     means = {
-        order: [run.values[name, metric].at(steps).mean(axis=1) for run in of_order] for order, of_order in runs.items()
+        order: [(run.replicate, run.values[name, metric].at(steps).mean(axis=1)) for run in of_order]
+        for order, of_order in runs.items()
     }
     found = []
     for order, other in ((a, b) for a in runs for b in runs if a != b):
-        for replicate, (one, two) in enumerate(zip(means[order], means[other], strict=False), start=1):
+        for (replicate, one), (_, two) in zip(means[order], means[other], strict=True):
             reached = np.flatnonzero(one <= two[-1])
             step = int(steps[reached[0]]) if len(reached) else None
             saved = None if step is None else int(steps[-1]) - step

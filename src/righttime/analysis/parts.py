@@ -92,7 +92,7 @@ def _part(
     baseline: str,
 ) -> Part:
     here = [one[part] for one in of_runs[order] if part in one]
-    pairs = zip(of_runs[order], of_runs[baseline], strict=False)
+    pairs = zip(of_runs[order], of_runs[baseline], strict=True)
     differences = [one[part][3] - two[part][3] for one, two in pairs if part in one and part in two]
     difference = float(np.mean(differences)) if differences and order != baseline else None
     rows, first, last, area = (float(np.mean(column)) for column in zip(*here, strict=True))
@@ -125,10 +125,10 @@ def deciding_tasks(runs: Runs, baseline: str, name: str, metric: str, steps: Seq
 def _means(
     areas: Mapping[str, Sequence[tuple[Values, NDArray[np.float64]]]], without: str | None
 ) -> dict[str, float] | None:
-    """Each order's mean area over the replicates that all have, without one task; None where a run has no other."""
-    pairs, means = min(map(len, areas.values())), {}
+    """Each order's mean area over its replicates, without one task; None where a run has no other."""
+    means = {}
     for order, of_order in areas.items():
-        kept = [found[[task != without or task is None for task in values.tasks]] for values, found in of_order[:pairs]]
+        kept = [found[[task != without or task is None for task in values.tasks]] for values, found in of_order]
         if not all(map(len, kept)):
             return None
         means[order] = float(np.mean([one.mean() for one in kept]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from righttime.store import MANIFEST
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Run", "Values", "read_run_values", "read_runs"]
+__all__ = ["GivenRun", "Run", "Values", "read_given", "read_run_values", "read_runs"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +90,42 @@ class Run:
         return f"{self.name}, replicate {self.replicate} ({self.folder})"
 
 
+@dataclass(frozen=True)
+class GivenRun:
+    """A run to read.
+
+    Attributes:
+        name: The order that it is a replicate of.
+        replicate: Which, from 1. Runs of one replicate share pool and target.
+        folder: A run of ``righttime tune`` with an evaluation, or an evaluation.
+    """
+
+    name: str
+    replicate: int
+    folder: Path
+
+
+def read_given(given: Sequence[GivenRun]) -> dict[str, tuple[Run, ...]]:
+    """Read runs or evaluations whose replicates are known, such as those of an experiment with gaps.
+
+    Args:
+        given: The runs, in any order; orders come as they first appear, the runs of each by replicate.
+
+    Raises:
+        StoreError: If a folder holds no evaluation, or a damaged one.
+        SettingsError: If one folder is given twice.
+    """
+    found: dict[str, list[Run]] = {}
+    seen: set[Path] = set()
+    for one in given:
+        evaluation, run = _evaluation_of(one.folder)
+        if evaluation.resolve() in seen:
+            raise SettingsError(f"runs must be different, got {one.folder} twice: a run is one replicate, not two.")
+        seen.add(evaluation.resolve())
+        found.setdefault(one.name, []).append(_read(one, evaluation, run))
+    return {name: tuple(sorted(runs, key=lambda run: run.replicate)) for name, runs in found.items()}
+
+
 def read_runs(given: Sequence[str]) -> dict[str, tuple[Run, ...]]:
     """Read runs or evaluations; the k-th of each name is its replicate k.
 
@@ -100,17 +137,14 @@ def read_runs(given: Sequence[str]) -> dict[str, tuple[Run, ...]]:
         StoreError: If a folder holds no evaluation, or a damaged one.
         SettingsError: If one folder is given twice, or a name is empty.
     """
-    found: dict[str, list[Run]] = {}
-    seen: dict[Path, str] = {}
+    counts: Counter[str] = Counter()
+    numbered = []
     for word in given:
         name, folder = _named(word)
-        evaluation, run = _evaluation_of(folder)
-        if evaluation.resolve() in seen:
-            raise SettingsError(f"runs must be different, got {folder} twice: a run is one replicate, not two.")
-        seen[evaluation.resolve()] = word
-        name = name or _method_of(run) or folder.resolve().name
-        found.setdefault(name, []).append(_read(name, len(found.get(name, ())) + 1, folder, evaluation, run))
-    return {name: tuple(runs) for name, runs in found.items()}
+        name = name or _method_of(_evaluation_of(folder)[1]) or folder.resolve().name
+        counts[name] += 1
+        numbered.append(GivenRun(name, counts[name], folder))
+    return read_given(numbered)
 
 
 def _named(word: str) -> tuple[str | None, Path]:
@@ -146,7 +180,8 @@ def _method_of(run: Path | None) -> str | None:
     return method if isinstance(method, str) else None
 
 
-def _read(name: str, replicate: int, folder: Path, evaluation: Path, run: Path | None) -> Run:
+def _read(given: GivenRun, evaluation: Path, run: Path | None) -> Run:
+    folder = given.folder
     table = read_evaluation(evaluation)
     settings = _json(evaluation / "settings.json") or _json(evaluation / MANIFEST)
     values, notes = read_run_values(table, folder)
@@ -154,7 +189,8 @@ def _read(name: str, replicate: int, folder: Path, evaluation: Path, run: Path |
         notes = (f"{folder} is not finished: it is compared as far as it goes.", *notes)
     deciding = _json(run / "run.json") if run else {}
     revision = str((deciding.get("model") or {}).get("revision") or "")
-    return Run(name, replicate, folder, run, values, settings, revision, deciding.get("settings") or {}, notes)
+    tuning = deciding.get("settings") or {}
+    return Run(given.name, given.replicate, folder, run, values, settings, revision, tuning, notes)
 
 
 def _json(path: Path) -> dict[str, Any]:

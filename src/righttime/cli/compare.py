@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from righttime.cli.app import Overwrite, app
+from righttime.cli.app import Out, Overwrite, app
 from righttime.cli.flags import in_flags
+from righttime.cli.output import Json, emit
 from righttime.cli.text import printable, table
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ def compare(
             "replicate k. Without a name: the method of the run's arrangement, or the folder's name.",
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="COMPARE", help="The folder to write to.")],
+    out: Out,
     baseline: Annotated[str, typer.Option(metavar="NAME", help="What the others are compared with.")] = "random",
     judge: Annotated[str, typer.Option(metavar="SET", help="The set whose loss decides.")] = "target",
-    as_json: Annotated[bool, typer.Option("--json", help="Print all numbers as JSON.")] = False,
     overwrite: Overwrite = False,
+    as_json: Json = False,
 ) -> None:
     """Say which order lowers the loss.
 
@@ -44,16 +44,16 @@ def compare(
     prepare_comparison(out, overwrite)
     analysis = analyse(read_runs(runs), baseline, judge)
     found = write_comparison(analysis, out, overwrite)
-    if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
-        return
-    typer.echo(_table(analysis))
-    typer.echo("\n" + printable(found["verdict"]))
+    emit(as_json, lambda: {"out": out, **found}, lambda: _text(analysis, found["verdict"], out))
     for note in analysis.notes:
         typer.echo("note: " + printable(in_flags(note)), err=True)
     if not (out / "curves.svg").exists():
         typer.echo("no figures: they take matplotlib (pip install righttime[report])", err=True)
-    typer.echo(f"\nwrote {out / 'compare.json'}, tables and figures")
+
+
+def _text(analysis: Analysis, verdict: str, out: Path) -> str:
+    """A table, the paragraph, and where the rest lies."""
+    return f"{_table(analysis)}\n\n{printable(verdict)}\n\nwrote {out / 'compare.json'}, tables and figures"
 
 
 def _table(analysis: Analysis) -> str:
