@@ -17,6 +17,8 @@ from righttime.cli import (  # noqa: F401 (each registers its commands)
     tune,
     evaluate,
     compare,
+    experiment,
+    pilot,
 )
 
 # isort: on

@@ -7,6 +7,7 @@ Importing this imports neither torch nor transformers.
 
 from righttime.experiment.layout import Cell, cells, state_of
 from righttime.experiment.matrix import Outcome, ThisMachine, run_experiment, wanted_cells
+from righttime.experiment.pilot import pilot_experiment
 from righttime.experiment.reading import read_experiment
 from righttime.experiment.report import analyse_experiment, finished_runs, write_analysis
 from righttime.experiment.settings import Evaluation, Experiment, Order, Source
@@ -25,6 +26,7 @@ __all__ = [
     "finished_runs",
     "is_experiment",
     "open_experiment",
+    "pilot_experiment",
     "read_experiment",
     "run_experiment",
     "state_of",

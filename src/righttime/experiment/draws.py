@@ -128,12 +128,12 @@ def _parts(
 
 def _part(source: Source, rows: Rows, before: int, experiment: Experiment) -> Part:
     wanted = [number for number, task in enumerate(rows.tasks) if _of_task(task, source.tasks)]
-    kept = wanted
-    if experiment.max_tokens is not None:
+    kept, most = wanted, source.max_tokens or experiment.max_tokens
+    if most is not None:
         counts = token_counts(rows.take(wanted), model_folder(experiment.model))
-        kept = [number for number, count in zip(wanted, counts, strict=True) if count <= experiment.max_tokens]
+        kept = [number for number, count in zip(wanted, counts, strict=True) if count <= most]
     if not kept:
-        limit = f", of at most {experiment.max_tokens} tokens" if experiment.max_tokens is not None else ""
+        limit = f" of at most {most} tokens" if most is not None else ""
         tasks = f" of the tasks {', '.join(source.tasks)}" if source.tasks else ""
         raise EmptyDataError(
             f"{source.path} must have rows{tasks}{limit}, but none of its {len(rows):,} rows is one.", file=source.path

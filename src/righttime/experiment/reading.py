@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -17,7 +18,7 @@ from righttime.results import Request
 from righttime.sampling import check_subsample
 from righttime.training.settings import Lora, TuneSettings
 
-__all__ = ["read_experiment"]
+__all__ = ["part_of", "read_experiment", "share_of"]
 
 T = TypeVar("T")
 _EMBEDDING = {"embedder", "target_embedder", "text", "prefix", "max_length", "device", "precision", "workers"}
@@ -49,7 +50,7 @@ def read_experiment(path: Path, changes: Sequence[str] = ()) -> Experiment:
 
 def _told(path: Path, problems: Sequence[tuple[int, str]]) -> str:
     """Every problem in one text, by line."""
-    lines = [f"{path}:{line}: {what}" if line else f"{path}, set by a word: {what}" for line, what in sorted(problems)]
+    lines = [f"{path}:{line}: {what}" if line else f"`changes`: {what}" for line, what in sorted(problems)]
     if len(lines) == 1:
         return lines[0]
     return f"{path} must be an experiment, but {len(lines)} things are wrong:\n" + "\n".join(lines)
@@ -101,7 +102,20 @@ class _Reader:
             order = found["orders"].value[name]
             self._tried(order, f"order {name}: ", lambda name=name: experiment.request(name, 1).check())
             self._tried(order, f"order {name}: ", lambda name=name: experiment.tune_settings(name, 1))
+        self._check_steps(found, experiment)
         return experiment
+
+    def _check_steps(self, found: Mapping[str, Entry], experiment: Experiment) -> None:
+        """No step to evaluate at lies beyond the last, where that is known."""
+        if self.problems or not isinstance(experiment.budget, int):
+            return
+        for name in experiment.orders:
+            settings = experiment.tune_settings(name, 1)
+            last = settings.epochs * -(-experiment.budget // (settings.batch * settings.accumulation))
+            if beyond := [step for step in experiment.evaluation.at if step > last]:
+                what = f"steps to evaluate at must be at most the last step of {name}, {last:,}, got {beyond[0]:,}."
+                self._wrong(found["evaluate"], what)
+                return
 
     def _tried(self, entry: Entry, where: str, work: Callable[[], Any]) -> None:
         try:
@@ -121,7 +135,7 @@ class _Reader:
         if known is not None:
             for name, value in entry.value.items():
                 if name not in known:
-                    self._wrong(value if value.line else entry, f"unknown name {name!r} in {what}{_near(name, known)}.")
+                    self._wrong(value, f"unknown name {name!r} in {what}{_near(name, known)}.")
         return {name: value for name, value in entry.value.items() if known is None or name in known}
 
     def _read(self, entry: Entry, name: str, read: Callable[[Any], T]) -> T | None:
@@ -201,6 +215,8 @@ class _Reader:
 
     def _file(self, entry: Entry, given: str) -> str:
         path = self._path_of(given)
+        if "://" not in path and not path.startswith("hf:"):
+            path = os.path.normpath(self._base / path)
         if not path.startswith("hf:") and "://" not in path and "${" not in path and not Path(path).exists():
             self._wrong(entry, f"there must be a file or folder {given}, but there is none (looked at {path}).")
         return path
@@ -209,10 +225,10 @@ class _Reader:
         """A path as it is meant from the file's folder; names of models and of data sets stay."""
         prefix, colon, rest = given.partition(":")
         if prefix == "vectors" and colon:
-            return f"vectors:{self._base / rest}"
-        path = self._base / given
-        told = given.startswith(("./", "../")) or path.exists()
-        return str(path) if told and not given.startswith("hf:") else given
+            return f"vectors:{os.path.normpath(self._base / rest)}"
+        path = os.path.normpath(self._base / given)
+        told = given.startswith(("./", "../")) or os.path.exists(path)
+        return path if told and not given.startswith("hf:") else given
 
 
 def _near(name: str, known: Iterator[str] | Sequence[str] | set[str] | Mapping[str, Any]) -> str:
@@ -235,9 +251,13 @@ def _one_of(kind: Any) -> Callable[[Any], Any]:
     return _is(str, f"one of {', '.join(choices)}", lambda value: value in choices)
 
 
-def _share(value: Any) -> float | None:
-    """``0.5`` or ``50%``; 0, false or nothing for None."""
-    if value in (None, False, 0):
+def share_of(value: Any) -> float | None:
+    """How many target rows judge: ``0.5`` or ``50%``; None for 0, false or nothing.
+
+    Raises:
+        ValueError: If it is neither; says what it must be.
+    """
+    if value in (None, False, 0, "0", "0%"):
         return None
     read = check_subsample(value) if isinstance(value, str | float) else None
     if not isinstance(read, float):
@@ -253,7 +273,8 @@ def _budget(value: Any) -> int | str:
     return read
 
 
-def _part(value: Any) -> int | float | str | None:
+def part_of(value: Any) -> int | float | str | None:
+    """Which part is drawn: a number or a share; None for ``all``."""
     return None if value in (None, "all", "100%") else check_subsample(value)
 
 
@@ -288,8 +309,8 @@ _VALUES: Mapping[str, Callable[[Any], Any]] = {
     "budget": _budget,
     "baseline": _TEXT,
     "replicates": _POSITIVE,
-    "subsample": _part,
-    "judge_share": _share,
+    "subsample": part_of,
+    "judge_share": share_of,
     "hold_out": _one_of(HoldOut),
     "max_tokens": _POSITIVE,
     "seed": _is(int, "a whole number of 0 or more", lambda value: value >= 0),
@@ -300,8 +321,9 @@ _VALUES: Mapping[str, Callable[[Any], Any]] = {
 _EVALUATE: Mapping[str, Callable[[Any], Any]] = {"at": _steps, "every": _POSITIVE, "metrics": _metrics}
 _SOURCE: Mapping[str, Callable[[Any], Any]] = {
     "path": _TEXT,
-    "rows": _part,
+    "rows": part_of,
     "tasks": lambda value: tuple([value] if isinstance(value, str) else map(str, value)),
+    "max_tokens": _POSITIVE,
     "format": _TEXT,
     "task_field": _TEXT,
     "fields": _is(dict, "a mapping of parts to fields"),

@@ -25,6 +25,7 @@ class Source:
         rows: How many to draw in each replicate: a number, or a share such as ``"50%"``; None leaves it to
             the experiment (`subsample` for a pool, all rows for anything else).
         tasks: Keep only rows whose task matches one of these patterns (``*`` and ``?``); empty keeps all.
+        max_tokens: Rows of more tokens take no part; None takes the experiment's.
         format: The format; None recognises it.
         task_field: The field that holds a row's task.
         fields: For files of no known format: which field holds what.
@@ -34,6 +35,7 @@ class Source:
     path: str
     rows: int | str | float | None = None
     tasks: tuple[str, ...] = ()
+    max_tokens: int | None = None
     format: str | None = None
     task_field: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -145,4 +147,4 @@ def settings_of(tuning: Mapping[str, Any], seed: int, keep_models: bool) -> Tune
         given["lora"] = Lora(**given["lora"])
     if isinstance(given.get("betas"), list):
         given["betas"] = tuple(given["betas"])
-    return TuneSettings.preset(preset, **given, save_model=keep_models)
+    return TuneSettings.preset(preset, **given)

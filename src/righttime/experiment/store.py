@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def _sources(found: list[dict[str, Any]]) -> tuple[Source, ...]:
 
 def _check_same(before: Experiment, now: Experiment, root: Path) -> None:
     """Numbers of one folder come of one experiment."""
-    one, two = (json.loads(json.dumps(each.as_json())) for each in (before, now))
+    one, two = (_placeless(json.loads(json.dumps(each.as_json()))) for each in (before, now))
     for name in one:
         if name not in _FREE and one[name] != two[name]:
             raise SettingsError(
@@ -92,3 +93,14 @@ def _check_same(before: Experiment, now: Experiment, root: Path) -> None:
             raise SettingsError(
                 f"{root} holds runs of an order {name} with other settings. Hint: give the new order another name."
             )
+
+
+def _placeless(value: Any) -> Any:
+    """The same with files by their names alone: on another machine they lie in other folders."""
+    if isinstance(value, dict):
+        return {name: _placeless(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_placeless(each) for each in value]
+    if isinstance(value, str) and os.path.isabs(value.removeprefix("vectors:")):
+        return os.path.basename(value)
+    return value

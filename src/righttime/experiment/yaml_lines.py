@@ -78,7 +78,7 @@ def _entry(node: Any, loader: Any) -> Entry:
         name = str(loader.construct_object(key))
         if name in found:
             twice.append((name, key.start_mark.line + 1))
-        found[name] = _entry(value, loader)
+        found.setdefault(name, _entry(value, loader))
     return Entry(found, line, tuple(twice))
 
 

@@ -1,0 +1,123 @@
+"""Replicates: what each draws, and that no judge row is seen by an order or trained on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from made_experiments import made_data, written
+from righttime.errors import EmptyDataError, SettingsError
+from righttime.experiment import Experiment, read_experiment
+from righttime.experiment.draws import Draw, draw_replicate, read_pools
+from righttime.experiment.prepare import prepare_replicate, read_draw
+
+
+def drawn(data: Path, replicate: int = 1, **changes: Any) -> Draw:
+    asked = read_experiment(written(data, "no-model", **changes))
+    return draw_replicate(asked, read_pools(asked), replicate)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return made_data(tmp_path / "data")
+
+
+def test_target_rows_steer_or_judge_task_by_task(data: Path) -> None:
+    found = drawn(data)
+    assert not set(found.steer.ids) & set(found.judge.ids)
+    assert len(found.steer) == len(found.judge) == 9
+    assert {task: list(found.judge.tasks).count(task) for task in found.judge.tasks} == dict.fromkeys(
+        ("add_target", "sort_target", "spell_target"), 3
+    )
+    both = drawn(data, judge_share=0)
+    assert both.steer.ids == both.judge.ids
+    assert len(both.judge) == 18
+
+
+def test_replicates_differ_and_are_repeatable(data: Path) -> None:
+    one, two = drawn(data, 1), drawn(data, 2)
+    assert (one.pool.ids, one.judge.ids) == (drawn(data, 1).pool.ids, drawn(data, 1).judge.ids)
+    assert set(one.pool.ids) != set(two.pool.ids)
+    assert set(one.judge.ids) != set(two.judge.ids)
+    assert len(one.pool) == 30
+    assert one.counts["not drawn"] == 30
+
+
+def test_pool_rows_with_a_target_prompt_leave(data: Path) -> None:
+    target = [json.loads(line) for line in (data / "target.jsonl").read_text(encoding="utf-8").splitlines()]
+    other = [json.loads(line) for line in (data / "other.jsonl").read_text(encoding="utf-8").splitlines()]
+    with (data / "pool.jsonl").open("a", encoding="utf-8") as file:
+        for row in (target[0], other[0]):
+            file.write(json.dumps({**row, "id": f"copy-{row['id']}", "prompt": f"  {row['prompt']} "}) + "\n")
+    found = drawn(data, subsample="all", arrange=None)
+    assert found.counts["leaks"] == 2
+    assert not [name for name in found.pool.ids if name.startswith("copy")]
+    assert len(found.pool) == 60
+
+
+def test_a_target_inside_the_pool_is_taken_out_of_it(data: Path) -> None:
+    target = [{"path": "pool.jsonl", "rows": 12}]
+    found = drawn(data, target=target, subsample="all", arrange=None)
+    asked = {*found.steer.texts("prompt"), *found.judge.texts("prompt")}
+    assert len(asked) == 12
+    assert not asked & set(found.pool.texts("prompt"))
+    assert (len(found.pool), found.counts["leaks"]) == (48, 12)
+
+
+def test_tasks_and_groups_are_held_out(data: Path) -> None:
+    target = [{"path": "pool.jsonl", "tasks": ["add_*"], "rows": 4}]
+    for by in ("task", "group"):
+        found = drawn(data, target=target, hold_out=by, subsample="all", arrange=None)
+        assert {task for task in found.pool.tasks} == {"sort_pool", "spell_pool"}
+        assert found.counts["held out"] == 16
+    assert found.counts["leaks"] == 4
+
+
+def test_each_source_draws_its_own_number(data: Path) -> None:
+    pool = [{"path": "pool.jsonl", "rows": 10}, {"path": "other.jsonl", "rows": 2}]
+    found = drawn(data, pool=pool, sets=None, arrange=None)
+    assert [sum(name.startswith(side) for name in found.pool.ids) for side in ("pool", "other")] == [10, 2]
+    with pytest.raises(SettingsError, match="at most the pool's 6 rows, got 7"):
+        drawn(data, pool=[{"path": "other.jsonl", "rows": 7}], sets=None, arrange=None)
+
+
+def test_long_rows_take_no_part(data: Path, tiny: str) -> None:
+    asked = read_experiment(written(data, tiny, max_tokens=60))
+    assert len(read_pools(asked).pool[0].rows) == 60
+    asked = read_experiment(written(data, tiny, max_tokens=2))
+    with pytest.raises(EmptyDataError, match="rows of at most 2 tokens, but none of its 60 rows"):
+        read_pools(asked)
+
+
+def test_a_judged_row_needs_an_answer(data: Path) -> None:
+    with (data / "target.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"id": "mute", "prompt": "say nothing"}) + "\n")
+    with pytest.raises(EmptyDataError, match=r"must have an answer .*target.jsonl:19 \(id mute\)"):
+        drawn(data)
+
+
+def test_too_few_target_rows_are_refused(data: Path) -> None:
+    (data / "target.jsonl").write_text(json.dumps({"prompt": "one", "response": "row"}) + "\n", encoding="utf-8")
+    with pytest.raises(EmptyDataError, match="some to steer and some to judge"):
+        drawn(data, arrange=None)
+
+
+def test_a_replicate_on_disk_keeps_categories_and_vectors(data: Path, tmp_path: Path) -> None:
+    asked: Experiment = read_experiment(written(data, "no-model"))
+    pools = read_pools(asked)
+    prepare_replicate(asked, lambda: pools, 1, tmp_path / "one")
+    found, told = draw_replicate(asked, pools, 1), read_draw(tmp_path / "one")
+    judge = [json.loads(line) for line in (tmp_path / "one/judge.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["id"] for row in judge] == list(found.judge.ids)
+    assert {row["category"] for row in judge} == {"add", "sort", "spell"}
+    assert told["rows"]["pool"]["rows"] == 30
+    assert {"judge.jsonl", "pool.jsonl", "steer.jsonl", "other.jsonl", "vectors.safetensors"} == set(told["files"])
+    import numpy as np
+    from safetensors.numpy import load_file
+
+    vectors, given = load_file(tmp_path / "one/vectors.safetensors"), np.load(data / "both.npz")
+    assert np.array_equal(vectors["pool"], given["pool"][[int(name.split("-")[1]) for name in found.pool.ids]])
+    assert np.array_equal(vectors["judge"], given["target"][[int(name.split("-")[1]) for name in found.judge.ids]])

@@ -1,0 +1,131 @@
+"""An experiment's file: every problem at once, by its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from made_experiments import made_data, written
+from righttime.errors import SettingsError
+from righttime.experiment import Source, read_experiment
+from righttime.experiment.store import is_experiment, open_experiment, state_experiment
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return made_data(tmp_path / "data")
+
+
+def refused(path: Path, *changes: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        read_experiment(path, changes)
+    return str(caught.value)
+
+
+def test_an_experiment_is_read_whole(data: Path, tiny: str) -> None:
+    found = read_experiment(written(data, tiny, judge_share="25%", subsample=30))
+    assert found.pool == (Source(str(data / "pool.jsonl")),)
+    assert list(found.orders) == ["random", "tma", "back"]
+    assert found.orders["tma"].arranging == {"embedder": f"vectors:{data / 'both.npz'}", "method": "tma"}
+    assert found.orders["back"].arranging["method"] == "tma-farthest"
+    assert found.tuning == {"batch": 4, "learning_rate": 1e-3}
+    assert (found.judge_share, found.subsample, found.evaluation.at) == (0.25, 30, (0, 1))
+    settings = found.tune_settings("tma", 2)
+    assert (settings.batch, settings.rate, settings.seed, settings.save_model) == (4, 1e-3, 2, False)
+
+
+def test_what_is_written_is_read_back(data: Path, tiny: str, tmp_path: Path) -> None:
+    orders = {"random": None, "few": {"method": "tma", "rounds": "0:2", "tuning": {"schedule": "cosine"}}}
+    asked = read_experiment(written(data, tiny, orders=orders))
+    state_experiment(asked, tmp_path / "out")
+    assert is_experiment(tmp_path / "out")
+    assert open_experiment(tmp_path / "out") == asked
+    assert asked.request("few", 1).rounds == (0, 2)
+
+
+def test_all_problems_are_named_with_their_lines(data: Path) -> None:
+    path = data / "wrong.yaml"
+    path.write_text(
+        "pool: nowhere.jsonl\n"
+        "target: target.jsonl\n"
+        "model: some-model\n"
+        "budgt: 8\n"
+        "replicates: 0\n"
+        "orders:\n"
+        "  random:\n"
+        "  tma: {methd: tma}\n"
+        "  tma:\n"
+        "tuning: {learning_rte: 1}\n"
+        "evaluate: {metrics: [los]}\n",
+        encoding="utf-8",
+    )
+    told = refused(path)
+    for line, part in (
+        (1, "nowhere.jsonl"),
+        (4, "'budgt' in an experiment: did you mean 'budget'"),
+        (5, "`replicates` must be a whole number"),
+        (8, "'methd' in order tma: did you mean 'method'"),
+        (9, "'tma' stands twice"),
+        (10, "'learning_rte' in `tuning`: did you mean 'learning_rate'"),
+        (11, "'los': did you mean 'loss'"),
+    ):
+        assert any(row.startswith(f"{path}:{line}: ") and part in row for row in told.splitlines()), (line, told)
+    assert "`budget` must be given" in told
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"orders": {"random": None}}, "at least two orders"),
+        ({"baseline": "randm"}, "`baseline` must be one of the orders, got 'randm': did you mean 'random'"),
+        ({"orders": {"random": None, "tma": {"method": "tmaa"}}}, "order tma: unknown method 'tmaa'"),
+        ({"tuning": {"batch_size": -1}}, "batch must be at least 1"),
+        ({"evaluate": {"at": [0, 9]}}, "steps to evaluate at must be at most the last step of random, 2, got 9"),
+        ({"evaluate": {"at": [0, 0]}}, "each once"),
+        ({"judge_share": 2}, "a share above 0 and below 1"),
+        ({"hold_out": "grop"}, "one of none, task, group"),
+        ({"sets": {"judge": "other.jsonl"}}, "other than judge"),
+        ({"pool": [{"rows": 3}]}, "as `path`"),
+        ({"subsample": 1.5}, "`subsample` must be a share"),
+    ],
+)
+def test_wrong_values_are_refused(data: Path, tiny: str, changes: dict[str, Any], part: str) -> None:
+    assert part in refused(written(data, tiny, **changes))
+
+
+def test_words_change_settings(data: Path, tiny: str) -> None:
+    path = written(data, tiny)
+    found = read_experiment(path, ["tuning.batch_size=2", "orders.tma.within_round=index", "evaluate.at=[0, 3]"])
+    assert (found.tuning["batch"], found.orders["tma"].arranging["within_round"]) == (2, "index")
+    assert found.evaluation.at == (0, 3)
+    assert "`changes`: unknown name 'such'" in refused(path, "such=1")
+    assert "NAME=VALUE" in refused(path, "budget")
+
+
+def test_variables_are_replaced(data: Path, tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(data)
+    monkeypatch.setenv("POOL_FOLDER", ".")
+    path = written(data, tiny, pool="${POOL_FOLDER}/pool.jsonl", target="${NOT_SET:-target}.jsonl")
+    found = read_experiment(path)
+    assert (found.pool[0].path, found.target[0].path) == (str(data / "pool.jsonl"), str(data / "target.jsonl"))
+    assert ":1: the variable NOT_SET is not set" in refused(written(data, tiny, pool="${NOT_SET}/pool.jsonl"))
+
+
+def test_what_is_no_yaml_is_refused_by_its_line(data: Path) -> None:
+    path = data / "broken.yaml"
+    path.write_text("pool: a\norders: [\n", encoding="utf-8")
+    assert refused(path).startswith(f"{path}:3: must be YAML")
+    assert "must be a YAML file" in refused(data / "missing.yaml")
+
+
+def test_a_folder_holds_one_experiment(data: Path, tiny: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    state_experiment(read_experiment(written(data, tiny)), out)
+    state_experiment(read_experiment(written(data, tiny, replicates=5)), out)  # more of the same
+    with pytest.raises(SettingsError, match="whose `budget` is 8, not 12"):
+        state_experiment(read_experiment(written(data, tiny, budget=12)), out)
+    with pytest.raises(SettingsError, match="an order tma with other settings"):
+        orders = {"random": None, "tma": {"within_round": "index"}}
+        state_experiment(read_experiment(written(data, tiny, orders=orders)), out)
