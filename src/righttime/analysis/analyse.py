@@ -12,6 +12,7 @@ from righttime.analysis.curves import Point, area, curves, paired_curves
 from righttime.analysis.differences import Difference, area_differences
 from righttime.analysis.harm import Harm, harm
 from righttime.analysis.indicators import Indicator, indicator
+from righttime.analysis.measured import MeasureLink, measure_links
 from righttime.analysis.noise import Drop, Onset, Saved, drops, onset, steps_saved
 from righttime.analysis.pairs import whole_replicates
 from righttime.analysis.parts import Deciding, Part, deciding_tasks, parts
@@ -65,6 +66,7 @@ class Analysis:
         deciding: Tasks without which the ranking would be another.
         harm: Increases on other sets.
         indicators: How good an indicator each metric is.
+        measured: The data-set measures against the loss, across the orders at each step.
         notes: Sentences that a person should read.
     """
 
@@ -82,6 +84,7 @@ class Analysis:
     deciding: tuple[Deciding, ...]
     harm: tuple[Harm, ...]
     indicators: tuple[Indicator, ...]
+    measured: tuple[MeasureLink, ...]
     notes: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -111,6 +114,7 @@ def analyse(runs: Mapping[str, Sequence[Run]], baseline: str = "random", judge: 
     areas = {order: [one.area for one in facts if one.order == order] for order in runs}
     points = tuple(point for key in kept for point in curves(runs, *key, _steps(runs, key)))
     others = [name for name, metric in kept if metric == PRIMARY and name != judge]
+    links, unlinked = measure_links(runs, judge, PRIMARY, steps)
     judged = [(run, run.values[judge, PRIMARY]) for run in every]
     return Analysis(
         baseline=baseline,
@@ -127,7 +131,8 @@ def analyse(runs: Mapping[str, Sequence[Run]], baseline: str = "random", judge: 
         deciding=tuple(deciding_tasks(runs, baseline, judge, PRIMARY, steps)),
         harm=tuple(harm(runs, baseline, {name: _steps(runs, (name, PRIMARY)) for name in others}, PRIMARY)),
         indicators=tuple(indicator(runs, baseline, *key, _steps(runs, key)) for key in kept if key[0] == judge),
-        notes=(*gaps, *left_out, *notes_on(runs, baseline, judge, steps)),
+        measured=tuple(links),
+        notes=(*gaps, *left_out, *unlinked, *notes_on(runs, baseline, judge, steps)),
     )
 
 

@@ -72,6 +72,7 @@ class Run:
         revision: The revision of the model that it began from; empty where it is not known.
         tuning: The settings that decided its weights; empty where they are not known.
         notes: Sentences that a person should read.
+        measures: The table of `righttime.measures.step_measures` of its rows, where there is one.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Run:
     revision: str
     tuning: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+    measures: Path | None = None
 
     @property
     def told(self) -> str:
@@ -98,11 +100,13 @@ class GivenRun:
         name: The order that it is a replicate of.
         replicate: Which, from 1. Runs of one replicate share pool and target.
         folder: A run of ``righttime tune`` with an evaluation, or an evaluation.
+        measures: A file with the table of `righttime.measures.step_measures` of its rows, where there is one.
     """
 
     name: str
     replicate: int
     folder: Path
+    measures: Path | None = None
 
 
 def read_given(given: Sequence[GivenRun]) -> dict[str, tuple[Run, ...]]:
@@ -190,7 +194,7 @@ def _read(given: GivenRun, evaluation: Path, run: Path | None) -> Run:
     deciding = _json(run / "run.json") if run else {}
     revision = str((deciding.get("model") or {}).get("revision") or "")
     tuning = deciding.get("settings") or {}
-    return Run(given.name, given.replicate, folder, run, values, settings, revision, tuning, notes)
+    return Run(given.name, given.replicate, folder, run, values, settings, revision, tuning, notes, given.measures)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A comparison on disk.
 
 COMPARE/compare.json     all numbers
-COMPARE/*.csv            runs, differences, curves, saved, drops, parts, harm, indicators: the same as tables
+COMPARE/*.csv            runs, differences, curves, saved, drops, parts, harm, measured, ...: the same as tables
 COMPARE/*.svg, *.png     curves, differences, tasks, harm, where matplotlib is installed
 COMPARE/manifest.json    written last: what was compared, the sha256 of every file
 """
@@ -35,6 +35,7 @@ _TABLES = (
     "deciding",
     "harm",
     "indicators",
+    "measured",
 )
 _JSON = "compare.json"
 FILES = (

@@ -20,7 +20,7 @@ from righttime.similarity.pairs import as_vectors
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["MEASURES", "Curves", "Measure", "default_every", "measure", "prefix_sizes"]
+__all__ = ["MEASURES", "Curves", "Measure", "default_every", "measure", "must_agree", "prefix_sizes"]
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def measure(
     """
     x = as_vectors(pool, "pool").astype(np.float32, copy=False)
     t = as_vectors(target, "target").astype(np.float32, copy=False)
-    _must_agree(x, t, texts, target_texts)
+    must_agree(x, t, texts, target_texts)
     ends = prefix_sizes(len(x), default_every([len(x)]) if every is None else every)
     tasks, rows = _grouped(target_tasks, len(t)) if per_task else (None, [np.arange(len(t))])
     columns = vector_curves(x, [t[some] for some in rows], ends.tolist(), block_rows=block_rows, progress=progress)
@@ -175,17 +175,35 @@ def measure(
     return Curves(ends, tasks, columns if per_task else {name: curve[0] for name, curve in columns.items()})
 
 
-def _must_agree(
-    x: NDArray[np.float32], t: NDArray[np.float32], texts: Sequence[str] | None, target_texts: Sequence[str] | None
+def must_agree(
+    x: NDArray[np.float32],
+    t: NDArray[np.float32],
+    texts: Sequence[str] | None,
+    target_texts: Sequence[str] | None,
+    named: tuple[str, str, str] = ("target", "texts", "target_texts"),
 ) -> None:
-    for name, side in (("pool", x), ("target", t)):
+    """Make sure that both sides hold rows of one width, and one text for each where there are texts.
+
+    Args:
+        x: The pool's vectors, shape (n, d).
+        t: The target's vectors, shape (m, d).
+        texts: The pool's texts.
+        target_texts: The target's texts.
+        named: What the caller calls `t`, `texts` and `target_texts`.
+
+    Raises:
+        ShapeError: If not.
+        SettingsError: If only one side has texts.
+    """
+    target, of_pool, of_target = named
+    for name, side in (("pool", x), (target, t)):
         if not len(side):
             raise ShapeError(f"{name} must have at least one row, got none.")
     if x.shape[1] != t.shape[1]:
-        raise ShapeError(f"pool and target vectors must have the same width, got {x.shape[1]} and {t.shape[1]}.")
+        raise ShapeError(f"pool and {target} vectors must have the same width, got {x.shape[1]} and {t.shape[1]}.")
     if (texts is None) != (target_texts is None):
-        raise SettingsError("texts and target_texts go together, got only one of them.")
-    for name, given, rows in (("texts", texts, x), ("target_texts", target_texts, t)):
+        raise SettingsError(f"{of_pool} and {of_target} go together, got only one of them.")
+    for name, given, rows in ((of_pool, texts, x), (of_target, target_texts, t)):
         if given is not None and len(given) != len(rows):
             raise ShapeError(f"{name} must hold one text for each of the {len(rows)} rows, got {len(given)}.")
 
