@@ -60,6 +60,10 @@ class Start:
     broken: tuple[str, ...] = ()
     lock: FileLock | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Of several processes the main one alone holds the lock; the others are sent the rest."""
+        return {**self.__dict__, "lock": None}
+
 
 def begin(run: Path, deciding: Mapping[str, Any], overwrite: bool = False) -> Start:
     """Begin a run, or go on with one that was stopped.
