@@ -216,7 +216,15 @@ class OrderedTrainer(Trainer):  # type: ignore[misc]
     """A Trainer that consumes the rows of a plan, shows each micro-batch to the oracle and writes whole checkpoints."""
 
     def __init__(
-        self, *, plan: Plan, rows: TokenRows, oracle: Oracle, keep: int | None, pad: int, **settings: Any
+        self,
+        *,
+        plan: Plan,
+        rows: TokenRows,
+        oracle: Oracle,
+        keep: int | None,
+        pad: int,
+        save_last: bool = True,
+        **settings: Any,
     ) -> None:
         """Take the plan beside what a Trainer takes.
 
@@ -226,9 +234,11 @@ class OrderedTrainer(Trainer):  # type: ignore[misc]
             oracle: This process's oracle.
             keep: How many checkpoints are kept; None keeps all.
             pad: The token to pad with.
+            save_last: Write a checkpoint after the last step too.
             settings: What `transformers.Trainer` takes: model, args, processing_class, callbacks.
         """
         self._plan, self._rows, self._oracle, self._keep, self._pad = plan, rows, oracle, keep, pad
+        self._save_last = save_last
         super().__init__(compute_loss_func=summed_loss, train_dataset=PlannedRows(len(rows.ids)), **settings)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
@@ -263,6 +273,8 @@ class OrderedTrainer(Trainer):  # type: ignore[misc]
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a checkpoint, wait for every process, mark it whole; only then take old ones away."""
+        if not self._save_last and self.state.global_step >= self.state.max_steps:
+            return
         self._oracle.recorder.sync()
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
