@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,34 @@ def test_tune_measures_at_listed_steps(
     assert "at most the run's last, 5, got 9" in capsys.readouterr().err
     assert main([*words, "--evaluate-at", "0, 1,3"]) == 0
     assert sorted(set(read_evaluation(run / "evaluation")["step"].to_pylist())) == [0, 1, 3, 5]
+
+
+def test_a_run_without_model_is_resumed_verified_and_compared(
+    tiny: str, arranged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, target = tmp_path / "run", arranged.parent / "data" / "target.jsonl"
+    words = ["tune", str(arranged), "--model", tiny, "--batch-size", "8", "--no-model"]
+    words += ["--target", str(target), "--evaluate-every", "2"]
+    with monkeypatch.context() as patch:
+
+        def stopped(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr("righttime.training.run.finish", stopped)
+        assert main([*words, "--out", str(run)]) == 130
+    first = read_evaluation(run / "evaluation")
+    assert (run / "evaluation" / "manifest.json").exists()
+    assert not (run / "manifest.json").exists()
+    capsys.readouterr()
+    assert main([*words, "--out", str(run)]) == 0, "without a checkpoint both begin again"
+    assert f"the model was not saved; verify the run: righttime verify {run} {arranged}" in capsys.readouterr().out
+    assert read_evaluation(run / "evaluation").equals(first)
+    assert main(["verify", str(run), str(arranged)]) == 0
+    capsys.readouterr()
+    assert main([*words, "--out", str(tmp_path / "fast"), "--learning-rate", "0.001", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"] is None
+    compared = ["compare", f"random={run}", f"fast={tmp_path / 'fast'}", "--out", str(tmp_path / "compare")]
+    assert main(compared) == 0
 
 
 @pytest.mark.parametrize("variable", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
+import pickle
 import subprocess
 import sys
 from importlib import metadata
@@ -39,6 +41,15 @@ def test_a_folder_is_held_until_its_process_is_gone(tmp_path: Path) -> None:
         begin(tmp_path, DECIDING)
     end(start)
     end(begin(tmp_path, DECIDING))
+
+
+def test_a_start_can_be_sent_to_other_processes_without_its_lock(tmp_path: Path) -> None:
+    start = begin(tmp_path, DECIDING)
+    sent = pickle.loads(pickle.dumps(start))
+    assert sent == dataclasses.replace(start, lock=None)
+    with pytest.raises(StoreError, match="must be free"):
+        begin(tmp_path, DECIDING)
+    end(start)
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS])

@@ -14,8 +14,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 
 from righttime.cli import main
 from righttime.errors import ModelError, SettingsError, StoreError
+from righttime.evaluation.checkpoints import find_checkpoints
 from righttime.tokenization.masking import AnswerEnd
-from righttime.training import Lora, TuneSettings, first_difference, read_records, tune
+from righttime.training import Lora, TuneSettings, first_difference, open_run, read_records, tune
 from righttime.training.models import load_model
 from righttime.verification.run import verify
 from tiny_model import CHATML, save_arrangement, save_tiny_model
@@ -545,3 +546,49 @@ def test_runs_of_older_versions_are_verified_and_go_on(
     run = Path(shutil.copytree(begun, tmp_path / "same"))
     made_old(run)
     assert tune(arranged, tiny, run, FAST).start.attempt == 2, "this template learns the same either way"
+
+
+UNSAVED = dataclasses.replace(FAST, save_model=False)
+
+
+def test_a_run_may_keep_its_records_alone(tiny: str, arranged: Path, undisturbed: Path, tmp_path: Path) -> None:
+    run, said = tmp_path / "run", list[str]()
+    with pytest.raises(RuntimeError, match="power failure"):
+        tune(arranged, tiny, run, UNSAVED, callbacks=[StopAt(13)])
+    assert [path.name for path in sorted((run / "checkpoints").iterdir())] == ["checkpoint-10", "checkpoint-5"]
+    done = tune(arranged, tiny, run, UNSAVED, say=said.append)
+    assert done.start.step == 10
+    assert "the tuned model is not saved" in said[0]
+    assert not (run / "model").exists()
+    assert not (run / "checkpoints").exists()
+    logs = [(folder / "train_log.jsonl").read_text().splitlines() for folder in (run, undisturbed)]
+    assert [json.loads(line) for line in logs[0]] == [json.loads(line) for line in logs[1]], "it learnt the same"
+    manifest = open_run(run).manifest
+    assert not manifest.settings.save_model
+    assert manifest.notes == ("the tuned model was not saved: its records and its evaluation are all that is kept.",)
+    assert open_run(undisturbed).manifest.notes == ()
+    findings = verify(run, arranged)
+    assert all(finding.ok for finding in findings)
+    assert [finding.what for finding in findings][-1] == "the model was fed the tokens of those texts"
+    assert "the model was not saved" in [finding.detail for finding in findings]
+    with pytest.raises(ModelError, match="must be a run that kept a model or checkpoints, but it holds neither"):
+        find_checkpoints(str(run))
+    began = json.loads((run / "run.json").read_text())
+    began["model"]["name"] = str(tmp_path / "gone")
+    (run / "run.json").write_text(json.dumps(began))
+    last = verify(run, arranged)[-1]
+    assert (last.what, last.ok) == ("the rows' texts are those that were tokenized", None)
+    assert "the run kept no tokenizer, and" in last.detail
+
+
+def test_whether_the_model_is_saved_may_change_while_a_run_is_not_finished(
+    tiny: str, arranged: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(undisturbed, tmp_path / "without"))
+    (run / "manifest.json").unlink()
+    assert tune(arranged, tiny, run, UNSAVED).start.step == 20
+    assert not (run / "model").exists()
+    with pytest.raises(RuntimeError, match="power failure"):
+        tune(arranged, tiny, tmp_path / "with", UNSAVED, callbacks=[StopAt(7)])
+    assert tune(arranged, tiny, tmp_path / "with", FAST).start.step == 5
+    assert same(weights(tmp_path / "with"), weights(undisturbed))

@@ -191,6 +191,14 @@ def tune(
         int | None,
         typer.Option(min=0, help="Checkpoints to keep; 0 keeps all.", show_default="2", rich_help_panel=RECORDS),
     ] = None,
+    no_model: Annotated[
+        bool,
+        typer.Option(
+            "--no-model",
+            help="Keep records and evaluation only; do not save the tuned model.",
+            rich_help_panel=RECORDS,
+        ),
+    ] = False,
     report_to: Annotated[
         list[str] | None,
         typer.Option(
@@ -229,6 +237,7 @@ def tune(
     if keep == 0:
         changes["keep"] = None
     flags: dict[str, Any] = {"lora": Lora(lora_rank, 2 * lora_rank) if lora else None, "recompute": recompute}
+    flags["save_model"] = not no_model
     settings = TuneSettings.preset(preset, **changes, **flags, allow_reorder=allow_reorder)
     callbacks: Sequence[Any] = ()
     steps = _steps_in(evaluate_at)
@@ -287,7 +296,7 @@ def _facts(done: Tuned, arrangement: Path, evaluated: bool) -> dict[str, Any]:
     return {
         "out": out,
         "arrangement": arrangement,
-        "model": out / "model",
+        "model": out / "model" if done.job.settings.save_model else None,
         "counts": dataclasses.asdict(done.manifest.counts),
         "first_difference": done.manifest.first_difference,
         "attempt": done.start.attempt,
@@ -309,4 +318,5 @@ def _lines(done: Tuned, arrangement: Path, evaluated: bool) -> Iterator[str]:
         yield f"every row's values are in {out / 'evaluation' / 'evaluation.parquet'}"
     picture = out / "loss.png"
     yield f"the losses along the run are in {picture}" if picture.exists() else NO_PICTURE
-    yield f"the model is in {out / 'model'}; verify it: righttime verify {out} {arrangement}"
+    model = f"the model is in {out / 'model'}" if done.job.settings.save_model else "the model was not saved"
+    yield f"{model}; verify the run: righttime verify {out} {arrangement}"

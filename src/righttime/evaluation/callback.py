@@ -39,6 +39,7 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
         settings: MeasureSettings | None = None,
         deciding: Mapping[str, Any] | None = None,
         overwrite: bool = False,
+        reopen: bool = False,
         progress: bool = False,
     ) -> None:
         """Say what to measure.
@@ -53,6 +54,7 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
             settings: What to measure; None measures the loss.
             deciding: What else decides the numbers, as JSON, for the record.
             overwrite: Take away an earlier evaluation there.
+            reopen: Go on with a finished evaluation there, as a run does that was killed before it was finished itself.
             progress: Show on stderr how far each measurement is.
 
         Raises:
@@ -70,7 +72,7 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
         # Evaluations begun before lists were known have no "at"; without a list they go on as they began.
         listed = {"at": sorted(self._at)} if self._at else {}
         self._deciding = {**facts_of(self._sets, self._settings), "every": every, **listed, **(deciding or {})}
-        self._overwrite, self._progress, self._last = overwrite, progress, -1
+        self._overwrite, self._reopen, self._progress, self._last = overwrite, reopen, progress, -1
         self._trainer: Any = None
 
     def attach(self, trainer: Any) -> None:
@@ -95,7 +97,7 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
                 "Hint: the last step is measured anyway."
             )
         if args.process_index == 0:
-            self._folder.begin(self._deciding, self._overwrite, reopen=state.global_step > 0)
+            self._folder.begin(self._deciding, self._overwrite, reopen=self._reopen or state.global_step > 0)
             self._folder.forget_after(int(state.global_step))
         _wait()
         if state.global_step == 0 and self._wanted(0):

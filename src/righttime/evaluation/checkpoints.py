@@ -12,6 +12,7 @@ from typing import Any
 from righttime.errors import ModelError
 from righttime.gguf import model_folder
 from righttime.training.checkpoints import whole_checkpoints
+from righttime.training.manifest import BEGUN
 
 __all__ = ["Evaluated", "find_checkpoints", "load_evaluated", "models_in_turn", "readable_length"]
 
@@ -53,6 +54,11 @@ def find_checkpoints(name: str) -> list[Evaluated]:
         found = [path for path in found if path in whole] or found
         if found:
             return sorted((Evaluated(_step_of(path), str(path)) for path in found), key=lambda one: one.step)
+    if (folder / BEGUN).exists():
+        raise ModelError(
+            f"{name} must be a run that kept a model or checkpoints, but it holds neither. "
+            f"Hint: what was measured while it trained is in {folder / 'evaluation'}."
+        )
     raise ModelError(
         f"{name} must be a model's folder, or hold checkpoint-N folders with safetensors weights; it holds neither. "
         "Hint: name the folder that the trainer wrote its checkpoints to."

@@ -77,5 +77,6 @@ def dense_evaluation(
         tokenizer=tokenizer,
         settings=settings,
         deciding=how,
+        reopen=True,  # `tune` leaves finished runs alone
         progress=progress,
     )

@@ -43,7 +43,7 @@ class Run:
 
     @property
     def model(self) -> Path:
-        """The folder of the tuned model; not there before training is over."""
+        """The folder of the tuned model; not there before training is over, nor where it was not saved."""
         return self.folder / "model"
 
     @property

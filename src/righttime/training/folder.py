@@ -4,7 +4,7 @@
     RUN/rows.parquet       place, id, task, tokens, learnt, cut, hash of every row as the model is fed it
     RUN/consumed/          what each attempt and process consumed, written as it went
     RUN/checkpoints/       the newest whole checkpoints
-    RUN/model/             the tuned model (or its adapters) as safetensors, with its tokenizer
+    RUN/model/             the tuned model (or its adapters) as safetensors, with its tokenizer, if it is saved
     RUN/consumed.parquet   the same records as one table, with what was superseded
     RUN/evaluation/        what was measured while it trained, where that was asked for
     RUN/train_log.jsonl    loss, rate and gradient norm as they were logged
@@ -59,6 +59,10 @@ class Start:
     checkpoint: str | None
     broken: tuple[str, ...] = ()
     lock: FileLock | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Of several processes the main one alone holds the lock; the others are sent the rest."""
+        return {**self.__dict__, "lock": None}
 
 
 def begin(run: Path, deciding: Mapping[str, Any], overwrite: bool = False) -> Start:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from righttime.training.settings import TuneSettings
 from righttime.training.token_rows import TokenRows
 
 __all__ = ["Job", "announcement", "finish"]
+
+_NO_MODEL = "the tuned model was not saved: its records and its evaluation are all that is kept."
 
 _LIBRARIES = ("accelerate", "deepspeed", "peft", "trl")
 
@@ -82,6 +85,8 @@ def announcement(job: Job, start: Start) -> str:
         lines.append(f"{rows.n_cut:,} rows are longer than {rows.max_length:,} tokens and are cut at the end")
     if rows.unlearnt:
         lines.append(f"{len(rows.unlearnt):,} rows have no token to learn; they keep their place and teach nothing")
+    if not settings.save_model:
+        lines.append("the tuned model is not saved")
     lines += [f"{name} was not whole and is gone" for name in start.broken]
     if start.attempt > 1:
         lines.append(f"attempt {start.attempt}, going on from step {start.step:,} of {plan.n_steps:,}")
@@ -94,7 +99,7 @@ def finish(
     """Compare all that led to the weights with the plan, and write what makes the run a result, the manifest last.
 
     Args:
-        job: The run, whose model is written by now.
+        job: The run, whose model is written by now if it is saved.
         log: What the trainer logged.
         drawn: What was drawn by chance, by the seed.
         note: What there is to say of the seed.
@@ -128,10 +133,12 @@ def finish(
         "attempts": [dataclasses.asdict(attempt) for attempt in records.attempts],
         "unlearnt": job.rows.unlearnt,
         "drawn_by_chance": list(drawn),
-        "notes": [note] if note else [],
+        "notes": [*([note] if note else []), *([] if job.settings.save_model else [_NO_MODEL])],
         "files": result_files(folder),
     }
     write_json(folder / MANIFEST, manifest)
+    if not job.settings.save_model:  # only now: until there is a manifest a killed run resumes from them
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return open_run(folder)
 
 

@@ -177,7 +177,7 @@ class _Trained:
 def _train(
     job: Job, start: Start, process: int, callbacks: Sequence[Any], progress: bool, say: Callable[[str], None]
 ) -> _Trained:
-    """Train from where the attempt starts to the end and save the model."""
+    """Train from where the attempt starts to the end, and save the model if that is wanted."""
     from transformers import set_seed
 
     from righttime.training.trainer import OrderedTrainer, show_progress, training_arguments
@@ -207,6 +207,7 @@ def _train(
             oracle=oracle,
             keep=settings.keep,
             pad=pad if pad is not None else 0,
+            save_last=settings.save_model,
             model=model,
             args=training_arguments(settings, job.folder / "checkpoints"),
             processing_class=tokenizer,
@@ -222,10 +223,11 @@ def _train(
         if trainer.args.should_save:
             shutil.rmtree(model_folder, ignore_errors=True)
         trainer.accelerator.wait_for_everyone()
-        trainer.save_model(str(model_folder))
-        if trainer.args.should_save:
-            ordinary_permissions(model_folder)
-        trainer.accelerator.wait_for_everyone()
+        if settings.save_model:
+            trainer.save_model(str(model_folder))
+            if trainer.args.should_save:
+                ordinary_permissions(model_folder)
+            trainer.accelerator.wait_for_everyone()
     return _Trained(trainer.state.log_history, drawn, note)
 
 

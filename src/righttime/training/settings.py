@@ -62,6 +62,7 @@ class TuneChanges(TypedDict, total=False):
     seed: int | None
     save_every: int
     keep: int | None
+    save_model: bool
     log_every: int
     report_to: tuple[str, ...]
     allow_reorder: bool
@@ -94,8 +95,10 @@ class TuneSettings:
         recompute: Recompute activations in the backward pass, for less memory.
         seed: Decides what is drawn by chance: shuffles, adapters, dropout. None takes 0, and asks for no word where
             nothing is. `chance` tells it.
-        save_every: A checkpoint every so many steps; there is always one at the end.
+        save_every: A checkpoint every so many steps, and one at the end.
         keep: How many checkpoints are kept; None keeps all.
+        save_model: Save the tuned model. Without it records and evaluation alone are kept: no checkpoint is written at
+            the end, and earlier ones, which a stopped run resumes from, are removed when the run is finished.
         log_every: The training loss is logged every so many steps.
         report_to: Names of trackers, as transformers knows them.
         allow_reorder: Record differences from the plan instead of stopping.
@@ -125,6 +128,7 @@ class TuneSettings:
     seed: int | None = None
     save_every: int = 500
     keep: int | None = 2
+    save_model: bool = True
     log_every: int = 1
     report_to: tuple[str, ...] = ()
     allow_reorder: bool = False
@@ -200,7 +204,7 @@ _LORA_RATE = 1e-4
 
 
 # Where answers end decides too, by the tokens that are learnt: those are compared themselves.
-_FREE = {"save_every", "keep", "log_every", "report_to", "allow_reorder", "answer_end"}
+_FREE = {"save_every", "keep", "save_model", "log_every", "report_to", "allow_reorder", "answer_end"}
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {

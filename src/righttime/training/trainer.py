@@ -18,6 +18,7 @@ from transformers.integrations import get_reporting_integration_callbacks
 from righttime.errors import ModelError, SettingsError
 from righttime.progress import Lines, redrawn
 from righttime.training.checkpoints import keep_newest, mark_complete
+from righttime.training.loss import IGNORED, learnt_logits, summed_loss
 from righttime.training.oracle import Oracle
 from righttime.training.plan import Plan
 from righttime.training.settings import TuneSettings
@@ -33,7 +34,6 @@ __all__ = [
     "training_arguments",
 ]
 
-_IGNORED = -100
 _EVERY = 5.0  # seconds from one line on training to the next
 
 
@@ -91,36 +91,16 @@ def collated(places: Sequence[int], rows: TokenRows, pad: int) -> dict[str, Tens
     if list(places) == [-1]:
         one = torch.full((1, 1), pad, dtype=torch.int64)
         nothing = torch.empty(0, dtype=torch.int64)
-        return {"input_ids": one, "attention_mask": one * 0 + 1, "labels": one * 0 + _IGNORED, "places": nothing}
+        return {"input_ids": one, "attention_mask": one * 0 + 1, "labels": one * 0 + IGNORED, "places": nothing}
     taken = [rows.tokens[place] for place in places]
     shape = (len(taken), max(1, *(len(row.ids) for row in taken)))
-    ids, labels, mask = np.full(shape, pad), np.full(shape, _IGNORED), np.zeros(shape, np.int64)
+    ids, labels, mask = np.full(shape, pad), np.full(shape, IGNORED), np.zeros(shape, np.int64)
     for number, row in enumerate(taken):
         n = len(row.ids)
         ids[number, :n], mask[number, :n] = row.ids, 1
-        labels[number, :n] = np.where(row.learnt, row.ids, _IGNORED)
+        labels[number, :n] = np.where(row.learnt, row.ids, IGNORED)
     arrays = {"input_ids": ids, "attention_mask": mask, "labels": labels, "places": np.asarray(places)}
     return {name: torch.from_numpy(array.astype(np.int64)) for name, array in arrays.items()}
-
-
-def summed_loss(outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
-    """The mean loss over the learnt tokens of a whole step: this micro-batch's sum over the step's count.
-
-    So it depends neither on padding nor on how a step is cut into micro-batches and processes. A step with nothing to
-    learn has the loss 0.
-
-    Args:
-        outputs: What the model returned; its logits have the shape (n, length, vocabulary).
-        labels: int64, shape (n, length).
-        num_items_in_batch: Learnt tokens of the step on all processes.
-    """
-    logits = outputs["logits"][:, :-1].float()
-    wanted = labels[:, 1:].to(logits.device)
-    loss = torch.nn.functional.cross_entropy(
-        logits.reshape(-1, logits.shape[-1]), wanted.reshape(-1), ignore_index=_IGNORED, reduction="sum"
-    )
-    count = num_items_in_batch if num_items_in_batch is not None else (wanted != _IGNORED).sum()
-    return loss / torch.as_tensor(count, device=loss.device).clamp(min=1)
 
 
 def training_arguments(settings: TuneSettings, folder: Path) -> TrainingArguments:
@@ -236,7 +216,15 @@ class OrderedTrainer(Trainer):  # type: ignore[misc]
     """A Trainer that consumes the rows of a plan, shows each micro-batch to the oracle and writes whole checkpoints."""
 
     def __init__(
-        self, *, plan: Plan, rows: TokenRows, oracle: Oracle, keep: int | None, pad: int, **settings: Any
+        self,
+        *,
+        plan: Plan,
+        rows: TokenRows,
+        oracle: Oracle,
+        keep: int | None,
+        pad: int,
+        save_last: bool = True,
+        **settings: Any,
     ) -> None:
         """Take the plan beside what a Trainer takes.
 
@@ -246,9 +234,11 @@ class OrderedTrainer(Trainer):  # type: ignore[misc]
             oracle: This process's oracle.
             keep: How many checkpoints are kept; None keeps all.
             pad: The token to pad with.
+            save_last: Write a checkpoint after the last step too.
             settings: What `transformers.Trainer` takes: model, args, processing_class, callbacks.
         """
         self._plan, self._rows, self._oracle, self._keep, self._pad = plan, rows, oracle, keep, pad
+        self._save_last = save_last
         super().__init__(compute_loss_func=summed_loss, train_dataset=PlannedRows(len(rows.ids)), **settings)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
@@ -267,6 +257,11 @@ class OrderedTrainer(Trainer):  # type: ignore[misc]
         loss: Tensor = super().training_step(model, inputs, *args, **settings)
         return loss
 
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **settings: Any) -> Any:
+        """The loss of a micro-batch, with logits only where a token is learnt."""
+        with learnt_logits(self.accelerator.unwrap_model(model), inputs["labels"]):
+            return super().compute_loss(model, inputs, *args, **settings)
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log, unless training has come to nothing."""
         if not math.isfinite(logs.get("loss", 0.0)):
@@ -278,6 +273,8 @@ class OrderedTrainer(Trainer):  # type: ignore[misc]
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a checkpoint, wait for every process, mark it whole; only then take old ones away."""
+        if not self._save_last and self.state.global_step >= self.state.max_steps:
+            return
         self._oracle.recorder.sync()
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from righttime.errors import SettingsError, StoreError
+from righttime.errors import ModelError, SettingsError, StoreError
+from righttime.rows import Rows
 from righttime.store import ids_sha256
 from righttime.tokenization.loading import load_tokenizer
 from righttime.training import FinishedRun, Plan, Records, Run, begun_run, first_difference
@@ -33,7 +34,7 @@ def verify(run: Path, out: Path) -> list[Finding]:
         StoreError: If a folder is not what it should be.
     """
     opened, arranged = begun_run(run), arranged_rows(out)
-    plan, records, fed = _plan(tuple(arranged.ids), opened), opened.records, opened.begun.rows
+    plan, records = _plan(tuple(arranged.ids), opened), opened.records
     findings = [
         _finished(opened),
         Finding("the run was planned for this arrangement", opened.begun.plan.ids_sha256 == ids_sha256(plan.ids)),
@@ -47,10 +48,8 @@ def verify(run: Path, out: Path) -> list[Finding]:
     findings.append(Finding("what led to the weights is the plan, every row in its place", difference is None, told))
     if isinstance(opened, FinishedRun):
         findings += _files(opened)
-    if opened.model.is_dir() and findings[1].ok:
-        tokenizer = load_tokenizer(str(opened.model))
-        rows = token_rows(arranged, tokenizer, fed.form, fed.max_length, answer_end=fed.answer_end)
-        findings += _tokens(rows, records, fed)
+    if findings[1].ok:
+        findings += _texts(opened, arranged)
     return findings
 
 
@@ -79,7 +78,27 @@ def _files(opened: FinishedRun) -> Iterator[Finding]:
             detail = why if file.written is not None else "the run did not write it"
             yield Finding(f"{file.name} is as it was written", False, detail)
             return
-    yield Finding("every file is as it was written, the model's too", True)
+    if opened.manifest.settings.save_model:
+        yield Finding("every file is as it was written, the model's too", True)
+    else:
+        yield Finding("every file is as it was written", True, "the model was not saved")
+
+
+def _texts(opened: Run, arranged: Rows) -> Iterator[Finding]:
+    """Tokenize the texts again, with the tuned model's tokenizer or, where that was not saved, the first model's."""
+    unsaved = isinstance(opened, FinishedRun) and not opened.manifest.settings.save_model
+    if not opened.model.is_dir() and not unsaved:
+        return
+    fed = opened.begun.rows
+    try:
+        tokenizer = load_tokenizer(opened.begun.model.name if unsaved else str(opened.model))
+    except ModelError as error:
+        if not unsaved:
+            raise
+        yield Finding("the rows' texts are those that were tokenized", None, f"the run kept no tokenizer, and {error}")
+        return
+    rows = token_rows(arranged, tokenizer, fed.form, fed.max_length, answer_end=fed.answer_end)
+    yield from _tokens(rows, opened.records, fed)
 
 
 def _tokens(rows: TokenRows, records: Records, fed: FedRows) -> Iterator[Finding]:

@@ -1,0 +1,100 @@
+"""The training loss, with logits made only where a token is learnt. Importing this imports torch.
+
+A row of 130 tokens may learn 15 of them. With a large vocabulary, logits of the other places are most of the memory of
+a step and a good part of its work, and nothing is taken from them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["IGNORED", "learnt_logits", "next_tokens", "summed_loss"]
+
+IGNORED = -100
+"""The label of a token that is not learnt."""
+
+
+def next_tokens(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the next token is learnt, and which one that is.
+
+    Args:
+        labels: int64, shape (n, length); `IGNORED` where a token is not learnt.
+
+    Returns:
+        bool, shape (n, length), true at k places; int64, shape (k,). With nothing to learn the first place is taken,
+        and its token is `IGNORED`: every process of a sharded model must take part in the output layer.
+
+    Example:
+        >>> places, wanted = next_tokens(torch.tensor([[-100, -100, 7, 8]]))
+        >>> places.tolist(), wanted.tolist()
+        ([[False, True, True, False]], [7, 8])
+    """
+    following = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
+    places = following != IGNORED
+    if not places.any():
+        places[0, 0] = True
+    return places, following[places]
+
+
+@contextlib.contextmanager
+def learnt_logits(model: Any, labels: Tensor) -> Iterator[None]:
+    """Make a model's output layer see only the places whose next token is learnt.
+
+    Its logits then have the shape (1, k, vocabulary), in the order of `next_tokens`. A model whose output layer cannot
+    be told, or is fed something else than a state for each token, makes all logits as ever.
+
+    Args:
+        model: A causal language model of transformers, with adapters or without.
+        labels: int64, shape (n, length).
+    """
+    layer = _output_layer(model)
+    if layer is None:
+        yield
+        return
+    places, _ = next_tokens(labels)
+
+    def selected(_: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        if not inputs or inputs[0].shape[:-1] != places.shape:
+            return None
+        return inputs[0][places.to(inputs[0].device)].unsqueeze(0), *inputs[1:]
+
+    hook = layer.register_forward_pre_hook(selected)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def summed_loss(outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
+    """The mean loss over the learnt tokens of a whole step: this micro-batch's sum over the step's count.
+
+    So it depends neither on padding nor on how a step is cut into micro-batches and processes. A step with nothing to
+    learn has the loss 0.
+
+    Args:
+        outputs: What the model returned; its logits have the shape (n, length, vocabulary) or, as `learnt_logits`
+            makes them, (1, k, vocabulary).
+        labels: int64, shape (n, length).
+        num_items_in_batch: Learnt tokens of the step on all processes.
+    """
+    places, wanted = next_tokens(labels)
+    logits = outputs["logits"]
+    learnt = logits[places.to(logits.device)] if logits.shape[:-1] == places.shape else logits[0]
+    wanted = wanted.to(logits.device)
+    loss = torch.nn.functional.cross_entropy(learnt.float(), wanted, ignore_index=IGNORED, reduction="sum")
+    count = num_items_in_batch if num_items_in_batch is not None else (wanted != IGNORED).sum()
+    return loss / torch.as_tensor(count, device=loss.device).clamp(min=1)
+
+
+def _output_layer(model: Any) -> Any:
+    """The layer that makes logits, or None."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    try:
+        return inner.get_output_embeddings()
+    except (AttributeError, NotImplementedError):
+        return None
