@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import re
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +16,6 @@ import pytest
 from made_runs import STEPS, made_evaluation, made_family, made_run, numbers
 from righttime.analysis import analyse, read_runs
 from righttime.analysis.consumed import consumed_rows
-from righttime.analysis.figures import FIGURES, _look
 from righttime.cli import main
 from righttime.errors import StoreError
 from righttime.evaluation import read_evaluation
@@ -173,29 +170,6 @@ def test_an_unfinished_run_is_compared_as_far_as_it_goes(tmp_path: Path) -> None
     found = analyse(read_runs([str(one), f"tma={two}"]))
     assert found.steps == STEPS[:3]
     assert any("two is not finished" in note for note in found.notes)
-
-
-def test_figures_show_any_name_and_are_well_formed(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    lower = {"random": 0.0, **{f"_x$^{{{k}}}$<&>" + "long" * 9 * (k == 3): 0.05 * k for k in range(9)}}
-    words = made_family(tmp_path, lower, replicates=3)
-    assert main(["compare", *words, "--out", str(tmp_path / "out")]) == 0
-    for path in (tmp_path / "out").glob("*.svg"):
-        ElementTree.fromstring(path.read_text())
-    found = analyse(read_runs(words))
-    looks = {tuple(_look(found, run.order).values()) for run in found.runs}
-    assert len(looks) == 10, "no two orders look alike"
-    for draw in FIGURES.values():
-        figure = draw(found)
-        figure.savefig(io.BytesIO(), format="png")  # which lays it out
-        (legend,) = figure.legends
-        assert len(legend.get_texts()) in (9, 10), "every order has its line, that of a leading underscore too"
-        boxes = [text.get_window_extent() for text in (*legend.get_texts(), figure._supxlabel)]
-        assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
-        assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 for box in boxes)
-        for panel in figure.axes:
-            if panel.get_visible():
-                assert panel.get_xlabel()
 
 
 def test_runs_of_tune_are_compared_with_the_rows_that_they_consumed(

@@ -10,6 +10,7 @@ from typing import Any
 from righttime.analysis.comparable import PRIMARY, check_comparable, common_sets, common_steps, notes_on
 from righttime.analysis.curves import Point, area, curves, paired_curves
 from righttime.analysis.differences import Difference, area_differences
+from righttime.analysis.falling import FallingTask, falling_tasks
 from righttime.analysis.harm import Harm, harm
 from righttime.analysis.indicators import Indicator, indicator
 from righttime.analysis.measured import MeasureLink, measure_links
@@ -62,6 +63,7 @@ class Analysis:
         onsets: Where each run's loss begins to stay below step 0.
         saved: Where each order reaches each other's final loss.
         drops: Falls of single tasks beyond their noise.
+        falling: The tasks with the largest drops, each along its run.
         parts: By task and category.
         deciding: Tasks without which the ranking would be another.
         harm: Increases on other sets.
@@ -80,6 +82,7 @@ class Analysis:
     onsets: tuple[Onset, ...]
     saved: tuple[Saved, ...]
     drops: tuple[Drop, ...]
+    falling: tuple[FallingTask, ...]
     parts: tuple[Part, ...]
     deciding: tuple[Deciding, ...]
     harm: tuple[Harm, ...]
@@ -116,6 +119,7 @@ def analyse(runs: Mapping[str, Sequence[Run]], baseline: str = "random", judge: 
     others = [name for name, metric in kept if metric == PRIMARY and name != judge]
     links, unlinked = measure_links(runs, judge, PRIMARY, steps)
     judged = [(run, run.values[judge, PRIMARY]) for run in every]
+    dropped = tuple(drop for run, values in judged for drop in drops(run, values, values.steps.tolist()))
     return Analysis(
         baseline=baseline,
         judge=judge,
@@ -126,7 +130,8 @@ def analyse(runs: Mapping[str, Sequence[Run]], baseline: str = "random", judge: 
         paired=tuple(paired_curves(points, baseline)),
         onsets=tuple(onset(run, values, values.steps.tolist()) for run, values in judged),
         saved=tuple(steps_saved(runs, judge, PRIMARY, steps)),
-        drops=tuple(drop for run, values in judged for drop in drops(run, values, values.steps.tolist())),
+        drops=dropped,
+        falling=tuple(falling_tasks(runs, dropped, judge, PRIMARY)),
         parts=tuple(parts(runs, baseline, judge, PRIMARY, steps)),
         deciding=tuple(deciding_tasks(runs, baseline, judge, PRIMARY, steps)),
         harm=tuple(harm(runs, baseline, {name: _steps(runs, (name, PRIMARY)) for name in others}, PRIMARY)),

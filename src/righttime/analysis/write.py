@@ -2,7 +2,7 @@
 
 COMPARE/compare.json     all numbers
 COMPARE/*.csv            runs, differences, curves, saved, drops, parts, harm, measured, ...: the same as tables
-COMPARE/*.svg, *.png     curves, differences, tasks, harm, where matplotlib is installed
+COMPARE/*.svg, *.png     curves, differences, tasks, harm, metrics, drops, measured, where matplotlib is installed
 COMPARE/manifest.json    written last: what was compared, the sha256 of every file
 """
 
@@ -31,6 +31,7 @@ _TABLES = (
     "onsets",
     "saved",
     "drops",
+    "falling",
     "parts",
     "deciding",
     "harm",
