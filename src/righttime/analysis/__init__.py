@@ -12,7 +12,7 @@ from righttime.analysis.analyse import Analysis, analyse
 from righttime.analysis.curves import Point, area, row_areas
 from righttime.analysis.differences import Difference, area_differences, holm, replicates_needed, smallest_visible
 from righttime.analysis.measured import MeasureLink
-from righttime.analysis.runs import GivenRun, Run, Values, read_given, read_runs
+from righttime.analysis.runs import GivenRun, Run, Values, given_runs, read_given, read_runs
 from righttime.analysis.verdict import verdict
 from righttime.analysis.write import write_comparison
 
@@ -27,6 +27,7 @@ __all__ = [
     "analyse",
     "area",
     "area_differences",
+    "given_runs",
     "holm",
     "read_given",
     "read_runs",

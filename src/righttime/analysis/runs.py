@@ -19,7 +19,7 @@ from righttime.store import MANIFEST
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["GivenRun", "Run", "Values", "read_given", "read_run_values", "read_runs"]
+__all__ = ["GivenRun", "Run", "Values", "given_runs", "read_given", "read_run_values", "read_runs"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,14 +141,19 @@ def read_runs(given: Sequence[str]) -> dict[str, tuple[Run, ...]]:
         StoreError: If a folder holds no evaluation, or a damaged one.
         SettingsError: If one folder is given twice, or a name is empty.
     """
+    return read_given(given_runs(given))
+
+
+def given_runs(words: Sequence[str]) -> list[GivenRun]:
+    """Runs as they are named on a command line; see `read_runs`."""
     counts: Counter[str] = Counter()
     numbered = []
-    for word in given:
+    for word in words:
         name, folder = _named(word)
         name = name or _method_of(_evaluation_of(folder)[1]) or folder.resolve().name
         counts[name] += 1
         numbered.append(GivenRun(name, counts[name], folder))
-    return read_given(numbered)
+    return numbered
 
 
 def _named(word: str) -> tuple[str | None, Path]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from righttime.cli.analysis_text import orders_table
 from righttime.cli.app import Out, Overwrite, app
 from righttime.cli.flags import in_flags
 from righttime.cli.output import Json, emit
-from righttime.cli.text import printable, table
+from righttime.cli.text import printable
 
 if TYPE_CHECKING:
-    from righttime.analysis import Analysis
+    from righttime.analysis import Analysis, GivenRun
 
 __all__ = ["compare"]
 
@@ -23,14 +25,18 @@ def compare(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="[NAME=]RUN|EVAL...",
+            metavar="[NAME=]RUN|EVAL|EXP...",
             help="Runs of `righttime tune --target`, or folders of `righttime evaluate`; the k-th of each name is its "
-            "replicate k. Without a name: the method of the run's arrangement, or the folder's name.",
+            "replicate k. Without a name: the method of the run's arrangement, or the folder's name. Or experiments: "
+            "all of their finished runs.",
         ),
     ],
     out: Out,
     baseline: Annotated[str, typer.Option(metavar="NAME", help="What the others are compared with.")] = "random",
-    judge: Annotated[str, typer.Option(metavar="SET", help="The set whose loss decides.")] = "target",
+    judge: Annotated[
+        str | None,
+        typer.Option(metavar="SET", help="The set whose loss decides.", show_default="target; of experiments judge"),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -38,11 +44,12 @@ def compare(
 
     Runs that exist are compared, paired by replicate; each difference has its interval.
     """
-    from righttime.analysis import analyse, read_runs, write_comparison
+    from righttime.analysis import analyse, read_given, write_comparison
     from righttime.analysis.write import prepare_comparison
 
     prepare_comparison(out, overwrite)
-    analysis = analyse(read_runs(runs), baseline, judge)
+    given, usual = _given(runs)
+    analysis = analyse(read_given(given), baseline, judge or usual)
     found = write_comparison(analysis, out, overwrite)
     emit(as_json, lambda: {"out": out, **found}, lambda: _text(analysis, found["verdict"], out))
     for note in analysis.notes:
@@ -51,19 +58,23 @@ def compare(
         typer.echo("no figures: they take matplotlib (pip install righttime[report])", err=True)
 
 
+def _given(words: list[str]) -> tuple[list[GivenRun], str]:
+    """Runs, those of experiments among them, and the set that usually decides: judge rows, where all are of those."""
+    from righttime.analysis import given_runs
+    from righttime.experiment import finished_runs, is_experiment
+
+    found, plain = [], []
+    for word in words:
+        name, equals, path = word.partition("=")
+        folder = Path(path if equals and not Path(word).is_dir() else word)
+        if not is_experiment(folder):
+            plain.append(word)
+            continue
+        prefix = f"{name}/" if folder != Path(word) else ""
+        found += [dataclasses.replace(run, name=prefix + run.name) for run in finished_runs(folder)]
+    return [*found, *given_runs(plain)], "target" if plain else "judge"
+
+
 def _text(analysis: Analysis, verdict: str, out: Path) -> str:
     """A table, the paragraph, and where the rest lies."""
-    return f"{_table(analysis)}\n\n{printable(verdict)}\n\nwrote {out / 'compare.json'}, tables and figures"
-
-
-def _table(analysis: Analysis) -> str:
-    """Each order in one line."""
-    lines = []
-    for order in dict.fromkeys(run.order for run in analysis.runs):
-        here = [run for run in analysis.runs if run.order == order]
-        onsets = sorted(one.step for one in analysis.onsets if one.order == order and one.step is not None)
-        onset = "-" if not onsets else f"{onsets[0]:,}" + (f" to {onsets[-1]:,}" if onsets[-1] > onsets[0] else "")
-        means = [sum(getattr(run, name) for run in here) / len(here) for name in ("first", "last", "area")]
-        lines.append([order, str(len(here)), *(f"{mean:.4f}" for mean in means), onset])
-    first, last = analysis.steps[0], analysis.steps[-1]
-    return table(["order", "replicates", f"step {first:,}", f"step {last:,}", "area", "onset"], lines)
+    return f"{orders_table(analysis)}\n\n{printable(verdict)}\n\nwrote {out / 'compare.json'}, tables and figures"

@@ -53,7 +53,9 @@ def _lines(asked: Experiment, states: Any, facts: dict[str, Any], jobs: int) -> 
     ]
     if "draw" in facts:
         told = ", ".join(f"{count:,} {what}" for what, count in facts["draw"].items() if count)
-        lines.append(f"each of {facts['steps']:,} steps and {facts['evaluations']:,} evaluations; a replicate draws: {told}")
+        lines.append(
+            f"each of {facts['steps']:,} steps and {facts['evaluations']:,} evaluations; a replicate draws: {told}"
+        )
     settings = [[name, str(order.arranging.get("method")), _more(order)] for name, order in asked.orders.items()]
     lines += ["", table(["order", "method", "settings"], settings), "", matrix_table(states), ""]
     if "seconds" in facts:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from righttime.cli.app import Out, app
 from righttime.cli.analysis_text import analysis_lines
+from righttime.cli.app import Out, app
 from righttime.cli.output import Json, emit
 from righttime.cli.text import printable, table
 
@@ -106,5 +106,3 @@ def matrix_table(found: Outcome) -> str:
     states = {(cell.order, cell.replicate): state for cell, state in found.states}
     lines = [[name, *(states[name, number] for number in numbers)] for name in orders]
     return table(["runs", *(f"replicate {number}" for number in numbers)], lines)
-
-

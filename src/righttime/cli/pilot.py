@@ -52,10 +52,14 @@ def pilot(
     model: Annotated[str, typer.Option(help="The model to tune.", rich_help_panel=TRAINING)] = "smollm2-135m",
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="The constant learning rate.", show_default="3e-5; with --lora 3e-4", rich_help_panel=TRAINING),
+        typer.Option(
+            help="The constant learning rate.", show_default="3e-5; with --lora 3e-4", rich_help_panel=TRAINING
+        ),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Rows of a step.", rich_help_panel=TRAINING)] = 16,
-    lora: Annotated[bool, typer.Option("--lora", help="Train adapters, not all weights.", rich_help_panel=TRAINING)] = False,
+    lora: Annotated[
+        bool, typer.Option("--lora", help="Train adapters, not all weights.", rich_help_panel=TRAINING)
+    ] = False,
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"],
         typer.Option(help="auto: bfloat16 where the processor computes in it.", rich_help_panel=TRAINING),

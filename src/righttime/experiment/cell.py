@@ -1,6 +1,6 @@
 """One run of an experiment: arrange, tune, measure. Run as a process of its own, so that no run can take others down.
 
-    python -m righttime.experiment.cell EXP REPLICATE ORDER
+python -m righttime.experiment.cell EXP REPLICATE ORDER
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from righttime.embedding.vectors import vectors_given
 from righttime.errors import RighttimeError
 from righttime.experiment.draws import JUDGE
 from righttime.experiment.layout import Cell, cells, is_finished
@@ -178,8 +177,6 @@ def _limit_threads() -> None:
 
     if threads := os.environ.get("RIGHTTIME_THREADS"):
         torch.set_num_threads(int(threads))
-
-
 
 
 if __name__ == "__main__":

@@ -271,8 +271,6 @@ def _check_sides(pool: Rows, steering: Sequence[int], judging: Sequence[int], co
         )
 
 
-
-
 def as_line(row: Example) -> str:
     """A row as a replicate's file has it: our own form, with its category and its other right answers."""
     original = json.loads(row.original) if row.original else {}

@@ -120,9 +120,7 @@ def _trial(experiment: Experiment, draw: Draw, settings: Any, rows: int, folder:
     arrange_into(folder / "arranged", [pool], [judge], Request(method="random", budget=rows))
     sets = {name: str(folder / f"{name}.jsonl") for name in (JUDGE, *draw.sets)}
     how: dict[str, Any] = {"at": (0,), "form": settings.form, "answer_end": settings.answer_end}
-    measuring = dense_evaluation(
-        folder / "run", experiment.model, sets, metrics=experiment.evaluation.metrics, **how
-    )
+    measuring = dense_evaluation(folder / "run", experiment.model, sets, metrics=experiment.evaluation.metrics, **how)
     clock = _Clock()
 
     class Timed(TrainerCallback):  # type: ignore[misc]

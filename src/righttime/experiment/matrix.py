@@ -248,5 +248,3 @@ def loss_of(cell: Cell) -> str:
     (run,) = next(iter(read_runs([str(cell.run)]).values()))
     mean = run.values["judge", "loss"].values.mean(axis=1)
     return f"loss {mean[0]:.3f} → {mean[-1]:.3f}"
-
-

@@ -109,8 +109,9 @@ def _told(one: Difference, rows: int) -> str:
         return f"nothing can be said of {one.order} (mean difference {one.mean:+.2f}): it takes three replicates"
     low, high = one.simultaneous
     if one.verdict == "lower":
-        return f"{one.order} lowers the loss on the judge rows by {-one.mean:.2f} [{-high:.2f}, {-low:.2f}] against " + (
-            f"{one.baseline} over {rows:,} rows"
+        return (
+            f"{one.order} lowers the loss on the judge rows by {-one.mean:.2f} [{-high:.2f}, {-low:.2f}] against "
+            + (f"{one.baseline} over {rows:,} rows")
         )
     if one.verdict == "higher":
         return f"{one.order} raises the loss on the judge rows by {one.mean:.2f} [{low:.2f}, {high:.2f}] against " + (

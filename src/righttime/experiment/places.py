@@ -42,9 +42,12 @@ class RayCluster:
 
 
 def _run(command: list[str], log: str, environment: dict[str, str], folder: str) -> int:
-    with open(log, "ab") as output, subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=output, stderr=output, env={**os.environ, **environment}, cwd=folder
-    ) as process:
+    with (
+        open(log, "ab") as output,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=output, stderr=output, env={**os.environ, **environment}, cwd=folder
+        ) as process,
+    ):
         return process.wait()
 
 

@@ -190,7 +190,9 @@ class _Reader:
         made = {}
         for name, value in self._mapping(entry, "`sets`", None).items():
             if name in ("judge", "steer") or not name.replace("-", "").replace("_", "").isalnum():
-                self._wrong(value, f"a set must have a name of letters, digits, - and _, other than judge, got {name!r}.")
+                self._wrong(
+                    value, f"a set must have a name of letters, digits, - and _, other than judge, got {name!r}."
+                )
             made[name] = self._sources(value, f"sets.{name}")
         return made
 
@@ -239,7 +241,7 @@ def _near(name: str, known: Iterator[str] | Sequence[str] | set[str] | Mapping[s
 
 def _is(kind: type, told: str, fits: Callable[[Any], bool] = lambda _: True) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
-        if isinstance(value, bool) and kind is not bool or not isinstance(value, kind) or not fits(value):
+        if (isinstance(value, bool) and kind is not bool) or not isinstance(value, kind) or not fits(value):
             raise ValueError(told)
         return value
 

@@ -78,5 +78,3 @@ def overlap_notes(experiment: Experiment, root: Path) -> list[str]:
         return []
     share = sum(shares) / len(shares)
     return [f"two replicates share {share:.0%} of their pool rows on average."]
-
-

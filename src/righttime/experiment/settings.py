@@ -147,4 +147,4 @@ def settings_of(tuning: Mapping[str, Any], seed: int, keep_models: bool) -> Tune
         given["lora"] = Lora(**given["lora"])
     if isinstance(given.get("betas"), list):
         given["betas"] = tuple(given["betas"])
-    return TuneSettings.preset(preset, **given)
+    return TuneSettings.preset(preset, **given, save_model=keep_models)
