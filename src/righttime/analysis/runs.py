@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from righttime.errors import SettingsError, StoreError
 from righttime.evaluation import read_evaluation
+from righttime.processor import processor_text
 from righttime.store import MANIFEST
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Run:
         revision: The revision of the model that it began from; empty where it is not known.
         tuning: The settings that decided its weights; empty where they are not known.
         notes: Sentences that a person should read.
+        processor: What computed it, in words; empty where it is not known.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Run:
     revision: str
     tuning: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+    processor: str = ""
 
     @property
     def told(self) -> str:
@@ -154,7 +157,14 @@ def _read(name: str, replicate: int, folder: Path, evaluation: Path, run: Path |
         notes = (f"{folder} is not finished: it is compared as far as it goes.", *notes)
     deciding = _json(run / "run.json") if run else {}
     revision = str((deciding.get("model") or {}).get("revision") or "")
-    return Run(name, replicate, folder, run, values, settings, revision, deciding.get("settings") or {}, notes)
+    tuning = deciding.get("settings") or {}
+    return Run(name, replicate, folder, run, values, settings, revision, tuning, notes, _processor(evaluation, run))
+
+
+def _processor(evaluation: Path, run: Path | None) -> str:
+    """What computed a run, or where the run does not say it what measured it."""
+    said = (_json(folder / MANIFEST).get("processor") for folder in (run, evaluation) if folder is not None)
+    return next((processor_text(found) for found in said if isinstance(found, dict) and found), "")
 
 
 def _json(path: Path) -> dict[str, Any]:
