@@ -71,6 +71,7 @@ def test_a_run_of_an_earlier_version_is_read() -> None:
     assert (run.begun.plan.batch, run.manifest.counts.consumed, run.manifest.notes) == (4, 8, ())
     assert run.manifest.settings.keep is None
     assert run.manifest.settings.betas == (0.9, 0.95)
+    assert run.manifest.processor == {}
     assert run.records.attempts == run.manifest.attempts
     ids = tuple(name for record in run.records.effective() for name in record.rows if name)
     assert run.begun.plan.plan(ids).fingerprint == run.manifest.plan_fingerprint

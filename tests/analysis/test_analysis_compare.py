@@ -215,6 +215,26 @@ def test_replicates_may_be_judged_on_rows_of_their_own(tmp_path: Path) -> None:
     assert "two replicates share 33% of their judge rows on average: they are not wholly independent." in found.notes
 
 
+def test_orders_of_a_replicate_on_different_processors_are_named(tmp_path: Path) -> None:
+    def run(name: str, k: int, processor: dict[str, str] | None) -> str:
+        folder = made_run(tmp_path / f"{name}{k}", FLAT - 0.01 * k, method=name)
+        if processor:
+            (folder / "manifest.json").write_text(json.dumps({"method": name, "processor": processor}))
+        return str(folder)
+
+    old, new = ({"cpu": "EPYC", "instructions": one, "gpu": ""} for one in ("avx2", "avx2 avx512f"))
+    gpus = [{**one, "gpu": "H100"} for one in (old, new)]
+    pairs = [(old, new), (old, old), (gpus[0], gpus[1]), (old, gpus[0]), (None, old), (new, old)]
+    words = [run(name, k, pair[at]) for k, pair in enumerate(pairs) for at, name in enumerate(("random", "tma"))]
+    runs = read_runs(words)
+    assert [one.processor for one in runs["random"]][3:] == ["EPYC (avx2)", "", "EPYC (avx2 avx512f)"]
+    assert [note for note in analyse(runs).notes if "kinds of processor" in note] == [
+        "the orders of replicates 1, 6 ran on different kinds of processor, which round differently: "
+        "EPYC (avx2 avx512f); EPYC (avx2).",
+        "the orders of replicate 4 ran on different kinds of processor, which round differently: EPYC (avx2); H100.",
+    ]
+
+
 def test_an_earlier_comparison_leaves_nothing_behind(tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert main(["compare", *made_family(tmp_path, {"random": 0.0, "tma": 0.1}, 3), "--out", str(out)]) == 0

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from righttime.cli import main
 from righttime.errors import ModelError, SettingsError, StoreError
 from righttime.evaluation.checkpoints import find_checkpoints
+from righttime.processor import processor
 from righttime.tokenization.masking import AnswerEnd
 from righttime.training import Lora, TuneSettings, first_difference, open_run, read_records, tune
 from righttime.training.models import load_model
@@ -111,6 +112,8 @@ def test_what_lies_on_disk(arranged: Path, undisturbed: Path) -> None:
     manifest = json.loads((undisturbed / "manifest.json").read_text())
     assert manifest["first_difference"] is None
     assert manifest["counts"]["consumed"] == 74
+    assert open_run(undisturbed).manifest.processor == processor()
+    assert "processor" not in json.loads((undisturbed / "run.json").read_text()), "it decides nothing"
     assert not list(undisturbed.rglob("*.bin")), "no pickles but the optimizer's and the generators'"
     log = [json.loads(line) for line in (undisturbed / "train_log.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in log] == list(range(1, 21))

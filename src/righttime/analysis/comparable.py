@@ -119,7 +119,8 @@ def notes_on(runs: Runs, baseline: str, judge: str, steps: Sequence[int]) -> lis
                 f"nothing varies between the {len(of_order)} runs of {order}: they are one run several times, and no "
                 "band is drawn. Draw replicates, such as `subsample=0.5` with `seed=1`."
             )
-    notes += _start(runs, baseline, judge, steps) + _settings(runs, baseline) + _judge_rows(runs, baseline, judge)
+    notes += _start(runs, baseline, judge, steps) + _settings(runs, baseline) + _processors(runs)
+    notes += _judge_rows(runs, baseline, judge)
     if min(map(len, runs.values())) < LEAST:
         notes.append(f"a verdict takes at least {LEAST} replicates of each order.")
     return notes
@@ -152,6 +153,22 @@ def _settings(runs: Runs, baseline: str) -> list[str]:
     if not differing:
         return []
     return [f"runs of one replicate differ in more than the order: {', '.join(sorted(differing))}."]
+
+
+def _processors(runs: Runs) -> list[str]:
+    """Replicates whose orders ran on different kinds of processor, which round differently."""
+    kinds: dict[int, set[str]] = {}
+    for run in _all(runs):
+        kinds.setdefault(run.replicate, set()).update([run.processor] if run.processor else [])
+    mixed: dict[tuple[str, ...], list[int]] = {}
+    for replicate, found in sorted(kinds.items()):
+        if len(found) > 1:
+            mixed.setdefault(tuple(sorted(found)), []).append(replicate)
+    return [
+        f"the orders of {'replicate' if len(which) == 1 else 'replicates'} {', '.join(map(str, which))} ran on "
+        f"different kinds of processor, which round differently: {'; '.join(found)}."
+        for found, which in mixed.items()
+    ]
 
 
 def _judge_rows(runs: Runs, baseline: str, judge: str) -> list[str]:

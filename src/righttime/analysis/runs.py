@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from righttime.errors import SettingsError, StoreError
 from righttime.evaluation import read_evaluation
+from righttime.processor import processor_text
 from righttime.store import MANIFEST
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Run:
         tuning: The settings that decided its weights; empty where they are not known.
         notes: Sentences that a person should read.
         measures: The table of `righttime.measures.step_measures` of its rows, where there is one.
+        processor: What computed it, in words; empty where it is not known.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Run:
     tuning: Mapping[str, Any]
     notes: tuple[str, ...] = ()
     measures: Path | None = None
+    processor: str = ""
 
     @property
     def told(self) -> str:
@@ -199,7 +202,15 @@ def _read(given: GivenRun, evaluation: Path, run: Path | None) -> Run:
     deciding = _json(run / "run.json") if run else {}
     revision = str((deciding.get("model") or {}).get("revision") or "")
     tuning = deciding.get("settings") or {}
-    return Run(given.name, given.replicate, folder, run, values, settings, revision, tuning, notes, given.measures)
+    computed = _processor(evaluation, run)
+    about = (revision, tuning, notes, given.measures, computed)
+    return Run(given.name, given.replicate, folder, run, values, settings, *about)
+
+
+def _processor(evaluation: Path, run: Path | None) -> str:
+    """What computed a run, or where the run does not say it what measured it."""
+    said = (_json(folder / MANIFEST).get("processor") for folder in (run, evaluation) if folder is not None)
+    return next((processor_text(found) for found in said if isinstance(found, dict) and found), "")
 
 
 def _json(path: Path) -> dict[str, Any]:

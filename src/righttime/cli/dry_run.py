@@ -49,13 +49,12 @@ def _lines(asked: Experiment, states: Any, facts: dict[str, Any], jobs: int) -> 
     orders, replicates = len(asked.orders), asked.replicates
     lines = [
         *([printable(asked.question), ""] if asked.question else []),
-        f"{orders} orders × {replicates} replicates = {orders * replicates:,} runs, of which {facts['open']:,} are not done",
+        f"{orders} orders × {replicates} replicates = {orders * replicates:,} runs, {facts['open']:,} of them not done",
     ]
     if "draw" in facts:
         told = ", ".join(f"{count:,} {what}" for what, count in facts["draw"].items() if count)
-        lines.append(
-            f"each of {facts['steps']:,} steps and {facts['evaluations']:,} evaluations; a replicate draws: {told}"
-        )
+        lines.append(f"each of {facts['steps']:,} steps and {facts['evaluations']:,} evaluations")
+        lines.append(f"replicate 1 draws: {told}")
     settings = [[name, str(order.arranging.get("method")), _more(order)] for name, order in asked.orders.items()]
     lines += ["", table(["order", "method", "settings"], settings), "", matrix_table(states), ""]
     if "seconds" in facts:

@@ -17,6 +17,7 @@ from righttime.evaluation.means import facts_of, means
 from righttime.evaluation.measurement import MeasureSettings, check_measurable, measured_set
 from righttime.evaluation.registry import Value
 from righttime.evaluation.sets import EvaluationSet, inputs_of
+from righttime.processor import processor
 
 __all__ = ["DenseEvaluation"]
 
@@ -118,7 +119,7 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
         _wait()
         if args.process_index == 0:
             facts = {"steps": int(state.global_step), "processes": args.world_size, "inputs": inputs_of(self._sets)}
-            self._folder.finish(facts)
+            self._folder.finish({**facts, "processor": processor()})
 
     def _wanted(self, step: int) -> bool:
         return step in self._at or (self._every is not None and step % self._every == 0)

@@ -89,6 +89,7 @@ class EvaluationManifest:
         inputs: The files of each set, by its name; none in evaluations of earlier versions.
         files: The sha256 of each file.
         versions: Of righttime, Python and the libraries that take part.
+        processor: What the last step was measured on; empty in earlier versions, and where it was measured afterwards.
     """
 
     settings: EvaluationSettings
@@ -97,6 +98,7 @@ class EvaluationManifest:
     inputs: Mapping[str, tuple[InputFile, ...]]
     files: Mapping[str, str]
     versions: Mapping[str, str]
+    processor: Mapping[str, str]
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -145,6 +147,7 @@ def _manifest(found: Mapping[str, Any]) -> EvaluationManifest:
         inputs={name: tuple(made(InputFile, file) for file in files) for name, files in inputs.items()},
         files=found["files"],
         versions=versions_in(found),
+        processor=found.get("processor") or {},
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from righttime.errors import OrderError
+from righttime.processor import processor
 from righttime.store import MANIFEST, ids_sha256, write_bytes, write_json, write_lines, write_parquet
 from righttime.training.finished import FinishedRun, open_run, result_files
 from righttime.training.folder import Start
@@ -125,6 +126,7 @@ def finish(
     manifest = {
         **circumstances(*_LIBRARIES),
         **job.deciding(),
+        "processor": processor(),
         "method": job.method,
         "settings": job.settings.facts(),
         "plan_fingerprint": job.plan.fingerprint,

@@ -165,6 +165,7 @@ class RunManifest:
         notes: Sentences that a person should read.
         files: The sha256 of each file, by its path in the folder.
         versions: Of righttime, Python and the libraries that take part.
+        processor: What the run was finished on, as `righttime.processor` tells it; empty in earlier versions.
     """
 
     plan: Planned
@@ -180,6 +181,7 @@ class RunManifest:
     notes: tuple[str, ...]
     files: Mapping[str, str]
     versions: Mapping[str, str]
+    processor: Mapping[str, str]
 
 
 def read_begun(run: Path) -> dict[str, Any]:
@@ -235,6 +237,7 @@ def _manifest(found: Mapping[str, Any]) -> RunManifest:
         notes=tuple(found.get("notes", ())),
         files=files if isinstance(files, dict) else {},
         versions=versions_in(found),
+        processor=found.get("processor") or {},
     )
 
 
