@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["processor", "processor_text"]
+__all__ = ["computes_bfloat16", "processor", "processor_text"]
 
 _INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 """Sets of instructions by which libraries choose how they multiply matrices."""
@@ -62,3 +62,9 @@ def _gpu() -> str:
         return torch.cuda.get_device_name(0)
     kind = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     return kind.type if kind is not None else ""
+
+
+def computes_bfloat16() -> bool:
+    """Whether bfloat16 arithmetic is faster than float32 here: on a GPU, or on a CPU with instructions for it."""
+    found = processor()
+    return bool(found["gpu"]) or any(one in found["instructions"] for one in ("avx512_bf16", "amx_bf16"))

@@ -89,7 +89,6 @@ def _tune(experiment: Experiment, cell: Cell) -> None:
         metrics=asked.metrics,
         answer_end=settings.answer_end,
         progress=True,
-        first=_first(experiment, cell),
     )
     tune(cell.arrangement, experiment.model, cell.run, settings, callbacks=[callback], progress=True, say=print)
 
@@ -114,6 +113,7 @@ def _measure(experiment: Experiment, cell: Cell) -> None:
     from righttime.analysis import read_runs
     from righttime.formats import read_rows
     from righttime.measures import step_measures
+    from righttime.similarity import unit_rows
 
     if cell.measures.exists() or not (cell.draw / VECTORS).exists():
         return
@@ -127,9 +127,9 @@ def _measure(experiment: Experiment, cell: Cell) -> None:
     each = rows.batch * rows.accumulation
     sizes = {step: min(step * each, len(order)) for step in steps if step}
     found = step_measures(
-        np.asarray(vectors["pool"], np.float32)[order],
+        unit_rows(np.asarray(vectors["pool"], np.float32)[order], "pool vectors"),
         list(pool.texts("prompt+response", order)),
-        np.asarray(vectors[JUDGE], np.float32),
+        unit_rows(np.asarray(vectors[JUDGE], np.float32), "judge vectors"),
         list(judge.texts("prompt+response")),
         list(judge.tasks),
         sizes,
@@ -143,13 +143,8 @@ def main(argv: list[str]) -> int:
     Returns:
         0, or 1 where it failed.
     """
-    from righttime.quiet import quiet_process
-
-    quiet_process()
     root, replicate, order = Path(argv[0]), int(argv[1]), argv[2]
     failed = root / f"replicate-{replicate}" / "runs" / order / "failed.json"
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    _limit_threads()
     try:
         run_cell(root, replicate, order)
     except Exception as error:
@@ -164,12 +159,20 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+def _alone() -> None:
+    """Settings of a process that makes one run and nothing else."""
+    from righttime.quiet import quiet_process
+
+    quiet_process()
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    _limit_threads()
+
+
 def _die_with_parent() -> None:
     """Stop when the process that began this one is gone: its end of standard input closes."""
-    if sys.stdin is not None and not sys.stdin.isatty():
-        while sys.stdin.buffer.read(1):
-            pass
-        os._exit(137)
+    while sys.stdin.buffer.read(1):
+        pass
+    os._exit(137)
 
 
 def _limit_threads() -> None:
@@ -180,4 +183,5 @@ def _limit_threads() -> None:
 
 
 if __name__ == "__main__":
+    _alone()
     sys.exit(main(sys.argv[1:]))
