@@ -118,6 +118,7 @@ def test_an_evaluation_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     assert settings.generation == GenerationSettings(max_new_tokens=2)
     assert settings.models == ((2, "run/checkpoints/checkpoint-2"),)
     assert (settings.answer_end, found.manifest.processes, found.manifest.inputs) == ("template", 1, {})
+    assert (found.manifest.processor, found.manifest.first_from) == ({}, None)
     assert found.table.column_names == schema().names
     assert [file.unchanged for file in found.files()] == [False]
     (folder / "manifest.json").write_text("{}")

@@ -19,6 +19,8 @@ from righttime.evaluation import (
     GenerationSettings,
     MeasureSettings,
     means_by,
+    measured_set,
+    open_evaluation,
     prepare_set,
     read_evaluation,
     row_losses,
@@ -198,6 +200,90 @@ def test_a_resumed_run_ends_with_the_values_of_an_undisturbed_one(
     # Killed right after the last step: the evaluation was finished, the run was not.
     train(bare, tmp_path / "b", go_on, resume_from_checkpoint=str(tmp_path / "b" / "checkpoint-3"))
     assert read_evaluation(tmp_path / "again").equals(read_evaluation(tmp_path / "eval"))
+
+
+def test_the_values_at_step_0_may_be_those_of_another_run(
+    bare: Path, bare_tokenizer: Any, sets: list[EvaluationSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from righttime.evaluation import callback
+
+    steps: list[int] = []
+
+    def counted(*words: Any) -> Any:
+        steps.append(0)
+        return measured_set(*words)
+
+    monkeypatch.setattr(callback, "measured_set", counted)
+
+    def measured(folder: str, first: Path | None, with_sets: Sequence[EvaluationSet] = tuple(sets), **more: Any) -> Any:
+        steps.clear()
+        watch = dense(with_sets, tmp_path / folder, bare_tokenizer, first=first, **more)
+        train(bare, tmp_path / "out" / folder, [watch])
+        return read_evaluation(tmp_path / folder), len(steps), open_evaluation(tmp_path / folder).manifest.first_from
+
+    own, n, told = measured("own", None)
+    assert (n, told) == (8, None), "two sets at four steps"
+    name = f"{tmp_path.name}/own"
+    taken, n, told = measured("taken", tmp_path / "own", deciding={"learning": "rate"})
+    assert (n, told) == (6, name)
+    assert taken.equals(own)
+    other = prepare_set("other", examples(5, 101), bare_tokenizer, "paper", 36)
+    longer = MeasureSettings(("loss", "rouge", "em"), GenerationSettings(5, sample=True))
+    changes: list[tuple[list[EvaluationSet], dict[str, Any]]] = [
+        ([sets[0], other], {}),
+        ([sets[0]], {}),
+        (sets, {"settings": None}),
+        (sets, {"settings": longer}),
+        (sets, {"deciding": {"form": "chat"}}),
+        (sets, {"deciding": {"max_length": 64}}),
+        (sets, {"deciding": {"answer_end": "template"}}),
+    ]
+    for number, (changed, more) in enumerate(changes):
+        _, n, told = measured(f"changed{number}", tmp_path / "own", changed, **more)
+        assert (n, told) == (4 * len(changed), None)
+    assert measured("nothing", tmp_path / "none")[1:] == (8, None)
+
+
+def test_an_unfinished_evaluation_gives_what_it_has_whole_at_step_0(
+    bare: Path, bare_tokenizer: Any, sets: list[EvaluationSet], tmp_path: Path
+) -> None:
+    from transformers import TrainerCallback
+
+    class Stop(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+            if state.global_step == 5:
+                raise KeyboardInterrupt
+
+    def run(folder: str, first: str | None, *stop: Any, **more: Any) -> str | None:
+        watch = dense(
+            sets,
+            tmp_path / folder / "evaluation",
+            bare_tokenizer,
+            settings=None,
+            reopen=True,
+            first=tmp_path / first / "evaluation" if first else None,
+        )
+        train(bare, tmp_path / folder, [watch, *stop], **more)
+        return open_evaluation(tmp_path / folder / "evaluation").manifest.first_from
+
+    with pytest.raises(KeyboardInterrupt):
+        run("cut", None, Stop())
+    assert run("b", "cut") == "cut/evaluation"
+    (tmp_path / "cut" / "evaluation" / "parts" / "step-00000000.other.0.parquet").write_bytes(b"half")
+    assert run("c", "cut") is None, "one set of two is damaged"
+    (tmp_path / "cut" / "evaluation" / "parts" / "step-00000000.other.0.parquet").unlink()
+    assert run("d", "cut") is None, "one set of two is not there"
+    with pytest.raises(KeyboardInterrupt):
+        run("e", "b", Stop())
+    assert run("e", None, resume_from_checkpoint=True) == "b/evaluation", "it is remembered over a stop"
+    again = str(tmp_path / "e" / "checkpoint-3")
+    assert run("e", None, resume_from_checkpoint=again) == "b/evaluation", "and where it was finished already"
+    assert run("e", None) is None, "measured again at step 0"
+    with (tmp_path / "e" / "evaluation" / "evaluation.parquet").open("ab") as file:
+        file.write(b"more")
+    assert run("f", "e") is None, "it is not as it was written"
+    tables = [read_evaluation(tmp_path / name / "evaluation") for name in "bcdf"]
+    assert all(table.equals(tables[0]) for table in tables)
 
 
 def test_trl_is_measured_and_trackers_are_told(

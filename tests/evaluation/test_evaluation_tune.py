@@ -9,9 +9,10 @@ import pytest
 
 from righttime.cli import main
 from righttime.errors import EmptyDataError, SettingsError
-from righttime.evaluation import evaluate, read_evaluation
+from righttime.evaluation import evaluate, open_evaluation, read_evaluation
 from righttime.evaluation.while_training import dense_evaluation
 from righttime.store import file_sha256
+from righttime.training import TuneSettings, tune
 
 
 def test_tune_measures_as_it_goes_and_evaluate_finds_the_same_later(
@@ -78,6 +79,20 @@ def test_a_run_without_model_is_resumed_verified_and_compared(
     assert json.loads(capsys.readouterr().out)["model"] is None
     compared = ["compare", f"random={run}", f"fast={tmp_path / 'fast'}", "--out", str(tmp_path / "compare")]
     assert main(compared) == 0
+
+
+def test_runs_of_one_model_share_what_is_measured_before_the_first_step(
+    tiny: str, arranged: Path, tmp_path: Path
+) -> None:
+    sets, tables = {"target": arranged.parent / "data" / "target.jsonl"}, {}
+    for name, first in (("one", None), ("two", "one")):
+        folder = tmp_path / first / "evaluation" if first else None
+        watch = dense_evaluation(tmp_path / name, tiny, sets, every=4, first=folder)
+        tune(arranged, tiny, tmp_path / name, TuneSettings(batch=8, save_model=False), callbacks=[watch])
+        tables[name] = read_evaluation(tmp_path / name / "evaluation")
+        assert open_evaluation(tmp_path / name / "evaluation").manifest.first_from == (first and f"{first}/evaluation")
+        assert set(tables[name]["run"].to_pylist()) == {name}
+    assert tables["one"].drop_columns("run").equals(tables["two"].drop_columns("run"))
 
 
 @pytest.mark.parametrize("variable", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from righttime.errors import SettingsError
+from righttime.evaluation.first import first_values
 from righttime.evaluation.folder import EvaluationFolder
 from righttime.evaluation.means import facts_of, means
 from righttime.evaluation.measurement import MeasureSettings, check_measurable, measured_set
@@ -20,6 +21,8 @@ from righttime.evaluation.sets import EvaluationSet, inputs_of
 from righttime.processor import processor
 
 __all__ = ["DenseEvaluation"]
+
+T = TypeVar("T")
 
 
 class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
@@ -41,6 +44,7 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
         deciding: Mapping[str, Any] | None = None,
         overwrite: bool = False,
         reopen: bool = False,
+        first: Path | None = None,
         progress: bool = False,
     ) -> None:
         """Say what to measure.
@@ -56,6 +60,9 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
             deciding: What else decides the numbers, as JSON, for the record.
             overwrite: Take away an earlier evaluation there.
             reopen: Go on with a finished evaluation there, as a run does that was killed before it was finished itself.
+            first: An evaluation of another run, finished or not, whose values at step 0 are taken where it has them of
+                the same sets, metrics and form of text; else they are measured. Both runs must begin from one model,
+                and the sets' references must be the same.
             progress: Show on stderr how far each measurement is.
 
         Raises:
@@ -74,6 +81,7 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
         listed = {"at": sorted(self._at)} if self._at else {}
         self._deciding = {**facts_of(self._sets, self._settings), "every": every, **listed, **(deciding or {})}
         self._overwrite, self._reopen, self._progress, self._last = overwrite, reopen, progress, -1
+        self._first = first
         self._trainer: Any = None
 
     def attach(self, trainer: Any) -> None:
@@ -102,7 +110,7 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
             self._folder.forget_after(int(state.global_step))
         _wait()
         if state.global_step == 0 and self._wanted(0):
-            self._measure(args, state, more["model"])
+            self._measure(args, state, more["model"], self._taken(args))
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
         """Measure every so many steps, and at those that were listed."""
@@ -119,16 +127,37 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
         _wait()
         if args.process_index == 0:
             facts = {"steps": int(state.global_step), "processes": args.world_size, "inputs": inputs_of(self._sets)}
-            self._folder.finish({**facts, "processor": processor()})
+            self._folder.finish({**facts, "processor": processor(), "first_from": self._folder.first_from})
 
     def _wanted(self, step: int) -> bool:
         return step in self._at or (self._every is not None and step % self._every == 0)
 
-    def _measure(self, args: TrainingArguments, state: TrainerState, model: Any) -> None:
+    def _taken(self, args: TrainingArguments) -> dict[str, list[Value]] | None:
+        """The values at step 0 of another run, in the main process; None, in all of them, where they are measured."""
+        found = None
+        if self._first is not None:
+            found = first_values(self._first, self._sets, self._settings.metrics, self._deciding)
+            if not all(_of_all([found is not None], args)):
+                found = None
+        if args.process_index > 0:
+            return found and {name: [] for name in found}
+        self._folder.tell_first("/".join(self._first.resolve().parts[-2:]) if self._first and found else None)
+        return found
+
+    def _measure(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        model: Any,
+        taken: Mapping[str, list[Value]] | None = None,
+    ) -> None:
         step, share = int(state.global_step), (args.process_index, args.world_size)
         for data in self._sets:
             shown = self._progress and args.process_index == 0
-            values = measured_set(model, self._tokenizer, data, self._settings, share, shown)
+            if taken is None:
+                values = measured_set(model, self._tokenizer, data, self._settings, share, shown)
+            else:
+                values = taken[data.name]
             self._folder.add(step, data, values, args.process_index)
             found = {f"{data.name}_{metric}": mean for metric, mean in means(_of_all(values, args)).items()}
             if self._trainer is not None:
@@ -147,8 +176,8 @@ def _check_steps(every: int | None, at: Sequence[int]) -> None:
         raise SettingsError(f"steps to evaluate at must be 0 or more, each once, got {', '.join(map(str, at))}.")
 
 
-def _of_all(values: list[Value], args: TrainingArguments) -> list[Value]:
-    """The values of all processes."""
+def _of_all(values: list[T], args: TrainingArguments) -> list[T]:
+    """What all processes have."""
     if args.world_size == 1:
         return values
     from accelerate.utils import gather_object

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from righttime.errors import SettingsError, StoreError
-from righttime.evaluation.manifest import SETTINGS, read_settings
+from righttime.evaluation.manifest import SETTINGS, read_evaluation_manifest, read_settings
 from righttime.evaluation.registry import Value
 from righttime.evaluation.sets import EvaluationSet
 from righttime.store import MANIFEST, file_sha256, make_folder, prepare_folder, write_json, write_parquet
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["VALUES", "EvaluationFolder", "read_evaluation", "schema"]
 
 VALUES, _PARTS, _PICTURE = "evaluation.parquet", "parts", "loss.png"
+_FIRST = "first.json"  # among the parts, since it is known at step 0 and told at the end
 _NAME = re.compile(r"step-(\d+)\.([\w-]+)\.(\d+)\.parquet")
 
 
@@ -89,6 +90,20 @@ class EvaluationFolder:
             write_json(settings, now)
         if (self.folder / MANIFEST).exists():
             self._take_apart()
+
+    @property
+    def first_from(self) -> str | None:
+        """The evaluation that the values at step 0 were taken from, by its last two names; None if they are its own."""
+        path = self.folder / _PARTS / _FIRST
+        return json.loads(path.read_text(encoding="utf-8"))["first_from"] if path.exists() else None
+
+    def tell_first(self, name: str | None) -> None:
+        """Note where the values at step 0 come from; see `first_from`.
+
+        Raises:
+            StoreError: If it cannot be written.
+        """
+        write_json(self.folder / _PARTS / _FIRST, {"first_from": name})
 
     def has(self, step: int, name: str, process: int = 0) -> bool:
         """Whether a part is there already."""
@@ -156,6 +171,7 @@ class EvaluationFolder:
         for key in dict.fromkeys(zip(steps, sets, strict=True)):
             here = [one == key for one in zip(steps, sets, strict=True)]
             write_parquet(self._part(*key, 0), values.filter(here))
+        self.tell_first(read_evaluation_manifest(self.folder).first_from)
         (self.folder / MANIFEST).unlink()
 
     def _part(self, step: int, name: str, process: int) -> Path:

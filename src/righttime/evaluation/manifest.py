@@ -90,6 +90,8 @@ class EvaluationManifest:
         files: The sha256 of each file.
         versions: Of righttime, Python and the libraries that take part.
         processor: What the last step was measured on; empty in earlier versions, and where it was measured afterwards.
+        first_from: The evaluation of another run that the values at step 0 were taken from, by its folder's last two
+            names; None where they were measured.
     """
 
     settings: EvaluationSettings
@@ -99,6 +101,7 @@ class EvaluationManifest:
     files: Mapping[str, str]
     versions: Mapping[str, str]
     processor: Mapping[str, str]
+    first_from: str | None
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -148,6 +151,7 @@ def _manifest(found: Mapping[str, Any]) -> EvaluationManifest:
         files=found["files"],
         versions=versions_in(found),
         processor=found.get("processor") or {},
+        first_from=found.get("first_from"),
     )
 
 

@@ -32,6 +32,7 @@ def dense_evaluation(
     form: str = "auto",
     metrics: Sequence[str] = ("loss",),
     answer_end: AnswerEnd = "token",
+    first: Path | None = None,
     progress: bool = False,
 ) -> DenseEvaluation:
     """The callback that measures a run while it trains.
@@ -47,6 +48,8 @@ def dense_evaluation(
         form: ``chat``, ``paper`` or ``auto``; see `righttime.tokenization.masking`.
         metrics: Some of `righttime.evaluation.METRICS`, but ``reward``.
         answer_end: Where an answer ends, as it is trained on; see `righttime.tokenization.masking`.
+        first: An evaluation of another run of the same model, finished or not, whose values at step 0 are taken where
+            it has them of the same sets, metrics and form of text; else they are measured.
         progress: Show on stderr how far each measurement is.
 
     Raises:
@@ -77,6 +80,7 @@ def dense_evaluation(
         tokenizer=tokenizer,
         settings=settings,
         deciding=how,
+        first=first,
         reopen=True,  # `tune` leaves finished runs alone
         progress=progress,
     )
