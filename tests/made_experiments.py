@@ -35,7 +35,7 @@ def made_data(folder: Path, n_pool: int = 60, n_target: int = 18) -> Path:
         ]
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     vectors = {name: rng.normal(size=(sizes[name], 8)).astype(np.float32) for name in ("pool", "target")}
-    np.savez(folder / "both.npz", **vectors)
+    np.savez(folder / "both.npz", pool=vectors["pool"], target=vectors["target"])
     return folder
 
 

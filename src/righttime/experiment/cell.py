@@ -89,6 +89,7 @@ def _tune(experiment: Experiment, cell: Cell) -> None:
         metrics=asked.metrics,
         answer_end=settings.answer_end,
         progress=True,
+        first=_first(experiment, cell),
     )
     tune(cell.arrangement, experiment.model, cell.run, settings, callbacks=[callback], progress=True, say=print)
 

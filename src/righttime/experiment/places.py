@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def _run(command: list[str], log: str, environment: dict[str, str], folder: str)
         return process.wait()
 
 
-PLACES = {"local": ThisMachine, "ray": RayCluster}
+PLACES: Mapping[str, Callable[[], Place]] = {"local": ThisMachine, "ray": RayCluster}
 
 
 def place_named(name: str) -> Place:
@@ -62,5 +62,4 @@ def place_named(name: str) -> Place:
     """
     if name not in PLACES:
         raise unknown_name("place", name, PLACES, setting="on")
-    made: Place = PLACES[name]()
-    return made
+    return PLACES[name]()

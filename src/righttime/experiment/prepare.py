@@ -82,8 +82,9 @@ def _write_vectors(
     from safetensors.numpy import save
 
     request = Request(**{"embedder": DEFAULT_MODEL, **shared})
+    about: Mapping[str, Any] = {"embedder": request.embedder}
     if vectors_given(request.embedder):
-        made, about = _given(request, pools, draw), {"embedder": request.embedder}
+        made = _given(request, pools, draw)
     else:
         made, about = _embedded(request, draw, progress)
     write_bytes(folder / VECTORS, save({name: np.ascontiguousarray(one) for name, one in made.items()}))

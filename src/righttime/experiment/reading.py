@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -100,8 +101,7 @@ class _Reader:
             self._wrong(found["orders"], "at least two orders must be compared, got one.")
         for name in experiment.orders:
             order = found["orders"].value[name]
-            self._tried(order, f"order {name}: ", lambda name=name: experiment.request(name, 1).check())
-            self._tried(order, f"order {name}: ", lambda name=name: experiment.tune_settings(name, 1))
+            self._tried(order, f"order {name}: ", partial(_check_order, experiment, name))
         self._check_steps(found, experiment)
         return experiment
 
@@ -184,7 +184,7 @@ class _Reader:
         made = {name: self._read(value, name, _EVALUATE[name]) for name, value in found.items()}
         if not ({"at", "every"} & {*found}):
             made["every"] = 5
-        return Evaluation(**{name: value for name, value in made.items() if value is not None})  # type: ignore[arg-type]
+        return Evaluation(**{name: value for name, value in made.items() if value is not None})
 
     def _sets(self, entry: Entry | None) -> dict[str, tuple[Source, ...]]:
         made = {}
@@ -231,6 +231,11 @@ class _Reader:
         path = os.path.normpath(self._base / given)
         told = given.startswith(("./", "../")) or os.path.exists(path)
         return path if told and not given.startswith("hf:") else given
+
+
+def _check_order(experiment: Experiment, name: str) -> None:
+    experiment.request(name, 1).check()
+    experiment.tune_settings(name, 1)
 
 
 def _near(name: str, known: Iterator[str] | Sequence[str] | set[str] | Mapping[str, Any]) -> str:
