@@ -33,6 +33,7 @@ ROOMS = (
     ("evaluation",),
     ("verification",),
     ("analysis",),
+    ("experiment",),
     ("cli",),
 )
 RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}

@@ -126,6 +126,6 @@ def test_a_folder_holds_one_experiment(data: Path, tiny: str, tmp_path: Path) ->
     state_experiment(read_experiment(written(data, tiny, replicates=5)), out)  # more of the same
     with pytest.raises(SettingsError, match="whose `budget` is 8, not 12"):
         state_experiment(read_experiment(written(data, tiny, budget=12)), out)
+    other = read_experiment(written(data, tiny, orders={"random": None, "tma": {"within_round": "index"}}))
     with pytest.raises(SettingsError, match="an order tma with other settings"):
-        orders = {"random": None, "tma": {"within_round": "index"}}
-        state_experiment(read_experiment(written(data, tiny, orders=orders)), out)
+        state_experiment(other, out)

@@ -1,6 +1,6 @@
 """Experiments: orders × replicates on one pool and target, from a YAML file to an analysis.
 
-read_experiment ─▶ Experiment ─ run_experiment (draws, then a process for each run) ─▶ analyse_experiment ─▶ write_analysis
+read_experiment ─▶ Experiment ─ run_experiment (draws, a process for each run) ─▶ analyse_experiment ─▶ write_analysis
 
 Importing this imports neither torch nor transformers.
 """

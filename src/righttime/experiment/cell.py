@@ -100,9 +100,10 @@ def _first(experiment: Experiment, cell: Cell) -> Path | None:
     from righttime.training import open_run
 
     for other in cells(experiment, cell.root):
-        if other.replicate == cell.replicate and other.order != cell.order and is_finished(other):
-            if dict(open_run(other.run).manifest.processor) == processor():
-                return other.run / "evaluation"
+        if other.replicate != cell.replicate or other.order == cell.order or not is_finished(other):
+            continue
+        if dict(open_run(other.run).manifest.processor) == processor():
+            return other.run / "evaluation"
     return None
 
 

@@ -266,8 +266,8 @@ def _check_sides(pool: Rows, steering: Sequence[int], judging: Sequence[int], co
     if not steering or not judging:
         side = "steers" if not steering else "judges"
         raise EmptyDataError(
-            f"target rows must be enough for some to steer and some to judge, but of {len(steering) + len(judging)} none "
-            f"{side}. Hint: more target rows, or another `judge_share`."
+            f"target rows must be enough for some to steer and some to judge, but of {len(steering) + len(judging)} "
+            f"none {side}. Hint: more target rows, or another `judge_share`."
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from righttime.analysis import Analysis, Difference
+from righttime.analysis.harm import Harm
 from righttime.experiment.settings import Evaluation, Experiment, Order, Source
 
 __all__ = ["ORDERS", "early_steps", "paragraph", "pilot_experiment"]
@@ -95,11 +96,7 @@ def paragraph(analysis: Analysis, rows: int, runs: int, minutes: float | None) -
         minutes: What one took; None where that is not known.
     """
     told = [_told(one, rows) for one in analysis.differences]
-    harms = [
-        f"harm on {one.set} by {one.order} {f'at most {max(0.0, one.bound):.2f}' if one.bound is not None else 'cannot be bounded'}"
-        for one in analysis.harm
-        if one.against == "baseline"
-    ]
+    harms = [_harm(one) for one in analysis.harm if one.against == "baseline"]
     each = f" of {minutes:.0f} minutes" if minutes is not None and minutes >= 1 else ""
     return "On your data " + "; ".join([*told, *harms, f"{runs:,} runs{each}"]) + "."
 
@@ -108,17 +105,17 @@ def _told(one: Difference, rows: int) -> str:
     if one.simultaneous is None or one.verdict == "no verdict":
         return f"nothing can be said of {one.order} (mean difference {one.mean:+.2f}): it takes three replicates"
     low, high = one.simultaneous
-    if one.verdict == "lower":
-        return (
-            f"{one.order} lowers the loss on the judge rows by {-one.mean:.2f} [{-high:.2f}, {-low:.2f}] against "
-            + (f"{one.baseline} over {rows:,} rows")
-        )
-    if one.verdict == "higher":
-        return f"{one.order} raises the loss on the judge rows by {one.mean:.2f} [{low:.2f}, {high:.2f}] against " + (
-            f"{one.baseline} over {rows:,} rows"
-        )
+    if one.verdict in ("lower", "higher"):
+        does, ends = ("lowers", (-high, -low)) if one.verdict == "lower" else ("raises", (low, high))
+        size = f"{abs(one.mean):.2f} [{ends[0]:.2f}, {ends[1]:.2f}]"
+        return f"{one.order} {does} the loss on the judge rows by {size} against {one.baseline} over {rows:,} rows"
     needed = f"about {one.needed:,} replicates" if one.needed else "more than 1,000 replicates"
     return (
         f"{one.order} and {one.baseline} cannot be told apart over {rows:,} rows ({one.mean:+.2f} [{low:+.2f}, "
         f"{high:+.2f}]; a true difference of that size would take {needed})"
     )
+
+
+def _harm(one: Harm) -> str:
+    bound = "cannot be bounded" if one.bound is None else f"at most {max(0.0, one.bound):.2f}"
+    return f"harm on {one.set} by {one.order} {bound}"
