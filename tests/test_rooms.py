@@ -116,6 +116,10 @@ ASKS_ROWS = {
     "exporters.data": "rows to take the loss on",
     "training.token_rows": "what is trained on",
     "evaluation.sets": "what is asked of the model",
+    "experiment.draws": "what a replicate draws",
+    "experiment.prepare": "the same, as files",
+    "experiment.cell": "texts of arranged rows and of judge rows, to measure",
+    "experiment.estimate": "rows to try",
     "cli.description": "prompts of the target rows shown",
     "cli.lookup": "the one row shown",
 }

@@ -9,6 +9,7 @@ Importing this imports neither torch nor matplotlib.
 """
 
 from righttime.analysis.analyse import Analysis, analyse
+from righttime.analysis.comparable import PRIMARY
 from righttime.analysis.curves import Point, area, row_areas
 from righttime.analysis.differences import Difference, area_differences, holm, replicates_needed, smallest_visible
 from righttime.analysis.measured import MeasureLink
@@ -17,6 +18,7 @@ from righttime.analysis.verdict import verdict
 from righttime.analysis.write import write_comparison
 
 __all__ = [
+    "PRIMARY",
     "Analysis",
     "Difference",
     "GivenRun",

@@ -9,8 +9,9 @@ from righttime.cli.text import printable, table
 
 if TYPE_CHECKING:
     from righttime.analysis import Analysis
+    from righttime.experiment import Outcome
 
-__all__ = ["analysis_lines", "orders_table"]
+__all__ = ["analysis_lines", "matrix_table", "orders_table"]
 
 
 def analysis_lines(analysis: Analysis) -> list[str]:
@@ -32,3 +33,12 @@ def orders_table(analysis: Analysis) -> str:
         lines.append([order, str(len(here)), *(f"{mean:.4f}" for mean in means), onset])
     first, last = analysis.steps[0], analysis.steps[-1]
     return table(["order", "replicates", f"step {first:,}", f"step {last:,}", "area", "onset"], lines)
+
+
+def matrix_table(found: Outcome) -> str:
+    """Each order's runs and how far they are."""
+    orders = list(dict.fromkeys(cell.order for cell, _ in found.states))
+    numbers = sorted({cell.replicate for cell, _ in found.states})
+    states = {(cell.order, cell.replicate): state for cell, state in found.states}
+    lines = [[name, *(states[name, number] for number in numbers)] for name in orders]
+    return table(["runs", *(f"replicate {number}" for number in numbers)], lines)

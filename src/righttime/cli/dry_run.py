@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from righttime.cli.analysis_text import matrix_table
 from righttime.cli.output import emit
 from righttime.cli.text import printable, table
 from righttime.errors import ModelError
@@ -44,8 +45,6 @@ def dry(asked: Experiment, out: Path, jobs: int, as_json: bool) -> None:
 
 
 def _lines(asked: Experiment, states: Any, facts: dict[str, Any], jobs: int) -> list[str]:
-    from righttime.cli.experiment import matrix_table
-
     orders, replicates = len(asked.orders), asked.replicates
     lines = [
         *([printable(asked.question), ""] if asked.question else []),

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from righttime.cli.analysis_text import analysis_lines
+from righttime.cli.analysis_text import analysis_lines, matrix_table
 from righttime.cli.app import Out, app
 from righttime.cli.output import Json, emit
-from righttime.cli.text import printable, table
+from righttime.cli.text import printable
 
 if TYPE_CHECKING:
     from righttime.analysis import Analysis
@@ -97,12 +97,3 @@ def _lines(found: Outcome, analysis: Analysis | None, out: Path, told: str | Non
     if told:
         lines += ["", printable(told)]
     return [*lines, "", f"wrote {out / 'analysis'}: numbers, tables and figures"]
-
-
-def matrix_table(found: Outcome) -> str:
-    """Each order's runs and how far they are."""
-    orders = list(dict.fromkeys(cell.order for cell, _ in found.states))
-    numbers = sorted({cell.replicate for cell, _ in found.states})
-    states = {(cell.order, cell.replicate): state for cell, state in found.states}
-    lines = [[name, *(states[name, number] for number in numbers)] for name in orders]
-    return table(["runs", *(f"replicate {number}" for number in numbers)], lines)

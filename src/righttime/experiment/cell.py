@@ -112,7 +112,7 @@ def _measure(experiment: Experiment, cell: Cell) -> None:
     import numpy as np
     from safetensors.numpy import load_file
 
-    from righttime.analysis import read_runs
+    from righttime.analysis import PRIMARY, read_runs
     from righttime.formats import read_rows
     from righttime.measures import step_measures
     from righttime.similarity import unit_rows
@@ -124,7 +124,7 @@ def _measure(experiment: Experiment, cell: Cell) -> None:
     pool = read_rows([str(cell.draw / "pool.jsonl")], role="pool").rows
     judge = read_rows([str(cell.draw / f"{JUDGE}.jsonl")], role="target").rows
     (run,) = next(iter(read_runs([str(cell.run)]).values()))
-    steps = run.values[JUDGE, "loss"].steps.tolist()
+    steps = run.values[JUDGE, PRIMARY].steps.tolist()
     rows = experiment.tune_settings(cell.order, cell.replicate)
     each = rows.batch * rows.accumulation
     sizes = {step: min(step * each, len(order)) for step in steps if step}

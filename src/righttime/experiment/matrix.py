@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from righttime.errors import SettingsError
-from righttime.experiment.draws import read_pools
+from righttime.experiment.draws import JUDGE, read_pools
 from righttime.experiment.layout import Cell, State, cells, is_finished, state_of
 from righttime.experiment.prepare import DRAW, VECTORS, prepare_replicate
 from righttime.experiment.settings import Experiment
@@ -116,7 +116,7 @@ def run_experiment(
 ) -> Outcome:
     """Make every run that is not finished; a run that fails does not stop the others.
 
-    A call that is killed at any moment is gone on with by the same call. Runs made elsewhere, in a copy of the folder
+    After a kill at any moment the same call resumes. Runs made elsewhere, in a copy of the folder
     or on a file system that machines share, are taken as they are.
 
     Args:
@@ -243,8 +243,8 @@ class _Progress:
 
 def loss_of(cell: Cell) -> str:
     """The first and the last loss on the judge rows, in words."""
-    from righttime.analysis import read_runs
+    from righttime.analysis import PRIMARY, read_runs
 
     (run,) = next(iter(read_runs([str(cell.run)]).values()))
-    mean = run.values["judge", "loss"].values.mean(axis=1)
+    mean = run.values[JUDGE, PRIMARY].values.mean(axis=1)
     return f"loss {mean[0]:.3f} → {mean[-1]:.3f}"

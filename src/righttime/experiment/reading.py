@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
+from righttime.analysis.comparable import PRIMARY
 from righttime.arrangement.budget import read_budget
 from righttime.errors import RighttimeError, SettingsError
 from righttime.evaluation.registry import METRICS
@@ -306,7 +307,7 @@ def _metrics(value: Any) -> tuple[str, ...]:
     for name in names:
         if name not in METRICS or name == "reward":
             raise SettingsError(f"unknown metric {name!r}{_near(str(name), [m for m in METRICS if m != 'reward'])}.")
-    return names if "loss" in names else ("loss", *names)
+    return names if PRIMARY in names else (PRIMARY, *names)
 
 
 _POSITIVE = _is(int, "a whole number, at least 1", lambda value: value >= 1)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from righttime.analysis.comparable import PRIMARY
 from righttime.results import Request
 from righttime.training.settings import Lora, TuneSettings
 
@@ -69,7 +70,7 @@ class Evaluation:
 
     at: tuple[int, ...] = ()
     every: int | None = None
-    metrics: tuple[str, ...] = ("loss",)
+    metrics: tuple[str, ...] = (PRIMARY,)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from righttime.analysis.comparable import PRIMARY
 from righttime.errors import SettingsError, StoreError
+from righttime.experiment.draws import JUDGE
 from righttime.experiment.layout import ASKED
 from righttime.experiment.settings import Evaluation, Experiment, Order, Source
 from righttime.store import as_written, made, make_folder, write_json
@@ -15,8 +17,8 @@ from righttime.store import as_written, made, make_folder, write_json
 __all__ = ["is_experiment", "open_experiment", "state_experiment"]
 
 _PRIMARY = {
-    "metric": "loss",
-    "set": "judge",
+    "metric": PRIMARY,
+    "set": JUDGE,
     "statistic": "area under the loss curve, divided by the range of steps",
     "unit": "the replicate",
     "test": "paired t, Holm over the orders, at 5%",
