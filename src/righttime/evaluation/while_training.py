@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from righttime.errors import SettingsError
+from righttime.evaluation.generations import GenerationSettings
 from righttime.evaluation.measurement import MeasureSettings
 from righttime.evaluation.sets import Files, read_set
 from righttime.tokenization.loading import load_tokenizer
@@ -31,6 +32,7 @@ def dense_evaluation(
     at: Sequence[int] = (),
     form: str = "auto",
     metrics: Sequence[str] = ("loss",),
+    generation: GenerationSettings | None = None,
     answer_end: AnswerEnd = "token",
     first: Path | None = None,
     progress: bool = False,
@@ -47,6 +49,7 @@ def dense_evaluation(
         at: Measure at these steps, and after the last; beside `every` or instead.
         form: ``chat``, ``paper`` or ``auto``; see `righttime.tokenization.masking`.
         metrics: Some of `righttime.evaluation.METRICS`, but ``reward``.
+        generation: How answers are made, for metrics of answers; None takes the defaults.
         answer_end: Where an answer ends, as it is trained on; see `righttime.tokenization.masking`.
         first: An evaluation of another run of the same model, finished or not, whose values at step 0 are taken where
             it has them of the same sets, metrics and form of text; else they are measured.
@@ -69,7 +72,7 @@ def dense_evaluation(
     chosen, length = resolve_form(tokenizer, form), min(_MAX_LENGTH, trainable_length(model, None))
     data = [read_set(name, path, tokenizer, chosen, length, answer_end=answer_end) for name, path in sets.items()]
     how = {"form": chosen, "max_length": length, "answer_end": answer_end}
-    settings = MeasureSettings(metrics=metrics)
+    settings = MeasureSettings(metrics=metrics, generation=generation or GenerationSettings())
     folder, name = run / "evaluation", run.resolve().name
     return DenseEvaluation(
         data,

@@ -74,6 +74,7 @@ def _request(experiment: Experiment, cell: Cell) -> Request:
 
 
 def _tune(experiment: Experiment, cell: Cell) -> None:
+    from righttime.evaluation import GenerationSettings
     from righttime.evaluation.while_training import dense_evaluation
     from righttime.training import tune
 
@@ -87,6 +88,7 @@ def _tune(experiment: Experiment, cell: Cell) -> None:
         at=asked.at,
         form=settings.form,
         metrics=asked.metrics,
+        generation=GenerationSettings(asked.max_new_tokens),
         answer_end=settings.answer_end,
         progress=True,
         first=_first(experiment, cell),

@@ -106,6 +106,7 @@ class _Clock:
 def _trial(experiment: Experiment, draw: Draw, settings: Any, rows: int, folder: Path) -> _Clock:
     from transformers import TrainerCallback
 
+    from righttime.evaluation import GenerationSettings
     from righttime.evaluation.while_training import dense_evaluation
     from righttime.experiment.draws import JUDGE, as_line
     from righttime.pipeline import arrange_into
@@ -120,6 +121,7 @@ def _trial(experiment: Experiment, draw: Draw, settings: Any, rows: int, folder:
     arrange_into(folder / "arranged", [pool], [judge], Request(method="random", budget=rows))
     sets = {name: str(folder / f"{name}.jsonl") for name in (JUDGE, *draw.sets)}
     how: dict[str, Any] = {"at": (0,), "form": settings.form, "answer_end": settings.answer_end}
+    how["generation"] = GenerationSettings(experiment.evaluation.max_new_tokens)
     measuring = dense_evaluation(folder / "run", experiment.model, sets, metrics=experiment.evaluation.metrics, **how)
     clock = _Clock()
 

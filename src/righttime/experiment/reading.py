@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -124,7 +124,7 @@ class _Reader:
         except RighttimeError as error:
             self._wrong(entry, f"{where}{error}")
 
-    def _mapping(self, entry: Entry | None, what: str, known: Sequence[str] | set[str] | None) -> dict[str, Entry]:
+    def _mapping(self, entry: Entry | None, what: str, known: Collection[str] | None) -> dict[str, Entry]:
         """The entries of a mapping; unknown names are problems, with near ones offered."""
         if entry is None or entry.value is None:
             return {}
@@ -181,7 +181,7 @@ class _Reader:
         return made
 
     def _evaluation(self, entry: Entry | None) -> Evaluation:
-        found = self._mapping(entry, "`evaluate`", {"at", "every", "metrics"})
+        found = self._mapping(entry, "`evaluate`", _EVALUATE)
         made = {name: self._read(value, name, _EVALUATE[name]) for name, value in found.items()}
         if not ({"at", "every"} & {*found}):
             made["every"] = 5
@@ -239,7 +239,7 @@ def _check_order(experiment: Experiment, name: str) -> None:
     experiment.tune_settings(name, 1)
 
 
-def _near(name: str, known: Iterator[str] | Sequence[str] | set[str] | Mapping[str, Any]) -> str:
+def _near(name: str, known: Collection[str]) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=2)
     return f": did you mean {' or '.join(map(repr, near))}" if near else f"; known: {', '.join(names)}"
@@ -326,7 +326,12 @@ _VALUES: Mapping[str, Callable[[Any], Any]] = {
     "keep_models": _is(bool, "true or false"),
     "question": _TEXT,
 }
-_EVALUATE: Mapping[str, Callable[[Any], Any]] = {"at": _steps, "every": _POSITIVE, "metrics": _metrics}
+_EVALUATE: Mapping[str, Callable[[Any], Any]] = {
+    "at": _steps,
+    "every": _POSITIVE,
+    "metrics": _metrics,
+    "max_new_tokens": _POSITIVE,
+}
 _SOURCE: Mapping[str, Callable[[Any], Any]] = {
     "path": _TEXT,
     "rows": part_of,

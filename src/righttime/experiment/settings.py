@@ -66,11 +66,13 @@ class Evaluation:
         at: Steps; the last step always is.
         every: Step 0 and every so many steps.
         metrics: Some of `righttime.evaluation.METRICS`, but ``reward``.
+        max_new_tokens: The most tokens of an answer, for metrics of answers.
     """
 
     at: tuple[int, ...] = ()
     every: int | None = None
     metrics: tuple[str, ...] = (PRIMARY,)
+    max_new_tokens: int = 128
 
 
 @dataclass(frozen=True)
