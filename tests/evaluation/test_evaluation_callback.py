@@ -341,6 +341,8 @@ tokenizer = AutoTokenizer.from_pretrained(bare)
 sizes = {"target": 7, "few": 1}
 sets = [prepare_set(name, examples(n), tokenizer, "paper", 128) for name, n in sizes.items()]
 train(bare, folder / "out", [dense(sets, folder / "eval", tokenizer, settings=None)], steps=4)
+again = dense(sets, folder / "again", tokenizer, settings=None, first=folder / "eval")
+train(bare, folder / "out2", [again], steps=4)
 """
 
 
@@ -351,6 +353,8 @@ def test_two_processes_measure_each_row_once(bare: Path, tmp_path: Path, bare_mo
     words = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script), str(bare), str(tmp_path)]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, *words, str(Path(__file__).parents[1])], check=True, env=env)
+    assert open_evaluation(tmp_path / "again").manifest.first_from == f"{tmp_path.name}/eval"
+    assert read_evaluation(tmp_path / "again").equals(read_evaluation(tmp_path / "eval"))
     values = read_evaluation(tmp_path / "eval").to_pylist()
     for step in (0, 2, 4):
         at = [line for line in values if line["step"] == step]
