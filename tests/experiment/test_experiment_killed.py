@@ -36,7 +36,8 @@ def numbers(out: Path) -> dict[str, Any]:
         for path in sorted(out.glob("replicate-*/runs/*/run/evaluation/evaluation.parquet"))
     }
     found = json.loads((out / "analysis/compare.json").read_text(encoding="utf-8"))
-    return {"values": values, **{name: found[name] for name in ("verdict", "differences", "curves", "harm", "measured")}}
+    kept = {name: found[name] for name in ("verdict", "differences", "curves", "harm", "measured")}
+    return {"values": values, **kept}
 
 
 def running(out: Path) -> list[int]:

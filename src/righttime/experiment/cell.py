@@ -174,7 +174,7 @@ def _alone() -> None:
 
 def _die_with_parent() -> None:
     """Stop when the process that began this one is gone: its end of standard input closes."""
-    while sys.stdin.buffer.read(1):
+    while os.read(0, 1):  # not sys.stdin: its lock would be held when the interpreter ends
         pass
     os._exit(137)
 

@@ -304,9 +304,10 @@ def _steps(value: Any) -> tuple[int, ...]:
 
 def _metrics(value: Any) -> tuple[str, ...]:
     names = tuple([value] if isinstance(value, str) else value)
+    known = [name for name, metric in METRICS.items() if metric.of_rewards is None]  # a reward takes a second model
     for name in names:
-        if name not in METRICS or name == "reward":
-            raise SettingsError(f"unknown metric {name!r}{_near(str(name), [m for m in METRICS if m != 'reward'])}.")
+        if name not in known:
+            raise SettingsError(f"unknown metric {name!r}{_near(str(name), known)}.")
     return names if PRIMARY in names else (PRIMARY, *names)
 
 
