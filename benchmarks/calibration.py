@@ -1,7 +1,7 @@
 """Does the analysis keep what it promises? Families of simulated experiments with known truth.
 
     python benchmarks/calibration.py [--families 1000] [--quick] [--results DIR]
-    python benchmarks/calibration.py --measure [--results DIR]
+    python benchmarks/calibration.py --measure EXP [--results DIR]
 
 A family is three orders against a baseline. The loss of order o in replicate k at step s is
 
@@ -15,9 +15,8 @@ simultaneous intervals hold the truth; how often an effect of the smallest visib
 found (the least of the three orders; the difference is the median of what the families without effect state). For
 contrast the false alarms of a percentile bootstrap over three replicates, with Bonferroni's intervals.
 
---measure tunes a tiny model with four orders on five replicates (half the built-in pool each), takes the components
-from these runs by analysis of variance and writes them to results/components.json, which the simulation reads. It
-takes some minutes; the model knows no language, so the components stand for the shape of the noise, not its size.
+--measure takes the components from the runs of an experiment, by analysis of variance, and writes them to
+results/components.json, which the simulation reads.
 What is counted does not depend on a common factor of all components.
 The errors of areas hold those of single evaluations already: simulated runs are a little noisier than the measured.
 """
@@ -26,7 +25,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from machine import RESULTS, parser, save
-from righttime.analysis import area, area_differences, read_runs
+from righttime.analysis import area, area_differences, read_given
 from righttime.analysis.indicators import step_noise
 
 ORDERS = ("a", "b", "c")
@@ -177,51 +175,37 @@ def components_of(areas: Mapping[str, Sequence[float]], evaluation: float, sourc
     return Components(float(np.sqrt(max(0.0, (shared - own) / orders))), float(np.sqrt(own)), evaluation, source)
 
 
-def measured(
-    folder: Path, replicates: int = 5, orders: Sequence[str] = ("random", "tma", "nearest", "cluster")
-) -> Components:
-    """Tune a tiny model with several orders, and take the components from its losses on the target."""
-    from righttime.cli import main
+def measured(folder: Path) -> Components:
+    """The components of an experiment's finished runs, by their losses on the judge rows."""
+    from righttime.analysis.pairs import whole_replicates
+    from righttime.experiment import finished_runs, open_experiment
 
-    def command(*words: str) -> None:
-        if main(words) != 0:
-            raise SystemExit(f"failed: righttime {' '.join(words)}")
-
-    data, base = folder / "data", folder / "base"
-    command("builtin", "--out", str(data))
-    command("pretrain", "--out", str(base), "--tokens", "200000")
-    target = ["--target", str(data / "target.jsonl")]
-    runs = []
-    for k in range(replicates):
-        for order in orders:
-            out, run = folder / f"{order}-{k}", folder / f"run-{order}-{k}"
-            draw = ["--subsample", "0.5", "--seed", str(k), "--budget", "256", "--method", order, "--out", str(out)]
-            command("arrange", str(data / "pool.jsonl"), *target, *draw)
-            when = ["--evaluate-at", ",".join(map(str, STEPS[:-1])), "--learning-rate", "1e-3"]
-            command("tune", str(out), "--model", str(base), "--out", str(run), *target, *when)
-            runs.append(f"{order}={run}")
-    read, areas, noises = read_runs(runs), {}, []
+    read, _ = whole_replicates(read_given(finished_runs(folder)), open_experiment(folder).baseline)
+    areas, noises = {}, []
     for order, found in read.items():
-        curves = [run.values["target", "loss"].values.mean(axis=1) for run in found]
-        areas[order] = [area(STEPS, curve.tolist()) for curve in curves]
+        values = [run.values["judge", "loss"] for run in found]
+        curves = [one.values.mean(axis=1) for one in values]
+        areas[order] = [area(one.steps.tolist(), curve.tolist()) for one, curve in zip(values, curves, strict=True)]
         # The fall itself bends; what single evaluations err is seen in each replicate's distance from the mean curve.
-        noises += [step_noise(STEPS, curve - np.mean(curves, axis=0)) for curve in curves]
+        mean = np.mean(curves, axis=0)
+        noises += [step_noise(one.steps.tolist(), curve - mean) for one, curve in zip(values, curves, strict=True)]
+    replicates = len(next(iter(areas.values())))
     scale = replicates / (replicates - 1)
     noise = float(np.sqrt(scale * np.mean([one**2 for one in noises if one is not None])))
-    return components_of(areas, noise, f"{len(orders)} orders × {replicates} replicates of a tiny model, 256 rows each")
+    asked = open_experiment(folder)
+    source = f"{len(areas)} orders × {replicates} replicates of {asked.model}, {asked.budget} rows each"
+    return components_of(areas, noise, source)
 
 
 def main() -> None:
     asked = parser(__doc__)
     asked.add_argument("--families", type=int, default=1000)
-    asked.add_argument("--measure", action="store_true", help="measure the components first")
+    asked.add_argument("--measure", type=Path, metavar="EXP", help="take the components from this experiment's runs")
     given = asked.parse_args()
     file = given.results / "components.json"
     file = file if given.measure or file.exists() else RESULTS / "components.json"
     if given.measure:
-        with tempfile.TemporaryDirectory() as folder:
-            found = dataclasses.asdict(measured(Path(folder)))
-        save(given.results, "components", found)
+        save(given.results, "components", dataclasses.asdict(measured(given.measure)))
     held = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     held.pop("made_on", None)
     parts, began = Components(**held), time.perf_counter()

@@ -442,6 +442,7 @@ def _projected(results: dict[str, Any]) -> dict[str, Any]:
 
 FIGURES: dict[str, Callable[[dict[str, Any]], str]] = {
     "bootstrap_alarms": lambda results: f"{results['calibration']['bootstrap']:,}",
+    "components": lambda results: str(results["calibration"]["components"]["source"]),
     "large_part": lambda results: _to_floor(results, lambda n, budget: n >= 100_000 and budget < n),
     "small_part": lambda results: _to_floor(results, lambda n, budget: n < 100_000 and budget < n),
     "whole_pools": lambda results: _to_floor(results, lambda n, budget: budget == n),
