@@ -59,7 +59,8 @@ def test_a_pilot_answers_in_one_paragraph(
     data: Path, tiny: str, tmp_path: Path, here: InProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["pilot", str(data / "pool.jsonl"), "--target", str(data / "target.jsonl"), "--budget", "8"]
-    words += ["--model", tiny, "--batch-size", "4", "--learning-rate", "1e-3", "--order", "tma", "--order", "round-robin"]
+    words += ["--model", tiny, "--batch-size", "4", "--learning-rate", "1e-3"]
+    words += ["--order", "tma", "--order", "round-robin"]
     words += ["--embedder", f"vectors:{data / 'both.npz'}", "--set", f"other={data / 'other.jsonl'}"]
     assert main([*words, "--out", str(tmp_path / "pilot"), "--precision", "float32"]) == 0
     shown = capsys.readouterr().out

@@ -29,7 +29,8 @@ __all__ = ["JUDGE", "Draw", "Pools", "as_line", "draw_replicate", "read_pools"]
 
 JUDGE = "judge"
 """The set whose loss decides."""
-_TARGET, _STREAMS = b"target", (b"pool", b"judge", b"set")
+_POOL, _TARGET, _SETS, _JUDGE = b"pool", b"target", b"set", b"judge"
+"""Each draws apart from the others."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ def draw_replicate(experiment: Experiment, pools: Pools, replicate: int) -> Draw
     seed = experiment.seed + replicate
     target, target_numbers = _joined([_drawn(part, part.source.rows, seed, _TARGET) for part in pools.target])
     sets = {
-        name: _joined([_drawn(part, part.source.rows, seed, _STREAMS[2]) for part in parts])[0]
+        name: _joined([_drawn(part, part.source.rows, seed, _SETS) for part in parts])[0]
         for name, parts in pools.sets.items()
     }
     steering, judging = _shared_out(target, experiment.judge_share, seed)
@@ -192,7 +193,7 @@ def draw_replicate(experiment: Experiment, pools: Pools, replicate: int) -> Draw
     chosen = []
     for part in pools.pool:
         free = _without(part, asked, held, experiment.hold_out, counts)
-        chosen.append(_drawn(free, part.source.rows or experiment.subsample, seed, _STREAMS[0]))
+        chosen.append(_drawn(free, part.source.rows or experiment.subsample, seed, _POOL))
         counts["not drawn"] += len(free.rows) - len(chosen[-1].rows)
         counts["too long"] += part.too_long
         counts["other tasks"] += part.other_tasks
@@ -225,7 +226,7 @@ def _shared_out(target: Rows, share: float | None, seed: int) -> tuple[list[int]
     every = list(range(len(target)))
     if share is None:
         return every, every
-    rng = np.random.default_rng([seed, *_STREAMS[1]])
+    rng = np.random.default_rng([seed, *_JUDGE])
     by_task: dict[str, list[int]] = {}
     for place, task in enumerate(target.tasks):
         by_task.setdefault(task or "", []).append(place)
