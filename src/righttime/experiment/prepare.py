@@ -63,7 +63,8 @@ def prepare_replicate(
         files = {path.name: file_sha256(path) for path in sorted(folder.glob("*.*")) if not path.name.startswith(".")}
         ids = {name: {"rows": len(rows), "ids_sha256": ids_sha256(rows.ids)} for name, rows in sides.items()}
         facts = {"replicate": replicate, "seed": experiment.seed + replicate, "counts": dict(draw.counts)}
-        write_json(folder / DRAW, {**facts, "rows": ids, "vectors": about, "files": files})
+        inputs = {Path(path).name: sha256 for path, sha256 in pools().inputs.items()}
+        write_json(folder / DRAW, {**facts, "inputs": inputs, "rows": ids, "vectors": about, "files": files})
 
 
 def read_draw(folder: Path) -> dict[str, Any]:
