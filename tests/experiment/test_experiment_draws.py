@@ -80,6 +80,9 @@ def test_each_source_draws_its_own_number(data: Path) -> None:
     pool = [{"path": "pool.jsonl", "rows": 10}, {"path": "other.jsonl", "rows": 2}]
     found = drawn(data, pool=pool, sets=None, arrange=None)
     assert [sum(name.startswith(side) for name in found.pool.ids) for side in ("pool", "other")] == [10, 2]
+    pool = [{"path": "pool.jsonl", "rows": "all"}, "other.jsonl"]
+    found = drawn(data, pool=pool, sets=None, arrange=None)
+    assert [sum(name.startswith(side) for name in found.pool.ids) for side in ("pool", "other")] == [60, 3]
     with pytest.raises(SettingsError, match="at most the pool's 6 rows, got 7"):
         drawn(data, pool=[{"path": "other.jsonl", "rows": 7}], sets=None, arrange=None)
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from righttime.errors import EmptyDataError
 from righttime.examples import Example
-from righttime.experiment.settings import Experiment, Source
+from righttime.experiment.settings import ALL, Experiment, Source
 from righttime.formats import read_rows
 from righttime.gguf import model_folder
 from righttime.rows import ExampleRows, Rows
@@ -211,7 +211,7 @@ def draw_replicate(experiment: Experiment, pools: Pools, replicate: int) -> Draw
 def _drawn(part: Part, wish: int | str | float | None, seed: int, stream: bytes) -> Part:
     """The part of a source that a replicate draws; each stream draws apart from the others."""
     mixed = int(np.random.default_rng([seed, *stream]).integers(2**31))
-    places = drawn(len(part.rows), wish, mixed) if len(part.rows) else []
+    places = drawn(len(part.rows), None if wish == ALL else wish, mixed) if len(part.rows) else []
     return dataclasses.replace(part, rows=part.rows.take(places), numbers=tuple(part.numbers[p] for p in places))
 
 

@@ -14,7 +14,7 @@ from righttime.analysis.comparable import PRIMARY
 from righttime.arrangement.budget import read_budget
 from righttime.errors import RighttimeError, SettingsError
 from righttime.evaluation.registry import METRICS
-from righttime.experiment.settings import Evaluation, Experiment, HoldOut, Order, Priority, Source, settings_of
+from righttime.experiment.settings import ALL, Evaluation, Experiment, HoldOut, Order, Priority, Source, settings_of
 from righttime.experiment.yaml_lines import Entry, changed, expanded, read_yaml
 from righttime.results import Request
 from righttime.sampling import check_subsample
@@ -335,7 +335,7 @@ _EVALUATE: Mapping[str, Callable[[Any], Any]] = {
 }
 _SOURCE: Mapping[str, Callable[[Any], Any]] = {
     "path": _TEXT,
-    "rows": part_of,
+    "rows": lambda value: part_of(value) or ALL,
     "tasks": lambda value: tuple([value] if isinstance(value, str) else map(str, value)),
     "max_tokens": _POSITIVE,
     "format": _TEXT,

@@ -11,8 +11,9 @@ from righttime.analysis.comparable import PRIMARY
 from righttime.results import Request
 from righttime.training.settings import Lora, TuneSettings
 
-__all__ = ["Evaluation", "Experiment", "HoldOut", "Order", "Priority", "Source"]
+__all__ = ["ALL", "Evaluation", "Experiment", "HoldOut", "Order", "Priority", "Source"]
 
+ALL = "all"
 HoldOut = Literal["none", "task", "group"]
 Priority = Literal["replicates", "orders"]
 
@@ -23,8 +24,8 @@ class Source:
 
     Attributes:
         path: A file, a folder or ``hf:OWNER/NAME``.
-        rows: How many to draw in each replicate: a number, or a share such as ``"50%"``; None leaves it to
-            the experiment (`subsample` for a pool, all rows for anything else).
+        rows: How many to draw in each replicate: a number, a share such as 0.5, or ``all``; None leaves it to the
+            experiment (`subsample` for a pool, all rows for anything else).
         tasks: Keep only rows whose task matches one of these patterns (``*`` and ``?``); empty keeps all.
         max_tokens: Rows of more tokens take no part; None takes the experiment's.
         format: The format; None recognises it.
