@@ -133,12 +133,12 @@ def said(found: Collected, analysis: Analysis) -> str:
 
 
 def line(found: Collected, analysis: Analysis) -> str:
-    """What it rests on, in one line."""
+    """What it rests on, in one line; the experiment is named by its config."""
     asked = found.about["experiment"]
     batch = asked["tuning"].get("batch", 16) * asked["tuning"].get("accumulation", 1)
     last = f"{analysis.steps[-1]:,} steps of {batch} rows"
     told = [replicates_told(analysis), f"{rows_told(analysis)} each", last, " and ".join(found.processors)]
-    return ", ".join(one for one in told if one)
+    return f"`configs/small/{found.name}.yaml`: {', '.join(one for one in told if one)}."
 
 
 def experiments(all_found: Mapping[str, Collected]) -> str:

@@ -116,7 +116,7 @@ def test_the_page_is_made_from_the_files_alone(tmp_path: Path) -> None:
     reproduction.report(results, page, pictures, check=True)
     text = page.read_text(encoding="utf-8")
     assert "| `mixed-20.yaml` | 12 of 12 | 3 replicates | 12 judge rows | 64 | 8 | 1.5 | Made CPU |" in text
-    assert "-->3 replicates, 12 judge rows each, 8 steps of 8 rows, Made CPU<!--" in text
+    assert "`configs/small/mixed-20.yaml`: 3 replicates, 12 judge rows each, 8 steps of 8 rows, Made CPU." in text
     assert "*(not run yet)*" in text
     shares = [line for line in text.splitlines() if line.startswith(("| 5% (2 of 40)", "| 20% (8 of 40)"))]
     assert [line.split(" | ")[1] for line in shares] == ["`tma`", "`nearest`", "`farthest`"] * 2
