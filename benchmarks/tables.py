@@ -477,8 +477,19 @@ def read(folder: Path) -> dict[str, Any]:
 
 def filled(text: str, results: dict[str, Any]) -> str:
     """A document with every marked table and figure written again."""
-    text = _MARKED.sub(lambda found: f"{found[1]}\n{made(found[2], results)}\n\n{found[3]}", text)
-    return _FIGURE.sub(lambda found: f"{found[1]}{figure(found[2], results)}{found[3]}", text)
+    return replaced(text, lambda name: made(name, results), lambda name: figure(name, results))
+
+
+def replaced(text: str, table: Callable[[str], str], one_line: Callable[[str], str]) -> str:
+    """A document with what stands between its marks written again.
+
+    Args:
+        text: The document.
+        table: Gives the table of a name.
+        one_line: Gives the figure of a name.
+    """
+    text = _MARKED.sub(lambda found: f"{found[1]}\n{table(found[2])}\n\n{found[3]}", text)
+    return _FIGURE.sub(lambda found: f"{found[1]}{one_line(found[2])}{found[3]}", text)
 
 
 def main() -> None:

@@ -68,10 +68,11 @@ def made_run(
     row_tasks: Mapping[str, str] | None = None,
     began: Mapping[str, Any] | None = None,
     other: NDArray[np.float64] | None = None,
+    judge: str = "target",
     **more: Any,
 ) -> Path:
     """Write a run of `righttime tune` with its evaluation and the rows that each step consumed."""
-    values = {("target", "loss"): losses} | ({} if other is None else {("other", "loss"): other})
+    values = {(judge, "loss"): losses} | ({} if other is None else {("other", "loss"): other})
     made_evaluation(folder / "evaluation", values, **more)
     write_json(folder / "run.json", dict(began or {}))
     write_json(folder / "manifest.json", {"method": method})

@@ -17,7 +17,7 @@ from righttime.experiment.pilot import early_steps
 def here(monkeypatch: pytest.MonkeyPatch) -> InProcess:
     """Runs are made in this process."""
     place = InProcess()
-    monkeypatch.setitem(places.PLACES, "local", lambda: place)  # type: ignore[arg-type]
+    monkeypatch.setitem(places.PLACES, "local", lambda: place)
     return place
 
 
