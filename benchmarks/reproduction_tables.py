@@ -66,12 +66,14 @@ def early(found: Collected, analysis: Analysis) -> str:
             curves.setdefault(one.order, []).append(one.mean)
     rows = []
     for order, curve in curves.items():
-        onsets = [one.step for one in analysis.onsets if one.order == order]
+        onsets = [one.step for one in analysis.onsets if one.order == order and one.replicate is not None]
+        over = [one.step for one in analysis.onsets if one.order == order and one.replicate is None]
         whole = curve[0] - min(curve)
         shares = [f"{(curve[0] - loss) / whole:.0%}" if whole > 0 else "-" for loss in curve[1:]]
         told = ", ".join("none" if step is None else str(step) for step in onsets)
-        rows.append([f"`{order}`", told, number(whole), *shares])
-    heads = ["order", "onset (step, by replicate)", "fall to the lowest loss"]
+        whole_order = "-" if not over else "none" if over[0] is None else str(over[0])
+        rows.append([f"`{order}`", whole_order, told, number(whole), *shares])
+    heads = ["order", "onset over replicates (step)", "of each run, by its tasks", "fall to the lowest loss"]
     return grid([*heads, *(f"of it at step {step}" for step in analysis.steps[1:])], rows)
 
 

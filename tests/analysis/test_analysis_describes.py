@@ -12,7 +12,7 @@ from made_runs import STEPS, made_evaluation, made_run
 from righttime.analysis import Analysis, analyse, read_runs, verdict
 from righttime.analysis.harm import upper_bound
 from righttime.analysis.indicators import step_noise
-from righttime.analysis.noise import fall
+from righttime.analysis.noise import Onset, fall, order_onset
 
 RNG = np.random.default_rng(0)
 
@@ -35,6 +35,17 @@ def test_the_onset_is_where_the_loss_stays_below_the_start(tmp_path: Path) -> No
         noisy=curve(3, 2.9, 2.9, 2.9, 2.9, noise=0.9),
     )
     assert {one.order: one.step for one in found.onsets} == {"random": 4, "never": None, "once": 1, "noisy": None}
+
+
+def test_the_onset_of_an_order_is_over_replicates() -> None:
+    means = [np.array([3.0, 2.9, 3.1, 2.5, 2.4]) + shift for shift in (0.0, 0.4, -0.3)]
+    late, steps = np.array([0, 0, 0, 1, 1]), (0, 1, 2, 4, 8)
+    alike = [mean + noise * late for mean, noise in zip(means, (0, 0.02, 0.05), strict=True)]
+    assert order_onset("tma", alike, steps) == Onset("tma", None, 4, "replicates"), "whatever level each has"
+    apart = [mean + noise * late for mean, noise in zip(means, (-0.5, 0.4, 0.9), strict=True)]
+    assert order_onset("tma", apart, steps) == Onset("tma", None, None, "replicates")
+    assert order_onset("tma", means[:2], steps) is None
+    assert order_onset("tma", means, (1, 2, 3, 4, 8)) is None
 
 
 def test_noise_is_of_rows_or_clustered_by_task() -> None:

@@ -14,7 +14,7 @@ from righttime.analysis.falling import FallingTask, falling_tasks
 from righttime.analysis.harm import Harm, harm
 from righttime.analysis.indicators import Indicator, indicator
 from righttime.analysis.measured import MeasureLink, measure_links
-from righttime.analysis.noise import Drop, Onset, Saved, drops, onset, steps_saved
+from righttime.analysis.noise import Drop, Onset, Saved, drops, onset, order_onset, steps_saved
 from righttime.analysis.pairs import whole_replicates
 from righttime.analysis.parts import Deciding, Part, deciding_tasks, parts
 from righttime.analysis.runs import Run
@@ -60,7 +60,7 @@ class Analysis:
         differences: The primary comparison: areas under the loss curve on the judge rows, paired by replicate.
         curves: Every set and metric that all runs have, by order and step.
         paired: Differences of these from the baseline. Descriptive, as all that follows.
-        onsets: Where each run's loss begins to stay below step 0.
+        onsets: Where the loss of each order, over replicates, and of each run begins to stay below step 0.
         saved: Where each order reaches each other's final loss.
         drops: Falls of single tasks beyond their noise.
         falling: The tasks with the largest drops, each along its run.
@@ -128,7 +128,7 @@ def analyse(runs: Mapping[str, Sequence[Run]], baseline: str = "random", judge: 
         differences=area_differences(areas, baseline),
         curves=points,
         paired=tuple(paired_curves(points, baseline)),
-        onsets=tuple(onset(run, values, values.steps.tolist()) for run, values in judged),
+        onsets=(*_order_onsets(runs, judge, steps), *(onset(run, one, one.steps.tolist()) for run, one in judged)),
         saved=tuple(steps_saved(runs, judge, PRIMARY, steps)),
         drops=dropped,
         falling=tuple(falling_tasks(runs, dropped, judge, PRIMARY)),
@@ -143,6 +143,15 @@ def analyse(runs: Mapping[str, Sequence[Run]], baseline: str = "random", judge: 
 
 def _steps(runs: Mapping[str, Sequence[Run]], key: tuple[str, str]) -> tuple[int, ...]:
     return common_steps(runs, *key)
+
+
+def _order_onsets(runs: Mapping[str, Sequence[Run]], judge: str, steps: Sequence[int]) -> list[Onset]:
+    found = []
+    for order, of_order in runs.items():
+        means = [run.values[judge, PRIMARY].at(steps).mean(axis=1) for run in of_order]
+        if (one := order_onset(order, means, steps)) is not None:
+            found.append(one)
+    return found
 
 
 def _facts(run: Run, judge: str, steps: Sequence[int]) -> RunFacts:

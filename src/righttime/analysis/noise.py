@@ -1,4 +1,4 @@
-"""Onset, steps saved and drops of single runs. Their noise is of rows within one run: it is conditional on that run."""
+"""Onset, steps saved and drops. The noise of single runs is of their rows: it is conditional on the run."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.analysis.consumed import Rows, consumed_rows
+from righttime.analysis.differences import LEAST, t_interval
 from righttime.analysis.runs import Run, Values
 
-__all__ = ["Drop", "Fall", "Onset", "Saved", "drops", "fall", "onset", "steps_saved"]
+__all__ = ["Drop", "Fall", "Onset", "Saved", "drops", "fall", "onset", "order_onset", "steps_saved"]
 
 _LEVEL = 0.05
 _FEWEST_TASKS, _FEWEST_ROWS = 5, 3
@@ -36,17 +37,17 @@ class Fall:
 
 @dataclass(frozen=True)
 class Onset:
-    """Where one run's loss begins to stay below step 0.
+    """Where the loss begins to stay below step 0: of an order over its replicates, or of one run.
 
     Attributes:
         order: The order.
-        replicate: The replicate.
+        replicate: The replicate; None over all of them.
         step: The first evaluation from which it stays below by more than noise; None where there is none.
-        by: ``tasks`` or ``rows``: what the noise is of.
+        by: ``replicates``, or of one run ``tasks`` or ``rows``: what the noise is of.
     """
 
     order: str
-    replicate: int
+    replicate: int | None
     step: int | None
     by: str
 
@@ -149,6 +150,28 @@ def onset(run: Run, values: Values, steps: Sequence[int]) -> Onset:
             break
         first = int(steps[place])
     return Onset(run.name, run.replicate, first, _by(values.tasks))
+
+
+def order_onset(order: str, means: Sequence[NDArray[np.float64]], steps: Sequence[int]) -> Onset | None:
+    """The first evaluation from which the loss stays below step 0 by more than replicates vary.
+
+    Args:
+        order: The order.
+        means: Each replicate's mean loss by step, float64, shape (len(steps),).
+        steps: The steps, from 0.
+
+    Returns:
+        None for fewer than three replicates, and without step 0.
+    """
+    if len(means) < LEAST or steps[0] != 0:
+        return None
+    first = None
+    for place in range(len(steps) - 1, 0, -1):
+        interval = t_interval([float(mean[place] - mean[0]) for mean in means], _LEVEL)
+        if interval is None or interval[1] >= 0:
+            break
+        first = int(steps[place])
+    return Onset(order, None, first, "replicates")
 
 
 def _beyond(found: Fall, level: float) -> bool:

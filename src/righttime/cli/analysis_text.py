@@ -27,7 +27,9 @@ def orders_table(analysis: Analysis) -> str:
     lines = []
     for order in dict.fromkeys(run.order for run in analysis.runs):
         here = [run for run in analysis.runs if run.order == order]
-        onsets = sorted(one.step for one in analysis.onsets if one.order == order and one.step is not None)
+        over = [one for one in analysis.onsets if one.order == order and one.replicate is None]
+        single = [one for one in analysis.onsets if one.order == order and one.replicate is not None]
+        onsets = sorted(one.step for one in over or single if one.step is not None)
         onset = "-" if not onsets else f"{onsets[0]:,}" + (f" to {onsets[-1]:,}" if onsets[-1] > onsets[0] else "")
         means = [sum(getattr(run, name) for run in here) / len(here) for name in ("first", "last", "area")]
         lines.append([order, str(len(here)), *(f"{mean:.4f}" for mean in means), onset])
