@@ -31,8 +31,8 @@ from righttime.analysis.runs import read_run_values
 from righttime.evaluation import read_evaluation
 from righttime.experiment import cells, finished_runs, open_experiment, state_of
 from righttime.experiment.draws import JUDGE
-from righttime.experiment.layout import Cell, is_finished
-from righttime.experiment.prepare import DRAW, read_draw
+from righttime.experiment.layout import DRAW, Cell, is_finished
+from righttime.experiment.prepare import read_draw
 from righttime.experiment.report import missing_notes, overlap_notes
 
 _VALUES = ("step", "set", "row", "id", "task", "category", "metric", "value")

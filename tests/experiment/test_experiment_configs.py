@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,8 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / "NIV2/tasks").mkdir(exist_ok=True)
         (tmp_path / f"NIV2/tasks/task1_{split}.json").write_text(json.dumps(task), encoding="utf-8")
     monkeypatch.setenv("RIGHTTIME_DATA", str(tmp_path / "data"))
-    for name in ("niv2_pool.jsonl.gz", "niv2_target.jsonl.gz", "niv2_vectors.npz", "formats/gsm8k_train.jsonl"):
+    named = {name for path in CONFIGS for name in re.findall(r"shared/data\}/(\S+)", path.read_text(encoding="utf-8"))}
+    for name in named:
         written(tmp_path / "data" / name, [])
     return tmp_path
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from made_experiments import made_data, written
-from righttime.errors import EmptyDataError, SettingsError
+from righttime.errors import EmptyDataError, SettingsError, StoreError
 from righttime.experiment import Experiment, read_experiment
 from righttime.experiment.draws import Draw, draw_replicate, read_pools
 from righttime.experiment.prepare import prepare_replicate, read_draw
@@ -80,10 +80,10 @@ def test_each_source_draws_its_own_number(data: Path) -> None:
     pool = [{"path": "pool.jsonl", "rows": 10}, {"path": "other.jsonl", "rows": 2}]
     found = drawn(data, pool=pool, sets=None, arrange=None)
     assert [sum(name.startswith(side) for name in found.pool.ids) for side in ("pool", "other")] == [10, 2]
-    pool = [{"path": "pool.jsonl", "rows": "all"}, "other.jsonl"]
+    pool = [{"path": "pool.jsonl", "rows": "all"}, {"path": "other.jsonl"}]
     found = drawn(data, pool=pool, sets=None, arrange=None)
     assert [sum(name.startswith(side) for name in found.pool.ids) for side in ("pool", "other")] == [60, 3]
-    with pytest.raises(SettingsError, match="at most the pool's 6 rows, got 7"):
+    with pytest.raises(SettingsError, match="must have the 7 rows that a replicate draws, but only 6"):
         drawn(data, pool=[{"path": "other.jsonl", "rows": 7}], sets=None, arrange=None)
 
 
@@ -100,6 +100,51 @@ def test_a_judged_row_needs_an_answer(data: Path) -> None:
         file.write(json.dumps({"id": "mute", "prompt": "say nothing"}) + "\n")
     with pytest.raises(EmptyDataError, match=r"must have an answer .*target.jsonl:19 \(id mute\)"):
         drawn(data)
+
+
+def test_rows_with_one_prompt_are_on_one_side(data: Path) -> None:
+    rows = [{"id": f"{k}", "prompt": f"question {k // 2}", "response": f"answer {k}"} for k in range(20)]
+    (data / "target.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    for k in range(1, 6):
+        found = drawn(data, k, arrange=None)
+        assert not set(found.steer.texts("prompt")) & set(found.judge.texts("prompt"))
+        assert len(found.judge) == 10
+
+
+def test_tasks_of_one_row_judge_in_some_replicates(data: Path) -> None:
+    rows = [{"id": f"{k}", "task": f"t{k}", "prompt": f"question {k}", "response": "yes"} for k in range(10)]
+    (data / "target.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    judges = [set(drawn(data, k, arrange=None).judge.ids) for k in range(1, 9)]
+    assert {len(one) for one in judges} <= {4, 5, 6}
+    assert set.union(*judges) == {str(k) for k in range(10)}
+    assert len({frozenset(one) for one in judges}) > 5
+
+
+def test_sources_of_one_size_draw_apart(data: Path) -> None:
+    other = [json.loads(line) for line in (data / "pool.jsonl").read_text(encoding="utf-8").splitlines()]
+    lines = (json.dumps({**row, "id": f"b-{row['id']}", "prompt": f"b {row['prompt']}"}) + "\n" for row in other)
+    (data / "second.jsonl").write_text("".join(lines), encoding="utf-8")
+    found = drawn(data, pool=["pool.jsonl", "second.jsonl"], arrange=None)
+    one = {name for name in found.pool.ids if not name.startswith("b-")}
+    two = {name.removeprefix("b-") for name in found.pool.ids if name.startswith("b-")}
+    assert len(one) == len(two) == 30
+    assert one != two
+
+
+def test_rows_that_cannot_be_used_are_counted(data: Path) -> None:
+    with (data / "pool.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"prompt": "no answer"}\n')
+    found = drawn(data, pool=[{"path": "pool.jsonl", "bad_rows": "skip"}], arrange=None)
+    assert found.counts["bad"] == 1
+
+
+def test_all_replicates_draw_from_the_same_files(data: Path, tmp_path: Path) -> None:
+    asked = read_experiment(written(data, "no-model", arrange=None))
+    pools = read_pools(asked)
+    (tmp_path / "replicate-1").mkdir()
+    (tmp_path / "replicate-1/draw.json").write_text(json.dumps({"inputs": {**pools.inputs, "pool 1: pool.jsonl": "x"}}))
+    with pytest.raises(StoreError, match=r"pool 1: pool.jsonl has other content than when replicate-1 was drawn"):
+        prepare_replicate(asked, lambda: pools, 2, tmp_path / "replicate-2")
 
 
 def test_too_few_target_rows_are_refused(data: Path) -> None:

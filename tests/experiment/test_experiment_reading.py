@@ -65,34 +65,51 @@ def test_all_problems_are_named_with_their_lines(data: Path) -> None:
     for line, part in (
         (1, "nowhere.jsonl"),
         (4, "'budgt' in an experiment: did you mean 'budget'"),
-        (5, "`replicates` must be a whole number"),
+        (5, "'replicates' must be a whole number"),
         (8, "'methd' in order tma: did you mean 'method'"),
         (9, "'tma' stands twice"),
-        (10, "'learning_rte' in `tuning`: did you mean 'learning_rate'"),
+        (10, "'learning_rte' in 'tuning': did you mean 'learning_rate'"),
         (11, "'los': did you mean 'loss'"),
     ):
         assert any(row.startswith(f"{path}:{line}: ") and part in row for row in told.splitlines()), (line, told)
-    assert "`budget` must be given" in told
+    assert "'budget' must be given" in told
 
 
 @pytest.mark.parametrize(
     ("changes", "part"),
     [
         ({"orders": {"random": None}}, "at least two orders"),
-        ({"baseline": "randm"}, "`baseline` must be one of the orders, got 'randm': did you mean 'random'"),
+        ({"baseline": "randm"}, "'baseline' must be one of the orders, got 'randm': did you mean 'random'"),
         ({"orders": {"random": None, "tma": {"method": "tmaa"}}}, "order tma: unknown method 'tmaa'"),
         ({"tuning": {"batch_size": -1}}, "batch must be at least 1"),
-        ({"evaluate": {"at": [0, 9]}}, "steps to evaluate at must be at most the last step of random, 2, got 9"),
+        ({"evaluate": {"at": [0, 9]}}, "steps to evaluate at must be at most the last, which is 2, got 9"),
         ({"evaluate": {"at": [0, 0]}}, "each once"),
         ({"judge_share": 2}, "a share above 0 and below 1"),
         ({"hold_out": "grop"}, "one of none, task, group"),
-        ({"sets": {"judge": "other.jsonl"}}, "other than judge"),
-        ({"pool": [{"rows": 3}]}, "as `path`"),
-        ({"subsample": 1.5}, "`subsample` must be a share"),
+        ({"sets": {"judge": "other.jsonl"}}, "none of pool, steer, judge, target"),
+        ({"sets": {"pool": "other.jsonl"}}, "none of pool, steer, judge, target"),
+        ({"pool": [{"rows": 3}]}, "as 'path'"),
+        ({"pool": [{"path": "pool.jsonl", "rows": 0}]}, "'rows' must be a whole number of rows from 1"),
+        ({"tuning": {"learning_rate": "fast"}}, "of the wrong kind"),
+        ({"tuning": {"lora": 8}}, "'lora' must be true, false or a mapping"),
+        ({"orders": {"random": None, "tma": {"workers": "4"}}}, "order tma: a value is of the wrong kind"),
+        ({"evaluate": {"at": []}}, "steps of 0 or more"),
+        ({"evaluate": {"at": ["x"]}}, "steps of 0 or more"),
+        ({"evaluate": {"metrics": 3}}, "unknown metric 3"),
+        ({"judge_share": "150%"}, "'judge_share' must be a share above 0 and below 1"),
+        ({"orders": {"random": None, "tma": {"embedder": "vectors:other.npz"}}}, "the same for all orders"),
+        ({"subsample": 1.5}, "'subsample' must be a share"),
     ],
 )
 def test_wrong_values_are_refused(data: Path, tiny: str, changes: dict[str, Any], part: str) -> None:
     assert part in refused(written(data, tiny, **changes))
+
+
+def test_problems_of_several_parts_are_told_together(data: Path, tiny: str) -> None:
+    orders = {"random": None, "tma": {"method": "tmaa"}}
+    told = refused(written(data, tiny, pool="nope.jsonl", tuning={"batch_size": -1}, orders=orders))
+    for part in ("nope.jsonl", "batch must be at least 1", "unknown method 'tmaa'"):
+        assert part in told
 
 
 def test_words_change_settings(data: Path, tiny: str) -> None:
@@ -124,8 +141,18 @@ def test_a_folder_holds_one_experiment(data: Path, tiny: str, tmp_path: Path) ->
     out = tmp_path / "out"
     state_experiment(read_experiment(written(data, tiny)), out)
     state_experiment(read_experiment(written(data, tiny, replicates=5)), out)  # more of the same
-    with pytest.raises(SettingsError, match="whose `budget` is 8, not 12"):
-        state_experiment(read_experiment(written(data, tiny, budget=12)), out)
-    other = read_experiment(written(data, tiny, orders={"random": None, "tma": {"within_round": "index"}}))
+    state_experiment(read_experiment(written(data, tiny, replicates=5, seed=7)), out)  # nothing was drawn yet
+    state_experiment(read_experiment(written(data, tiny, replicates=5)), out)
+    (out / "replicate-1").mkdir()
+    (out / "replicate-1/draw.json").write_text("{}")
+    with pytest.raises(SettingsError, match="5 replicates, which must stay"):
+        state_experiment(read_experiment(written(data, tiny)), out)
+    fewer = read_experiment(written(data, tiny, replicates=5, orders={"random": None, "tma": None}))
+    with pytest.raises(SettingsError, match="the order back, which must stay"):
+        state_experiment(fewer, out)
+    with pytest.raises(SettingsError, match="whose budget is 8, not 12"):
+        state_experiment(read_experiment(written(data, tiny, replicates=5, budget=12)), out)
+    orders = {"random": None, "tma": {"within_round": "index"}, "back": {"method": "tma-farthest"}}
+    other = read_experiment(written(data, tiny, replicates=5, orders=orders))
     with pytest.raises(SettingsError, match="an order tma with other settings"):
         state_experiment(other, out)

@@ -12,7 +12,6 @@ from made_experiments import InProcess, made_data, written
 from righttime.analysis import Analysis
 from righttime.experiment import (
     Experiment,
-    Outcome,
     analyse_experiment,
     cells,
     finished_runs,
@@ -157,17 +156,39 @@ def test_replicates_and_orders_may_be_added(data: Path, tiny: str, tmp_path: Pat
     assert any("replicate 1 is left out: back has no finished run of it" in note for note in found.notes)
 
 
-def test_several_jobs_make_the_same(made: tuple[Experiment, Path, InProcess], tmp_path: Path) -> None:
+def test_an_order_with_an_embedder_or_text_of_its_own_is_arranged_by_it(data: Path, tiny: str, tmp_path: Path) -> None:
+    orders = {"random": None, "tma": None, "asked": {"method": "tma", "text": "prompt"}}
+    embedder = {"embedder": f"lm:{tiny}"}
+    asked = read_experiment(written(data, tiny, replicates=1, orders=orders, arrange=embedder))
+    run_experiment(asked, tmp_path / "out", place=InProcess())
+    told = {
+        cell.order: json.loads((cell.arrangement / "manifest.json").read_text(encoding="utf-8"))["settings"]
+        for cell in cells(asked, tmp_path / "out")
+    }
+    assert told["tma"]["embedder"].startswith("vectors:")
+    assert told["asked"]["embedder"] == embedder["embedder"]
+    assert told["asked"]["text"] == "prompt"
+
+
+def test_stopping_while_a_replicate_is_drawn_begins_no_run(
+    data: Path, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from righttime.experiment import matrix
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    asked, place = read_experiment(written(data, tiny, replicates=1)), InProcess()
+    monkeypatch.setattr(matrix, "prepare_replicate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_experiment(asked, tmp_path / "out", place=place, jobs=2)
+    assert not place.made
+    assert {state_of(cell) for cell in cells(asked, tmp_path / "out")} == {"empty"}
+
+
+def test_a_run_finished_elsewhere_is_not_failed(made: tuple[Experiment, Path, InProcess]) -> None:
     asked, out, _ = made
-    done = run_experiment(asked, tmp_path / "two", place=InProcess(), replicates=[1], jobs=1)
-    assert isinstance(done, Outcome)
-    one, two = (
-        {cell.order: (cell.run / "consumed.parquet").read_bytes() for cell in cells(asked, root) if cell.replicate == 1}
-        for root in (out, tmp_path / "two")
-    )
-    assert one.keys() == two.keys()
-    assert analysed(tmp_path / "two").runs == tuple(
-        run.__class__(**{**run.__dict__, "folder": str(tmp_path / "two" / Path(run.folder).relative_to(out))})
-        for run in analysed(out).runs
-        if run.replicate == 1
-    )
+    cell = next(iter(cells(asked, out)))
+    cell.failed.write_text(json.dumps({"error": "an earlier attempt"}), encoding="utf-8")
+    assert state_of(cell) == "finished"
+    cell.failed.unlink()

@@ -10,6 +10,7 @@ Importing this imports neither torch nor matplotlib.
 
 from righttime.analysis.analyse import Analysis, analyse
 from righttime.analysis.comparable import PRIMARY
+from righttime.analysis.consumed import consumed_rows
 from righttime.analysis.curves import Point, area, row_areas
 from righttime.analysis.differences import Difference, area_differences, holm, replicates_needed, smallest_visible
 from righttime.analysis.measured import MeasureLink
@@ -29,6 +30,7 @@ __all__ = [
     "analyse",
     "area",
     "area_differences",
+    "consumed_rows",
     "given_runs",
     "holm",
     "read_given",

@@ -8,7 +8,7 @@ from righttime.analysis.analyse import Analysis
 from righttime.analysis.differences import LEAST, Difference
 from righttime.analysis.harm import Harm
 
-__all__ = ["replicates_told", "rows_told", "verdict"]
+__all__ = ["digits", "replicates_told", "rows_told", "verdict"]
 
 
 def verdict(analysis: Analysis) -> str:
@@ -31,19 +31,19 @@ def _order(one: Difference) -> str:
         if one.replicates >= LEAST:
             why = f"nothing varies between the {n}"
         return f"No verdict on {one.order} against {one.baseline}: {why} (mean difference {_number(one.mean)})."
-    digits = _digits(one.simultaneous[1] - one.mean)
+    places = digits(one.simultaneous[1] - one.mean)
     low, high = one.simultaneous
-    could = f"smallest difference that {n} could show: {one.visible:.{digits}f}"
+    could = f"smallest difference that {n} could show: {one.visible:.{places}f}"
     if one.verdict in ("lower", "higher"):
         does, by = ("lowers", (-high, -low)) if one.verdict == "lower" else ("raises", (low, high))
-        size = f"{abs(one.mean):.{digits}f} [{by[0]:.{digits}f}, {by[1]:.{digits}f}]"
+        size = f"{abs(one.mean):.{places}f} [{by[0]:.{places}f}, {by[1]:.{places}f}]"
         wider = " (Holm's test tells them apart; the simultaneous interval is wider)" if low <= 0 <= high else ""
         return f"{one.order} {does} the loss on the judge rows by {size} against {one.baseline}{wider}; {could}."
-    size = f"{one.mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    size = f"{one.mean:.{places}f} [{low:.{places}f}, {high:.{places}f}]"
     needed = f"about {one.needed:,} replicates" if one.needed else "more than 1,000 replicates"
     return (
         f"{one.order} and {one.baseline} cannot be told apart: difference {size}; {could}; a true difference of "
-        f"{abs(one.mean):.{digits}f} would need {needed}."
+        f"{abs(one.mean):.{places}f} would need {needed}."
     )
 
 
@@ -54,9 +54,9 @@ def _harm(one: Harm, baseline: str) -> str:
             f"How far {what} may lie above that of {baseline} cannot be bounded from these replicates "
             f"(mean {_number(one.mean)})."
         )
-    digits = _digits(one.bound - one.mean)
+    places = digits(one.bound - one.mean)
     lies = f"below that of {baseline} by at least" if one.bound < 0 else f"above that of {baseline} by at most"
-    return f"Harm: {what} lies {lies} {abs(one.bound):.{digits}f} (mean {one.mean:.{digits}f})."
+    return f"Harm: {what} lies {lies} {abs(one.bound):.{places}f} (mean {one.mean:.{places}f})."
 
 
 def _deciding(analysis: Analysis) -> list[str]:
@@ -92,11 +92,11 @@ def _range(counts: list[int], what: str) -> str:
     return f"{low:,} to {high:,} {what}s"
 
 
-def _digits(width: float) -> int:
+def digits(width: float) -> int:
     """So many decimals that the width of an interval has two figures.
 
     Example:
-        >>> _digits(0.04), _digits(0.4)
+        >>> digits(0.04), digits(0.4)
         (3, 2)
     """
     return max(2, min(6, 1 - math.floor(math.log10(width)))) if width > 0 else 3

@@ -13,6 +13,7 @@ from righttime.cli.app import Out, Overwrite, app
 from righttime.cli.flags import in_flags
 from righttime.cli.output import Json, emit
 from righttime.cli.text import printable
+from righttime.errors import SettingsError
 
 if TYPE_CHECKING:
     from righttime.analysis import Analysis, GivenRun
@@ -32,7 +33,12 @@ def compare(
         ),
     ],
     out: Out,
-    baseline: Annotated[str, typer.Option(metavar="NAME", help="What the others are compared with.")] = "random",
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="What the others are compared with.", show_default="random; of an experiment its own"
+        ),
+    ] = None,
     judge: Annotated[
         str | None,
         typer.Option(metavar="SET", help="The set whose loss decides.", show_default="target; of experiments judge"),
@@ -48,8 +54,8 @@ def compare(
     from righttime.analysis.write import prepare_comparison
 
     prepare_comparison(out, overwrite)
-    given, usual = _given(runs)
-    analysis = analyse(read_given(given), baseline, judge or usual)
+    given, stated, usual = _given(runs)
+    analysis = analyse(read_given(given), baseline or stated, judge or usual)
     found = write_comparison(analysis, out, overwrite)
     emit(as_json, lambda: {"out": out, **found}, lambda: _text(analysis, found["verdict"], out))
     for note in analysis.notes:
@@ -58,12 +64,12 @@ def compare(
         typer.echo("no figures: they take matplotlib (pip install righttime[report])", err=True)
 
 
-def _given(words: list[str]) -> tuple[list[GivenRun], str]:
-    """Runs, those of experiments among them, and the set that usually decides: judge rows, where all are of those."""
+def _given(words: list[str]) -> tuple[list[GivenRun], str, str]:
+    """Runs, those of experiments among them; and baseline and judge: as stated, where all are of one experiment."""
     from righttime.analysis import given_runs
-    from righttime.experiment import finished_runs, is_experiment
+    from righttime.experiment import finished_runs, is_experiment, open_experiment
 
-    found, plain = [], []
+    found, plain, stated = [], [], set()
     for word in words:
         name, equals, path = word.partition("=")
         folder = Path(path if equals and not Path(word).is_dir() else word)
@@ -71,8 +77,16 @@ def _given(words: list[str]) -> tuple[list[GivenRun], str]:
             plain.append(word)
             continue
         prefix = f"{name}/" if folder != Path(word) else ""
+        stated.add(prefix + open_experiment(folder).baseline)
         found += [dataclasses.replace(run, name=prefix + run.name) for run in finished_runs(folder)]
-    return [*found, *given_runs(plain)], "target" if plain else "judge"
+    pairs = {(run.name, run.replicate) for run in found}
+    if len(pairs) < len(found):
+        raise SettingsError(
+            "runs of several experiments must have different names, but some have one order and replicate. "
+            "Hint: name experiments, such as a=EXP1 b=EXP2."
+        )
+    baseline = stated.pop() if len(stated) == 1 and not plain else "random"
+    return [*found, *given_runs(plain)], baseline, "target" if plain else "judge"
 
 
 def _text(analysis: Analysis, verdict: str, out: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,25 +20,24 @@ if TYPE_CHECKING:
 __all__ = ["dry"]
 
 
-def dry(asked: Experiment, out: Path, jobs: int, as_json: bool) -> None:
+def dry(asked: Experiment, out: Path, jobs: int, as_json: bool, replicates: Sequence[int] = ()) -> None:
     """Say what an experiment would do, without doing it."""
-    from righttime.experiment import Outcome, cells, state_of
+    from righttime.experiment import Outcome, state_of, wanted_cells
     from righttime.experiment.draws import draw_replicate, read_pools
     from righttime.experiment.estimate import estimate_by_runs, estimate_by_trial, evaluations_of, steps_of
     from righttime.experiment.matrix import check_model
 
-    every = list(cells(asked, out))
+    every = wanted_cells(asked, out, replicates)
     states = Outcome(tuple((cell, state_of(cell)) for cell in every), ())
     open_runs = len(every) - states.count("finished")
     facts: dict[str, Any] = {"runs": len(every), "open": open_runs, "budget": asked.budget, "model": asked.model}
     try:
         check_model(asked)
         draw = draw_replicate(asked, read_pools(asked, progress=True), 1)
-        steps = steps_of(asked, every[0].order, len(draw.pool))
+        steps = max(steps_of(asked, order, len(draw.pool)) or 0 for order in asked.orders)
         facts |= {"draw": dict(draw.counts), "steps": steps}
-        facts["evaluations"] = evaluations_of(asked.evaluation, steps or 0)
-        tell = typer.echo
-        found = estimate_by_runs(every) or estimate_by_trial(asked, draw, lambda line: tell(line, err=True))
+        facts["evaluations"] = evaluations_of(asked.evaluation, steps)
+        found = estimate_by_runs(every) or estimate_by_trial(asked, draw, jobs, lambda line: typer.echo(line, err=True))
         facts |= {"seconds_a_run": found.seconds, "seconds": found.seconds * open_runs / jobs, "by": found.told}
     except ModelError as error:
         facts["cannot_tell"] = str(error)
@@ -45,10 +45,10 @@ def dry(asked: Experiment, out: Path, jobs: int, as_json: bool) -> None:
 
 
 def _lines(asked: Experiment, states: Any, facts: dict[str, Any], jobs: int) -> list[str]:
-    orders, replicates = len(asked.orders), asked.replicates
+    orders, runs = len(asked.orders), facts["runs"]
     lines = [
         *([printable(asked.question), ""] if asked.question else []),
-        f"{orders} orders × {replicates} replicates = {orders * replicates:,} runs, {facts['open']:,} of them not done",
+        f"{orders} orders × {runs // orders} replicates = {runs:,} runs, {facts['open']:,} of them not done",
     ]
     if "draw" in facts:
         told = ", ".join(f"{count:,} {what}" for what, count in facts["draw"].items() if count)

@@ -53,7 +53,7 @@ def experiment(
     if dry_run:
         from righttime.cli.dry_run import dry
 
-        dry(asked, out, jobs, as_json)
+        dry(asked, out, jobs, as_json, replicate or ())
         return
     found = run_and_tell(asked, out, jobs, replicate or (), on, as_json)
     if found.count("failed"):
@@ -78,7 +78,7 @@ def run_and_tell(
     )
     analysis = analyse_experiment(out)
     written = write_analysis(out, analysis) if analysis else None
-    told = paragraph(analysis, found.seconds) if paragraph and analysis else None
+    told = paragraph(analysis) if paragraph and analysis else None
     facts = {"runs": _states(found), "seconds": found.seconds, "paragraph": told, "analysis": written}
     emit(as_json, lambda: facts, lambda: "\n".join(_lines(found, analysis, out, told)))
     return found

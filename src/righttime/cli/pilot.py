@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -75,13 +76,12 @@ def pilot(
 
     A small experiment: some orders, three replicates, few steps, and one paragraph. The same command resumes.
     """
-    from righttime.experiment import pilot_experiment
+    from righttime.experiment import cells, pilot_experiment
+    from righttime.experiment.estimate import estimate_by_runs
     from righttime.experiment.pilot import ORDERS, paragraph
     from righttime.experiment.reading import part_of, share_of
-    from righttime.processor import computes_bfloat16
 
-    half = precision == "bfloat16" or (precision == "auto" and computes_bfloat16())
-    tuning: dict[str, Any] = {"batch": batch_size, "precision": "bf16" if half else "float32"}
+    tuning: dict[str, Any] = {"batch": batch_size, "precision": _precision(precision, out)}
     if learning_rate is not None:
         tuning["learning_rate"] = learning_rate
     if lora:
@@ -101,15 +101,26 @@ def pilot(
         arranging={"embedder": embedder} if embedder else {},
         tuning=tuning,
     )
+    asked.check()
     if dry_run:
         from righttime.cli.dry_run import dry
 
         dry(asked, out, jobs, as_json)
         return
 
-    def told(analysis: Analysis, seconds: tuple[float, ...]) -> str:
-        each = sum(seconds) / len(seconds) / 60 if seconds else None
-        return paragraph(analysis, budget, len(analysis.runs), each)
+    def told(analysis: Analysis) -> str:
+        took = estimate_by_runs(list(cells(asked, out)))
+        return paragraph(analysis, budget, len(analysis.runs), took.seconds / 60 if took else None)
 
     if run_and_tell(asked, out, jobs, (), "local", as_json, told).count("failed"):
         raise typer.Exit(1)
+
+
+def _precision(asked: str, out: Path) -> str:
+    """How to compute; what was begun on another kind of processor goes on as it began."""
+    from righttime.experiment import is_experiment, open_experiment
+    from righttime.processor import computes_bfloat16
+
+    if asked == "auto" and is_experiment(out):
+        return str(open_experiment(out).tuning.get("precision", "float32"))
+    return "bf16" if asked == "bfloat16" or (asked == "auto" and computes_bfloat16()) else "float32"

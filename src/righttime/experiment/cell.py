@@ -6,6 +6,7 @@ python -m righttime.experiment.cell EXP REPLICATE ORDER
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import sys
 import threading
@@ -13,13 +14,13 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from righttime.errors import RighttimeError
+from righttime.errors import RighttimeError, SettingsError
 from righttime.experiment.draws import JUDGE
-from righttime.experiment.layout import Cell, cells, is_finished
-from righttime.experiment.prepare import VECTORS, shared_embedder
+from righttime.experiment.layout import VECTORS, Cell, cells, is_finished
+from righttime.experiment.prepare import embedding_of, read_draw
 from righttime.experiment.settings import Experiment
 from righttime.experiment.store import open_experiment
-from righttime.results import Request, open_result
+from righttime.results import Request
 from righttime.store import MANIFEST, write_json, write_parquet
 
 __all__ = ["main", "run_cell"]
@@ -37,7 +38,10 @@ def run_cell(root: Path, replicate: int, order: str) -> None:
         RighttimeError: If any of it cannot be done.
     """
     experiment = open_experiment(root)
-    cell = next(one for one in cells(experiment, root) if (one.order, one.replicate) == (order, replicate))
+    here = [cell for cell in cells(experiment, root) if (cell.order, cell.replicate) == (order, replicate)]
+    if not here:
+        raise SettingsError(f"{root} must hold an experiment with {order}, replicate {replicate}, but it does not.")
+    (cell,) = here
     cell.folder.mkdir(parents=True, exist_ok=True)
     _arrange(experiment, cell)
     if not is_finished(cell):
@@ -59,13 +63,8 @@ def _arrange(experiment: Experiment, cell: Cell) -> None:
 
 def _request(experiment: Experiment, cell: Cell) -> Request:
     """The order's request; vectors of the common embedder are those that the replicate has already."""
-    import dataclasses
-
     asked = experiment.request(cell.order, cell.replicate)
-    shared = shared_embedder(experiment) or {}
-    own = {name: getattr(asked, name) for name in shared}
-    common = own == shared and (cell.draw / VECTORS).exists()
-    if not common or not isinstance(asked.embedder, str):
+    if embedding_of(experiment.orders[cell.order].arranging) != read_draw(cell.draw).get("embedding"):
         return asked
     plain = {entry.name: entry.default for entry in dataclasses.fields(Request)}
     changes = {name: plain[name] for name in ("max_length", "prefix", "device", "precision", "workers")}
@@ -104,7 +103,8 @@ def _first(experiment: Experiment, cell: Cell) -> Path | None:
     for other in cells(experiment, cell.root):
         if other.replicate != cell.replicate or other.order == cell.order or not is_finished(other):
             continue
-        if dict(open_run(other.run).manifest.processor) == processor():
+        alike = experiment.tune_settings(other.order, 1).precision == experiment.tune_settings(cell.order, 1).precision
+        if alike and dict(open_run(other.run).manifest.processor) == processor():
             return other.run / "evaluation"
     return None
 
@@ -114,22 +114,21 @@ def _measure(experiment: Experiment, cell: Cell) -> None:
     import numpy as np
     from safetensors.numpy import load_file
 
-    from righttime.analysis import PRIMARY, read_runs
+    from righttime.analysis import PRIMARY, consumed_rows, read_runs
     from righttime.formats import read_rows
     from righttime.measures import step_measures
     from righttime.similarity import unit_rows
 
     if cell.measures.exists() or not (cell.draw / VECTORS).exists():
         return
-    vectors = load_file(cell.draw / VECTORS)
-    order = open_result(cell.arrangement).arrangement.order
-    pool = read_rows([str(cell.draw / "pool.jsonl")], role="pool").rows
-    judge = read_rows([str(cell.draw / f"{JUDGE}.jsonl")], role="target").rows
+    pool, judge = (read_rows([str(cell.draw / f"{name}.jsonl")], role="target").rows for name in ("pool", JUDGE))
     (run,) = next(iter(read_runs([str(cell.run)]).values()))
-    steps = run.values[JUDGE, PRIMARY].steps.tolist()
-    rows = experiment.tune_settings(cell.order, cell.replicate)
-    each = rows.batch * rows.accumulation
-    sizes = {step: min(step * each, len(order)) for step in steps if step}
+    rows, steps = consumed_rows(run), run.values[JUDGE, PRIMARY].steps.tolist()
+    number = {name: row for row, name in enumerate(pool.ids)}
+    seen = rows.between(0, steps[-1]) if rows else ()
+    order = list(dict.fromkeys(number[name] for name in seen))  # each row once, as it is first met
+    sizes = {step: len(dict.fromkeys(rows.between(0, step))) for step in steps if step and rows}
+    vectors = load_file(cell.draw / VECTORS)
     found = step_measures(
         unit_rows(np.asarray(vectors["pool"], np.float32)[order], "pool vectors"),
         list(pool.texts("prompt+response", order)),

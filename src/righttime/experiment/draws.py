@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
-from righttime.errors import EmptyDataError
+from righttime.errors import EmptyDataError, SettingsError
 from righttime.examples import Example
 from righttime.experiment.settings import ALL, Experiment, Source
 from righttime.formats import read_rows
@@ -43,6 +44,7 @@ class Part:
         numbers: Each row's number among all readable rows of its side.
         too_long: How many rows were left out for their length.
         other_tasks: How many were left out for their task.
+        bad: How many could not be used.
     """
 
     source: Source
@@ -50,6 +52,7 @@ class Part:
     numbers: tuple[int, ...]
     too_long: int
     other_tasks: int
+    bad: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Pools:
         target: The target's.
         sets: Those of other sets.
         readable: Readable rows of pool and target, for vectors that go by row.
-        inputs: The sha256 of every file.
+        inputs: The sha256 of every file, by side, source and name.
     """
 
     pool: tuple[Part, ...]
@@ -105,7 +108,7 @@ def read_pools(experiment: Experiment, progress: bool = False) -> Pools:
     inputs: dict[str, str] = {}
     pool = _parts(experiment.pool, "pool", experiment, inputs, progress)
     target = _parts(experiment.target, "target", experiment, inputs, progress)
-    sets = {name: _parts(found, "target", experiment, inputs, progress) for name, found in experiment.sets.items()}
+    sets = {name: _parts(found, name, experiment, inputs, progress) for name, found in experiment.sets.items()}
     for name, parts in {"target": target, **sets}.items():
         for part in parts:
             _check_answered(part.rows, name)
@@ -114,15 +117,18 @@ def read_pools(experiment: Experiment, progress: bool = False) -> Pools:
 
 
 def _parts(
-    sources: Sequence[Source], role: Any, experiment: Experiment, inputs: dict[str, str], progress: bool
+    sources: Sequence[Source], side: str, experiment: Experiment, inputs: dict[str, str], progress: bool
 ) -> tuple[Part, ...]:
-    """Read together, so that ids are unique among all, and taken apart again."""
-    found, before = [], 0
+    """The sources of one side, ids made unique among all of them."""
+    role: Literal["pool", "target"] = "pool" if side == "pool" else "target"
+    found: list[Part] = []
+    before = 0
     for source in sources:
-        how: dict[str, Any] = {name: getattr(source, name) for name in ("format", "task_field", "positive_examples")}
-        read = read_rows([source.path], role=role, keep_original=True, fields=source.fields, progress=progress, **how)
-        inputs.update({file.path: file.sha256 for file in read.inputs})
-        found.append(_part(source, read.rows, before, experiment))
+        names = ("format", "task_field", "positive_examples", "bad_rows", "fields")
+        how: dict[str, Any] = {name: getattr(source, name) for name in names}
+        read = read_rows([source.path], role=role, keep_original=True, progress=progress, **how)
+        inputs |= {f"{side} {len(found) + 1}: {Path(one.path).name}": one.sha256 for one in read.inputs}
+        found.append(dataclasses.replace(_part(source, read.rows, before, experiment), bad=len(read.left_out)))
         before += len(read.rows)
     return tuple(_distinct(found))
 
@@ -182,19 +188,17 @@ def draw_replicate(experiment: Experiment, pools: Pools, replicate: int) -> Draw
         SettingsError: If more rows are to be drawn than there are.
     """
     seed = experiment.seed + replicate
-    target, target_numbers = _joined([_drawn(part, part.source.rows, seed, _TARGET) for part in pools.target])
-    sets = {
-        name: _joined([_drawn(part, part.source.rows, seed, _SETS) for part in parts])[0]
-        for name, parts in pools.sets.items()
-    }
+    target, target_numbers = _joined(_drawn_side(pools.target, [seed, *_TARGET]))
+    sets = {name: _joined(_drawn_side(parts, [seed, *_SETS]))[0] for name, parts in pools.sets.items()}
     steering, judging = _shared_out(target, experiment.judge_share, seed)
     asked = ExampleRows([*target.examples(), *(row for rows in sets.values() for row in rows.examples())])
     held, counts = _held_out(experiment, target), Counter[str]()
     chosen = []
-    for part in pools.pool:
+    for k, part in enumerate(pools.pool):
         free = _without(part, asked, held, experiment.hold_out, counts)
-        chosen.append(_drawn(free, part.source.rows or experiment.subsample, seed, _POOL))
+        chosen.append(_drawn(free, part.source.rows or experiment.subsample, [seed, *_POOL, k]))
         counts["not drawn"] += len(free.rows) - len(chosen[-1].rows)
+        counts["bad"] += part.bad
         counts["too long"] += part.too_long
         counts["other tasks"] += part.other_tasks
     pool, pool_numbers = _joined(chosen)
@@ -208,10 +212,20 @@ def draw_replicate(experiment: Experiment, pools: Pools, replicate: int) -> Draw
     return Draw(pool, target.take(steering), target.take(judging), sets, numbers, dict(counts))
 
 
-def _drawn(part: Part, wish: int | str | float | None, seed: int, stream: bytes) -> Part:
-    """The part of a source that a replicate draws; each stream draws apart from the others."""
-    mixed = int(np.random.default_rng([seed, *stream]).integers(2**31))
-    places = drawn(len(part.rows), None if wish == ALL else wish, mixed) if len(part.rows) else []
+def _drawn_side(parts: Sequence[Part], stream: Sequence[int]) -> list[Part]:
+    return [_drawn(part, part.source.rows, [*stream, k]) for k, part in enumerate(parts)]
+
+
+def _drawn(part: Part, wish: int | str | float | None, stream: Sequence[int]) -> Part:
+    """The part of a source that a replicate draws; each source of each side draws apart from the others."""
+    mixed, there = int(np.random.default_rng(stream).integers(2**31)), len(part.rows)
+    if isinstance(wish, int) and wish > there:
+        raise SettingsError(
+            f"{part.source.path} must have the {wish:,} rows that a replicate draws, but only {there:,} may take part. "
+            "Hint: fewer `rows`, or a larger `max_tokens`.",
+            file=part.source.path,
+        )
+    places = drawn(there, None if wish == ALL else wish, mixed) if there else []
     return dataclasses.replace(part, rows=part.rows.take(places), numbers=tuple(part.numbers[p] for p in places))
 
 
@@ -227,18 +241,29 @@ def _shared_out(target: Rows, share: float | None, seed: int) -> tuple[list[int]
     if share is None:
         return every, every
     rng = np.random.default_rng([seed, *_JUDGE])
-    by_task: dict[str, list[int]] = {}
-    for place, task in enumerate(target.tasks):
-        by_task.setdefault(task or "", []).append(place)
-    judging: list[int] = []
-    owed = 0.0  # of a task of one row, half a row judges: it is made up for by the next
-    for places in by_task.values():
-        owed += share * len(places)
-        count = round(owed)
-        owed -= count
-        judging += [places[one] for one in rng.permutation(len(places))[:count]]
-    chosen = set(judging)
+    by_task = list(_alike(target).values())
+    chosen: set[int] = set()
+    owed = rng.random() - 0.5  # of a task of one row, half a row judges: tasks, in any order, make it up among them
+    for which in rng.permutation(len(by_task)).tolist():
+        groups = by_task[which]
+        owed += share * sum(map(len, groups))
+        for one in rng.permutation(len(groups)).tolist():
+            if owed < len(groups[one]) / 2:
+                break
+            owed -= len(groups[one])
+            chosen.update(groups[one])
     return [place for place in every if place not in chosen], sorted(chosen)
+
+
+def _alike(target: Rows) -> dict[str, list[list[int]]]:
+    """By task the places of rows with one prompt: on one side, or judge rows would be seen by orders."""
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for place, prompt in enumerate(target.texts("prompt")):
+        groups.setdefault(tuple(prompt.split()), []).append(place)
+    found: dict[str, list[list[int]]] = {}
+    for places in groups.values():
+        found.setdefault(target.tasks[places[0]] or "", []).append(places)
+    return found
 
 
 def _held_out(experiment: Experiment, target: Rows) -> set[str]:

@@ -14,6 +14,7 @@ from typing import Any
 from righttime.arrangement.budget import rows_of
 from righttime.experiment.draws import Draw
 from righttime.experiment.layout import Cell, is_finished
+from righttime.experiment.matrix import threads_of
 from righttime.experiment.settings import Evaluation, Experiment
 
 __all__ = ["Estimate", "estimate_by_runs", "estimate_by_trial", "evaluations_of", "steps_of"]
@@ -68,21 +69,28 @@ def _took(cell: Cell) -> float | None:
         return None
 
 
-def estimate_by_trial(experiment: Experiment, draw: Draw, say: Callable[[str], None] = lambda _: None) -> Estimate:
+def estimate_by_trial(
+    experiment: Experiment, draw: Draw, jobs: int = 1, say: Callable[[str], None] = lambda _: None
+) -> Estimate:
     """Two steps on rows of a draw, and an evaluation before and after, with the model itself.
 
     Args:
         experiment: The experiment.
         draw: What replicate 1 draws.
+        jobs: Runs at a time: on CPUs the trial takes the threads that each will have.
         say: Is told what is done.
 
     Raises:
         RighttimeError: If a run would fail at its start.
     """
+    import torch
+
+    if jobs > 1 and not torch.cuda.is_available():
+        torch.set_num_threads(int(threads_of(jobs)["OMP_NUM_THREADS"]))
     order = next(iter(experiment.orders))
     settings = dataclasses.replace(experiment.tune_settings(order, 1), save_model=False)
     rows = min(2 * settings.batch * settings.accumulation, len(draw.pool))
-    steps = steps_of(experiment, order, len(draw.pool)) or 1
+    steps = max(steps_of(experiment, name, len(draw.pool)) or 1 for name in experiment.orders)
     say(f"trying {-(-rows // (settings.batch * settings.accumulation))} steps to tell how long a run takes")
     with tempfile.TemporaryDirectory(prefix="righttime-") as folder:
         begin = time.monotonic()

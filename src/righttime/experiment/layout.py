@@ -25,9 +25,10 @@ from typing import Literal
 from righttime.experiment.settings import Experiment
 from righttime.store import MANIFEST
 
-__all__ = ["ANALYSIS", "ASKED", "Cell", "State", "cells", "is_finished", "state_of"]
+__all__ = ["ANALYSIS", "ASKED", "DRAW", "VECTORS", "Cell", "State", "cells", "is_done", "is_finished", "state_of"]
 
 ASKED, ANALYSIS = "experiment.json", "analysis"
+DRAW, VECTORS = "draw.json", "vectors.safetensors"
 State = Literal["finished", "failed", "begun", "empty"]
 
 
@@ -111,10 +112,15 @@ def is_finished(cell: Cell) -> bool:
     return (cell.run / MANIFEST).exists() and (cell.run / "evaluation" / MANIFEST).exists()
 
 
+def is_done(cell: Cell) -> bool:
+    """Whether nothing is left to do: measures take the replicate's vectors, which a copy of runs alone lacks."""
+    return is_finished(cell) and (cell.measures.exists() or not (cell.draw / VECTORS).exists())
+
+
 def state_of(cell: Cell) -> State:
-    """How far a run is; one whose last attempt failed has failed."""
+    """How far a run is."""
+    if is_done(cell):
+        return "finished"
     if cell.failed.exists():
         return "failed"
-    if is_finished(cell):
-        return "finished"
     return "begun" if cell.run.exists() else "empty"

@@ -18,8 +18,8 @@ from typing import Protocol
 
 from righttime.errors import SettingsError
 from righttime.experiment.draws import JUDGE, read_pools
-from righttime.experiment.layout import Cell, State, cells, is_finished, state_of
-from righttime.experiment.prepare import DRAW, VECTORS, prepare_replicate
+from righttime.experiment.layout import DRAW, Cell, State, cells, is_done, is_finished, state_of
+from righttime.experiment.prepare import prepare_replicate
 from righttime.experiment.settings import Experiment
 from righttime.experiment.store import state_experiment
 from righttime.progress import lasting
@@ -131,25 +131,23 @@ def run_experiment(
     Raises:
         RighttimeError: If the folder holds another experiment, or data or model cannot be had.
     """
-    state_experiment(experiment, root)
-    check_model(experiment)
+    experiment.check()
     here = wanted_cells(experiment, root, replicates)
-    made = _Progress(len(here), sum(is_finished(cell) for cell in here), jobs, say)
+    if not all(map(is_done, here)):
+        check_model(experiment)
+    state_experiment(experiment, root)
+    made = _Progress(len(here), sum(map(is_done, here)), jobs, say)
     work = _Work(experiment, place or ThisMachine(), jobs, progress)
     with ThreadPoolExecutor(jobs) as workers:
-        running = {workers.submit(work.run, cell): cell for cell in here if not _done(cell)}
+        running = {workers.submit(work.run, cell): cell for cell in here if not is_done(cell)}
         try:
             for future in as_completed(running):
                 made.done(running[future], future.result())
         except BaseException:
-            workers.shutdown(wait=False, cancel_futures=True)
-            work.place.stop()
+            work.stop()
+            workers.shutdown(wait=True, cancel_futures=True)
             raise
     return Outcome(tuple((cell, state_of(cell)) for cell in here), tuple(made.seconds))
-
-
-def _done(cell: Cell) -> bool:
-    return is_finished(cell) and (cell.measures.exists() or not (cell.draw / VECTORS).exists())
 
 
 class _Work:
@@ -159,8 +157,14 @@ class _Work:
         self._experiment, self.place, self._jobs, self._progress = experiment, place, jobs, progress
         self._one, self._pools = threading.Lock(), lru_cache(maxsize=1)(lambda: read_pools(experiment, progress))
         self._slots: SimpleQueue[int] = SimpleQueue()
+        self._stopped = threading.Event()
         for slot in range(jobs):
             self._slots.put(slot)
+
+    def stop(self) -> None:
+        """Begin nothing more, and end what runs."""
+        self._stopped.set()
+        self.place.stop()
 
     def run(self, cell: Cell) -> float:
         """One run; the seconds it took."""
@@ -169,14 +173,17 @@ class _Work:
             with self._one:
                 if not (cell.draw / DRAW).exists():
                     prepare_replicate(self._experiment, self._pools, cell.replicate, cell.draw, self._progress)
-            start = time.monotonic()
+            start, trained = time.monotonic(), not is_finished(cell)
             cell.folder.mkdir(parents=True, exist_ok=True)
+            cell.failed.unlink(missing_ok=True)
+            if self._stopped.is_set():
+                return 0.0
             words = [sys.executable, "-m", "righttime.experiment.cell", str(cell.root), str(cell.replicate), cell.order]
             status = self.place.run(words, cell.log, _environment(slot, self._jobs))
-            if status and not cell.failed.exists():
+            if status and not cell.failed.exists() and not self._stopped.is_set():
                 write_json(cell.failed, {"error": f"its process ended with status {status}; see {cell.log}"})
             seconds = time.monotonic() - start
-            if not status:
+            if not status and trained:
                 write_json(cell.folder / "took.json", {"seconds": round(seconds, 1)})
             return seconds
         finally:
@@ -187,12 +194,17 @@ def _environment(slot: int, jobs: int) -> dict[str, str]:
     """Threads, or the GPU, of one of several processes on a machine."""
     import torch
 
-    gpus = torch.cuda.device_count()
-    if gpus:
-        return {"CUDA_VISIBLE_DEVICES": str(slot % gpus)}
-    if jobs == 1:
-        return {}
-    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    if gpus := torch.cuda.device_count():
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+        names = seen.split(",") if seen else [str(number) for number in range(gpus)]
+        return {"CUDA_VISIBLE_DEVICES": names[slot % len(names)]}
+    return {} if jobs == 1 else threads_of(jobs)
+
+
+def threads_of(jobs: int) -> dict[str, str]:
+    """The threads of each of several processes that share the cores of this machine, as environment."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = str(max(1, cores // jobs))
     return {"OMP_NUM_THREADS": threads, "RIGHTTIME_THREADS": threads}
 
 
@@ -201,6 +213,7 @@ class ThisMachine:
 
     def __init__(self) -> None:
         self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
 
     def run(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> int:
         """See `Place`."""
@@ -209,6 +222,8 @@ class ThisMachine:
                 command, stdin=subprocess.PIPE, stdout=output, stderr=output, env={**os.environ, **environment}
             )
             self._running.add(process)
+            if self._stopped:  # while this one was being started
+                process.terminate()
             try:
                 return process.wait()
             finally:
@@ -218,6 +233,7 @@ class ThisMachine:
 
     def stop(self) -> None:
         """See `Place`."""
+        self._stopped = True
         for process in tuple(self._running):
             process.terminate()
 

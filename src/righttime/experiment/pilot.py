@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from righttime.analysis import Analysis, Difference
+from righttime.analysis.differences import LEAST
 from righttime.analysis.harm import Harm
+from righttime.analysis.verdict import digits
 from righttime.experiment.settings import Evaluation, Experiment, Order, Source
 
 __all__ = ["ORDERS", "early_steps", "paragraph", "pilot_experiment"]
@@ -102,17 +104,18 @@ def paragraph(analysis: Analysis, rows: int, runs: int, minutes: float | None) -
 
 
 def _told(one: Difference, rows: int) -> str:
-    if one.simultaneous is None or one.verdict == "no verdict":
-        return f"nothing can be said of {one.order} (mean difference {one.mean:+.2f}): it takes three replicates"
-    low, high = one.simultaneous
+    if one.simultaneous is None:
+        few = f"it takes {LEAST} replicates" if one.replicates < LEAST else "nothing varies between the replicates"
+        return f"nothing can be said of {one.order} (mean difference {one.mean:+.2f}): {few}"
+    (low, high), n = one.simultaneous, digits(one.simultaneous[1] - one.mean)
     if one.verdict in ("lower", "higher"):
         does, ends = ("lowers", (-high, -low)) if one.verdict == "lower" else ("raises", (low, high))
-        size = f"{abs(one.mean):.2f} [{ends[0]:.2f}, {ends[1]:.2f}]"
+        size = f"{abs(one.mean):.{n}f} [{ends[0]:.{n}f}, {ends[1]:.{n}f}]"
         return f"{one.order} {does} the loss on the judge rows by {size} against {one.baseline} over {rows:,} rows"
     needed = f"about {one.needed:,} replicates" if one.needed else "more than 1,000 replicates"
     return (
-        f"{one.order} and {one.baseline} cannot be told apart over {rows:,} rows ({one.mean:+.2f} [{low:+.2f}, "
-        f"{high:+.2f}]; a true difference of that size would take {needed})"
+        f"{one.order} and {one.baseline} cannot be told apart over {rows:,} rows ({one.mean:+.{n}f} [{low:+.{n}f}, "
+        f"{high:+.{n}f}]; a true difference of that size would take {needed})"
     )
 
 

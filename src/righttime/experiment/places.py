@@ -24,16 +24,25 @@ class RayCluster:
 
     def run(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> int:
         """See `righttime.experiment.matrix.Place`."""
-        gpus = 1 if self._ray.cluster_resources().get("GPU") else 0
-        ours = {name: value for name, value in environment.items() if name != "CUDA_VISIBLE_DEVICES"}
-        task = self._ray.remote(num_cpus=1, num_gpus=gpus, max_retries=1)(_run).remote(
-            list(command), str(log.resolve()), ours, os.getcwd()
-        )
+        remote = self._ray.remote(max_retries=1, **self._share())(_run)
+        task = remote.remote(list(command), str(log.resolve()), os.getcwd())
         self._tasks.add(task)
         try:
             return int(self._ray.get(task))
+        except self._ray.exceptions.RayError as error:  # a node that died, or one that does not see the folder
+            first = (str(error).strip().splitlines() or ["no message"])[-1]
+            with log.open("a", encoding="utf-8") as output:
+                output.write(f"{type(error).__name__}: {first}\n")
+            return 1
         finally:
             self._tasks.discard(task)
+
+    def _share(self) -> dict[str, float]:
+        """What a run takes: a GPU, or where there is none all cores of the smallest node."""
+        if self._ray.cluster_resources().get("GPU"):
+            return {"num_gpus": 1, "num_cpus": 1}
+        cores = [node["Resources"].get("CPU", 0) for node in self._ray.nodes() if node["Alive"]]
+        return {"num_cpus": max(1, min((one for one in cores if one), default=1))}
 
     def stop(self) -> None:
         """See `righttime.experiment.matrix.Place`."""
@@ -41,11 +50,12 @@ class RayCluster:
             self._ray.cancel(task, force=True)
 
 
-def _run(command: list[str], log: str, environment: dict[str, str], folder: str) -> int:
+def _run(command: list[str], log: str, folder: str) -> int:
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}  # Ray's own
     with (
         open(log, "ab") as output,
         subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=output, stderr=output, env={**os.environ, **environment}, cwd=folder
+            command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=environment, cwd=folder
         ) as process,
     ):
         return process.wait()

@@ -14,24 +14,25 @@ from numpy.typing import NDArray
 from righttime.embedding import DEFAULT_MODEL
 from righttime.embedding.given import given_sides
 from righttime.embedding.vectors import embedded, vectors_given
+from righttime.errors import StoreError
 from righttime.experiment.draws import JUDGE, Draw, Pools, as_line, draw_replicate
+from righttime.experiment.layout import DRAW, VECTORS
 from righttime.experiment.settings import Experiment
 from righttime.results import Request
 from righttime.rows import ExampleRows, Rows
 from righttime.store import cache_folder, file_sha256, ids_sha256, make_folder, write_bytes, write_json, write_lines
 
-__all__ = ["DRAW", "VECTORS", "prepare_replicate", "read_draw", "shared_embedder"]
-
-DRAW, VECTORS = "draw.json", "vectors.safetensors"
+__all__ = ["embedding_of", "prepare_replicate", "read_draw", "shared_embedding"]
 
 
-def shared_embedder(experiment: Experiment) -> dict[str, Any] | None:
-    """The settings of embedding that most orders have in common; None where no order embeds with a named model."""
-    wanted = [_embedding(order.arranging) for order in experiment.orders.values()]
-    return max(wanted, key=wanted.count) if wanted else None
+def shared_embedding(experiment: Experiment) -> dict[str, Any]:
+    """The settings of embedding that most orders have in common."""
+    wanted = [embedding_of(order.arranging) for order in experiment.orders.values()]
+    return max(wanted, key=wanted.count)
 
 
-def _embedding(arranging: Mapping[str, Any]) -> dict[str, Any]:
+def embedding_of(arranging: Mapping[str, Any]) -> dict[str, Any]:
+    """Those settings of an order that decide its vectors."""
     names = ("text", "embedder", "target_embedder", "max_length", "prefix", "device", "precision", "workers")
     return {name: arranging[name] for name in names if name in arranging}
 
@@ -55,16 +56,31 @@ def prepare_replicate(
     with FileLock(str(folder / ".lock")):
         if (folder / DRAW).exists():
             return
+        _check_inputs(pools(), folder)
         draw = draw_replicate(experiment, pools(), replicate)
         sides = {"pool": draw.pool, "steer": draw.steer, JUDGE: draw.judge, **draw.sets}
         for name, rows in sides.items():
             write_lines(folder / f"{name}.jsonl", map(as_line, rows.examples()))
-        about = _write_vectors(experiment, pools(), draw, folder, progress)
+        shared = shared_embedding(experiment)
+        about = _write_vectors(Request(**{"embedder": DEFAULT_MODEL, **shared}), pools(), draw, folder, progress)
         files = {path.name: file_sha256(path) for path in sorted(folder.glob("*.*")) if not path.name.startswith(".")}
         ids = {name: {"rows": len(rows), "ids_sha256": ids_sha256(rows.ids)} for name, rows in sides.items()}
         facts = {"replicate": replicate, "seed": experiment.seed + replicate, "counts": dict(draw.counts)}
-        inputs = {Path(path).name: sha256 for path, sha256 in pools().inputs.items()}
-        write_json(folder / DRAW, {**facts, "inputs": inputs, "rows": ids, "vectors": about, "files": files})
+        made = {"inputs": dict(pools().inputs), "rows": ids, "embedding": shared, "vectors": about, "files": files}
+        write_json(folder / DRAW, {**facts, **made})
+
+
+def _check_inputs(pools: Pools, folder: Path) -> None:
+    """All replicates draw from the same files."""
+    for other in sorted(folder.parent.glob(f"replicate-*/{DRAW}")):
+        before = read_draw(other.parent).get("inputs", {})
+        for name, sha256 in pools.inputs.items():
+            if before.get(name, sha256) != sha256:
+                raise StoreError(
+                    f"all replicates must draw from the same files, but {name} has other content than when "
+                    f"{other.parent.name} was drawn. Hint: the file as it was, or another folder.",
+                    file=name,
+                )
 
 
 def read_draw(folder: Path) -> dict[str, Any]:
@@ -73,16 +89,10 @@ def read_draw(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _write_vectors(
-    experiment: Experiment, pools: Pools, draw: Draw, folder: Path, progress: bool
-) -> Mapping[str, Any] | None:
+def _write_vectors(request: Request, pools: Pools, draw: Draw, folder: Path, progress: bool) -> Mapping[str, Any]:
     """Vectors of pool, steering and judging rows, in the order of their files."""
-    shared = shared_embedder(experiment)
-    if shared is None:
-        return None
     from safetensors.numpy import save
 
-    request = Request(**{"embedder": DEFAULT_MODEL, **shared})
     about: Mapping[str, Any] = {"embedder": request.embedder}
     if vectors_given(request.embedder):
         made = _given(request, pools, draw)

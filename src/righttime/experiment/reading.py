@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from righttime.analysis.comparable import PRIMARY
 from righttime.arrangement.budget import read_budget
@@ -65,7 +66,7 @@ class _Reader:
         self._path, self._base, self.problems = path, path.resolve().parent, problems
 
     def _wrong(self, entry: Entry, what: str) -> None:
-        self.problems.append((entry.line, what))
+        self.problems.append((entry.line, what.replace("`", "'")))  # names of the file, not flags
 
     def experiment(self, root: Entry) -> Experiment | None:
         known = [entry.name for entry in dataclasses.fields(Experiment)]
@@ -73,7 +74,7 @@ class _Reader:
         found = self._mapping(root, "an experiment", names)
         for name in _FIRST:
             if name not in found:
-                self._wrong(root, f"`{name}` must be given, but it is missing.")
+                self._wrong(root, f"'{name}' must be given, but it is missing.")
         common = self._settings(found.get("arrange"), "arrange", _ARRANGING)
         made: dict[str, Any] = {
             "pool": self._sources(found.get("pool"), "pool"),
@@ -90,39 +91,32 @@ class _Reader:
             made["model"] = self._path_of(made["model"])
         if self.problems:
             return None
-        return self._whole(root, found, Experiment(**made))
+        try:
+            return self._whole(root, found, Experiment(**made))
+        except SettingsError as error:
+            self._wrong(found.get("sets", root), str(error))
+            return None
 
     def _whole(self, root: Entry, found: Mapping[str, Entry], experiment: Experiment) -> Experiment:
         """The same after what concerns several values at once."""
         if experiment.baseline not in experiment.orders:
             entry = found.get("baseline", found["orders"])
             near = _near(experiment.baseline, experiment.orders)
-            self._wrong(entry, f"`baseline` must be one of the orders, got {experiment.baseline!r}{near}.")
+            self._wrong(entry, f"'baseline' must be one of the orders, got {experiment.baseline!r}{near}.")
         if len(experiment.orders) < 2:
             self._wrong(found["orders"], "at least two orders must be compared, got one.")
         for name in experiment.orders:
-            order = found["orders"].value[name]
-            self._tried(order, f"order {name}: ", partial(_check_order, experiment, name))
-        self._check_steps(found, experiment)
+            entry = found["orders"].value[name]
+            self._tried(entry, f"order {name}: ", partial(experiment.check_order, name))
         return experiment
-
-    def _check_steps(self, found: Mapping[str, Entry], experiment: Experiment) -> None:
-        """No step to evaluate at lies beyond the last, where that is known."""
-        if self.problems or not isinstance(experiment.budget, int):
-            return
-        for name in experiment.orders:
-            settings = experiment.tune_settings(name, 1)
-            last = settings.epochs * -(-experiment.budget // (settings.batch * settings.accumulation))
-            if beyond := [step for step in experiment.evaluation.at if step > last]:
-                what = f"steps to evaluate at must be at most the last step of {name}, {last:,}, got {beyond[0]:,}."
-                self._wrong(found["evaluate"], what)
-                return
 
     def _tried(self, entry: Entry, where: str, work: Callable[[], Any]) -> None:
         try:
             work()
         except RighttimeError as error:
             self._wrong(entry, f"{where}{error}")
+        except (TypeError, ValueError, AttributeError) as error:  # a value of another kind than the setting takes
+            self._wrong(entry, f"{where}a value is of the wrong kind: {error}.")
 
     def _mapping(self, entry: Entry | None, what: str, known: Collection[str] | None) -> dict[str, Entry]:
         """The entries of a mapping; unknown names are problems, with near ones offered."""
@@ -145,11 +139,11 @@ class _Reader:
         except RighttimeError as error:
             self._wrong(entry, str(error))
         except (TypeError, ValueError) as error:
-            self._wrong(entry, f"`{name}` must be {error}, got {entry.plain()!r}.")
+            self._wrong(entry, f"'{name}' must be {error}, got {entry.plain()!r}.")
         return None
 
     def _settings(self, entry: Entry | None, what: str, known: set[str]) -> dict[str, Any]:
-        found = self._mapping(entry, f"`{what}`", known)
+        found = self._mapping(entry, f"'{what}'", known)
         made = {name: value.plain() for name, value in found.items()}
         if isinstance(made.get("rounds"), str | list):
             made["rounds"] = self._read(found["rounds"], "rounds", _window)
@@ -160,28 +154,34 @@ class _Reader:
 
     def _orders(self, entry: Entry | None, common: Mapping[str, Any]) -> dict[str, Order]:
         made = {}
-        for name, value in self._mapping(entry, "`orders`", None).items():
+        for name, value in self._mapping(entry, "'orders'", None).items():
             if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
                 self._wrong(value, f"the name of an order must be of letters, digits, - _ and ., got {name!r}.")
             own = self._mapping(value, f"order {name}", {*_ARRANGING, "tuning"})
             arranging = Entry({key: each for key, each in own.items() if key != "tuning"}, value.line)
             settings = {**common, **self._settings(arranging, f"orders.{name}", _ARRANGING)}
             settings.setdefault("method", name)
+            before = len(self.problems)
             made[name] = Order(name, settings, self._tuning(own.get("tuning"), f"orders.{name}.tuning"))
+            if len(self.problems) == before:
+                self._tried(value, f"order {name}: ", Request(**settings).check)
         return made
 
     def _tuning(self, entry: Entry | None, what: str) -> dict[str, Any]:
-        found = self._mapping(entry, f"`{what}`", _TUNING)
+        found = self._mapping(entry, f"'{what}'", _TUNING)
         made = {{"batch_size": "batch"}.get(name, name): value.plain() for name, value in found.items()}
         made = {name: _ARITHMETIC.get(value, value) if name == "precision" else value for name, value in made.items()}
-        if made.get("lora") in (True, False, None) and "lora" in made:
-            made["lora"] = dataclasses.asdict(Lora()) if made["lora"] else None
-        if entry is not None and not self.problems:
-            self._tried(entry, f"`{what}`: ", lambda: settings_of(made, 0, False))
+        lora = made.get("lora")
+        if lora in (True, False, None) and "lora" in made:
+            made["lora"] = dataclasses.asdict(Lora()) if lora else None
+        elif lora is not None and not isinstance(lora, dict):
+            self._wrong(found["lora"], f"'lora' must be true, false or a mapping such as {{rank: 16}}, got {lora!r}.")
+        elif entry is not None:
+            self._tried(entry, f"'{what}': ", lambda: settings_of(made, 0, False))
         return made
 
     def _evaluation(self, entry: Entry | None) -> Evaluation:
-        found = self._mapping(entry, "`evaluate`", _EVALUATE)
+        found = self._mapping(entry, "'evaluate'", _EVALUATE)
         made = {name: self._read(value, name, _EVALUATE[name]) for name, value in found.items()}
         if not ({"at", "every"} & {*found}):
             made["every"] = 5
@@ -189,11 +189,7 @@ class _Reader:
 
     def _sets(self, entry: Entry | None) -> dict[str, tuple[Source, ...]]:
         made = {}
-        for name, value in self._mapping(entry, "`sets`", None).items():
-            if name in ("judge", "steer") or not name.replace("-", "").replace("_", "").isalnum():
-                self._wrong(
-                    value, f"a set must have a name of letters, digits, - and _, other than judge, got {name!r}."
-                )
+        for name, value in self._mapping(entry, "'sets'", None).items():
             made[name] = self._sources(value, f"sets.{name}")
         return made
 
@@ -202,16 +198,16 @@ class _Reader:
             return ()
         entries = entry.value if isinstance(entry.value, list) else [entry]
         if not entries:
-            self._wrong(entry, f"`{what}` must name at least one file, got none.")
+            self._wrong(entry, f"'{what}' must name at least one file, got none.")
         return tuple(made for each in entries if (made := self._source(each, what)) is not None)
 
     def _source(self, entry: Entry, what: str) -> Source | None:
         if isinstance(entry.value, str):
             return Source(self._file(entry, entry.value))
-        found = self._mapping(entry, f"`{what}`", {each.name for each in dataclasses.fields(Source)})
+        found = self._mapping(entry, f"'{what}'", {each.name for each in dataclasses.fields(Source)})
         if "path" not in found or not isinstance(found["path"].value, str):
             if isinstance(entry.value, dict):
-                self._wrong(entry, f"`{what}` must name a file, a folder or hf:OWNER/NAME as `path`, but it does not.")
+                self._wrong(entry, f"'{what}' must name a file, a folder or hf:OWNER/NAME as 'path', but it does not.")
             return None
         made = {name: self._read(value, name, _SOURCE[name]) for name, value in found.items()}
         return Source(**{**made, "path": self._file(found["path"], found["path"].value)})  # type: ignore[arg-type]
@@ -229,14 +225,11 @@ class _Reader:
         prefix, colon, rest = given.partition(":")
         if prefix == "vectors" and colon:
             return f"vectors:{os.path.normpath(self._base / rest)}"
+        if prefix in ("lm", "gradients") and rest.startswith(("./", "../")):
+            return f"{prefix}:{os.path.normpath(self._base / rest)}"
         path = os.path.normpath(self._base / given)
         told = given.startswith(("./", "../")) or os.path.exists(path)
         return path if told and not given.startswith("hf:") else given
-
-
-def _check_order(experiment: Experiment, name: str) -> None:
-    experiment.request(name, 1).check()
-    experiment.tune_settings(name, 1)
 
 
 def _near(name: str, known: Collection[str]) -> str:
@@ -263,13 +256,17 @@ def share_of(value: Any) -> float | None:
     """How many target rows judge: ``0.5`` or ``50%``; None for 0, false or nothing.
 
     Raises:
-        ValueError: If it is neither; says what it must be.
+        SettingsError: If it is neither.
     """
-    if value in (None, False, 0, "0", "0%"):
+    if value in (None, False, 0, 0.0, "0", "0%", "0.0"):
         return None
-    read = check_subsample(value) if isinstance(value, str | float) else None
+    told = f"'judge_share' must be a share above 0 and below 1, such as 50%, or 0 to judge on all rows, got {value!r}."
+    try:
+        read = check_subsample(value) if isinstance(value, str | float) else None
+    except SettingsError:
+        read = None
     if not isinstance(read, float):
-        raise ValueError("a share above 0 and below 1, such as 50%, or 0 to judge on the rows that steer")
+        raise SettingsError(told, setting="judge_share")
     return read
 
 
@@ -286,24 +283,34 @@ def part_of(value: Any) -> int | float | str | None:
     return None if value in (None, "all", "100%") else check_subsample(value)
 
 
+def _rows(value: Any) -> int | float | str:
+    try:
+        return part_of(value) or ALL
+    except SettingsError:
+        raise ValueError("a whole number of rows from 1, a share such as 50%, or all") from None
+
+
 def _window(value: Any) -> tuple[int, int | None]:
     words = value.split(":") if isinstance(value, str) else value
-    numbers = [None if word in ("", None) else int(word) for word in words]
-    if len(numbers) != 2:
+    if len(words) != 2 or not all(word in ("", None) or str(word).isdecimal() for word in words):
         raise ValueError("a window such as 0:5")
-    return numbers[0] or 0, numbers[1]
+    first, last = (None if word in ("", None) else int(word) for word in words)
+    return first or 0, last
 
 
 def _steps(value: Any) -> tuple[int, ...]:
-    words = value.split(",") if isinstance(value, str) else [value] if isinstance(value, int) else value
-    steps = tuple(int(word) for word in words)
-    if any(step < 0 for step in steps) or len(set(steps)) < len(steps):
-        raise ValueError("steps of 0 or more, each once, such as [0, 1, 2, 4, 8]")
+    words = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
+    told = "steps of 0 or more, each once, such as [0, 1, 2, 4, 8]"
+    if not words or not all(re.fullmatch(r"\s*\d+\s*", str(word)) for word in words):
+        raise ValueError(told)
+    steps = tuple(map(int, words))
+    if len(set(steps)) < len(steps):
+        raise ValueError(told)
     return steps
 
 
 def _metrics(value: Any) -> tuple[str, ...]:
-    names = tuple([value] if isinstance(value, str) else value)
+    names = tuple(value if isinstance(value, list) else [value])
     known = [name for name, metric in METRICS.items() if metric.of_rewards is None]  # a reward takes a second model
     for name in names:
         if name not in known:
@@ -335,11 +342,12 @@ _EVALUATE: Mapping[str, Callable[[Any], Any]] = {
 }
 _SOURCE: Mapping[str, Callable[[Any], Any]] = {
     "path": _TEXT,
-    "rows": lambda value: part_of(value) or ALL,
+    "rows": lambda value: _rows(value),
     "tasks": lambda value: tuple([value] if isinstance(value, str) else map(str, value)),
     "max_tokens": _POSITIVE,
     "format": _TEXT,
     "task_field": _TEXT,
     "fields": _is(dict, "a mapping of parts to fields"),
     "positive_examples": _is(int, "a whole number of 0 or more", lambda value: value >= 0),
+    "bad_rows": _one_of(Literal["stop", "skip"]),
 }

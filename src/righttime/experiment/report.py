@@ -9,8 +9,7 @@ from typing import Any
 
 from righttime.analysis import Analysis, GivenRun, analyse, read_given, write_comparison
 from righttime.experiment.draws import JUDGE
-from righttime.experiment.layout import ANALYSIS, Cell, cells, is_finished, state_of
-from righttime.experiment.prepare import DRAW
+from righttime.experiment.layout import ANALYSIS, DRAW, Cell, cells, is_finished, state_of
 from righttime.experiment.settings import Experiment
 from righttime.experiment.store import open_experiment
 
@@ -32,7 +31,7 @@ def finished_runs(root: Path) -> list[GivenRun]:
 
 
 def analyse_experiment(root: Path) -> Analysis | None:
-    """Compare what is finished; None where that is not yet the baseline and another order in one replicate.
+    """Compare what is finished; None where there is not yet a replicate of the baseline and others.
 
     Raises:
         StoreError: If the folder holds no experiment, or a run's files are damaged.
@@ -44,6 +43,8 @@ def analyse_experiment(root: Path) -> Analysis | None:
     if len(begun) < 2:
         return None
     given = [run for run in given if run.name in begun]
+    if not set.intersection(*(replicates[name] for name in begun)):
+        return None
     found = analyse(read_given(given), experiment.baseline, JUDGE)
     notes = [*missing_notes(experiment, root), *overlap_notes(experiment, root)]
     return dataclasses.replace(found, notes=(*found.notes, *notes))

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from righttime.analysis.comparable import PRIMARY
+from righttime.embedding.vectors import vectors_given
+from righttime.errors import SettingsError, unknown_name
 from righttime.results import Request
 from righttime.training.settings import Lora, TuneSettings
 
 __all__ = ["ALL", "Evaluation", "Experiment", "HoldOut", "Order", "Priority", "Source"]
 
 ALL = "all"
+_TAKEN = ("pool", "steer", "judge", "target")
 HoldOut = Literal["none", "task", "group"]
 Priority = Literal["replicates", "orders"]
 
@@ -32,6 +35,7 @@ class Source:
         task_field: The field that holds a row's task.
         fields: For files of no known format: which field holds what.
         positive_examples: Natural Instructions: positive examples in each prompt.
+        bad_rows: ``stop`` at a row that cannot be used, or ``skip`` and count it.
     """
 
     path: str
@@ -42,6 +46,7 @@ class Source:
     task_field: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
     positive_examples: int = 0
+    bad_rows: Literal["stop", "skip"] = "stop"
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,46 @@ class Experiment:
     priority: Priority = "replicates"
     keep_models: bool = False
     question: str = ""
+
+    def __post_init__(self) -> None:
+        for name in self.sets:
+            if name in _TAKEN or not name.replace("-", "").replace("_", "").isalnum():
+                raise SettingsError(
+                    f"a set must have a name of letters, digits, - and _, none of {', '.join(_TAKEN)}, got {name!r}.",
+                    setting="sets",
+                )
+
+    def check(self) -> None:
+        """Refuse settings that a run would end in, before anything is read.
+
+        Raises:
+            SettingsError: If one of an order, or of tuning, is wrong.
+        """
+        if self.baseline not in self.orders:
+            raise unknown_name("baseline", self.baseline, self.orders)
+        if len(self.orders) < 2:
+            raise SettingsError("at least two orders must be compared, got one.", setting="orders")
+        for name in self.orders:
+            self.check_order(name)
+
+    def check_order(self, name: str) -> None:
+        """The same for one order."""
+        request, settings = self.request(name, 1), self.tune_settings(name, 1)
+        request.check()
+        if isinstance(self.budget, int) and self.evaluation.at:
+            last = settings.epochs * -(-self.budget // (settings.batch * settings.accumulation))
+            if (beyond := max(self.evaluation.at)) > last:
+                raise SettingsError(
+                    f"steps to evaluate at must be at most the last, which is {last:,}, got {beyond:,}.",
+                    setting="evaluate",
+                )
+        given = {order.arranging.get("embedder") for order in self.orders.values()}
+        if vectors_given(request.embedder) and len(given) > 1:
+            raise SettingsError(
+                "given vectors must be the same for all orders, since each replicate takes its rows of them. "
+                "Hint: name them under 'arrange'.",
+                setting="embedder",
+            )
 
     def request(self, order: str, replicate: int) -> Request:
         """What arranges one order in one replicate; vectors and rows are the replicate's."""

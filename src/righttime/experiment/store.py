@@ -10,7 +10,7 @@ from typing import Any
 from righttime.analysis.comparable import PRIMARY
 from righttime.errors import SettingsError, StoreError
 from righttime.experiment.draws import JUDGE
-from righttime.experiment.layout import ASKED
+from righttime.experiment.layout import ASKED, DRAW
 from righttime.experiment.settings import Evaluation, Experiment, Order, Source
 from righttime.store import as_written, made, make_folder, write_json
 
@@ -40,7 +40,8 @@ def state_experiment(experiment: Experiment, root: Path) -> None:
         SettingsError: If it holds an experiment that differs in what decides its numbers; names where.
     """
     if is_experiment(root):
-        _check_same(open_experiment(root), experiment, root)
+        if any(root.glob(f"replicate-*/{DRAW}")):  # before that nothing depends on it
+            _check_same(open_experiment(root), experiment, root)
     elif root.is_dir() and any(root.iterdir()):
         raise StoreError(f"{root} must be empty or hold an experiment, but it holds neither. Hint: another folder.")
     make_folder(root)
@@ -87,11 +88,17 @@ def _check_same(before: Experiment, now: Experiment, root: Path) -> None:
     for name in one:
         if name not in _FREE and one[name] != two[name]:
             raise SettingsError(
-                f"{root} holds an experiment whose `{name}` is {one[name]!r}, not {two[name]!r}. Hint: another folder, "
+                f"{root} holds an experiment whose {name} is {one[name]!r}, not {two[name]!r}. Hint: another folder, "
                 "or the settings it was begun with; orders and replicates may be added."
             )
-    for name in one["orders"]:
-        if name in two["orders"] and one["orders"][name] != two["orders"][name]:
+    for name, order in one["orders"].items():
+        if name not in two["orders"] or one["replicates"] > two["replicates"]:
+            gone = f"the order {name}" if name not in two["orders"] else f"{one['replicates']} replicates"
+            raise SettingsError(
+                f"{root} holds an experiment with {gone}, which must stay: the comparison was stated before the runs. "
+                "Hint: orders and replicates may be added; compare fewer with righttime compare."
+            )
+        if order != two["orders"][name]:
             raise SettingsError(
                 f"{root} holds runs of an order {name} with other settings. Hint: give the new order another name."
             )
