@@ -9,7 +9,7 @@ written for which name is in collected.py. `report` needs these files alone: it 
 docs/reproduction.md between `<!-- table: NAME -->` and `<!-- end -->` (`<!-- figure: NAME -->` on one line), and the
 figures to docs/img/reproduction. --check changes nothing and fails where the page is not what the results give.
 
-NAME is `experiments`, `mixed`, or EXPERIMENT.TABLE with a TABLE of `OF_ONE`, or EXPERIMENT.pictures.
+NAME is `claims`, `experiments`, `mixed`, or EXPERIMENT.TABLE with a TABLE of `OF_ONE`, or EXPERIMENT.pictures.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean, median
 
+from claims import claims
 from collected import Collected
 from righttime.analysis import PRIMARY, Analysis, Difference, verdict
 from righttime.analysis.verdict import replicates_told, rows_told
@@ -220,7 +221,11 @@ OF_ONE: dict[str, Callable[[Collected, Analysis], str]] = {
     "line": line,
 }
 """Tables of one experiment; in the page they are called EXPERIMENT.TABLE."""
-OF_ALL: dict[str, Callable[[Mapping[str, Collected]], str]] = {"experiments": experiments, "mixed": mixed}
+OF_ALL: dict[str, Callable[[Mapping[str, Collected]], str]] = {
+    "claims": claims,
+    "experiments": experiments,
+    "mixed": mixed,
+}
 
 
 def made(name: str, all_found: Mapping[str, Collected]) -> str:
