@@ -82,7 +82,7 @@ ALLOWED: Mapping[tuple[str, str], str] = {
     ("experiment/settings.py", "random"): "the usual baseline",
     ("experiment/estimate.py", "random"): "an order that takes no vectors, to try",
     ("experiment/prepare.py", "vectors"): "an entry of draw.json",
-    ("experiment/reading.py", "vectors"): "the prefix of given vectors",
+    **{("experiment/reading.py", name): "a prefix before a path" for name in ("vectors", "lm", "gradients")},
     ("embedding/static.py", "static"): "its own module",
     ("embedding/gradients.py", "gradients"): "its own module",
     ("embedding/hidden_states.py", "lm"): "its own module",
