@@ -177,6 +177,7 @@ def embedded(
         "found_in": getattr(getattr(embedder, "found", None), "found_in", None),
         "embedded_now": done.n_embedded,
         "from_cache": done.n_cached,
+        **({"cache_damaged": done.n_damaged} if done.n_damaged else {}),
         "pool_truncated": int(truncated[:n].sum()),
         "target_truncated": int(truncated[n:].sum()),
         **({"agreement": dataclasses.asdict(fidelity)} if fidelity else {}),
