@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from righttime.embedding import embed_texts
+from righttime.embedding import Embedded, embed_texts
 from righttime.embedding.cache import VectorCache
 from righttime.embedding.embed import plan_batches, uncached
 from righttime.errors import EmbeddingError, StoreError
@@ -248,6 +248,13 @@ def cached_file(cache: Path) -> Path:
     return path
 
 
+def embedded_or_refused(cache: Path) -> Embedded | None:
+    try:
+        return embed_texts(TEXTS, Alone(), cache)
+    except StoreError:
+        return None
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_flipped_bits_anywhere_never_change_a_vector(tmp_path: Path, seed: int) -> None:
     want = embed_texts(TEXTS, Alone(), tmp_path / "sound")
@@ -261,10 +268,8 @@ def test_flipped_bits_anywhere_never_change_a_vector(tmp_path: Path, seed: int) 
         for place in rng.integers(0, len(whole), size=1 + number % 3).tolist():
             damaged[place] ^= 1 << int(rng.integers(8))
         (cache / cached_file(tmp_path / "sound").name).write_bytes(damaged)
-        try:
-            got = embed_texts(TEXTS, Alone(), cache)
-        except StoreError as error:
-            assert "cache of vectors" in str(error)
+        got = embedded_or_refused(cache)
+        if got is None:
             said += 1
             continue
         assert np.array_equal(got.vectors, want.vectors)

@@ -11,6 +11,7 @@ from typing import Any
 
 from righttime.errors import ModelError
 from righttime.gguf import model_folder
+from righttime.model_files import fetched, require_safe
 from righttime.training.checkpoints import whole_checkpoints
 from righttime.training.manifest import BEGUN
 
@@ -108,11 +109,12 @@ def load_evaluated(name: str, device: str | None = None) -> Any:
     name = model_folder(name)
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     settings: dict[str, Any] = {"dtype": torch.float32 if place == "cpu" else "auto", "trust_remote_code": False}
+    fetched(name, ModelError)
     try:
         if (Path(name) / "adapter_config.json").exists():
             from peft import AutoPeftModelForCausalLM
 
-            model = AutoPeftModelForCausalLM.from_pretrained(name, **settings)
+            model = AutoPeftModelForCausalLM.from_pretrained(name, use_safetensors=True, **settings)
         else:
             model = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True, **settings)
     except Exception as error:  # hub, file and configuration errors of several libraries
@@ -166,6 +168,7 @@ def _exchange(model: Any, name: str) -> None:
     """
     from safetensors.torch import load_file
 
+    require_safe(Path(name), ModelError)
     weights: dict[str, Any] = {}
     for path in sorted(Path(name).glob("*.safetensors")):
         weights |= load_file(path)
