@@ -10,6 +10,7 @@ from righttime.gguf import described, model_folder
 from righttime.model_files import model_sha256, require_safe
 from righttime.store import files_sha256
 from righttime.tokenization.loading import loaded
+from righttime.training.checkpoints import require_whole
 
 if TYPE_CHECKING:
     from righttime.training.settings import TuneSettings
@@ -27,13 +28,14 @@ def model_identity(name: str) -> dict[str, str]:
         name: A folder or a hub name.
 
     Raises:
-        ModelError: If the folder holds no safetensors weights or anything that could run code, or there is no such
-            model.
+        ModelError: If the folder holds no safetensors weights or anything that could run code, is a checkpoint that
+            was changed, or there is no such model.
     """
     folder = Path(model_folder(name))
     if not folder.is_dir():
         return {"name": name, "revision": str(getattr(configuration(name), "_commit_hash", None))}
     require_safe(folder, ModelError)
+    require_whole(folder)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise ModelError(
