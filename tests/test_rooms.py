@@ -13,6 +13,7 @@ ROOT = Path(righttime.__file__).parent
 ROOMS = (
     ("version", "errors", "progress", "choices", "keywords", "quiet", "drawing", "processor"),
     ("store", "cluster"),
+    ("model_files",),
     ("gguf",),
     ("examples",),
     ("rows",),

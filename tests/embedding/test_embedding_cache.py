@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import signal
 import sqlite3
@@ -16,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from righttime.embedding import embed_texts
-from righttime.embedding.embed import plan_batches
+from righttime.embedding import Embedded, embed_texts
+from righttime.embedding.cache import VectorCache
+from righttime.embedding.embed import plan_batches, uncached
 from righttime.errors import EmbeddingError, StoreError
 from righttime.store import cache_folder
 
@@ -229,3 +232,84 @@ def test_on_linux_the_cache_is_where_it_always_was(tmp_path: Path, monkeypatch: 
     assert cache_folder() == tmp_path / ".cache" / "righttime"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert cache_folder() == tmp_path / "xdg" / "righttime"
+
+
+class Alone(Counting):
+    """Its vectors do not depend on their company, so those made anew are the old ones."""
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.seen += texts
+        digests = [hashlib.sha256(text.encode()).digest() * 8 for text in texts]
+        return np.array([np.frombuffer(digest, dtype=np.uint8) for digest in digests], dtype=np.float32)
+
+
+def cached_file(cache: Path) -> Path:
+    (path,) = cache.glob("*.sqlite")
+    return path
+
+
+def embedded_or_refused(cache: Path) -> Embedded | None:
+    try:
+        return embed_texts(TEXTS, Alone(), cache)
+    except StoreError:
+        return None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_flipped_bits_anywhere_never_change_a_vector(tmp_path: Path, seed: int) -> None:
+    want = embed_texts(TEXTS, Alone(), tmp_path / "sound")
+    whole = cached_file(tmp_path / "sound").read_bytes()
+    rng = np.random.default_rng(seed)
+    said = remade = 0
+    for number in range(150):
+        cache = tmp_path / str(number)
+        cache.mkdir()
+        damaged = bytearray(whole)
+        for place in rng.integers(0, len(whole), size=1 + number % 3).tolist():
+            damaged[place] ^= 1 << int(rng.integers(8))
+        (cache / cached_file(tmp_path / "sound").name).write_bytes(damaged)
+        got = embedded_or_refused(cache)
+        if got is None:
+            said += 1
+            continue
+        assert np.array_equal(got.vectors, want.vectors)
+        assert np.array_equal(got.lengths, want.lengths)
+        remade += got.n_embedded > 0
+    assert remade > 30, "many hit a row"
+    assert said < 30, "few hit what SQLite itself needs"
+
+
+def test_a_damaged_vector_is_made_anew_and_counted(tmp_path: Path) -> None:
+    want = embed_texts(TEXTS, Alone(), tmp_path)
+    with sqlite3.connect(cached_file(tmp_path)) as db:
+        db.execute("UPDATE vectors SET vector = zeroblob(1024) WHERE key = (SELECT min(key) FROM vectors)")
+        db.execute("UPDATE vectors SET length = length + 1 WHERE key = (SELECT max(key) FROM vectors)")
+    embedder = Alone()
+    assert len(uncached(TEXTS, Alone(), tmp_path)) == 2
+    with sqlite3.connect(cached_file(tmp_path)) as db:
+        db.execute("UPDATE vectors SET vector = 'text' WHERE key = (SELECT min(key) FROM vectors)")
+    got = embed_texts(TEXTS, embedder, tmp_path)
+    assert (got.n_embedded, got.n_damaged) == (3, 1)
+    assert np.array_equal(got.vectors, want.vectors)
+    assert embed_texts(TEXTS, Alone(), tmp_path).n_damaged == 0, "it was written anew"
+
+
+def test_a_vector_damaged_between_two_looks_is_not_taken(tmp_path: Path) -> None:
+    keys = [bytes([number]) * 32 for number in range(9)]
+    with VectorCache(tmp_path, {"model": "m"}) as cache:
+        cache.add(keys, [1] * 9, np.ones((9, 4), dtype=np.float32))
+        assert cache.missing(keys) == []
+        with sqlite3.connect(cache.path) as db:
+            db.execute("UPDATE vectors SET vector = zeroblob(16) WHERE length = 1 AND key = ?", (keys[3],))
+        with pytest.raises(StoreError, match=r"the 9 vectors asked for as they were written, got 8"):
+            cache.get(keys)
+
+
+def test_a_cache_without_checksums_is_made_anew(tmp_path: Path) -> None:
+    embedder = Alone()
+    about = json.dumps(dict(embedder.identity), sort_keys=True)
+    earlier = tmp_path / f"vectors-{hashlib.sha256(about.encode()).hexdigest()[:16]}.sqlite"
+    with sqlite3.connect(earlier) as db:
+        db.execute("CREATE TABLE vectors (key BLOB PRIMARY KEY, length INTEGER, vector BLOB) WITHOUT ROWID")
+    assert embed_texts(TEXTS, embedder, tmp_path).n_embedded == 300
+    assert len(list(tmp_path.glob("*.sqlite"))) == 2

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +95,39 @@ def test_pickles_are_not_opened(tmp_path: Path) -> None:
     np.save(tmp_path / "objects.npy", objects, allow_pickle=True)
     with pytest.raises(EmbeddingError, match="reading it failed"):
         given_vectors(f"vectors:{tmp_path / 'objects.npy'}", "pool", 1)
+
+
+def bomb(path: Path, shape: str, size: int) -> None:
+    """A .npz whose array `pool` says that it has that shape, with so many bytes of zeros after the header."""
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    header += b" " * (-(len(header) + 11) % 64) + b"\n"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("pool.npy", "w") as stream:
+        stream.write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+        for _ in range(size >> 20):
+            stream.write(bytes(1 << 20))
+
+
+def test_a_compressed_array_is_never_inflated_beyond_the_memory(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    bomb(path, "(262144, 64)", 64 << 20)
+    assert path.stat().st_size < 100_000
+    assert given_vectors(f"vectors:{path}", "pool", 262_144, 64 << 20).shape == (262_144, 64)
+    tracemalloc.start()
+    try:
+        with pytest.raises(EmbeddingError, match=r"'pool' must fit into the 33,554,432 bytes of `memory` when it is"):
+            given_vectors(f"vectors:{path}", "pool", 262_144, 32 << 20)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("shape", ["(1000000000000, 4)", "(300, -1)", "(-300, -4)", "(9, 4)"])
+def test_a_shape_that_is_not_that_of_the_bytes_is_damage(shape: str, tmp_path: Path) -> None:
+    bomb(tmp_path / "x.npz", shape, 1 << 20)
+    with pytest.raises(EmbeddingError, match=r"x\.npz: 'pool' must hold the .* bytes of its shape"):
+        given_vectors(f"vectors:{tmp_path / 'x.npz'}", "pool", 9)
+
+
+def test_an_array_that_is_not_compressed_may_be_larger(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", pool=np.ones((9, 4), dtype=np.float32))
+    assert given_vectors(f"vectors:{tmp_path / 'x.npz'}", "pool", 9, 1).shape == (9, 4)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from righttime.errors import SettingsError, ShapeError, StoreError
 from righttime.examples import Example
 from righttime.rows import Rows
+from righttime.store import MANIFEST
 
 if TYPE_CHECKING:
     import datasets
@@ -192,12 +193,17 @@ class Arrangement:
         """Read an arrangement from its Parquet file, or from the folder that `righttime arrange` wrote.
 
         Raises:
-            StoreError: If there is none, or it is not ours.
+            StoreError: If there is none, or it is not ours, or the folder holds no manifest.
         """
         import pyarrow.parquet as pq
 
         file = Path(path)
         if file.is_dir():
+            if not (file / MANIFEST).is_file():
+                raise StoreError(
+                    f"{file} must hold {MANIFEST}, but there is none: it is not a result of righttime, or not a "
+                    "finished one."
+                )
             file = file / "arrangement.parquet"
         try:
             table = pq.read_table(file)

@@ -81,6 +81,8 @@ def _embedded(result: Result) -> Iterator[str]:
     about = result.embedding
     if "max_length" in about:
         cached = f", {about['from_cache']:,} from the cache" if about["from_cache"] else ""
+        if about.get("cache_damaged"):
+            cached += f" ({about['cache_damaged']:,} cached vectors were damaged and embedded again)"
         yield f"embedder {about['model']}, text: {result.text}; {about['embedded_now']:,} texts embedded now{cached}"
         if about["pool_truncated"] or about["target_truncated"]:
             yield (

@@ -13,7 +13,7 @@ from righttime.cli.output import Json, emit
 from righttime.errors import SettingsError
 
 if TYPE_CHECKING:
-    from righttime.verification.result import Finding
+    from righttime.verification.finding import Finding
 
 __all__ = ["verify"]
 

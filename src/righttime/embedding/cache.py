@@ -1,6 +1,8 @@
 """Vectors on disk, one row a text, in one SQLite file for each (model, revision, maximum length, dtype, prefix).
 
-SQLite commits a batch whole or not at all, so a process killed at any moment leaves a usable cache.
+SQLite commits a batch whole or not at all, so a process killed at any moment leaves a usable cache. Every row carries a
+checksum of its key, token count and vector: a row that a disk or a stray write changed is dropped and made anew. Caches
+of versions without checksums have other names and are not read.
 """
 
 from __future__ import annotations
@@ -24,6 +26,14 @@ __all__ = ["VectorCache"]
 
 _AT_A_TIME = 500  # below SQLite's least limit on variables in one statement
 _ROWS_WRITTEN_AT_A_TIME = 4096
+_FORMAT = 2  # raised whenever rows of an earlier version must not be read; 2: rows carry checksums
+
+Row = tuple[bytes, int, bytes]
+"""Key, token count, vector."""
+
+
+def _checksum(key: bytes, length: int, blob: bytes) -> bytes:
+    return hashlib.blake2b(b"%s %d " % (key, length) + blob, digest_size=8).digest()
 
 
 def _npy_header(shape: tuple[int, int]) -> bytes:
@@ -38,20 +48,26 @@ class VectorCache:
     def __init__(self, folder: Path, identity: Mapping[str, str | int]) -> None:
         """Open the cache of the model that `identity` describes, making it if it is not there.
 
+        `n_damaged` counts the rows whose checksum failed and that were dropped.
+
         Raises:
             StoreError: If it cannot be made or opened.
         """
-        about = json.dumps(dict(identity), sort_keys=True)
+        about = json.dumps({**identity, "cache format": _FORMAT}, sort_keys=True)
+        self.n_damaged = 0
         self.path = folder / f"vectors-{hashlib.sha256(about.encode()).hexdigest()[:16]}.sqlite"
         with self._told():
             folder.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+            self._db.text_factory = bytes  # whatever a damaged row holds, it can be looked at
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(
                 """
                 CREATE TABLE IF NOT EXISTS about (identity TEXT PRIMARY KEY);
-                CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, length INTEGER, vector BLOB) WITHOUT ROWID;
+                CREATE TABLE IF NOT EXISTS vectors (
+                    key BLOB PRIMARY KEY, length INTEGER, vector BLOB, checksum BLOB
+                ) WITHOUT ROWID;
                 """
             )
             self._db.execute("INSERT OR IGNORE INTO about VALUES (?)", (about,))
@@ -87,31 +103,54 @@ class VectorCache:
                     self._db.execute("ROLLBACK")
                 raise
 
-    def _select(self, columns: str, keys: Sequence[bytes]) -> Iterator[tuple[bytes, ...]]:
+    def _rows(self, keys: Sequence[bytes]) -> Iterator[tuple[bytes, Row | None]]:
+        """The rows of those keys that are there, each with its key; None for a row that is not as it was written."""
         for start in range(0, len(keys), _AT_A_TIME):
             some = keys[start : start + _AT_A_TIME]
             marks = ",".join("?" * len(some))
             with self._told():
-                yield from self._db.execute(f"SELECT {columns} FROM vectors WHERE key IN ({marks})", some)
+                found = self._db.execute(f"SELECT * FROM vectors WHERE key IN ({marks})", some)
+                for key, length, blob, checksum in found:
+                    sound = isinstance(length, int) and isinstance(blob, bytes)
+                    sound = sound and checksum == _checksum(key, length, blob)
+                    yield key, (key, length, blob) if sound else None
 
     def missing(self, keys: Sequence[bytes]) -> list[bytes]:
-        """The keys that the cache lacks, in the order given."""
-        there = {row[0] for row in self._select("key", keys)}
-        return [key for key in keys if key not in there]
+        """The keys that the cache lacks, in the order given; rows that are not as they were written are dropped."""
+        found = {key: row is not None for key, row in self._rows(keys)}
+        damaged = [(key,) for key, sound in found.items() if not sound]
+        if damaged:
+            with self._transaction():
+                self._db.executemany("DELETE FROM vectors WHERE key = ?", damaged)
+            self.n_damaged += len(damaged)
+        return [key for key in keys if not found.get(key)]
 
     def get(self, keys: Sequence[bytes]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Vectors, float32 of shape (n, d), and token counts, int64 of shape (n,), of keys that are all there."""
+        """Vectors, float32 of shape (n, d), and token counts, int64 of shape (n,), of keys that are all there.
+
+        Raises:
+            StoreError: If one is not there, or not as it was written.
+        """
         places: dict[bytes, list[int]] = {}
         for place, key in enumerate(keys):
             places.setdefault(key, []).append(place)
         vectors: NDArray[np.float32] | None = None
         lengths = np.zeros(len(keys), dtype=np.int64)
-        for key, length, blob in self._select("key, length, vector", list(places)):
-            vector = np.frombuffer(blob, dtype="<f4")
+        sound = 0
+        for key, row in self._rows(list(places)):
+            if row is None:
+                continue
+            vector = np.frombuffer(row[2], dtype="<f4")
             if vectors is None:
                 vectors = np.empty((len(keys), len(vector)), dtype=np.float32)
             vectors[places[key]] = vector
-            lengths[places[key]] = length
+            lengths[places[key]] = row[1]
+            sound += 1
+        if sound < len(places):
+            raise StoreError(
+                f"the cache of vectors {self.path} must hold the {len(places)} vectors asked for as they were written, "
+                f"got {sound}: it was changed while it was used. Hint: run again."
+            )
         return (np.empty((0, 0), dtype=np.float32) if vectors is None else vectors), lengths
 
     def get_into(self, path: Path, keys: Sequence[bytes]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -141,6 +180,9 @@ class VectorCache:
     def add(self, keys: Sequence[bytes], lengths: Sequence[int], vectors: NDArray[np.float32]) -> None:
         """Keep the vectors and token counts of a batch, all or none."""
         blobs = [vector.tobytes() for vector in vectors.astype("<f4", copy=False)]
-        rows = list(zip(keys, lengths, blobs, strict=True))
+        rows = [
+            (key, int(length), blob, _checksum(key, length, blob))
+            for key, length, blob in zip(keys, lengths, blobs, strict=True)
+        ]
         with self._transaction():
-            self._db.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)", rows)
+            self._db.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?, ?, ?)", rows)

@@ -11,6 +11,7 @@ from typing import Any
 from righttime.embedding.models import FoundModel, find_model
 from righttime.errors import EmbeddingError
 from righttime.gguf import model_folder
+from righttime.model_files import fetched, require_safe
 
 __all__ = ["CausalModel", "find_causal"]
 
@@ -21,7 +22,7 @@ def find_causal(name: str) -> FoundModel:
     """Find a causal model: a folder with safetensors weights, the local hub cache, else the hub.
 
     Raises:
-        EmbeddingError: If the folder holds no safetensors weights.
+        EmbeddingError: If the folder holds no safetensors weights, or anything that could run code.
     """
     if Path(folder := model_folder(name)).is_dir():
         return dataclasses.replace(find_model(folder), name=name)
@@ -33,6 +34,7 @@ def find_causal(name: str) -> FoundModel:
         return FoundModel(name, name, "hub", "hub")
     if not any(cached.glob("*.safetensors")):
         return FoundModel(name, name, "hub", "hub")
+    require_safe(cached, EmbeddingError)
     return FoundModel(name, str(cached), cached.name, "hub cache")
 
 
@@ -69,6 +71,7 @@ class CausalModel:
         from transformers import AutoModel, AutoModelForCausalLM
         from transformers.utils import logging
 
+        fetched(self.found.path, EmbeddingError)
         loud = logging.is_progress_bar_enabled()
         logging.disable_progress_bar()
         try:

@@ -70,7 +70,8 @@ def embed_texts(
         missing = store.missing(list(by_key))
         _embed_missing(missing, by_key, embedder, store, 0 if on_ray else workers, label if progress else None)
         vectors, lengths = store.get(keys) if into is None else store.get_into(into, keys)
-    return Embedded(vectors, len(missing), len(by_key) - len(missing), lengths, int(identity["max_length"]))
+    max_length = int(identity["max_length"])
+    return Embedded(vectors, len(missing), len(by_key) - len(missing), lengths, max_length, store.n_damaged)
 
 
 def uncached(texts: Sequence[str], embedder: Embedder, cache: Path) -> list[str]:

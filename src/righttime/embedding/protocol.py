@@ -49,6 +49,7 @@ class Embedded:
         n_cached: Distinct texts whose vectors were there already.
         lengths: int64, shape (n_texts,): tokens of each text before truncation.
         max_length: The tokens that the model reads of a text; longer ones are truncated.
+        n_damaged: Cached vectors whose checksum failed; they were dropped, and their texts are among `n_embedded`.
     """
 
     vectors: NDArray[np.float32]
@@ -56,3 +57,4 @@ class Embedded:
     n_cached: int
     lengths: NDArray[np.int64]
     max_length: int
+    n_damaged: int = 0

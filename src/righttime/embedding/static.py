@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from righttime.embedding.models import DEFAULT_MODEL, FoundModel, SentenceTransformerEmbedder
 from righttime.errors import EmbeddingError, SettingsError
+from righttime.model_files import model_sha256
 from righttime.quiet import without_foreign_bars
-from righttime.store import cache_folder, file_sha256
+from righttime.store import cache_folder
 
 __all__ = ["DIMENSIONS", "PREFIX", "StaticEmbedder"]
 
@@ -74,7 +75,7 @@ class StaticEmbedder:
         folder = cache_folder() / "models" / f"static-{key}"
         if not folder.exists():
             _distil(SentenceTransformerEmbedder(self._name), folder)
-        revision = f"sha256:{file_sha256(folder / 'model.safetensors')}"
+        revision = f"sha256:{model_sha256(folder)}"
         return FoundModel(f"{PREFIX}:{base['model']}", str(folder), revision, "distilled here")
 
     @cached_property
@@ -85,7 +86,7 @@ class StaticEmbedder:
 
     @cached_property
     def identity(self) -> Mapping[str, str | int]:
-        """Model and what it was distilled from, its weights' hash, maximum length in tokens, dtype."""
+        """Model and what it was distilled from, its files' hash, maximum length in tokens, dtype."""
         return {
             "model": self.found.name,
             "revision": self.found.revision,

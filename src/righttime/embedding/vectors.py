@@ -127,7 +127,7 @@ def given(
         memory: Vectors of more bytes than this are mapped from a file.
         folder: Where that file lies.
     """
-    sides = given_sides(spec, target_spec, n_pool, n_target)
+    sides = given_sides(spec, target_spec, n_pool, n_target, memory)
     folder.mkdir(parents=True, exist_ok=True)
     # Normalised before rows are left out, so that an error names the row by its number in the file.
     pool = unit_rows(sides[0], "pool vectors", most_bytes=memory, folder=folder)
@@ -177,6 +177,7 @@ def embedded(
         "found_in": getattr(getattr(embedder, "found", None), "found_in", None),
         "embedded_now": done.n_embedded,
         "from_cache": done.n_cached,
+        **({"cache_damaged": done.n_damaged} if done.n_damaged else {}),
         "pool_truncated": int(truncated[:n].sum()),
         "target_truncated": int(truncated[n:].sum()),
         **({"agreement": dataclasses.asdict(fidelity)} if fidelity else {}),

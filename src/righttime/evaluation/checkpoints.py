@@ -11,7 +11,8 @@ from typing import Any
 
 from righttime.errors import ModelError
 from righttime.gguf import model_folder
-from righttime.training.checkpoints import whole_checkpoints
+from righttime.model_files import fetched, require_safe
+from righttime.training.checkpoints import require_whole, whole_checkpoints
 from righttime.training.manifest import BEGUN
 
 __all__ = ["Evaluated", "find_checkpoints", "load_evaluated", "models_in_turn", "readable_length"]
@@ -40,17 +41,20 @@ def find_checkpoints(name: str) -> list[Evaluated]:
             ``checkpoints`` in it.
 
     Raises:
-        ModelError: If a folder holds neither a model nor checkpoints.
+        ModelError: If a folder holds neither a model nor checkpoints, or a checkpoint of a run was changed.
     """
     folder = Path(name)
     if not folder.is_dir():
         return [Evaluated(0, name)]
     if _holds_model(folder):
+        require_whole(folder)
         return [Evaluated(_step_of(folder), name)]
     for place in (folder, folder / "checkpoints"):
         found = [path for path in place.glob("checkpoint-*") if _STEP.fullmatch(path.name) and _holds_model(path)]
         # A run of ours marks checkpoints that are whole; those of other trainers bear no mark.
-        whole = {checkpoint.path for checkpoint in whole_checkpoints(place)}
+        for path in found:
+            require_whole(path)
+        whole = {checkpoint.path for checkpoint in whole_checkpoints(place, hashed=False)}
         found = [path for path in found if path in whole] or found
         if found:
             return sorted((Evaluated(_step_of(path), str(path)) for path in found), key=lambda one: one.step)
@@ -108,11 +112,12 @@ def load_evaluated(name: str, device: str | None = None) -> Any:
     name = model_folder(name)
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     settings: dict[str, Any] = {"dtype": torch.float32 if place == "cpu" else "auto", "trust_remote_code": False}
+    fetched(name, ModelError)
     try:
         if (Path(name) / "adapter_config.json").exists():
             from peft import AutoPeftModelForCausalLM
 
-            model = AutoPeftModelForCausalLM.from_pretrained(name, **settings)
+            model = AutoPeftModelForCausalLM.from_pretrained(name, use_safetensors=True, **settings)
         else:
             model = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True, **settings)
     except Exception as error:  # hub, file and configuration errors of several libraries
@@ -166,6 +171,7 @@ def _exchange(model: Any, name: str) -> None:
     """
     from safetensors.torch import load_file
 
+    require_safe(Path(name), ModelError)
     weights: dict[str, Any] = {}
     for path in sorted(Path(name).glob("*.safetensors")):
         weights |= load_file(path)

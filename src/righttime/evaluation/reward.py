@@ -18,6 +18,7 @@ from righttime.errors import ModelError
 from righttime.evaluation.batches import DEFAULT_BATCH_TOKENS, length_batches
 from righttime.evaluation.undisturbed import undisturbed
 from righttime.examples import Message, said
+from righttime.model_files import fetched
 from righttime.progress import Counter
 
 __all__ = ["RewardModel"]
@@ -43,6 +44,7 @@ class RewardModel:
         import torch
         from transformers import AutoModelForSequenceClassification
 
+        fetched(self.name, ModelError)
         model = self._loaded(AutoModelForSequenceClassification, use_safetensors=True)
         if model.config.num_labels != 1:
             raise ModelError(f"a reward model must have 1 output, but {self.name} has {model.config.num_labels}.")

@@ -8,8 +8,10 @@ from righttime.results.result import BAD_TARGET, Result
 from righttime.results.write import (
     circumstances,
     left_out_table,
+    manifest_of,
     prepare_result,
     prepare_split,
+    train_lines,
     write_result,
     write_split,
 )
@@ -27,10 +29,12 @@ __all__ = [
     "ResultManifest",
     "circumstances",
     "left_out_table",
+    "manifest_of",
     "not_chosen",
     "open_result",
     "prepare_result",
     "prepare_split",
+    "train_lines",
     "write_result",
     "write_split",
 ]

@@ -69,6 +69,21 @@ class FinishedResult:
         return Arrangement.load(self.folder)
 
     @cached_property
+    def table(self) -> pa.Table:
+        """``arrangement.parquet`` as it is."""
+        import pyarrow.parquet as pq
+
+        try:
+            return pq.read_table(self.folder / "arrangement.parquet")
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{self.folder / 'arrangement.parquet'} must be a Parquet file, got: {error}.") from error
+
+    def left_out_rows(self, reason: str) -> list[int]:
+        """The pool rows that were left out for that reason."""
+        rows = self.left_out.select(["row", "reason"]).to_pylist()
+        return [row["row"] for row in rows if row["reason"] == reason]
+
+    @cached_property
     def left_out(self) -> pa.Table:
         """The rows that are not in the order: file, line, row, id, reason, detail."""
         import pyarrow.parquet as pq
@@ -98,6 +113,18 @@ class FinishedResult:
                 )
         if self.manifest.form == "messages" and ids_sha256(row["id"] for row in self.rows) != self.manifest.ids_sha256:
             raise StoreError(f"{self.train} must hold the ids of {self.folder / MANIFEST}, in order; it does not.")
+
+    def raw_lines(self) -> Iterator[str]:
+        """The lines of the training file as they are.
+
+        Raises:
+            StoreError: If it is not readable text.
+        """
+        try:
+            with self.train.open(encoding="utf-8", newline="\n") as file:
+                yield from file
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{self.train} must be readable JSONL, got: {error}.") from error
 
     def lines(self, first: int | None = None) -> Iterator[Any]:
         """The parsed lines of the training file, whatever they hold; the first so many, or all.

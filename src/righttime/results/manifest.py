@@ -14,7 +14,7 @@ from righttime.formats import InputFile
 from righttime.results.request import Request
 from righttime.store import MANIFEST, as_written, made, read_manifest, require, versions_in
 
-__all__ = ["FILES", "Counts", "Given", "ResultManifest", "read_result_manifest"]
+__all__ = ["FILES", "Counts", "Given", "ResultManifest", "read_result_manifest", "typed_manifest"]
 
 FILES = ("train.jsonl", "arrangement.parquet", "left_out.parquet")
 """The files of an arrangement besides its manifest."""
@@ -139,6 +139,7 @@ class ResultManifest:
             )
         asked = dict(self.settings)
         asked["text"] = asked.get("text_asked", "prompt+response")
+        asked["budget"] = asked.get("budget_asked", asked.get("budget"))
         if asked.get("rounds") is not None:
             asked["rounds"] = tuple(asked["rounds"])
         known = {entry.name for entry in dataclasses.fields(Request)} - _NOT_THE_RESULT
@@ -151,7 +152,19 @@ def read_result_manifest(folder: Path) -> ResultManifest:
     Raises:
         StoreError: If the folder does not hold one, or it has not the form of one.
     """
-    found = read_manifest(folder)
+    return typed_manifest(read_manifest(folder), folder)
+
+
+def typed_manifest(found: Mapping[str, Any], folder: Path) -> ResultManifest:
+    """What a manifest's JSON says.
+
+    Args:
+        found: The JSON.
+        folder: Where it lies, for errors.
+
+    Raises:
+        StoreError: If it has not the form of an arrangement's.
+    """
     if "held_out" in found:
         raise StoreError(
             f"{folder} holds a split, not an arrangement. Hint: righttime arrange {folder / 'pool.jsonl'} ..."

@@ -17,13 +17,14 @@ from righttime.embedding import Embedder
 from righttime.errors import SettingsError
 from righttime.examples import LeftOut
 from righttime.formats import InputFile, Reading
-from righttime.results.manifest import FILES
+from righttime.results.manifest import FILES, ResultManifest, typed_manifest
 from righttime.results.result import Result
 from righttime.splits import Split
 from righttime.store import (
     MANIFEST,
     file_sha256,
     ids_sha256,
+    plain,
     prepare_folder,
     staged,
     write_json,
@@ -38,8 +39,10 @@ if TYPE_CHECKING:
 __all__ = [
     "circumstances",
     "left_out_table",
+    "manifest_of",
     "prepare_result",
     "prepare_split",
+    "train_lines",
     "write_result",
     "write_split",
 ]
@@ -69,7 +72,7 @@ def write_result(result: Result, out: Path, as_: Literal["messages", "original"]
         SettingsError: If the rows' own JSON was not kept.
     """
     with staged(out) as staging:
-        write_lines(staging / "train.jsonl", _lines(result, as_))
+        write_lines(staging / "train.jsonl", train_lines(result, as_))
         write_parquet(staging / "arrangement.parquet", result.arrangement.to_table())
         write_parquet(staging / "left_out.parquet", left_out_table((*result.left_out, *result.left_out_of_target)))
         manifest = _manifest(result, as_)
@@ -78,7 +81,12 @@ def write_result(result: Result, out: Path, as_: Literal["messages", "original"]
     return manifest
 
 
-def _lines(result: Result, as_: str) -> Iterator[str]:
+def train_lines(result: Result, as_: str) -> Iterator[str]:
+    """The lines of ``train.jsonl``, without their ends.
+
+    Raises:
+        SettingsError: If the rows' own JSON was not kept.
+    """
     for row in result.arrangement.rows.examples() if result.arrangement.rows else ():
         if as_ == "messages":
             yield json.dumps(row.as_dict(), ensure_ascii=False)
@@ -100,6 +108,11 @@ def left_out_table(rows: tuple[LeftOut, ...]) -> pa.Table:
     kinds = {"file": pa.string(), "line": pa.int64(), "row": pa.int64(), "id": pa.string()}
     kinds |= {"reason": pa.string(), "detail": pa.string()}
     return pa.table({name: pa.array([getattr(row, name) for row in rows], kind) for name, kind in kinds.items()})
+
+
+def manifest_of(result: Result, as_: str) -> ResultManifest:
+    """What the manifest of a result says, but for its files."""
+    return typed_manifest({**json.loads(json.dumps(plain(_manifest(result, as_)))), "files": {}}, Path())
 
 
 def _manifest(result: Result, as_: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from righttime.errors import ModelError, RighttimeError
 from righttime.gguf import model_folder
+from righttime.model_files import fetched
 
 __all__ = ["load_tokenizer", "loaded"]
 
@@ -32,10 +33,13 @@ def loaded(name: str, what: str, load: Callable[..., Any], **settings: Any) -> A
         settings: What else it takes.
 
     Raises:
-        ModelError: If it fails, for whatever reason; gives it in one line.
+        ModelError: If it fails, for whatever reason; gives it in one line. If the folder holds what could run code.
     """
+    place = model_folder(name)
+    if what == "model":
+        fetched(place, ModelError)
     try:
-        return load(model_folder(name), trust_remote_code=False, **settings)
+        return load(place, trust_remote_code=False, **settings)
     except RighttimeError:
         raise
     except Exception as error:  # hub, file and configuration errors of several libraries

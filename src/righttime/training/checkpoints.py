@@ -1,6 +1,7 @@
 """Checkpoints that are whole: a trainer writes one file after the other, so a kill may leave half of one.
 
-A checkpoint counts only once ``complete.json`` lies in it, which is written when all processes have written everything.
+A checkpoint counts only once ``complete.json`` lies in it, which is written when all processes have written everything,
+and only while every file has the sha256 that stands there: one flipped bit would lead to other weights.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from righttime.store import write_json
+from righttime.errors import ModelError
+from righttime.store import file_sha256, write_json
 
-__all__ = ["Checkpoint", "clear_broken", "keep_newest", "mark_complete", "whole_checkpoints"]
+__all__ = ["Checkpoint", "clear_broken", "keep_newest", "mark_complete", "require_whole", "whole_checkpoints"]
 
 _MARK = "complete.json"
 
@@ -32,7 +34,7 @@ class Checkpoint:
 
 
 def mark_complete(folder: Path, step: int) -> None:
-    """Mark a checkpoint whole, once everything in it is on the disk.
+    """Mark a checkpoint whole, with the sha256 of every file, once everything in it is on the disk.
 
     Args:
         folder: The checkpoint.
@@ -48,18 +50,24 @@ def mark_complete(folder: Path, step: int) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+    hashes = {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
     sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
-    write_json(folder / _MARK, {"step": step, "files": sizes})
+    write_json(folder / _MARK, {"step": step, "files": sizes, "sha256": hashes})
 
 
-def whole_checkpoints(folder: Path) -> list[Checkpoint]:
-    """The whole checkpoints in a folder, oldest first."""
-    found = (_whole(path) for path in folder.glob("checkpoint-*"))
+def whole_checkpoints(folder: Path, *, hashed: bool = True) -> list[Checkpoint]:
+    """The whole checkpoints in a folder, oldest first.
+
+    Args:
+        folder: Where they lie.
+        hashed: Compare the hash of every file, not only its size. Marks of earlier versions have sizes alone.
+    """
+    found = (_whole(path, hashed) for path in folder.glob("checkpoint-*"))
     return sorted((checkpoint for checkpoint in found if checkpoint), key=lambda checkpoint: checkpoint.step)
 
 
 def clear_broken(folder: Path) -> list[str]:
-    """Remove incomplete checkpoints, so that a later one is not written into their remains.
+    """Remove checkpoints that are incomplete or damaged, so that a later one is not written into their remains.
 
     Returns:
         Their names.
@@ -71,6 +79,29 @@ def clear_broken(folder: Path) -> list[str]:
     return [path.name for path in broken]
 
 
+def require_whole(path: Path) -> None:
+    """Make sure that the files of a checkpoint are as they were written, wherever it lies now and whatever was removed.
+
+    A checkpoint of another trainer bears no mark and is not looked at.
+
+    Raises:
+        ModelError: If a file was changed.
+    """
+    try:
+        mark = json.loads((path / _MARK).read_text(encoding="utf-8"))
+        hashes = mark.get("sha256", {}).items()
+        changed = [name for name, digest in hashes if (path / name).exists() and file_sha256(path / name) != digest]
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, AttributeError):
+        changed = [_MARK]
+    if changed:
+        raise ModelError(
+            f"{path / changed[0]} must be as it was written, but it is not what {_MARK} says: it was damaged or "
+            "changed. Hint: use another checkpoint, or train again."
+        )
+
+
 def keep_newest(folder: Path, keep: int | None) -> None:
     """Take away all whole checkpoints but the newest; the mark goes first.
 
@@ -78,16 +109,19 @@ def keep_newest(folder: Path, keep: int | None) -> None:
         folder: Where they lie.
         keep: How many stay; None keeps all.
     """
-    for checkpoint in whole_checkpoints(folder)[: -keep if keep else 0]:
+    for checkpoint in whole_checkpoints(folder, hashed=False)[: -keep if keep else 0]:
         (checkpoint.path / _MARK).unlink()
         shutil.rmtree(checkpoint.path)
 
 
-def _whole(path: Path) -> Checkpoint | None:
+def _whole(path: Path, hashed: bool) -> Checkpoint | None:
     try:
         mark = json.loads((path / _MARK).read_text(encoding="utf-8"))
-        if all((path / name).stat().st_size == size for name, size in mark["files"].items()):
+        sound = path.name == f"checkpoint-{mark['step']}"
+        sound = sound and all((path / name).stat().st_size == size for name, size in mark["files"].items())
+        hashes = mark.get("sha256", {}) if hashed else {}
+        if sound and all(file_sha256(path / name) == digest for name, digest in hashes.items()):
             return Checkpoint(int(mark["step"]), path)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     return None

@@ -50,7 +50,7 @@ class Start:
         attempt: Its number, from 1.
         step: The step it goes on from.
         checkpoint: The checkpoint it goes on from, or None.
-        broken: Names of checkpoints that were not whole and were taken away.
+        broken: Names of checkpoints that were incomplete or damaged and were taken away.
         lock: What the main process holds the folder by, until `end`.
     """
 
@@ -113,7 +113,7 @@ def _begun(run: Path, deciding: Mapping[str, Any], lock: FileLock | None) -> Sta
             f"Hint: {again}, or choose another `out`, or `overwrite=True`."
         )
     broken = tuple(clear_broken(run / "checkpoints"))
-    whole = whole_checkpoints(run / "checkpoints")
+    whole = whole_checkpoints(run / "checkpoints", hashed=False)  # what is left was hashed just now
     number = last_attempt(run / "consumed") + 1
     if not whole:
         return Start(number, 0, None, broken, lock)

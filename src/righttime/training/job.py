@@ -88,7 +88,7 @@ def announcement(job: Job, start: Start) -> str:
         lines.append(f"{len(rows.unlearnt):,} rows have no token to learn; they keep their place and teach nothing")
     if not settings.save_model:
         lines.append("the tuned model is not saved")
-    lines += [f"{name} was not whole and is gone" for name in start.broken]
+    lines += [f"{name} was incomplete or damaged and is gone" for name in start.broken]
     if start.attempt > 1:
         lines.append(f"attempt {start.attempt}, going on from step {start.step:,} of {plan.n_steps:,}")
     return "\n".join(lines)

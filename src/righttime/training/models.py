@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from righttime.errors import ModelError, SettingsError
 from righttime.gguf import described, model_folder
+from righttime.model_files import model_sha256, require_safe
 from righttime.store import files_sha256
 from righttime.tokenization.loading import loaded
+from righttime.training.checkpoints import require_whole
 
 if TYPE_CHECKING:
     from righttime.training.settings import TuneSettings
@@ -26,17 +28,23 @@ def model_identity(name: str) -> dict[str, str]:
         name: A folder or a hub name.
 
     Raises:
-        ModelError: If the folder holds no safetensors weights, or there is no such model.
+        ModelError: If the folder holds no safetensors weights or anything that could run code, is a checkpoint that
+            was changed, or there is no such model.
     """
     folder = Path(model_folder(name))
     if not folder.is_dir():
         return {"name": name, "revision": str(getattr(configuration(name), "_commit_hash", None))}
+    require_safe(folder, ModelError)
+    require_whole(folder)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise ModelError(
             f"the model folder {name} must hold safetensors weights, but no *.safetensors is in it. "
             "Hint: save the model with save_pretrained."
         )
+    if (folder / "adapter_config.json").exists():  # its base decides as well
+        return {"name": name, "revision": f"sha256:{model_sha256(folder)}", **described(name)}
+    # Templates and vocabularies are no part of it: their tokens are hashed row by row.
     revision = files_sha256(folder, [*weights, *sorted(folder.glob("*.json"))])
     return {"name": name, "revision": f"sha256:{revision}", **described(name)}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from righttime.arrangement import Arrangement, method_named
 from righttime.arrangement.floor import reaches
+from righttime.embedding.vectors import vectors_given
 from righttime.errors import EmbeddingError, RighttimeError, SettingsError
 from righttime.formats import Reading
 from righttime.inputs import read_side
@@ -21,31 +21,21 @@ from righttime.results import BAD_TARGET, Data, FinishedResult, Result, open_res
 from righttime.results.sources import find_sources_of, inside
 from righttime.similarity import DISTANCES, pair_similarity
 from righttime.store import ids_sha256
+from righttime.verification.contents import contents_hold, with_stored_order
+from righttime.verification.finding import Finding, equal
 from righttime.verification.replay import distances_hold, rounds_hold, turns_hold
 
-__all__ = ["DATA", "Finding", "check"]
+__all__ = ["DATA", "check"]
 
 Vectors = NDArray[np.float32]
 
 _CLOSE = 1e-5
 """Vectors embedded in other company may differ by 1e-6; similarities of such vectors agree within this."""
 
+_ROUGHLY = 1e-3
+"""The same of a distance, which weights and logarithms may widen."""
+
 DATA = "pool and target are at hand"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was verified.
-
-    Attributes:
-        what: What must hold.
-        ok: Whether it does; None where it could not be decided.
-        detail: What was found.
-    """
-
-    what: str
-    ok: bool | None
-    detail: str = ""
 
 
 def check(
@@ -60,9 +50,10 @@ def check(
     """Verify a result on disk.
 
     The files' hashes, that the order is a permutation of what was kept, all counts, and that ``train.jsonl`` holds
-    exactly those rows. With the data also that the arrangement comes out again, and each similarity. The data is what
-    the manifest names, read in the folder where the arrangement was made (the process works there meanwhile); where it
-    is gone or was changed, a finding that is neither good nor bad says so.
+    exactly those rows. With the data also that the arrangement comes out again, each similarity, and everything that
+    is said of a row or of the whole: every text, tool, id, position, row that was left out, count and setting. The
+    data is what the manifest names, read in the folder where the arrangement was made (the process works there
+    meanwhile); where it is gone or was changed, a finding that is neither good nor bad says so.
 
     Args:
         out: A folder that ``righttime arrange`` wrote.
@@ -92,7 +83,8 @@ def check(
         return findings
     if pool is not None and target is not None:
         request = finished.manifest.request()
-        sides = read_side(pool, "pool", request, progress=progress), read_side(target, "target", request)
+        original = finished.manifest.form == "original"
+        sides = read_side(pool, "pool", request, original, progress), read_side(target, "target", request)
         findings += _same_data(finished, *sides)
         if all(finding.ok for finding in findings):
             findings += _again(finished, arrange_rows(*sides, request, cache=cache, progress=progress))
@@ -112,7 +104,7 @@ def _with_its_own_data(finished: FinishedResult, cache: Path | None, progress: b
     with inside(found.folder):
         try:
             sides = (
-                read_side(found.pool, "pool", request, progress=progress),
+                read_side(found.pool, "pool", request, finished.manifest.form == "original", progress),
                 read_side(found.target, "target", request),
             )
         except RighttimeError as error:
@@ -137,18 +129,18 @@ def _numbers(finished: FinishedResult) -> Iterator[Finding]:
     manifest, arrangement, left_out = finished.manifest, finished.arrangement, finished.left_out
     counts, labels = manifest.counts, arrangement.labels
     rows = arrangement.order.tolist()
-    yield _equal("the order holds each pool row at most once", len(set(rows)), len(rows))
+    yield equal("the order holds each pool row at most once", len(set(rows)), len(rows))
     yield Finding("every place names a row of the pool", all(0 <= row < counts.pool_rows for row in rows))
     outside = {row for row in left_out["row"].to_pylist() if row is not None}
-    yield _equal("a row is either in or left out", len(outside & set(rows)), 0)
+    yield equal("a row is either in or left out", len(outside & set(rows)), 0)
     reasons = Counter(left_out["reason"].to_pylist())
     n_target = reasons.pop(BAD_TARGET, 0)
-    yield _equal("in = out + left out", len(rows) + reasons.total(), counts.pool_read)
-    yield _equal("skipped target rows as counted", n_target, counts.target_bad_rows)
-    yield _equal("arranged rows as counted", len(rows), counts.arranged)
-    yield _equal("left-out rows as counted", dict(sorted(reasons.items())), counts.left_out_by_reason)
+    yield equal("in = out + left out", len(rows) + reasons.total(), counts.pool_read)
+    yield equal("skipped target rows as counted", n_target, counts.target_bad_rows)
+    yield equal("arranged rows as counted", len(rows), counts.arranged)
+    yield equal("left-out rows as counted", dict(sorted(reasons.items())), counts.left_out_by_reason)
     ids = labels.id if labels else ()
-    yield _equal("ids as fingerprinted", ids_sha256(ids), manifest.ids_sha256)
+    yield equal("ids as fingerprinted", ids_sha256(ids), manifest.ids_sha256)
     yield Finding("ids are unique", len(set(ids)) == len(ids))
     yield from _train_lines(finished, ids)
     if arrangement.picked_by is not None:
@@ -170,11 +162,7 @@ def _train_lines(finished: FinishedResult, ids: Sequence[str]) -> Iterator[Findi
         detail = f"place {wrong[0]} holds another row" if wrong else ""
         yield Finding("train.jsonl holds the arranged rows in order", not wrong and len(lines) == len(ids), detail)
     else:
-        yield _equal("train.jsonl holds as many rows as were arranged", len(lines), len(ids))
-
-
-def _equal(what: str, got: object, want: object) -> Finding:
-    return Finding(what, got == want, "" if got == want else f"got {got}, expected {want}")
+        yield equal("train.jsonl holds as many rows as were arranged", len(lines), len(ids))
 
 
 def _same_data(finished: FinishedResult, pool: Reading, target: Reading) -> Iterator[Finding]:
@@ -186,16 +174,23 @@ def _same_data(finished: FinishedResult, pool: Reading, target: Reading) -> Iter
 
 def _again(finished: FinishedResult, result: Result) -> Iterator[Finding]:
     manifest, arrangement = finished.manifest, finished.arrangement
-    keys = [key for key in ("pool_vectors_sha256", "target_vectors_sha256") if key in result.embedding]
-    if all(manifest.embedding.get(key) == result.embedding[key] for key in keys):
-        same = _same(arrangement, result.arrangement)
+    keys = sorted({name for one in (manifest, result) for name in one.embedding if name.endswith("_vectors_sha256")})
+    same = _same(arrangement, result.arrangement)
+    if all(manifest.embedding.get(key) == result.embedding.get(key) for key in keys):
         yield Finding("order, rounds, pickers and similarities come out again, to the bit", same)
+        if same:
+            yield from contents_hold(finished, result, exact=True)
         return
-    yield Finding("the vectors are the same to the bit", None, "embedded anew; what follows allows for that")
+    what = "the vectors are the same to the bit"
+    if same and vectors_given(result.request.embedder):  # a file with other vectors would give other similarities
+        yield Finding(what, False, "the manifest has another sha256 than vectors that give these similarities")
+        return
+    yield Finding(what, None, "embedded anew, or the manifest was changed; what follows allows for that")
     kept, vectors = result.kept, result.vectors
     if result.best is not None:
         floor = float(manifest.settings["min_similarity"])
-        near, finding = _near_enough(_too_dissimilar(finished), floor, result, result.best)
+        out_then = set(finished.left_out_rows("too-dissimilar"))
+        near, finding = _near_enough(out_then, floor, result, result.best)
         yield finding
         kept, vectors = [kept[number] for number in near.tolist()], (vectors[0][near], vectors[1])
     place = {row: number for number, row in enumerate(kept)}
@@ -205,12 +200,9 @@ def _again(finished: FinishedResult, result: Result) -> Iterator[Finding]:
         return
     order = np.asarray(rows, dtype=np.int64)
     yield _similarities(order, arrangement, vectors)
+    yield _distances(arrangement, result.arrangement)
     yield _order_holds(order, arrangement, result, vectors)
-
-
-def _too_dissimilar(finished: FinishedResult) -> set[int | None]:
-    left_out = finished.left_out.select(["row", "reason"]).to_pylist()
-    return {row["row"] for row in left_out if row["reason"] == "too-dissimilar"}
+    yield from contents_hold(finished, with_stored_order(finished, result), exact=False)
 
 
 def _near_enough(
@@ -251,6 +243,19 @@ def _order_holds(
 
 def _same(a: Arrangement, b: Arrangement) -> bool:
     return bool(a.to_table().replace_schema_metadata(None).equals(b.to_table().replace_schema_metadata(None)))
+
+
+def _distances(then: Arrangement, now: Arrangement) -> Finding:
+    """Each row's value ranked by, against that by new vectors."""
+    what = "every distance is that of its row, within what new vectors may differ by"
+    if then.distance is None or now.distance is None:
+        return Finding(what, then.distance is now.distance, "" if then.distance is now.distance else "one has none")
+    new = dict(zip(now.order.tolist(), now.distance.tolist(), strict=True))
+    pairs = zip(then.order.tolist(), then.distance.tolist(), strict=True)
+    off = [row for row, value in pairs if row in new and abs(value - new[row]) > _ROUGHLY * (1 + abs(value))]
+    detail = f"{len(off):,} rows' are not, the first: pool row {off[0]}" if off else ""
+    # What other methods rank by depends on what was taken before, so near ties may change it.
+    return Finding(what, None if off and not method_named(then.settings["method"]).verified_by else not off, detail)
 
 
 def _similarities(order: NDArray[np.int64], arrangement: Arrangement, vectors: tuple[Vectors, Vectors]) -> Finding:

@@ -12,7 +12,7 @@ from righttime.tokenization.loading import load_tokenizer
 from righttime.training import FinishedRun, Plan, Records, Run, begun_run, first_difference
 from righttime.training.manifest import BEGUN, FedRows
 from righttime.training.token_rows import TokenRows, arranged_rows, token_rows
-from righttime.verification.result import Finding
+from righttime.verification.finding import Finding
 
 __all__ = ["verify"]
 
