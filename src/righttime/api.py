@@ -9,6 +9,7 @@ from typing import Any
 from righttime.arrangement import Arrangement
 from righttime.choices import BadRows, Duplicates, Engine, Precision, Text, WithinRound
 from righttime.embedding import DEFAULT_MODEL, Embedder
+from righttime.formats.bounds import MAX_ROW_BYTES
 from righttime.keywords import named_settings
 from righttime.neighbours import MEMORY
 from righttime.pipeline import arrange_into, arrange_rows
@@ -55,6 +56,7 @@ def arrange(
     max_tokens: int | None = None,
     engine: Engine = "auto",
     memory: int = MEMORY,
+    max_row_bytes: int = MAX_ROW_BYTES,
 ) -> Arrangement:
     """Arrange a pool of instruction data around a target.
 
@@ -96,6 +98,7 @@ def arrange(
         max_tokens: Leave out rows of more tokens than this.
         engine: ``auto``, ``cpu``, ``cuda`` or ``ray``. Speed only.
         memory: Bytes that the search may hold above the vectors.
+        max_row_bytes: Bytes of the longest row, decompressed; a longer one is a bad row.
 
     Returns:
         The arrangement, carrying the rows it arranges.
@@ -140,6 +143,7 @@ def arrange(
         max_tokens=max_tokens,
         engine=engine,
         memory=memory,
+        max_row_bytes=max_row_bytes,
     )
     if out is None:
         return arrange_rows(pool, target, request, cache=cache, progress=progress).arrangement

@@ -64,7 +64,7 @@ def read_side(data: Data, role: Side, request: Request, keep_original: bool = Fa
         return data
     settings = {**_settings(role, request), "keep_original": keep_original, "progress": progress}
     if isinstance(data, str | os.PathLike):
-        return read_rows([data], **settings)
+        return read_rows([data], max_row_bytes=request.max_row_bytes, **settings)
     if isinstance(data, Mapping) or not isinstance(data, Iterable):
         raise SettingsError(
             f"the {role} must be files, a data set or rows, got {type(data).__name__}. "
@@ -78,7 +78,9 @@ def read_side(data: Data, role: Side, request: Request, keep_original: bool = Fa
             f"the {role} must be files or rows, got {len(paths)} file names and {len(records)} rows in one list. "
             "Hint: read the files first, or save the rows."
         )
-    return read_rows(paths, **settings) if paths else from_records(records, source=role, **settings)
+    if paths:
+        return read_rows(paths, max_row_bytes=request.max_row_bytes, **settings)
+    return from_records(records, source=role, **settings)
 
 
 def _settings(role: Side, request: Request) -> dict[str, Any]:

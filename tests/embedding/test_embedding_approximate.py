@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 from collections.abc import Mapping, Sequence
@@ -78,6 +79,27 @@ def test_int8_is_near_says_how_near_and_is_made_once(kept: None, tmp_path: Path,
     long = "word " * 400
     assert embedder.lengths([long]) == full.lengths([long])
     assert compare_vectors(embedder.embed([long, *TEXTS]), full.embed([long, *TEXTS])).cosine_min > 0.95  # type: ignore[operator]
+
+
+def test_a_damaged_int8_model_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RIGHTTIME_CACHE", str(tmp_path))
+    made: list[Path] = []
+
+    def make(embedder: Any, path: Path) -> None:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"a quantised model")
+        int8._mark(path).write_text(hashlib.sha256(b"a quantised model").hexdigest())
+        made.append(path)
+
+    monkeypatch.setattr(int8, "_make", make)
+    for content, times in ((None, 1), (None, 1), (b"b quantised model", 2)):
+        if content:
+            made[0].write_bytes(content)
+        assert Int8Embedder(DEFAULT_MODEL)._file.read_bytes() == b"a quantised model"
+        assert len(made) == times
+    int8._mark(made[0]).unlink()
+    assert Int8Embedder(DEFAULT_MODEL)._file.exists()
+    assert len(made) == 3, "a file of an earlier version bears no hash"
 
 
 def test_int8_of_a_model_whose_export_is_wrong_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

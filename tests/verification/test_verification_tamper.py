@@ -67,7 +67,11 @@ def train(change: Callable[[list[Any]], None]) -> Callable[[Path], None]:
 
 def raw(change: Callable[[str], str]) -> Callable[[Path], None]:
     """Change the training file as text."""
-    return lambda out: (out / "train.jsonl").write_text(change((out / "train.jsonl").read_text())) and None
+
+    def edit(out: Path) -> None:
+        (out / "train.jsonl").write_text(change((out / "train.jsonl").read_text()))
+
+    return edit
 
 
 def table(name: str, change: Callable[[dict[str, list[Any]]], None]) -> Callable[[Path], None]:

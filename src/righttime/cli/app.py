@@ -24,6 +24,7 @@ __all__ = [
     "Fields",
     "FormatName",
     "GivenSeed",
+    "MaxRowBytes",
     "Memory",
     "Out",
     "Overwrite",
@@ -139,6 +140,15 @@ Memory = Annotated[
         help="Memory of the search besides the vectors, such as 512MiB. Vectors that take more are mapped from a file "
         "in the cache folder.",
         rich_help_panel=RUNNING,
+    ),
+]
+
+MaxRowBytes = Annotated[
+    str,
+    typer.Option(
+        metavar="SIZE",
+        help="The longest row, decompressed; a longer one is a bad row.",
+        rich_help_panel=READING,
     ),
 ]
 

@@ -13,6 +13,7 @@ from righttime.cli.app import (
     BadRows,
     Fields,
     FormatName,
+    MaxRowBytes,
     Out,
     Overwrite,
     Pools,
@@ -20,6 +21,7 @@ from righttime.cli.app import (
     Seed,
     TaskField,
     app,
+    bytes_in,
     fields_in,
 )
 from righttime.cli.flags import in_flags
@@ -54,6 +56,7 @@ def split(
     positive_examples: PositiveExamples = 0,
     task_field: TaskField = None,
     fields: Fields = None,
+    max_row_bytes: MaxRowBytes = "64MiB",
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -77,6 +80,7 @@ def split(
         positive_examples=positive_examples,
         task_field=task_field,
         fields=fields_in(fields),
+        max_row_bytes=bytes_in(max_row_bytes),
         progress=True,
     )
     done = split_rows(read.rows, **settings)

@@ -17,6 +17,7 @@ from righttime.cli.app import (
     Fields,
     FormatName,
     GivenSeed,
+    MaxRowBytes,
     Memory,
     Precision,
     Subsample,
@@ -57,6 +58,7 @@ def plan(
     target_format: Annotated[str | None, typer.Option(help="As for arrange.", rich_help_panel=READING)] = None,
     fields: Fields = None,
     target_fields: TargetFields = None,
+    max_row_bytes: MaxRowBytes = "64MiB",
     engine: EngineName = "auto",
     nodes: Annotated[
         int | None,
@@ -101,6 +103,7 @@ def plan(
         target_fields=fields_in(target_fields, "--target-fields"),
         engine=cast(Any, engine),
         memory=bytes_in(memory),
+        max_row_bytes=bytes_in(max_row_bytes),
     )
     for note in planned_idle_seed(request):
         typer.echo(f"note: {in_flags(note)}", err=True)

@@ -22,7 +22,7 @@ from righttime.embedding.fidelity import compare_vectors
 from righttime.embedding.models import SentenceTransformerEmbedder
 from righttime.errors import EmbeddingError, SettingsError
 from righttime.quiet import speechless
-from righttime.store import cache_folder
+from righttime.store import cache_folder, file_sha256, write_lines
 
 __all__ = ["LEAST_COSINE", "PROBES", "Int8Embedder"]
 
@@ -101,7 +101,7 @@ class Int8Embedder:
         """The quantised model; made if it is not there."""
         about = f"{self.identity['revision']} {_RECIPE}"
         path = cache_folder() / "models" / f"int8-{hashlib.sha256(about.encode()).hexdigest()[:16]}.onnx"
-        if not path.exists():
+        if not _whole(path):
             _make(self.reference, path)
         return path
 
@@ -118,6 +118,18 @@ def _require_onnx() -> None:
             "Hint: pip install 'righttime[onnx]'.",
             setting="precision",
         )
+
+
+def _whole(path: Path) -> bool:
+    """Whether a quantised model is there, and as it was written."""
+    try:
+        return file_sha256(path) == _mark(path).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return False
+
+
+def _mark(path: Path) -> Path:
+    return path.with_suffix(".sha256")
 
 
 def _make(embedder: SentenceTransformerEmbedder, path: Path) -> None:
@@ -139,6 +151,7 @@ def _make(embedder: SentenceTransformerEmbedder, path: Path) -> None:
             quantize_dynamic(
                 full, small, per_channel=True, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gather"]
             )
+        write_lines(_mark(path), [file_sha256(small)])
         os.replace(small, path)
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import IO, cast
 
 from righttime.errors import DataError
+from righttime.formats.bounds import Bounded
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -58,7 +59,8 @@ def opened(path: str, file: str, place: Place | None = None) -> Iterator[IO[byte
         place: Follows how far the file, compressed as it is, has been read.
 
     Raises:
-        DataError: If it cannot be opened, or if compressed data is damaged or ends early.
+        DataError: If it cannot be opened, if compressed data is damaged, ends early or becomes far larger than it is,
+            or if what is read at once does not fit into memory.
     """
     try:
         with open(path, "rb") as plain:
@@ -67,7 +69,7 @@ def opened(path: str, file: str, place: Place | None = None) -> Iterator[IO[byte
             if place is not None:
                 place.of(plain)
             try:
-                yield _decompressed(plain, magic)
+                yield _decompressed(plain, magic, file)
             finally:
                 if place is not None:
                     place.leave()
@@ -75,13 +77,20 @@ def opened(path: str, file: str, place: Place | None = None) -> Iterator[IO[byte
         raise DataError(
             f"{file}: the compressed data is damaged or ends early ({error}); fetch the file again", file=file
         ) from error
+    except MemoryError as error:
+        raise DataError(
+            f"{file}: what must be read at once has to fit into memory, and it does not; save one object a line",
+            file=file,
+        ) from error
     except OSError as error:
         raise DataError(f"{file}: the file must be readable, got: {error.strerror or error}", file=file) from error
 
 
-def _decompressed(plain: IO[bytes], magic: bytes) -> IO[bytes]:
+def _decompressed(plain: IO[bytes], magic: bytes, file: str) -> IO[bytes]:
     if magic.startswith(_GZIP):
-        return cast(IO[bytes], gzip.open(plain))
-    if magic.startswith(_ZSTD):
-        return io.BufferedReader(cast(io.RawIOBase, zstd.open(plain)), _BLOCK)  # it finds lines faster than a ZstdFile
-    return plain
+        inner = cast(IO[bytes], gzip.GzipFile(fileobj=plain))
+    elif magic.startswith(_ZSTD):
+        inner = cast(IO[bytes], zstd.open(plain))
+    else:
+        return plain
+    return io.BufferedReader(Bounded(inner, plain, file), _BLOCK)  # it finds lines faster than a ZstdFile

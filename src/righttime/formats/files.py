@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import IO, cast
 
 from righttime.errors import DataError, EmptyDataError
 from righttime.formats import json_text, sheets
+from righttime.formats.bounds import MAX_ROW_BYTES, bounded_lines
 from righttime.formats.compression import Place, opened
 from righttime.formats.json_text import BOM, Record, whole
 from righttime.store import file_sha256
@@ -72,23 +75,24 @@ def stem_of(path: str) -> str:
     return name
 
 
-def file_source(path: str, file: str | None = None, *, numbered: bool = False) -> Source:
+def file_source(path: str, file: str | None = None, *, numbered: bool = False, most: int = MAX_ROW_BYTES) -> Source:
     """Find out what a file is.
 
     Args:
         path: Where it lies.
         file: What to call it in errors and results; the path if None.
         numbered: Whether the user named a table's columns by their numbers, which says that it has no header.
+        most: Bytes of the longest row.
 
     Raises:
         DataError: If it is empty, damaged or neither JSON nor a table nor text.
     """
     file = file or path
-    container = _container(path, file)
+    container = _container(path, file, most)
     columns, implied, note, hint, place = None, None, None, "", Place()
     if container in ("csv", "tsv"):
         with opened(path, file) as stream:
-            columns = sheets.headerless(stream, tabs=container == "tsv", numbered=numbered)
+            columns = sheets.headerless(stream, most, tabs=container == "tsv", numbered=numbered)
         hint = "; columns without a header are named by number, `fields={'prompt': '1', 'response': '2'}`"
     if columns is not None:
         container += "-without-header"
@@ -97,7 +101,7 @@ def file_source(path: str, file: str | None = None, *, numbered: bool = False) -
     return Source(
         file,
         container,
-        lambda: _records(path, file, container, columns, place),
+        lambda: _records(path, file, container, columns, most, place),
         lambda: file_sha256(Path(path)),
         by_line=container != "parquet",
         format=implied,
@@ -108,22 +112,22 @@ def file_source(path: str, file: str | None = None, *, numbered: bool = False) -
 
 
 def _records(
-    path: str, file: str, container: str, columns: sheets.Columns | None, place: Place | None = None
+    path: str, file: str, container: str, columns: sheets.Columns | None, most: int, place: Place | None = None
 ) -> Iterator[Record]:
     if container == "parquet":
-        yield from sheets.parquet(path, file)
+        yield from sheets.parquet(path, file, most)
         return
     with opened(path, file, place) as stream:
         if container == "jsonl":
-            yield from json_text.lines(stream, file)
+            yield from json_text.lines(stream, file, most)
         elif container == "json-array":
-            yield from json_text.array(_decoded(stream.read()), file)
+            yield from json_text.array(_decoded(stream.read()), file, most)
         elif container == "json-object":
-            yield from json_text.single(_decoded(stream.read()), file, stem_of(path))
+            yield from json_text.single(_decoded(stream.read()), file, stem_of(path), most)
         elif container == "text":
-            yield from json_text.text_lines(stream, file)
+            yield from json_text.text_lines(stream, file, most)
         else:
-            yield from sheets.separated(stream, file, tabs=container.startswith("tsv"), columns=columns)
+            yield from sheets.separated(stream, file, most, tabs=container.startswith("tsv"), columns=columns)
 
 
 def _decoded(data: bytes) -> str:
@@ -131,10 +135,10 @@ def _decoded(data: bytes) -> str:
     return data.decode("utf-8-sig", errors="surrogateescape")
 
 
-def _container(path: str, file: str) -> str:
+def _container(path: str, file: str, most: int) -> str:
     name = _plain_name(path)
     with opened(path, file) as stream:
-        first, second = _first_lines(stream)
+        first, second = _first_lines(stream, most)
     if first.startswith(b"PAR1") or name.endswith(".parquet"):
         return "parquet"
     if first.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -168,10 +172,13 @@ def _plain_name(path: str) -> str:
     return next((name.removesuffix(ending) for ending in _COMPRESSED if name.endswith(ending)), name)
 
 
-def _first_lines(stream: Iterable[bytes]) -> tuple[bytes, bytes]:
-    """The first two lines that are not blank, stripped."""
+def _first_lines(stream: IO[bytes], most: int) -> tuple[bytes, bytes]:
+    """The first two lines that are not blank, stripped; of one that is too long to be a row its beginning."""
     found: list[bytes] = []
-    for number, line in enumerate(stream):
+    start = cast(io.BufferedReader, stream).peek(4096)[:4096]
+    for number, line in enumerate(bounded_lines(stream, most)):
+        if line is None:
+            line = start if number == 0 else b""
         body = (line.removeprefix(BOM) if number == 0 else line).strip()
         if body:
             found.append(body)

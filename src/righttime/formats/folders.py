@@ -11,6 +11,7 @@ from pathlib import Path
 
 from righttime.errors import DataError, EmptyDataError
 from righttime.formats import hub
+from righttime.formats.bounds import MAX_ROW_BYTES
 from righttime.formats.compression import opened
 from righttime.formats.files import SUFFIXES, Source, file_source, stem_of
 from righttime.formats.json_text import Record, single
@@ -21,13 +22,14 @@ __all__ = ["find_sources", "labels"]
 _DATA = tuple(suffix + ending for suffix in SUFFIXES for ending in ("", ".gz", ".zst"))
 
 
-def find_sources(path: str, role: str, *, numbered: bool = False) -> list[Source]:
+def find_sources(path: str, role: str, *, numbered: bool = False, most: int = MAX_ROW_BYTES) -> list[Source]:
     """What there is to read at a path.
 
     Args:
         path: A file, a folder, or ``hf:owner/name[/config][:split]``.
         role: ``pool`` or ``target``, which tells the split where there are several.
         numbered: Whether the user named a table's columns by their numbers, which says that it has no header.
+        most: Bytes of the longest row.
 
     Raises:
         DataError: If there is nothing at the path, or nothing to read.
@@ -44,8 +46,8 @@ def find_sources(path: str, role: str, *, numbered: bool = False) -> list[Source
         hint = f"did you mean {' or '.join(near)}?" if near else "look for a slip in the path"
         raise DataError(f"{path}: no such file or folder; {hint}", file=path)
     if not os.path.isdir(path):
-        return [file_source(path, numbered=numbered)]
-    found = _in_folder(path, role, numbered)
+        return [file_source(path, numbered=numbered, most=most)]
+    found = _in_folder(path, role, numbered, most)
     if not found:
         raise EmptyDataError(f"{path}: the folder must hold data files ({', '.join(SUFFIXES)}), got none", file=path)
     return found
@@ -75,25 +77,25 @@ def _refuse_remote(path: str, scheme: str) -> None:
     )
 
 
-def _in_folder(path: str, role: str, numbered: bool) -> list[Source]:
+def _in_folder(path: str, role: str, numbered: bool, most: int) -> list[Source]:
     if hub.is_saved(path):
         return [hub.saved_source(path, role)]
     tasks = os.path.join(path, "tasks")
     if os.path.isdir(tasks) and any(name.endswith(".json") for name in os.listdir(tasks)):
-        return [_task_folder(path, role)]
+        return [_task_folder(path, role, most)]
     found: list[Source] = []
     for name in sorted(os.listdir(path)):
         entry = os.path.join(path, name)
         if name.startswith("."):
             continue
         if os.path.isdir(entry):
-            found += _in_folder(entry, role, numbered)
+            found += _in_folder(entry, role, numbered, most)
         elif name.lower().endswith(_DATA):
-            found.append(file_source(entry, numbered=numbered))
+            found.append(file_source(entry, numbered=numbered, most=most))
     return found
 
 
-def _task_folder(path: str, role: str) -> Source:
+def _task_folder(path: str, role: str, most: int) -> Source:
     """A folder of Natural Instructions' task files; the split is the role's, or all tasks where there are no splits."""
     split = os.path.join(path, "splits", "default", "train_tasks.txt" if role == "pool" else "test_tasks.txt")
     there = {name.removesuffix(".json") for name in os.listdir(os.path.join(path, "tasks")) if name.endswith(".json")}
@@ -117,7 +119,7 @@ def _task_folder(path: str, role: str) -> Source:
             if file != split:
                 with opened(file, file) as stream:
                     text = stream.read().decode("utf-8-sig", errors="surrogateescape")
-                yield from single(text, file, stem_of(file))
+                yield from single(text, file, stem_of(file), most)
 
     return Source(path, "task-folder", records, lambda: _sha256_of_all(path, used), note=note)
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from righttime.errors import DataError
 from righttime.formats import natural_instructions
+from righttime.formats.bounds import TooLong, bounded_lines, too_long
 from righttime.formats.registry import match
 from righttime.formats.seen import text_keys
 
@@ -48,9 +49,18 @@ class Record:
     beside: tuple[str, ...] = ()
 
 
-def lines(stream: Iterable[bytes], file: str) -> Iterator[Record]:
-    """Records of a JSONL file; blank lines are passed over, and a broken line is a record with a problem."""
-    for number, line in enumerate(stream, 1):
+def lines(stream: IO[bytes], file: str, most: int) -> Iterator[Record]:
+    """Records of a JSONL file; blank lines are passed over, and a broken line is a record with a problem.
+
+    Args:
+        stream: The file.
+        file: What to call it.
+        most: Bytes of the longest line.
+    """
+    for number, line in enumerate(bounded_lines(stream, most), 1):
+        if line is None:
+            yield Record(file, number, problem=too_long("a line", most))
+            continue
         body = (line.removeprefix(BOM) if number == 1 else line).strip()
         if body:
             yield _line(body, file, number)
@@ -72,9 +82,12 @@ def _line(body: bytes, file: str, number: int) -> Record:
     return Record(file, number, problem=problem)
 
 
-def text_lines(stream: Iterable[bytes], file: str) -> Iterator[Record]:
-    """Records of a text file, one text a line; blank lines are passed over."""
-    for number, line in enumerate(stream, 1):
+def text_lines(stream: IO[bytes], file: str, most: int) -> Iterator[Record]:
+    """Records of a text file, one text a line of at most `most` bytes; blank lines are passed over."""
+    for number, line in enumerate(bounded_lines(stream, most), 1):
+        if line is None:
+            yield Record(file, number, problem=too_long("a line", most))
+            continue
         body = (line.removeprefix(BOM) if number == 1 else line).strip()
         try:
             if body:
@@ -92,30 +105,42 @@ def whole(text: str) -> Any:
         return None
 
 
-def array(text: str, file: str) -> Iterator[Record]:
-    """Records of a JSON array.
+def array(text: str, file: str, most: int) -> Iterator[Record]:
+    """Records of a JSON array, each of at most `most` characters.
 
     Raises:
         DataError: If the array is broken, since nothing after the break can be told apart.
     """
     try:
-        items, end = _list(text, _skip(text, 0))
+        items, end = _list(text, _skip(text, 0), most)
         _nothing_after(text, end)
     except (ValueError, RecursionError) as error:
         raise _broken("array", text, file, error) from error
     for line, value in items:
-        yield Record(file, line, value)
+        yield _held(file, line, value, most)
 
 
-def single(text: str, file: str, stem: str) -> Iterator[Record]:
+def _held(file: str, line: int, value: Any, most: int, beside: tuple[str, ...] = ()) -> Record:
+    if isinstance(value, TooLong):
+        return Record(file, line, problem=too_long("a row", most))
+    return Record(file, line, value, beside=beside)
+
+
+def single(text: str, file: str, stem: str, most: int) -> Iterator[Record]:
     """Records of a JSON object: a task file of Natural Instructions, one list of objects with a wrapper, or one record.
+
+    Args:
+        text: The file's text.
+        file: What to call it.
+        stem: Its name without folders and suffixes.
+        most: Characters of the longest row.
 
     Raises:
         DataError: If the object is broken, or holds several lists to choose from.
     """
     start = _skip(text, 0)
     try:
-        value, lines_of, end = _object(text, start)
+        value, lines_of, end = _object(text, start, most)
         _nothing_after(text, end)
     except (ValueError, RecursionError) as error:
         raise _broken("object", text, file, error) from error
@@ -123,7 +148,7 @@ def single(text: str, file: str, stem: str) -> Iterator[Record]:
         header = natural_instructions.task_header(value, stem)
         beside = natural_instructions.beside(value)
         for line, item in zip(lines_of["Instances"], value["Instances"], strict=True):
-            yield Record(file, line, {**header, **item} if isinstance(item, dict) else item, beside=beside)
+            yield _held(file, line, {**header, **item} if isinstance(item, dict) else item, most, beside)
         return
     lists = [key for key in lines_of if any(isinstance(item, dict) for item in value[key])]
     if not lists and match(value) is None:  # prompts alone, as texts
@@ -131,12 +156,14 @@ def single(text: str, file: str, stem: str) -> Iterator[Record]:
     if len(lists) == 1 and (lists[0] in _WRAPPERS or match(value) is None):
         beside = text_keys(value, lists[0])
         pairs = zip(lines_of[lists[0]], value[lists[0]], strict=True)
-        yield from (Record(file, line, item, beside=beside) for line, item in pairs)
+        yield from (_held(file, line, item, most, beside) for line, item in pairs)
     elif len(lists) > 1 and match(value) is None:
         raise DataError(
             f"{file}: a JSON object must hold one list of rows, got {', '.join(lists)}; save one on its own",
             file=file,
         )
+    elif len(text) > most:
+        yield Record(file, text.count("\n", 0, start) + 1, problem=too_long("a row", most))
     else:
         raw = text.strip()
         yield Record(file, text.count("\n", 0, start) + 1, value, None if "\n" in raw else raw)
@@ -166,8 +193,11 @@ def _nothing_after(text: str, end: int) -> None:
         raise json.JSONDecodeError("nothing may follow the end", text, _skip(text, end))
 
 
-def _list(text: str, at: int) -> tuple[list[tuple[int, Any]], int]:
-    """The elements of the array that opens at `at`, each with its line, and where the array ends."""
+def _list(text: str, at: int, most: int) -> tuple[list[tuple[int, Any]], int]:
+    """The elements of the array that opens at `at`, each with its line, and where the array ends.
+
+    An element of more than `most` characters is a `TooLong`.
+    """
     items: list[tuple[int, Any]] = []
     line, counted = text.count("\n", 0, at) + 1, at
     at = _skip(text, at + 1)
@@ -176,7 +206,7 @@ def _list(text: str, at: int) -> tuple[list[tuple[int, Any]], int]:
     while True:
         line, counted = line + text.count("\n", counted, at), at
         value, end = _DECODER.raw_decode(text, at)
-        items.append((line, value))
+        items.append((line, TooLong() if end - at > most else value))
         at = _skip(text, end)
         if text[at : at + 1] == "]":
             return items, at + 1
@@ -185,7 +215,7 @@ def _list(text: str, at: int) -> tuple[list[tuple[int, Any]], int]:
         at = _skip(text, at + 1)
 
 
-def _object(text: str, at: int) -> tuple[dict[str, Any], dict[str, list[int]], int]:
+def _object(text: str, at: int, most: int) -> tuple[dict[str, Any], dict[str, list[int]], int]:
     """The members of the object that opens at `at`, the lines of its lists' elements, and where it ends."""
     value: dict[str, Any] = {}
     lines_of: dict[str, list[int]] = {}
@@ -199,7 +229,7 @@ def _object(text: str, at: int) -> tuple[dict[str, Any], dict[str, list[int]], i
             raise json.JSONDecodeError("a colon must follow the key", text, at)
         at = _skip(text, at + 1)
         if text[at : at + 1] == "[":
-            items, at = _list(text, at)
+            items, at = _list(text, at, most)
             value[key], lines_of[key] = [item for _, item in items], [line for line, _ in items]
         else:
             value[key], at = _DECODER.raw_decode(text, at)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from righttime.errors import EmptyDataError, SettingsError, unknown_name
 from righttime.examples import Example, LeftOut
+from righttime.formats.bounds import MAX_ROW_BYTES, check_max_row_bytes
 from righttime.formats.files import Source
 from righttime.formats.folders import find_sources, labels
 from righttime.formats.ids import Named, settle
@@ -90,6 +91,7 @@ def read_rows(
     task_field: str | None = None,
     keep_original: bool = False,
     fields: Mapping[str, str] | None = None,
+    max_row_bytes: int = MAX_ROW_BYTES,
     progress: bool = False,
 ) -> Reading:
     """Read one or more files, folders or data sets of the hub as one pool or one target.
@@ -105,6 +107,7 @@ def read_rows(
         fields: For files of no known format, the names of the fields that hold the ``prompt``, and where there are any
             the ``response``, ``system``, ``context``, ``options``, ``task`` and ``id``; ``a.b`` names a field inside
             a field, and a number a column of a table without a header.
+        max_row_bytes: Bytes of the longest row, decompressed; a longer one is a bad row.
         progress: Show progress on stderr.
 
     Returns:
@@ -129,7 +132,8 @@ def read_rows(
     settings = dataclasses.replace(settings, progress=progress)
     named = [paths] if isinstance(paths, str | os.PathLike) else paths
     by_number = bool(settings.fields) and all(key.isdecimal() for key in settings.fields.values())
-    found = [find_sources(os.fspath(path), role, numbered=by_number) for path in named]
+    most = check_max_row_bytes(max_row_bytes)
+    found = [find_sources(os.fspath(path), role, numbered=by_number, most=most) for path in named]
     return _read([source for sources in found for source in sources], settings)
 
 
@@ -143,6 +147,7 @@ def read_head(
     positive_examples: int = 0,
     task_field: str | None = None,
     fields: Mapping[str, str] | None = None,
+    max_row_bytes: int = MAX_ROW_BYTES,
 ) -> Reading:
     """Read about so many rows, the first ones of some files, to see what all of them are like.
 
@@ -155,6 +160,7 @@ def read_head(
         positive_examples: See `read_rows`.
         task_field: See `read_rows`.
         fields: See `read_rows`.
+        max_row_bytes: See `read_rows`.
 
     Returns:
         These rows, and about which share of all they are. Files are not hashed: their sha256 is empty.
@@ -163,7 +169,8 @@ def read_head(
         RighttimeError: As `read_rows`.
     """
     settings = _settings(role, format, bad_rows, positive_examples, task_field, False, fields or {})
-    sources = [source for path in paths for source in find_sources(os.fspath(path), role)]
+    most = check_max_row_bytes(max_row_bytes)
+    sources = [source for path in paths for source in find_sources(os.fspath(path), role, most=most)]
     some = sources[:: max(1, -(-len(sources) // _FILES))]
     heads = [_Head(source, -(-rows // len(some))) for source in some]
     read = _read([head.source for head in heads], settings)

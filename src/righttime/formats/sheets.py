@@ -13,15 +13,17 @@ import re
 import string
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import IO
+from functools import partial
+from typing import IO, Any
 
 from righttime.errors import DataError
+from righttime.formats.bounds import MOST_RATIO, size_of, too_long
 from righttime.formats.json_text import Record
 from righttime.formats.registry import match
 
 __all__ = ["Columns", "headerless", "parquet", "parquet_rows", "separated"]
 
-_LONGEST = 2**31 - 1  # characters in one field; the csv module's own limit is 131,072
+_LONGEST = 2**31 - 1  # the most that the csv module takes as its limit on the characters of a field
 _FLAN = ("question", "answer", "explanation")
 _NAME = re.compile(r"[^\W\d]\w*(?:[ ./()#-]+\w+){0,3}[)]?")
 
@@ -29,6 +31,18 @@ _NAME = re.compile(r"[^\W\d]\w*(?:[ ./()#-]+\w+){0,3}[)]?")
 def _text(stream: IO[bytes]) -> io.TextIOWrapper:
     # Bytes that are not UTF-8 become lone surrogates, which the reading loop finds and lays to their row.
     return io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def _lines(text: io.TextIOWrapper, most: int) -> Iterator[str]:
+    """The lines of a table.
+
+    Raises:
+        csv.Error: If one is longer than `most` characters, of which no more are held.
+    """
+    for line in iter(partial(text.readline, most + 1), ""):
+        if len(line) > most and not line.endswith(("\n", "\r")):
+            raise csv.Error(too_long("a line", most))
+        yield line
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +58,7 @@ class Columns:
     quoted: bool = True
 
 
-def headerless(stream: IO[bytes], *, tabs: bool, numbered: bool = False) -> Columns | None:
+def headerless(stream: IO[bytes], most: int, *, tabs: bool, numbered: bool = False) -> Columns | None:
     """What the columns are where a table's first line is a row, None where it is a header.
 
     A first line is a header if a format knows its names, or if every cell looks like a name: short, no sentence, no
@@ -53,17 +67,18 @@ def headerless(stream: IO[bytes], *, tabs: bool, numbered: bool = False) -> Colu
 
     Args:
         stream: The file.
+        most: Characters of the longest line.
         tabs: Whether tabs part the cells.
         numbered: Whether the user named columns by their numbers, which says that there is no header.
     """
     text = _text(stream)
-    line = text.readline()
+    line = text.readline(most)
     if tabs and not numbered:
         cells = line.rstrip("\r\n").split("\t")
         words = all(re.fullmatch(r"\w+", cell) for cell in cells)
         if len(cells) == len(_FLAN) and not words and match(dict.fromkeys(cells)) is None:
             return Columns(_FLAN, quoted=False)
-    cells = _first_row(itertools.chain([line], text), tabs)
+    cells = _first_row(itertools.chain([line], _lines(text, most)), tabs, most)
     numbers = tuple(str(number) for number in range(1, len(cells) + 1))
     if numbered:
         return Columns(numbers)
@@ -76,29 +91,30 @@ def headerless(stream: IO[bytes], *, tabs: bool, numbered: bool = False) -> Colu
     return Columns({1: ("prompt",), 2: ("prompt", "response")}.get(len(cells), numbers))
 
 
-def _first_row(lines: Iterable[str], tabs: bool) -> list[str]:
-    csv.field_size_limit(_LONGEST)
+def _first_row(lines: Iterable[str], tabs: bool, most: int) -> list[str]:
+    csv.field_size_limit(min(most, _LONGEST))
     try:
         return next((cells for cells in csv.reader(lines, delimiter="\t" if tabs else ",") if cells), [])
     except csv.Error:
         return []  # said with its line when the table is read
 
 
-def separated(stream: IO[bytes], file: str, *, tabs: bool, columns: Columns | None) -> Iterator[Record]:
+def separated(stream: IO[bytes], file: str, most: int, *, tabs: bool, columns: Columns | None) -> Iterator[Record]:
     """Records of a CSV or TSV file, each by the line that it starts on.
 
     Args:
         stream: The file.
         file: What to call it.
+        most: Characters of the longest line, and of the longest cell.
         tabs: Whether tabs part the cells.
         columns: What the columns are; None if the first line says so.
 
     Raises:
         DataError: If quotes do not close or two columns have one name.
     """
-    csv.field_size_limit(_LONGEST)
+    csv.field_size_limit(min(most, _LONGEST))
     rows = csv.reader(
-        _text(stream),
+        _lines(_text(stream), most),
         delimiter="\t" if tabs else ",",
         quoting=csv.QUOTE_MINIMAL if columns is None or columns.quoted else csv.QUOTE_NONE,
         strict=True,
@@ -128,11 +144,17 @@ def separated(stream: IO[bytes], file: str, *, tabs: bool, columns: Columns | No
         ) from error
 
 
-def parquet(path: str, file: str) -> Iterator[Record]:
+def parquet(path: str, file: str, most: int) -> Iterator[Record]:
     """Records of a Parquet file, read batch by batch.
 
+    Args:
+        path: Where it lies.
+        file: What to call it.
+        most: Bytes of the longest row.
+
     Raises:
-        DataError: If it is not a sound Parquet file; on opening or on the damaged batch.
+        DataError: If it is not a sound Parquet file, on opening or on the damaged batch; if a part of it becomes far
+            larger than it is.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -140,16 +162,35 @@ def parquet(path: str, file: str) -> Iterator[Record]:
     number = 0
     try:
         with pq.ParquetFile(path) as table:
+            _require_ratio(table.metadata, file, most)
             for batch in table.iter_batches(batch_size=1024):
+                large = batch.nbytes > most
                 for value in batch.to_pylist():
                     number += 1
-                    yield Record(file, number, value)
-    except (pa.ArrowException, OSError, ValueError) as error:
+                    if large and size_of(value) > most:
+                        yield Record(file, number, problem=too_long("a row", most))
+                    else:
+                        yield Record(file, number, value)
+    except DataError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         where = f"after row {number}" if number else "from its start"
         raise DataError(
             f"{file}: the Parquet file is damaged {where} ({first}); write or fetch it again", file=file
         ) from error
+
+
+def _require_ratio(metadata: Any, file: str, most: int) -> None:
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        held = sum(group.column(column).total_compressed_size for column in range(group.num_columns))
+        if group.total_byte_size > max(most, MOST_RATIO * held):
+            raise DataError(
+                f"{file}: a part of the file must not become more than {MOST_RATIO:,} times its size, and row group "
+                f"{number} does, with {group.total_byte_size:,} bytes; write it again if it is meant to",
+                file=file,
+            )
 
 
 def parquet_rows(path: str) -> int:

@@ -19,6 +19,7 @@ from righttime.embedding.vectors import vectors_for, vectors_given
 from righttime.errors import SettingsError, StoreError, unknown_name
 from righttime.examples import TEXTS
 from righttime.formats import Reading, read_rows
+from righttime.formats.bounds import MAX_ROW_BYTES
 from righttime.formats.folders import labels
 from righttime.measures.dataset import Curves, default_every, measure, prefix_sizes
 from righttime.measures.plot import draw_curves
@@ -180,6 +181,7 @@ def _read_target(target: Path_ | Sequence[Path_], folder: FinishedResult) -> Rea
         positive_examples=settings["positive_examples"],
         task_field=settings["task_field"],
         fields=settings.get("target_fields"),
+        max_row_bytes=settings.get("max_row_bytes", MAX_ROW_BYTES),
     )
 
 

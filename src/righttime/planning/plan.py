@@ -218,6 +218,7 @@ def _head(data: Data, role: Literal["pool", "target"], request: Request) -> tupl
             positive_examples=request.positive_examples,
             task_field=request.task_field,
             fields=request.fields if role == "pool" else request.target_fields,
+            max_row_bytes=request.max_row_bytes,
         )
 
     start = time.perf_counter()

@@ -18,6 +18,7 @@ from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, unknown_name
 from righttime.examples import TEXTS
 from righttime.formats import Reading
+from righttime.formats.bounds import MAX_ROW_BYTES, check_max_row_bytes
 from righttime.neighbours import MEMORY, search_named
 from righttime.sampling import check_subsample
 from righttime.similarity import distance_names
@@ -60,6 +61,7 @@ class Request:
     max_tokens: int | None = None
     engine: Engine = "auto"
     memory: int = MEMORY
+    max_row_bytes: int = MAX_ROW_BYTES
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "subsample", check_subsample(self.subsample))  # as a number, for the manifest
@@ -107,6 +109,7 @@ class Request:
                 f"`precision` is for models that are named, got {self.precision} with another embedder.",
                 setting="precision",
             )
+        check_max_row_bytes(self.max_row_bytes)
         if self.workers < 1:
             raise SettingsError(f"`workers` must be at least 1, got {self.workers}.", setting="workers")
         if self.max_length is not None and self.max_length < 1:

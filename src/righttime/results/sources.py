@@ -11,6 +11,7 @@ from typing import Literal
 
 from righttime.errors import RighttimeError
 from righttime.formats import Reading, read_rows
+from righttime.formats.bounds import MAX_ROW_BYTES
 from righttime.formats.hub import PREFIX
 from righttime.results.manifest import ResultManifest
 
@@ -86,6 +87,7 @@ def read_again(manifest: ResultManifest, side: Literal["pool", "target"]) -> tup
                 positive_examples=settings["positive_examples"],
                 task_field=settings["task_field"],
                 fields=settings.get("fields" if side == "pool" else "target_fields"),
+                max_row_bytes=settings.get("max_row_bytes", MAX_ROW_BYTES),
             )
     except (RighttimeError, OSError) as error:
         return None, f"the {side} cannot be read any more: {error}"

@@ -14,6 +14,7 @@ from righttime.examples import LeftOut
 from righttime.formats import InputFile
 from righttime.results import (
     FinishedResult,
+    Request,
     Result,
     ResultManifest,
     left_out_table,
@@ -31,6 +32,7 @@ _OF_THE_RUN = {"embedded_now", "from_cache", "cache_damaged", "found_in", "revis
 """What the manifest says of the vectors that tells of the run and the machine, not of them."""
 _VECTORS = {"pool_vectors_sha256", "target_vectors_sha256"}
 _NOT_THE_RESULT = {"engine", "memory", "workers", "device"}
+_DEFAULTS = plain(Request())
 _EXACT, _NEAR = 1e-5, 1e-3
 """How far numbers may differ that were computed anew from the same vectors, and from others in their last bits."""
 
@@ -127,13 +129,14 @@ def _manifest(
         wanted = [_moved_file(file, renamed) for file in getattr(want, side)]
         yield _alike(f"the {side}'s files are described as they are", getattr(found, side), wanted)
     yield _alike("all counts are those of the data", found.counts, want.counts)
-    settings = [_but(one.settings, _NOT_THE_RESULT) for one in (found, want)]
-    yield _alike("all settings, the seed among them, are those that the order comes from", *settings, close)
+    # Results of earlier versions lack settings that were added since; they had what is the default now.
+    then, now = (_but({**_DEFAULTS, **one.settings}, _NOT_THE_RESULT) for one in (found, want))
+    yield _alike("all settings, the seed among them, are those that the order comes from", then, now, close)
     stored, new = finished.arrangement, result.arrangement
-    about = [(one.n_pool, one.n_target, one.settings) for one in (stored, new)]
-    yield _alike("arrangement.parquet names the same settings", *about, close)
-    vectors = [_but(one.embedding, _OF_THE_RUN | _VECTORS) for one in (found, want)]
-    yield _alike("the embedder and what it truncated are as described", *vectors, _NEAR)
+    said, true = ((one.n_pool, one.n_target, one.settings) for one in (stored, new))
+    yield _alike("arrangement.parquet names the same settings", said, true, close)
+    then, now = (_but(one.embedding, _OF_THE_RUN | _VECTORS) for one in (found, want))
+    yield _alike("the embedder and what it truncated are as described", then, now, _NEAR)
     fall = _alike("where quality falls is as described", found.falloff, want.falloff, close)
     # By other vectors a near tie may fall otherwise.
     yield fall if close == _EXACT or fall.ok else dataclasses.replace(fall, ok=None)

@@ -205,9 +205,7 @@ def _again(finished: FinishedResult, result: Result) -> Iterator[Finding]:
     yield from contents_hold(finished, with_stored_order(finished, result), exact=False)
 
 
-def _near_enough(
-    out_then: set[int | None], floor: float, result: Result, best: Vectors
-) -> tuple[NDArray[np.intp], Finding]:
+def _near_enough(out_then: set[int], floor: float, result: Result, best: Vectors) -> tuple[NDArray[np.intp], Finding]:
     """The places in `kept` of the rows that were similar enough then, and whether new vectors agree."""
     then = np.array([row not in out_then for row in result.kept])
     wrong = np.flatnonzero(np.where(then, best < floor - _CLOSE, best >= floor + _CLOSE))
