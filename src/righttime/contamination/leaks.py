@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from righttime.rows import Rows
 from righttime.splits import group_of
 
 __all__ = ["MODES", "PARTS", "TESTS", "Leak", "Leaks", "Part", "SharedGroup", "Test", "shared_groups"]
@@ -100,11 +99,11 @@ class Leaks:
         return {test: parts for test, parts in by_test.items() if parts}
 
 
-def shared_groups(pool: Rows, target: Rows) -> tuple[SharedGroup, ...]:
-    """The source data sets that both sides have tasks of, by name."""
-    sides = [_groups(rows.tasks) for rows in (pool, target)]
+def shared_groups(pool: Iterable[str | None], target: Iterable[str | None]) -> tuple[SharedGroup, ...]:
+    """The source data sets that the tasks of both sides name."""
+    sides = [_groups(tasks) for tasks in (pool, target)]
     return tuple(SharedGroup(name, sides[0][name], sides[1][name]) for name in sorted(set(sides[0]) & set(sides[1])))
 
 
-def _groups(tasks: Sequence[str | None]) -> Counter[str]:
+def _groups(tasks: Iterable[str | None]) -> Counter[str]:
     return Counter(group_of(task) for task in {task for task in tasks if task})

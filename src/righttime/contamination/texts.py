@@ -8,6 +8,7 @@ from typing import TypeVar
 from righttime.contamination.agreement import Said, same_answer
 from righttime.contamination.containment import Wanted, held, is_leak, wanted_of
 from righttime.contamination.leaks import PARTS, TESTS, Leak, Part, Test
+from righttime.contamination.rarity import Rarity
 from righttime.contamination.scan import Equal, Scan
 from righttime.contamination.units import Unit, parts_of
 from righttime.contamination.words import words_of
@@ -25,7 +26,7 @@ _SPAN = 240
 Key = TypeVar("Key")
 
 
-def equal(found: Scan, pool: Rows, target: Rows) -> list[Leak]:
+def equal(found: Scan, rarity: Rarity, pool: Rows, target: Rows) -> list[Leak]:
     """Parts of pool rows that have the words of a part of a target row, in their order.
 
     A prompt counts whatever it says. A response, a later turn or a system turn counts where its words are telling, and
@@ -33,6 +34,7 @@ def equal(found: Scan, pool: Rows, target: Rows) -> list[Leak]:
 
     Args:
         found: What the pass over the pool found.
+        rarity: How telling words are.
         pool: The pool.
         target: The target.
     """
@@ -40,7 +42,7 @@ def equal(found: Scan, pool: Rows, target: Rows) -> list[Leak]:
     for one in found.equal:
         unit = found.index.units[one.unit]
         part = _part_of(one, unit)
-        if part == "prompt" or (found.keys[unit.key] <= found.most and found.telling(unit.words) >= found.needed):
+        if part == "prompt" or (found.keys[unit.key] <= found.most and rarity.telling(unit.words) >= rarity.needed):
             parts.setdefault((one.row, unit.row), {}).setdefault(part, unit)
     # A response too short to tell anything still tells that both are the same, where the prompts are.
     short = {(one.row, found.index.units[one.unit].row) for one in found.equal if one.part == "response"}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from righttime.contamination.agreement import Agreement, Said, agree
 from righttime.contamination.leaks import Leak
-from righttime.contamination.scan import Scan
+from righttime.contamination.rarity import Rarity
 from righttime.neighbours import Search, search_named
 from righttime.rows import Rows
 
@@ -23,7 +23,7 @@ __all__ = ["Near", "rephrased", "thresholds"]
 
 Vectors = NDArray[np.float32]
 
-SAMPLE = 1_000
+SAMPLE = 500
 """Pool rows that the similarity is calibrated on."""
 ALARMS = 0.0025
 """Share of them that may be called leaks of another pool row, in each class of agreement."""
@@ -46,7 +46,7 @@ class Near:
 
 
 def rephrased(
-    found: Scan,
+    rarity: Rarity,
     pool: Rows,
     target: Rows,
     vectors: tuple[Vectors, Vectors],
@@ -59,7 +59,7 @@ def rephrased(
     """Pool rows that say what a target row says.
 
     Args:
-        found: What the pass over the pool's texts found.
+        rarity: How telling words are.
         pool: The pool.
         target: The target.
         vectors: float32 unit vectors of the pool rows in `numbers`, in that order, and of the target.
@@ -72,21 +72,21 @@ def rephrased(
         The leaks, and the similarities from which a pair counts, by how far it agrees.
     """
     search = search or search_named()
-    least = thresholds(found, pool, vectors[0], numbers, seed=seed, search=search)
+    least = thresholds(rarity, pool, vectors[0], numbers, seed=seed, search=search)
     leaks = []
-    for near in _pairs(found, pool, target, _neighbours(search, *vectors, numbers, _NEAREST), min(least.values())):
+    for near in _pairs(rarity, pool, target, _neighbours(search, *vectors, numbers, _NEAREST), min(least.values())):
         if (near.row, near.target_row) not in known and near.similarity >= least.get(near.agreement, 2.0):
             leaks.append(_leak(near, pool, target))
     return leaks, least
 
 
 def thresholds(
-    found: Scan, pool: Rows, vectors: Vectors, numbers: Sequence[int], *, seed: int, search: Search
+    rarity: Rarity, pool: Rows, vectors: Vectors, numbers: Sequence[int], *, seed: int, search: Search
 ) -> dict[str, float]:
     """The similarities from which a pair of rows counts, by how far its numbers and answers agree.
 
     Args:
-        found: What the pass over the pool's texts found.
+        rarity: How telling words are.
         pool: The pool.
         vectors: float32 unit vectors of the pool rows in `numbers`, in that order.
         numbers: The pool rows.
@@ -101,7 +101,7 @@ def thresholds(
         if row != rows[place] and contents[row] != contents[rows[place]]:
             others.setdefault(place, (row, similarity))
     sample = [(place, row, similarity) for place, (row, similarity) in others.items()]
-    pairs = list(_pairs(found, pool, pool.take(rows), iter(sample), -1.0))
+    pairs = list(_pairs(rarity, pool, pool.take(rows), iter(sample), -1.0))
     typical = float(np.median([near.similarity for near in pairs])) if pairs else 0.0
     return {kind: _threshold(pairs, kind, typical) for kind in _HIGHEST}
 
@@ -126,13 +126,13 @@ def _neighbours(
 
 
 def _pairs(
-    found: Scan, pool: Rows, target: Rows, near: Iterator[tuple[int, int, float]], least: float
+    rarity: Rarity, pool: Rows, target: Rows, near: Iterator[tuple[int, int, float]], least: float
 ) -> Iterator[Near]:
     pairs = [pair for pair in near if pair[2] >= least]
     asked = _said(target, sorted({row for row, _, _ in pairs}))
     said = _said(pool, sorted({row for _, row, _ in pairs}))
     for row, other, similarity in pairs:
-        yield Near(other, row, similarity, agree(asked[row], said[other], found.bits, found.needed))
+        yield Near(other, row, similarity, agree(asked[row], said[other], rarity.bits, rarity.needed))
 
 
 def _said(rows: Rows, numbers: Sequence[int]) -> dict[int, Said]:

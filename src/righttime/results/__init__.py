@@ -7,6 +7,7 @@ from righttime.results.request import Data, Request
 from righttime.results.result import BAD_TARGET, Result
 from righttime.results.write import (
     circumstances,
+    guarded,
     left_out_table,
     prepare_result,
     prepare_split,
@@ -26,6 +27,7 @@ __all__ = [
     "Result",
     "ResultManifest",
     "circumstances",
+    "guarded",
     "left_out_table",
     "not_chosen",
     "open_result",
