@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from righttime.contamination.scan import Gram, Scan
 from righttime.contamination.units import Unit
 from righttime.contamination.words import asked_in, grams_of, names_in, numbers_in, words_of
 
-__all__ = ["Held", "Wanted", "held", "is_leak", "wanted_of"]
+__all__ = ["Held", "Wanted", "held", "is_leak", "may_hold", "shared_span", "wanted_of"]
 
 _WHOLE = 0.9
 """Share of a part's telling words from which it is held."""
@@ -60,12 +60,11 @@ class Held:
     Attributes:
         share: Of the telling words, by their bits.
         unnamed: The same without names.
-        bits: The bits of the telling words that are held, names apart.
+        bits: The bits of the telling words that are held.
         asked: The share of the question's words; 1 where nothing is asked.
         asked_in_order: The share of its runs of words.
         in_order: The share of the part's runs of words that are not common.
         numbers: Whether all numbers are held.
-        span: The longest run of shared words.
     """
 
     share: float
@@ -75,7 +74,6 @@ class Held:
     asked_in_order: float
     in_order: float
     numbers: bool
-    span: str
 
 
 def wanted_of(unit: Unit, found: Scan) -> Wanted:
@@ -89,25 +87,36 @@ def wanted_of(unit: Unit, found: Scan) -> Wanted:
     return Wanted(unit, weights, unnamed, asked, frozenset(grams_of(question)), own, numbers_in(weights) - {"1"})
 
 
+def may_hold(wanted: Wanted, inside: Set[str]) -> bool:
+    """Whether a text may hold a part, by its distinct words alone: what is quickly told of most texts.
+
+    Args:
+        wanted: The part.
+        inside: The text's words.
+    """
+    if not wanted.weights or not wanted.numbers <= inside:
+        return False
+    return _share(wanted.weights, inside) >= _MOST or _share(wanted.unnamed, inside) >= _WHOLE
+
+
 def held(wanted: Wanted, words: Sequence[str]) -> Held:
-    """How much of a part a text holds, in the best stretch that is twice as long as the part.
+    """How much of a part a text holds, in the best stretch: at most four times as long as the part.
 
     Args:
         wanted: The part.
         words: The text's words.
     """
-    start, stop = _best_stretch(wanted.weights, words, 2 * len(wanted.unit.words) + 20)
+    start, stop = _best_stretch(wanted.weights, words, len(wanted.unit.words))
     stretch = words[start:stop]
     inside, grams = set(stretch), set(grams_of(stretch))
     return Held(
         share=_share(wanted.weights, inside),
         unnamed=_share(wanted.unnamed, inside),
-        bits=sum(bits for word, bits in wanted.unnamed.items() if word in inside),
+        bits=sum(bits for word, bits in wanted.weights.items() if word in inside),
         asked=_share(wanted.asked, inside) if wanted.asked else 1.0,
         asked_in_order=len(wanted.asked_grams & grams) / max(1, len(wanted.asked_grams)),
         in_order=len(wanted.grams & grams) / max(1, len(wanted.grams)),
-        numbers=wanted.numbers <= numbers_in(stretch),
-        span=_longest_run(wanted.unit, stretch),
+        numbers=wanted.numbers <= inside,
     )
 
 
@@ -131,13 +140,14 @@ def is_leak(wanted: Wanted, has: Held, answers: bool | None, answer_bits: float)
     return answers is True and close and (in_order or has.asked >= _ASKED or answer_bits >= _ANSWER)
 
 
-def _share(weights: Mapping[str, float], inside: set[str]) -> float:
+def _share(weights: Mapping[str, float], inside: Set[str]) -> float:
     total = sum(weights.values())
     return sum(bits for word, bits in weights.items() if word in inside) / total if total else 0.0
 
 
-def _best_stretch(weights: Mapping[str, float], words: Sequence[str], length: int) -> tuple[int, int]:
-    """Where a window of so many words holds most of the weights, these in its middle."""
+def _best_stretch(weights: Mapping[str, float], words: Sequence[str], size: int) -> tuple[int, int]:
+    """Where some words, twice as many as the part's, hold most of the weights; and its own size around them."""
+    length = 2 * size + 20
     if len(words) <= length:
         return 0, len(words)
     places = [place for place, word in enumerate(words) if word in weights]
@@ -155,11 +165,11 @@ def _best_stretch(weights: Mapping[str, float], words: Sequence[str], length: in
             first += 1
         if now > best + 1e-9:
             best, found = now, (places[first], place)
-    spare = (length - (found[1] - found[0])) // 2 + 1
-    return max(0, found[0] - spare), found[1] + spare
+    return max(0, found[0] - size), found[1] + size + 1
 
 
-def _longest_run(unit: Unit, words: Sequence[str]) -> str:
+def shared_span(unit: Unit, words: Sequence[str]) -> str:
+    """The longest run of words that a part and a text share; where there is none, the words that they share."""
     best: Sequence[str] = ()
     begin = None
     for start, gram in enumerate([*grams_of(words), ()]):
@@ -169,4 +179,5 @@ def _longest_run(unit: Unit, words: Sequence[str]) -> str:
             run = words[begin : start + 2]
             best = run if len(run) > len(best) else best
             begin = None
-    return " ".join(best)[:_SPAN]
+    inside = set(words)
+    return " ".join(best or [word for word in dict.fromkeys(unit.words) if word in inside])[:_SPAN]

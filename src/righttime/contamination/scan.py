@@ -27,6 +27,14 @@ __all__ = ["Equal", "Gram", "Index", "Scan", "scan"]
 Gram = tuple[str, ...]
 
 _ROWS = 1_000  # of the pool at a time
+_RARE = 0.5
+"""Share of a part's rare words, by their bits, from which a pool row is looked at."""
+_EVIDENCE = 0.4
+"""Share of the bits that are needed, at least, that those words must have."""
+_RUNS = 0.3
+"""Share of its rare runs of words from which it is looked at as well."""
+_MOST_ROWS = 256
+"""Pool rows that are looked at for one part."""
 _RARE_WORD = 256
 """Rows with a word are kept while it is in at most so many."""
 
@@ -162,17 +170,22 @@ class Scan:
         if part == "prompt" or self.keys[key] <= self.most:
             self.equal += [Equal(row, part, unit) for unit in units]
 
-    def shared(self, unit: Unit) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-        """The pool rows that share rare words with a part.
+    def near(self, unit: Unit) -> list[int]:
+        """The pool rows that have many of the rare words, or of the rare runs of words, of a part, the nearest first.
 
-        Returns:
-            Their numbers, ascending, and of each the share of the rare words' bits, and of the rare runs of words, that
-            it has.
+        Half of the rare words by their bits, and not fewer than two fifths of the bits that are needed; or three tenths
+        of the rare runs of words, and not fewer than three, where there are as many.
         """
         words = [(self.word_rows[word], self.bits(word)) for word in set(unit.words) if word in self.word_rows]
         grams = [(self.gram_rows[gram], 1.0) for gram in unit.grams if gram in self.gram_rows]
         rows = np.unique(np.array([row for found, _ in (*words, *grams) for row in found], dtype=np.int64))
-        return rows, _shares(rows, words), _shares(rows, grams)
+        by_word, of_words = _sums(rows, words)
+        by_gram, of_grams = _sums(rows, grams)
+        near = (by_word >= max(_RARE * of_words, _EVIDENCE * self.needed)) & (of_words > 0)
+        near |= (by_gram >= max(_RUNS * of_grams, min(3.0, of_grams))) & (of_grams > 0)
+        share = by_word / max(of_words, 1e-9) + by_gram / max(of_grams, 1e-9)
+        order = (-share[near]).argsort(kind="stable")[:_MOST_ROWS]
+        return [int(row) for row in rows[near][order]]
 
 
 def few(n_rows: int) -> int:
@@ -208,9 +221,9 @@ def _batches(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
     return (numbers[start : start + _ROWS] for start in range(0, len(numbers), _ROWS))
 
 
-def _shares(rows: NDArray[np.int64], found: Sequence[tuple[Sequence[int], float]]) -> NDArray[np.float64]:
-    total = sum(weight for _, weight in found)
+def _sums(rows: NDArray[np.int64], found: Sequence[tuple[Sequence[int], float]]) -> tuple[NDArray[np.float64], float]:
+    """Of each row the weights of what it has, and the weights of all."""
     out = np.zeros(len(rows))
     for some, weight in found:
-        out[np.searchsorted(rows, some)] += weight / total
-    return out
+        out[np.searchsorted(rows, some)] += weight
+    return out, sum(weight for _, weight in found)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from righttime.contamination.agreement import Said, same_answer
-from righttime.contamination.containment import Wanted, held, is_leak, wanted_of
+from righttime.contamination.containment import Wanted, held, is_leak, may_hold, shared_span, wanted_of
 from righttime.contamination.leaks import PARTS, TESTS, Leak, Part, Test
 from righttime.contamination.rarity import Rarity
 from righttime.contamination.scan import Equal, Scan
@@ -16,11 +16,6 @@ from righttime.rows import Rows
 
 __all__ = ["contained", "equal", "settled"]
 
-_RARE = 0.5
-"""Share of a part's rare words, by their bits, from which a pool row is looked at."""
-_RUNS = 0.3
-"""The same of its rare runs of words."""
-_MOST_ROWS = 256  # that are looked at for one part
 _SPAN = 240
 
 Key = TypeVar("Key")
@@ -69,7 +64,9 @@ def contained(found: Scan, pool: Rows, target: Rows, known: set[tuple[int, int]]
         known: Pairs of pool row and target row that need no look.
     """
     wanted = _wanted(found)
-    near = sorted({(row, number) for number, parts in wanted.items() for row in _near(found, parts)} - known)
+    near = sorted(
+        {(row, number) for number, parts in wanted.items() for part in parts for row in found.near(part.unit)} - known
+    )
     asked = _said(target, sorted({number for _, number in near}))
     leaks, texts = [], (-1, [""], Said((), None))
     for row, number in near:
@@ -89,17 +86,6 @@ def _wanted(found: Scan) -> dict[int, list[Wanted]]:
     return {row: some for row, some in parts.items() if sum(part.bits for part in some) >= found.needed}
 
 
-def _near(found: Scan, parts: Sequence[Wanted]) -> set[int]:
-    """The pool rows that have many of the rare words, or rare runs of words, of one of the parts."""
-    near: set[int] = set()
-    for part in parts:
-        rows, words, runs = found.shared(part.unit)
-        high = (words >= _RARE) | (runs >= _RUNS)
-        best = (-(words + runs)[high]).argsort(kind="stable")[:_MOST_ROWS]
-        near.update(rows[high][best].tolist())
-    return near
-
-
 def _said(rows: Rows, numbers: Sequence[int]) -> dict[int, Said]:
     return {number: Said.of(row) for number, row in zip(numbers, rows.examples(numbers), strict=True)}
 
@@ -113,10 +99,13 @@ def _held(
     parts: Sequence[Wanted], asked: Said, words: list[str], said: Said, found: Scan
 ) -> tuple[Part, float, str] | None:
     """Which part of a target row a pool row holds, how much of it, and what both share."""
+    inside = set(words)
+    some = [part for part in parts if may_hold(part, inside)]
+    if not some:
+        return None
     answers = same_answer(asked, said, found.bits)
-    holds = [(part, held(part, words)) for part in parts]
-    shared = set(asked.answers or ()) & set(said.answers or ())
-    bits = sum(map(found.bits, shared))
+    bits = sum(map(found.bits, set(asked.answers or ()) & set(said.answers or ())))
+    holds = [(part, held(part, words)) for part in some]
     whole = {part.unit.part: (part, has) for part, has in reversed(holds) if is_leak(part, has, answers, bits)}
     both = "prompt" in whole and "response" in whole
     telling = [name for name, (_, has) in whole.items() if has.bits >= found.needed]
@@ -127,9 +116,7 @@ def _held(
     else:
         return None
     wanted, has = whole["prompt" if both else name]
-    inside = set(words)
-    span = has.span or " ".join(word for word in dict.fromkeys(wanted.unit.words) if word in inside)[:_SPAN]
-    return name, max(has.share, has.unnamed), span
+    return name, max(has.share, has.unnamed), shared_span(wanted.unit, words)
 
 
 def settled(leaks: Iterator[Leak] | Sequence[Leak]) -> tuple[Leak, ...]:

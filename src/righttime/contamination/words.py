@@ -43,8 +43,8 @@ _IN_DIGITS = {name: str(value) for name, value in _NUMBERS.items()}
 def words_of(text: str) -> list[str]:
     """The words of a text: NFKC, case folded, without punctuation and invisible marks.
 
-    Numbers are words, in digits up to 99 and without marks between thousands; so are operators between operands. Of
-    scripts without spaces every character is a word.
+    Numbers are words, in digits up to 99, without marks between thousands and without zeros at the end of decimals; so
+    are operators between operands. Of scripts without spaces every character is a word.
 
     Example:
         >>> words_of("Add 1,250 + 3!"), words_of("\u200bＡＤＤ: 1250 + 3")
@@ -58,6 +58,8 @@ def words_of(text: str) -> list[str]:
         words = text.translate(_LETTERS).split()  # the same words, found faster
     else:
         words = _WORD.findall(_THOUSANDS.sub("", text) if "," in text else text)
+        if "." in text:
+            words = [word.rstrip("0").rstrip(".") if "." in word else word for word in words]
     if _NUMBERS.keys().isdisjoint(words):
         return words
     return [_IN_DIGITS.get(word, word) for word in words] if _TENS.keys().isdisjoint(words) else _digits(words)
@@ -109,17 +111,17 @@ def numbers_in(words: Iterable[str]) -> frozenset[str]:
         >>> sorted(numbers_in(words_of("Forty-eight of 1,200 eggs, then 3.50")))
         ['1200', '3.5', '48']
     """
-    return frozenset(word.rstrip("0").rstrip(".") if "." in word else word for word in words if word[0].isdecimal())
+    return frozenset(word for word in words if word[0].isdecimal())
 
 
-def names_in(text: str) -> frozenset[str]:
-    """Words that are written as names: with a capital inside a sentence.
+def names_in(text: str) -> tuple[str, ...]:
+    """Words that are written as names, with a capital inside a sentence, in the order in which they come up.
 
     Example:
-        >>> sorted(names_in("Then Anna met Ben. They left."))
-        ['anna', 'ben']
+        >>> names_in("Then Carl met Ben. They left Carl alone.")
+        ('carl', 'ben')
     """
-    return frozenset(name.casefold() for name in _NAME.findall(text))
+    return tuple(dict.fromkeys(name.casefold() for name in _NAME.findall(text)))
 
 
 def asked_in(text: str) -> str:

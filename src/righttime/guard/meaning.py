@@ -2,7 +2,7 @@
 
 Rows of one pool are near each other without being leaks, and how near depends on the pool and on the embedder. So the
 similarity from which a row counts is not a constant: it is found on pool rows drawn by a seed, each with its nearest
-other pool row, as the similarity that next to none of them reaches.
+other pool rows, as the similarity that next to none of them reaches.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ SAMPLE = 500
 ALARMS = 0.0025
 """Share of them that may be called leaks of another pool row, in each class of agreement."""
 _NEAREST = 10  # pool rows of a target row that are looked at
-_OTHERS = 8  # neighbours of a sampled row among which the first other row is sought
 # A pool may repeat itself, so that its rows are as near as rephrased ones. What agrees decides there: no threshold is
 # farther from the typical neighbour than this share of the way to 1.
 _HIGHEST: Mapping[Agreement, float] = {"telling": 0.5, "weak": 0.9}
@@ -96,23 +95,30 @@ def thresholds(
     drawn = np.sort(np.random.default_rng(seed).permutation(len(numbers))[:SAMPLE])
     rows = [numbers[place] for place in drawn.tolist()]
     contents = pool.content_ids
-    others: dict[int, tuple[int, float]] = {}
-    for place, row, similarity in _neighbours(search, vectors, vectors[drawn], numbers, _OTHERS):
-        if row != rows[place] and contents[row] != contents[rows[place]]:
-            others.setdefault(place, (row, similarity))
-    sample = [(place, row, similarity) for place, (row, similarity) in others.items()]
-    pairs = list(_pairs(rarity, pool, pool.take(rows), iter(sample), -1.0))
-    typical = float(np.median([near.similarity for near in pairs])) if pairs else 0.0
-    return {kind: _threshold(pairs, kind, typical) for kind in _HIGHEST}
+    near = (
+        (place, row, similarity)
+        for place, row, similarity in _neighbours(search, vectors, vectors[drawn], numbers, _NEAREST + 1)
+        if row != rows[place] and contents[row] != contents[rows[place]]
+    )
+    pairs = list(_pairs(rarity, pool, pool.take(rows), near, -1.0))
+    nearest: dict[int, float] = {}
+    for pair in pairs:
+        nearest.setdefault(pair.target_row, pair.similarity)
+    typical = float(np.median(list(nearest.values()))) if nearest else 0.0
+    return {kind: _threshold(pairs, kind, len(rows), typical) for kind in _HIGHEST}
 
 
-def _threshold(pairs: Sequence[Near], kind: Agreement, typical: float) -> float:
-    """The similarity that no more pairs of a kind reach than may."""
-    of_kind = sorted((near.similarity for near in pairs if near.agreement == kind), reverse=True)
-    allowed = int(ALARMS * len(pairs))
-    calibrated = of_kind[allowed] + 1e-4 if allowed < len(of_kind) else 0.0
-    lowest, highest = (typical + share * (1 - typical) for share in (_LOWEST[kind], _HIGHEST[kind]))
-    return round(min(max(calibrated, lowest), highest), 4)
+def _threshold(pairs: Sequence[Near], kind: Agreement, n_rows: int, typical: float) -> float:
+    """The similarity that no more rows reach, by their nearest row of this kind, than may."""
+    nearest: dict[int, float] = {}
+    for pair in pairs:
+        if pair.agreement == kind:
+            nearest.setdefault(pair.target_row, pair.similarity)
+    highest = sorted(nearest.values(), reverse=True)
+    allowed = int(ALARMS * n_rows)
+    calibrated = highest[allowed] + 1e-4 if allowed < len(highest) else 0.0
+    lower, upper = (typical + share * (1 - typical) for share in (_LOWEST[kind], _HIGHEST[kind]))
+    return round(min(max(calibrated, lower), upper), 4)
 
 
 def _neighbours(
