@@ -27,6 +27,8 @@ SAMPLE = 500
 """Pool rows that the similarity is calibrated on."""
 ALARMS = 0.0025
 """Share of them that may be called leaks of another pool row, in each class of agreement."""
+TELLING = 12.0
+"""Bits from which numbers and answers that agree are telling: of ten near rows one in four hundred agrees by chance."""
 _NEAREST = 10  # pool rows of a target row that are looked at
 # A pool may repeat itself, so that its rows are as near as rephrased ones. What agrees decides there: no threshold is
 # farther from the typical neighbour than this share of the way to 1.
@@ -138,7 +140,7 @@ def _pairs(
     asked = _said(target, sorted({row for row, _, _ in pairs}))
     said = _said(pool, sorted({row for _, row, _ in pairs}))
     for row, other, similarity in pairs:
-        yield Near(other, row, similarity, agree(asked[row], said[other], rarity.bits, rarity.needed))
+        yield Near(other, row, similarity, agree(asked[row], said[other], rarity.bits, TELLING))
 
 
 def _said(rows: Rows, numbers: Sequence[int]) -> dict[int, Said]:
