@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from righttime.arrangement import Arrangement
-from righttime.choices import BadRows, Duplicates, Engine, Precision, Text, WithinRound
+from righttime.choices import BadRows, Duplicates, Engine, Guard, Precision, Text, WithinRound
 from righttime.embedding import DEFAULT_MODEL, Embedder
 from righttime.formats.bounds import MAX_ROW_BYTES
 from righttime.keywords import named_settings
@@ -45,6 +45,7 @@ def arrange(
     precision: Precision = "float32",
     workers: int = 1,
     duplicates: Duplicates = "keep",
+    guard: Guard = "report",
     bad_rows: BadRows = "stop",
     format: str | None = None,  # noqa: A002
     target_format: str | None = None,
@@ -87,6 +88,7 @@ def arrange(
         precision: ``float32``; ``float16`` or ``bfloat16``, for GPUs; ``int8``, for CPUs.
         workers: Processes that embed.
         duplicates: ``keep`` pool rows that repeat an earlier row, or ``drop`` them.
+        guard: ``report`` pool rows that repeat, hold or rephrase target rows, ``remove`` them, or ``off``.
         bad_rows: ``stop`` at a row that cannot be used, or ``skip`` it and list it.
         format: The pool's format; None recognises it.
         target_format: The target's.
@@ -132,6 +134,7 @@ def arrange(
         precision=precision,
         workers=workers,
         duplicates=duplicates,
+        guard=guard,
         bad_rows=bad_rows,
         format=format,
         target_format=target_format,

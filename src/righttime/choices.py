@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["BadRows", "Duplicates", "Engine", "FirstLook", "Precision", "Text", "WithinRound"]
+__all__ = ["BadRows", "Duplicates", "Engine", "FirstLook", "Guard", "Precision", "Text", "WithinRound"]
 
 BadRows = Literal["stop", "skip"]
 Duplicates = Literal["keep", "drop"]
@@ -15,6 +15,8 @@ Engine = Literal["auto", "cpu", "cuda", "ray", "torch"]
 """`righttime.neighbours.ENGINES`."""
 FirstLook = Literal["float32", "float16", "bfloat16"]
 """`righttime.neighbours.products.PRECISIONS`."""
+Guard = Literal["report", "remove", "off"]
+"""`righttime.guard.MODES`."""
 Precision = Literal["float32", "float16", "bfloat16", "int8"]
 """`righttime.embedding.models.PRECISIONS`, and ``int8``."""
 Text = Literal["prompt+response", "prompt", "all"]

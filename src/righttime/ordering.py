@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,21 @@ from righttime.arrangement import (
 from righttime.arrangement.registry import resolved_params
 from righttime.embedding.texts import shared_text
 from righttime.embedding.vectors import Sides, vectors_for
+from righttime.errors import EmptyDataError
 from righttime.filtering import TakingPart
 from righttime.neighbours import search_named
 from righttime.progress import counting
 from righttime.results import Request
 from righttime.rows import Rows
+from righttime.similarity import room_for
 from righttime.store import cache_folder
 
-__all__ = ["Ordered", "order_rows", "planned_idle_seed", "selection_input_of"]
+__all__ = ["Guarding", "Ordered", "order_rows", "planned_idle_seed", "selection_input_of"]
+
+
+Guarding = Callable[[Sequence[int], Sides], Set[int]]
+"""From the rows that take part and their vectors to those that take no part after all."""
+_COPIED = 1 << 16  # vectors copied at a time
 
 
 @dataclass(frozen=True)
@@ -39,13 +47,15 @@ class Ordered:
 
     Attributes:
         arrangement: The order, by pool row.
-        sides: Unit vectors of the rows that took part and of the target; empty where the method needs none.
+        kept: The rows that took part, ascending.
+        sides: Unit vectors of those rows and of the target; empty where the method needs none.
         best: Of each row that took part its similarity to its most similar target row; known with a least similarity.
         text: Which text represented a row.
         notes: Sentences that a person should read.
     """
 
     arrangement: Arrangement
+    kept: Sequence[int]
     sides: Sides
     best: NDArray[np.float32] | None
     text: str
@@ -58,6 +68,7 @@ def order_rows(
     request: Request,
     taking: TakingPart,
     *,
+    guard: Guarding | None = None,
     cache: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> Ordered:
@@ -68,13 +79,15 @@ def order_rows(
         target: The target.
         request: What is asked for.
         taking: Which rows take part.
+        guard: Looks at the vectors first, and says which rows take no part after all.
         cache: The folder of cached vectors; None takes the user's.
         progress: Show progress on stderr.
 
     Raises:
         RighttimeError: A kind of it, for anything wrong with settings, vectors, model or disk.
     """
-    rows = pool.take(taking.kept)
+    kept = taking.kept
+    rows = pool.take(kept)
     inputs = selection_input_of(request, rows, target)
     # Budget, parameters and tasks are checked before hours of embedding, not after.
     checked = check_settings(request.method, inputs, len(rows))
@@ -85,16 +98,32 @@ def order_rows(
     sides = Sides(inputs.pool, inputs.target, {})
     if "vectors" in needs:
         how: dict[str, Any] = {"n_pool": len(pool), "text": text, "cache": cache, "progress": progress}
-        sides = vectors_for(request, rows, target, rows=taking.kept, **how)
+        sides = vectors_for(request, rows, target, rows=kept, **how)
+        gone = guard(kept, sides) if guard else frozenset[int]()
+        if gone:
+            kept, sides = _without(gone, kept, sides, request.memory, Path(cache) if cache else cache_folder())
+            rows = pool.take(kept)
+            inputs = selection_input_of(request, rows, target)
     if "texts" in needs:
         both = list(rows.texts(text)), list(target.texts(text))
         inputs = dataclasses.replace(inputs, texts=both[0], target_texts=both[1])
     found, best = _choose(request, inputs, sides, cache, progress)
     if "warning" in found.settings:
         notes.append(found.settings["warning"])
-    order = np.asarray(taking.kept, dtype=np.int64)[found.order]
+    order = np.asarray(kept, dtype=np.int64)[found.order]
     arrangement = dataclasses.replace(found, order=order, n_pool=len(pool)).with_rows(pool, target)
-    return Ordered(arrangement, sides, best, sides.about.get("text", text), tuple(notes))
+    return Ordered(arrangement, kept, sides, best, sides.about.get("text", text), tuple(notes))
+
+
+def _without(gone: Set[int], kept: Sequence[int], sides: Sides, memory: int, folder: Path) -> tuple[list[int], Sides]:
+    """The rows that are left, and their vectors, mapped from a file where they take more than `memory`."""
+    left = [place for place, row in enumerate(kept) if row not in gone]
+    if not left:
+        raise EmptyDataError(f"no pool row is left: the guard removed all {len(kept):,}. Hint: `guard='report'`.")
+    pool = room_for((len(left), sides.pool.shape[1]), memory, folder)
+    for start in range(0, len(left), _COPIED):
+        pool[start : start + _COPIED] = sides.pool[left[start : start + _COPIED]]
+    return [kept[place] for place in left], dataclasses.replace(sides, pool=pool)
 
 
 def selection_input_of(request: Request, pool: Rows, target: Rows) -> SelectionInput:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from righttime.contamination.prompts import same_prompts
 from righttime.filtering import take_part
+from righttime.guard.watch import Watch
 from righttime.inputs import read_inputs
 from righttime.ordering import order_rows
 from righttime.results import BAD_TARGET, Data, Request, Result, not_chosen, prepare_result, write_result
@@ -72,22 +73,25 @@ def arrange_rows(
         max_tokens=request.max_tokens,
     )
     leaks = same_prompts(rows, targets, taking.drawn)
-    ordered = order_rows(rows, targets, request, taking, cache=cache, progress=progress)
-    in_vain = not_chosen(rows, taking.kept, ordered.arrangement, request, ordered.best)
+    watch = Watch(rows, targets, request)
+    taking = watch.by_texts(taking)
+    ordered = order_rows(rows, targets, request, taking, guard=watch.by_vectors, cache=cache, progress=progress)
+    in_vain = not_chosen(rows, ordered.kept, ordered.arrangement, request, ordered.best)
     return Result(
         arrangement=ordered.arrangement,
         request=request,
         pool=read.pool,
         target=read.target,
-        left_out=(*read.pool.left_out, *taking.left_out, *in_vain),
+        left_out=(*read.pool.left_out, *taking.left_out, *watch.left_out, *in_vain),
         left_out_of_target=tuple(dataclasses.replace(row, reason=BAD_TARGET) for row in read.target.left_out),
         text=ordered.text,
         embedding=ordered.sides.about,
         duplicates=taking.duplicates,
         leaks=leaks,
         notes=ordered.notes,
-        kept=taking.kept,
+        kept=ordered.kept,
         vectors=(ordered.sides.pool, ordered.sides.target),
         best=ordered.best,
         given=read.given,
+        guard=watch.leaks,
     )

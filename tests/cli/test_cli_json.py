@@ -43,6 +43,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 WORDS = [
     "builtin --out NEW --rows 1",
     "split POOL --out NEW --count 2",
+    "guard POOL --target TARGET --out NEW",
     "arrange POOL --target TARGET --out NEW",
     "plan --rows 1000 --target-rows 10 --dim 8",
     "methods",

@@ -6,6 +6,7 @@ Commands appear in ``--help`` in the order in which their modules are imported h
 # isort: off
 from righttime.cli import (  # noqa: F401 (each registers its commands)
     data,
+    guard,
     arrange,
     plan,
     methods,

@@ -36,6 +36,7 @@ __all__ = [
     "Target",
     "TargetEmbedder",
     "TargetFields",
+    "TargetFormat",
     "TaskField",
     "app",
     "bytes_in",
@@ -91,6 +92,9 @@ Subsample = Annotated[
 FormatName = Annotated[
     str | None,
     typer.Option("--format", help="The pool's format: {formats}.", show_default="detected", rich_help_panel=READING),
+]
+TargetFormat = Annotated[
+    str | None, typer.Option(help="The target's format.", show_default="detected", rich_help_panel=READING)
 ]
 TaskField = Annotated[
     str | None,

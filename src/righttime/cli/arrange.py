@@ -9,7 +9,6 @@ import typer
 from righttime.cli.app import (
     EMBEDDING,
     OLD_PRECISIONS,
-    READING,
     BadRows,
     Cache,
     Device,
@@ -27,6 +26,7 @@ from righttime.cli.app import (
     Target,
     TargetEmbedder,
     TargetFields,
+    TargetFormat,
     TaskField,
     app,
     bytes_in,
@@ -105,6 +105,13 @@ def arrange(
         Literal["keep", "drop"],
         typer.Option(help="Pool rows that repeat an earlier row: keep or drop.", rich_help_panel=SELECTION),
     ] = "keep",
+    guard: Annotated[
+        Literal["report", "remove", "off"],
+        typer.Option(
+            help="Pool rows that repeat, hold or rephrase target rows: report, remove, or off (do not look).",
+            rich_help_panel=SELECTION,
+        ),
+    ] = "report",
     tokenizer: Annotated[
         str | None,
         typer.Option(
@@ -150,10 +157,7 @@ def arrange(
         ),
     ] = 1,
     format_: FormatName = None,
-    target_format: Annotated[
-        str | None,
-        typer.Option(help="The target's format.", show_default="detected", rich_help_panel=READING),
-    ] = None,
+    target_format: TargetFormat = None,
     bad_rows: BadRows = "stop",
     positive_examples: PositiveExamples = 0,
     task_field: TaskField = None,
@@ -200,6 +204,7 @@ def arrange(
         precision=cast(Any, precision),
         workers=workers,
         duplicates=duplicates,
+        guard=guard,
         bad_rows=bad_rows,
         format=format_,
         target_format=target_format,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from righttime.arrangement import method_named
 from righttime.cli.flags import in_flags
+from righttime.cli.guard_text import leak_counts, leak_lines
 from righttime.cli.show import falloff_text
 from righttime.cli.text import printable, table
 from righttime.embedding import Fidelity
@@ -58,6 +59,7 @@ def arranged_facts(result: Result, out: Path) -> dict[str, Any]:
         "left_out_by_reason": reasons,
         "duplicates": result.duplicates,
         "target_prompts_in_pool": len(result.leaks),
+        "guard": leak_counts(result.guard) if result.guard else None,
         "embedding": result.embedding,
         "falloff": result.falloff,
         "notes": result.notes,
@@ -108,6 +110,8 @@ def _warned(result: Result) -> Iterator[str]:
             f"warning: the pool contains {len(result.leaks):,} of {len(result.target.rows):,} target prompts word "
             f"for word (first: {first})" + ("; nearest-first puts such rows in front" if result.embedding else "")
         )
+    if result.guard is not None:
+        yield from leak_lines(result.guard, result.request.guard == "remove")
 
 
 def _written(result: Result, out: Path) -> Iterator[str]:

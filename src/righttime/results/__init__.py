@@ -7,6 +7,7 @@ from righttime.results.request import Data, Request
 from righttime.results.result import BAD_TARGET, Result
 from righttime.results.write import (
     circumstances,
+    guarded,
     left_out_table,
     manifest_of,
     prepare_result,
@@ -28,6 +29,7 @@ __all__ = [
     "Result",
     "ResultManifest",
     "circumstances",
+    "guarded",
     "left_out_table",
     "manifest_of",
     "not_chosen",

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from righttime.arrangement import METHODS, SelectionInput, check_settings, method_named
 from righttime.arrangement.budget import rows_of
-from righttime.choices import BadRows, Duplicates, Engine, Precision, Text, WithinRound
+from righttime.choices import BadRows, Duplicates, Engine, Guard, Precision, Text, WithinRound
+from righttime.contamination.leaks import MODES
 from righttime.embedding import DEFAULT_MODEL, FULL, Embedder, embedder_named
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, unknown_name
@@ -50,6 +51,7 @@ class Request:
     precision: Precision = "float32"
     workers: int = 1
     duplicates: Duplicates = "keep"
+    guard: Guard = "report"
     bad_rows: BadRows = "stop"
     format: str | None = None
     target_format: str | None = None
@@ -118,6 +120,8 @@ class Request:
             raise unknown_name("text", self.text, TEXTS)
         if self.duplicates not in ("keep", "drop"):
             raise unknown_name("choice for duplicates", self.duplicates, ("keep", "drop"), setting="duplicates")
+        if self.guard not in MODES:
+            raise unknown_name("mode of the guard", self.guard, MODES, setting="guard")
         if (self.tokenizer is None) != (self.max_tokens is None):
             raise SettingsError("`tokenizer` and `max_tokens` go together, got only one of them.", setting="tokenizer")
         if self.max_tokens is not None and self.max_tokens < 1:

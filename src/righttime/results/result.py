@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from righttime.arrangement import Arrangement, method_named
 from righttime.arrangement.falloff import Falloff, falloff
+from righttime.contamination.leaks import Leaks
 from righttime.examples import LeftOut
 from righttime.formats import Reading
 from righttime.results.request import Request
@@ -43,6 +44,7 @@ class Result:
         vectors: Unit vectors of those rows and of the target, float32, shapes (n_kept, d) and (n_target, d).
         best: Of each of those rows its similarity to its most similar target row; known with a least similarity.
         given: The names of files and folders that each side was read from; None where it was not read from any.
+        guard: What the guard found; None where it was off.
     """
 
     arrangement: Arrangement
@@ -60,6 +62,7 @@ class Result:
     vectors: tuple[NDArray[np.float32], NDArray[np.float32]]
     best: NDArray[np.float32] | None = None
     given: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    guard: Leaks | None = None
 
     @cached_property
     def falloff(self) -> Falloff | None:

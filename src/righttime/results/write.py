@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from righttime.contamination.leaks import Leaks
 from righttime.embedding import Embedder
 from righttime.errors import SettingsError
 from righttime.examples import LeftOut
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "circumstances",
+    "guarded",
     "left_out_table",
     "manifest_of",
     "prepare_result",
@@ -47,6 +49,7 @@ __all__ = [
     "write_split",
 ]
 
+_FIRST = 20  # leaks that a manifest names
 SPLIT_FILES = ("pool.jsonl", "target.jsonl", "left_out.parquet")
 _LIBRARIES = ("numpy", "pyarrow", "torch", "transformers", "sentence-transformers", "datasets")
 
@@ -140,9 +143,25 @@ def _manifest(result: Result, as_: str) -> dict[str, Any]:
         "settings": _settings(result, as_),
         "embedding": dict(result.embedding),
         "counts": counts,
+        "guard": guarded(result.guard) if result.guard else None,
         "falloff": dataclasses.asdict(result.falloff) if result.falloff else None,
         "notes": list(result.notes),
         "ids_sha256": ids_sha256(ids),
+    }
+
+
+def guarded(leaks: Leaks) -> dict[str, Any]:
+    """What a manifest says of leaks."""
+    return {
+        "leaks": len(leaks.found),
+        "pool_rows": len(leaks.pool_rows),
+        "target_rows": len(leaks.target_rows),
+        "by_test": leaks.counts(),
+        "tests": list(leaks.tests),
+        "threshold": dict(leaks.threshold),
+        "shared_groups": [dataclasses.asdict(group) for group in leaks.groups],
+        "unseen": list(leaks.unseen),
+        "first": [dataclasses.asdict(leak) for leak in leaks.found[:_FIRST]],
     }
 
 

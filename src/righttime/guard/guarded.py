@@ -1,0 +1,178 @@
+"""The guard on its own: read both sides, look for leaks, and write what was found; and the pool without it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from righttime.contamination.leaks import Leak, Leaks
+from righttime.embedding.texts import shared_text
+from righttime.embedding.vectors import vectors_for
+from righttime.errors import SettingsError
+from righttime.formats import Reading
+from righttime.guard.find import Judge, find_leaks
+from righttime.guard.watch import removed
+from righttime.inputs import read_side
+from righttime.neighbours import search_here
+from righttime.results import Data, Request, circumstances, guarded, left_out_table
+from righttime.store import MANIFEST, file_sha256, prepare_folder, staged, write_json, write_lines, write_parquet
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["FILES", "Guarded", "guard_into"]
+
+FILES = ("leaks.parquet", "pool.jsonl", "left_out.parquet")
+"""The files beside the manifest; the last two only where leaks are removed."""
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """What the guard found, and in what.
+
+    Attributes:
+        leaks: The leaks.
+        pool: The pool as it was read.
+        target: The target.
+        kept: The pool rows without leaks, ascending.
+        notes: Sentences that a person should read.
+    """
+
+    leaks: Leaks
+    pool: Reading
+    target: Reading
+    kept: Sequence[int]
+    notes: tuple[str, ...]
+
+
+def guard_into(
+    out: str | os.PathLike[str],
+    pool: Data,
+    target: Data,
+    request: Request,
+    *,
+    meaning: bool = False,
+    remove: bool = False,
+    judge: Judge | None = None,
+    overwrite: bool = False,
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> Guarded:
+    """Look for leaks and write what was found to a folder.
+
+    Args:
+        out: The folder.
+        pool: See `righttime.arrange`, as for `target`.
+        target: The same.
+        request: Says how both are read, and how they are embedded for `meaning`; nothing else of it counts.
+        meaning: Also embed both sides, to find rows in other words.
+        remove: Also write the pool without its leaks, each row's own JSON.
+        judge: See `righttime.guard.find_leaks`.
+        overwrite: Replace a finished result there.
+        cache: The folder of cached vectors; None takes the user's.
+        progress: Show progress on stderr.
+
+    Raises:
+        RighttimeError: A kind of it, for anything wrong with data, settings, model or disk.
+    """
+    request.check()
+    folder = Path(out)
+    prepare_folder(folder, FILES, overwrite)
+    read = read_side(pool, "pool", request, remove, progress), read_side(target, "target", request)
+    if remove:
+        _one_format(read[0])
+    leaks, notes = _looked(read, request, meaning, judge, cache, progress)
+    gone = set(leaks.pool_rows)
+    kept = [number for number in range(len(read[0].rows)) if number not in gone]
+    done = Guarded(leaks, *read, kept, tuple(notes))
+    _write(done, folder, request, remove)
+    return done
+
+
+def _one_format(pool: Reading) -> None:
+    formats = sorted({file.format for file in pool.inputs})
+    if len(formats) > 1:
+        raise SettingsError(
+            f"`remove=True` needs pools of one format, got {', '.join(formats)}: no trainer reads a file of both. "
+            "Hint: guard them one by one.",
+            setting="remove",
+        )
+
+
+def _looked(
+    read: tuple[Reading, Reading],
+    request: Request,
+    meaning: bool,
+    judge: Judge | None,
+    cache: str | os.PathLike[str] | None,
+    progress: bool,
+) -> tuple[Leaks, list[str]]:
+    pool, target = read[0].rows, read[1].rows
+    if not meaning:
+        return find_leaks(pool, target, judge=judge, seed=request.seed or 0), []
+    text, notes = shared_text(request.text, target)
+    asked: dict[str, Any] = {"rows": range(len(pool)), "n_pool": len(pool), "text": text}
+    sides = vectors_for(request, pool, target, **asked, cache=cache, progress=progress)
+    leaks = find_leaks(
+        pool,
+        target,
+        vectors=(sides.pool, sides.target),
+        seed=request.seed or 0,
+        about=sides.about,
+        search=search_here(request.engine, memory=request.memory),
+        judge=judge,
+    )
+    return leaks, notes
+
+
+def _write(done: Guarded, folder: Path, request: Request, remove: bool) -> None:
+    with staged(folder) as staging:
+        write_parquet(staging / "leaks.parquet", _table(done.leaks.found))
+        if remove:
+            write_lines(staging / "pool.jsonl", _lines(done))
+            left_out = (*done.pool.left_out, *removed(done.pool.rows, done.leaks.found))
+            write_parquet(staging / "left_out.parquet", left_out_table(left_out))
+        names = FILES if remove else FILES[:1]
+        manifest = {
+            **circumstances(),
+            "inputs": {
+                side: [dataclasses.asdict(file) for file in reading.inputs]
+                for side, reading in (("pool", done.pool), ("target", done.target))
+            },
+            "settings": {"meaning": "meaning" in done.leaks.tests, "remove": remove, "seed": request.seed or 0},
+            "counts": {
+                "pool_read": done.pool.total,
+                "pool_rows": len(done.pool.rows),
+                "target_rows": len(done.target.rows),
+                "kept": len(done.kept),
+            },
+            "guard": guarded(done.leaks),
+            "notes": list(done.notes),
+            "files": {name: file_sha256(staging / name) for name in names},
+        }
+        write_json(staging / MANIFEST, manifest)
+    for name in set(FILES) - set(names):  # of an earlier result that had them
+        (folder / name).unlink(missing_ok=True)
+
+
+def _table(leaks: Sequence[Leak]) -> pa.Table:
+    import pyarrow as pa
+
+    kinds = {"pool_row": pa.int64(), "pool_id": pa.string(), "target_row": pa.int64(), "target_id": pa.string()}
+    kinds |= {"test": pa.string(), "part": pa.string(), "score": pa.float64(), "span": pa.string()}
+    return pa.table({name: pa.array([getattr(leak, name) for leak in leaks], kind) for name, kind in kinds.items()})
+
+
+def _lines(done: Guarded) -> Iterator[str]:
+    for row in done.pool.rows.examples(done.kept):
+        if row.original is None:
+            raise SettingsError(
+                f"`remove=True` needs each row's own JSON, but row {row.id} came without it.",
+                row=row.id,
+                setting="remove",
+            )
+        yield row.original

@@ -1,0 +1,100 @@
+"""The guard of one arrangement: looks at texts before anything is embedded, and at vectors before rows are ordered."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from righttime.arrangement import method_named
+from righttime.contamination.leaks import Leak, Leaks, Test
+from righttime.embedding.vectors import Sides, vectors_given
+from righttime.errors import EmptyDataError
+from righttime.examples import LeftOut
+from righttime.filtering import TakingPart
+from righttime.guard.find import TextLeaks, find_text_leaks, with_meaning
+from righttime.neighbours import search_here
+from righttime.results import Request
+from righttime.rows import Rows, left_out
+
+__all__ = ["REASON", "Watch", "removed"]
+
+REASON = "leak"
+"""The reason of rows that the guard removed."""
+
+
+class Watch:
+    """What the guard finds in one arrangement, and what it removes."""
+
+    def __init__(self, pool: Rows, target: Rows, request: Request) -> None:
+        """Watch an arrangement.
+
+        Args:
+            pool: The whole pool.
+            target: The target.
+            request: What is asked for; its `guard` says whether leaks are removed, reported, or not looked for.
+        """
+        self._pool, self._target, self._request = pool, target, request
+        self._texts: TextLeaks | None = None
+        self.leaks: Leaks | None = None
+        self.left_out: tuple[LeftOut, ...] = ()
+
+    def by_texts(self, taking: TakingPart) -> TakingPart:
+        """Look at the texts of the rows that take part; those that take part after that.
+
+        Raises:
+            EmptyDataError: If the guard removes all of them.
+        """
+        request = self._request
+        if request.guard == "off":
+            return taking
+        # A report must cost little. Beside a model that embeds, looking inside rows does; beside given vectors it
+        # would take as long as all the rest.
+        embeds = "vectors" in method_named(request.method).needs and not vectors_given(request.embedder)
+        tests: tuple[Test, ...] = ("equal", "contained") if embeds or request.guard == "remove" else ("equal",)
+        how: dict[str, Any] = {"tests": tests, "seed": request.seed or 0}
+        self._texts = find_text_leaks(self._pool, self._target, numbers=taking.kept, **how)
+        self.leaks = self._texts.leaks
+        gone = self._gone(self.leaks.found)
+        kept = [row for row in taking.kept if row not in gone]
+        if not kept:
+            raise EmptyDataError(
+                f"no pool row is left: the guard removed all {len(taking.kept):,}. Hint: `guard='report'`."
+            )
+        return dataclasses.replace(taking, kept=kept) if gone else taking
+
+    def by_vectors(self, kept: Sequence[int], sides: Sides) -> frozenset[int]:
+        """Look at the vectors of the rows that take part; those that take no part after all.
+
+        Embedders that read rows in a way of their own, such as gradients, say nothing of meaning.
+        """
+        if self._texts is None or self.leaks is None or "text" in sides.about:
+            return frozenset()
+        request, before = self._request, set(self.leaks.found)
+        self.leaks = with_meaning(
+            self._texts,
+            self._pool,
+            self._target,
+            (sides.pool, sides.target),
+            kept,
+            seed=request.seed or 0,
+            about=sides.about,
+            search=search_here(request.engine, memory=request.memory),
+        )
+        return self._gone([leak for leak in self.leaks.found if leak not in before])
+
+    def _gone(self, leaks: Sequence[Leak]) -> frozenset[int]:
+        if self._request.guard != "remove":
+            return frozenset()
+        self.left_out += tuple(removed(self._pool, leaks))
+        return frozenset(leak.pool_row for leak in leaks)
+
+
+def removed(pool: Rows, leaks: Iterable[Leak]) -> Iterable[LeftOut]:
+    """The record of each row that leaks, with the first of its leaks."""
+    first: dict[int, Leak] = {}
+    for leak in leaks:
+        first.setdefault(leak.pool_row, leak)
+    for row, leak in sorted(first.items()):
+        score = "" if leak.test == "equal" else f", {leak.score:.4f}"
+        yield left_out(pool, row, REASON, f"{leak.test} ({leak.part}{score}): target row {leak.target_id}")
