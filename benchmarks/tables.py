@@ -23,7 +23,7 @@ import scaling
 from machine import RESULTS
 
 _ROOT = Path(__file__).parents[1]
-_PAGES = ("performance.md", "scaling.md", "embedding.md", "fidelity.md", "method.md", "analysis.md")
+_PAGES = ("performance.md", "scaling.md", "embedding.md", "fidelity.md", "method.md", "analysis.md", "guard.md")
 DOCS = [_ROOT / "README.md", *(_ROOT / "docs" / name for name in _PAGES)]
 _MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _FIGURE = re.compile(r"(<!-- figure: (\S+) -->).*?(<!-- end -->)")
@@ -390,8 +390,65 @@ def calibration(results: dict[str, Any]) -> str:
     return grid([*heads, "stated difference found", "twice that found"], rows)
 
 
+def guard_kinds(results: dict[str, Any]) -> str:
+    """Of each kind of plant how many were found, by source."""
+    sources = results["guard"]["sources"]
+    rows = []
+    for number, line in enumerate(sources[0]["kinds"]):
+        cells: list[object] = [line["group"], line["kind"]]
+        for source in sources:
+            found = source["kinds"][number]
+            cells += [f"{found[way]} of {found['planted']}" for way in ("by_text", "with_vectors")]
+        rows.append(cells)
+    heads = [f"{source['source']}, {way}" for source in sources for way in ("texts", "and vectors")]
+    return grid(["group", "kind", *heads], [[("-" if cell == "0 of 0" else cell) for cell in row] for row in rows])
+
+
+def guard_groups(results: dict[str, Any]) -> str:
+    """The same by group, and the rows that were innocent."""
+    sources = results["guard"]["sources"]
+    rows = []
+    for group in dict.fromkeys(line["group"] for line in sources[0]["kinds"]):
+        cells: list[object] = [group]
+        for source in sources:
+            lines = [line for line in source["kinds"] if line["group"] == group]
+            planted = sum(line["planted"] for line in lines)
+            cells += [_share(sum(line[way] for line in lines), planted) for way in ("by_text", "with_vectors")]
+        rows.append(cells)
+    innocent = [source["innocent"] for source in sources]
+    flagged = [_share(one[way], one["rows"]) for one in innocent for way in ("by_text", "with_vectors")]
+    rows.append(["target rows of which nothing was planted", *flagged])
+    heads = [f"{source['source']}, {way}" for source in sources for way in ("texts", "and vectors")]
+    return grid(["found", *heads], rows)
+
+
+def _share(found: int, planted: int) -> str:
+    return f"{found / planted:.1%} of {planted:,}" if planted else "-"
+
+
+def guard_speed(results: dict[str, Any]) -> str:
+    fast = results["guard"]["speed"]
+    heads = ["pool × target", "characters a row", "processor time", "rows/s", "memory added at the peak", "leaks found"]
+    return grid(
+        heads,
+        [
+            [
+                f"{fast['rows']:,} × {fast['target']:,}",
+                fast["characters_a_row"],
+                time_of(fast["processor_seconds"]),
+                f"{fast['rows_per_s']:,.0f}",
+                mib(fast["peak_mib_added"]),
+                f"{fast['leaks']:,}",
+            ]
+        ],
+    )
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "calibration": calibration,
+    "guard_groups": guard_groups,
+    "guard_kinds": guard_kinds,
+    "guard_speed": guard_speed,
     "machine": machine,
     "required": required,
     "arrange": arrange,

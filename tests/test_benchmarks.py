@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import arrange
 import coverage
 import fidelity
 import growth as growing
+import guard
+import guard_plants
 import rivals
 import tables
 from directions import above, bounded, by_bound, turned
@@ -228,3 +231,26 @@ def test_the_tables_of_the_docs_are_what_the_results_give() -> None:
         text = path.read_text(encoding="utf-8")
         assert tables.filled(text, results) == text, f"{path.name}: run python benchmarks/tables.py"
         assert "<!-- table: " in text or "<!-- figure: " in text
+
+
+def test_plants_of_every_kind_are_put_in_and_exact_ones_found() -> None:
+    target = guard_plants.made_rows(120, "target")
+    made = guard.plant(guard_plants.made_rows(300, "pool"), target, "test")
+    kinds = {kind for group in guard.GROUPS.values() for kind in group}
+    assert {kind for kind, _ in made.kinds} == kinds
+    assert all(number % 2 == 0 for _, number in made.kinds)
+    found = guard.find_text_leaks(guard.read(made.pool, "pool"), guard.read(made.target, "target")).leaks.found
+    pairs = {(leak.pool_row, leak.target_row) for leak in found}
+    for place, (kind, number) in enumerate(made.kinds):
+        if kind in guard_plants.EXACT or kind in guard_plants.NO_LEAK:
+            assert ((300 + place, number) in pairs) == (kind in guard_plants.EXACT), kind
+
+
+def test_changes_keep_what_they_say() -> None:
+    row = {"prompt": "Anna has 31 apples. Then Boris, who is 9, eats 2. How many apples were left?", "response": "29"}
+    rng = random.Random(0)
+    assert guard_plants.spelled(row, rng)["prompt"].startswith("Anna has thirty-one apples. Then Boris, who is nine,")
+    assert "Work out the number of" in guard_plants.restated(row, rng)["prompt"]
+    assert "Boris" not in guard_plants.renamed(row, rng)["prompt"]
+    assert guard_plants.other_numbers(row, rng)["response"] != "29"
+    assert sorted(guard_plants.shuffled(row, rng)["prompt"].split()) == sorted(row["prompt"].split())
