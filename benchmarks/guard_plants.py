@@ -332,7 +332,7 @@ def mixed(row: Row, rng: random.Random) -> Row:
 
 def other_numbers(row: Row, rng: random.Random) -> Row:
     """Every number by another one, in the answer too."""
-    change = {}
+    change: dict[str, str] = {}
 
     def other(found: re.Match[str]) -> str:
         return change.setdefault(found[0], str(int(found[0]) + rng.randint(1, 9)))

@@ -21,6 +21,7 @@ from machine import RESULTS
 from righttime import arrange_embeddings
 from righttime.arrangement import tma_rounds
 from righttime.embedding.gradients import SEPARATOR, GradientEmbedder
+from righttime.guard import find_text_leaks
 from righttime.neighbours import top_k
 from tiny_model import save_tiny_model
 from trials import alone, clustered, exponent, growth, in_turn, ratio, real
@@ -239,7 +240,7 @@ def test_plants_of_every_kind_are_put_in_and_exact_ones_found() -> None:
     kinds = {kind for group in guard.GROUPS.values() for kind in group}
     assert {kind for kind, _ in made.kinds} == kinds
     assert all(number % 2 == 0 for _, number in made.kinds)
-    found = guard.find_text_leaks(guard.read(made.pool, "pool"), guard.read(made.target, "target")).leaks.found
+    found = find_text_leaks(guard.read(made.pool, "pool"), guard.read(made.target, "target")).leaks.found
     pairs = {(leak.pool_row, leak.target_row) for leak in found}
     for place, (kind, number) in enumerate(made.kinds):
         if kind in guard_plants.EXACT or kind in guard_plants.NO_LEAK:

@@ -168,13 +168,13 @@ class Near:
 
     def __init__(self, known: dict[str, Any], judge: Any) -> None:
         self._known, self._judge = known, judge
-        self.identity = {"model": "near", "revision": "1", "max_length": 99}
+        self.identity: dict[str, str | int] = {"model": "near", "revision": "1", "max_length": 99}
 
     def lengths(self, texts: Any) -> list[int]:
         return [len(text) for text in texts]
 
     def embed(self, texts: Any) -> Any:
-        return np.float32([self._of(text) for text in texts])
+        return np.asarray([self._of(text) for text in texts], np.float32)
 
     def _of(self, text: str) -> Any:
         known = [vector for prompt, vector in self._known.items() if text.startswith(prompt)]

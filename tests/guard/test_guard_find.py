@@ -212,5 +212,5 @@ def test_memory_is_bounded_by_the_target() -> None:
 
 
 def test_the_same_twice() -> None:
-    how = {"vectors": (vectors_of(len(POOL) + 1), vectors_of(1))}
+    how: dict[str, Any] = {"vectors": (vectors_of(len(POOL) + 1), vectors_of(1))}
     assert leaks(PROBLEM, **how) == leaks(PROBLEM, **how)

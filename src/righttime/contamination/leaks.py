@@ -95,7 +95,9 @@ class Leaks:
     def counts(self) -> dict[str, dict[str, int]]:
         """How many leaks there are, by test and part; only what there is."""
         found = Counter((leak.test, leak.part) for leak in self.found)
-        by_test = {test: {part: found[test, part] for part in PARTS if found[test, part]} for test in TESTS}
+        by_test: dict[str, dict[str, int]] = {
+            test: {part: found[test, part] for part in PARTS if found[test, part]} for test in TESTS
+        }
         return {test: parts for test, parts in by_test.items() if parts}
 
 
