@@ -12,7 +12,7 @@ from righttime.analysis.differences import LEAST, varies
 from righttime.analysis.runs import Run
 from righttime.errors import SettingsError
 
-__all__ = ["PRIMARY", "check_comparable", "common_sets", "common_steps", "notes_on"]
+__all__ = ["PRIMARY", "check_comparable", "common_sets", "common_steps", "mean_overlap", "notes_on"]
 
 Runs = Mapping[str, Sequence[Run]]
 
@@ -171,12 +171,16 @@ def _processors(runs: Runs) -> list[str]:
     ]
 
 
+def mean_overlap(draws: Sequence[set[str]]) -> float | None:
+    """What share of its rows a draw has in common with another, on average over pairs; None for a single draw."""
+    shares = [len(one & two) / min(len(one), len(two)) for k, one in enumerate(draws) for two in draws[:k]]
+    return float(np.mean(shares)) if shares else None
+
+
 def _judge_rows(runs: Runs, baseline: str, judge: str) -> list[str]:
-    rows = [set(run.values[judge, PRIMARY].ids) for run in runs[baseline]]
-    shares = [len(one & two) / min(len(one), len(two)) for k, one in enumerate(rows) for two in rows[:k]]
-    if not shares:
+    share = mean_overlap([set(run.values[judge, PRIMARY].ids) for run in runs[baseline]])
+    if share is None:
         return []
-    share = float(np.mean(shares))
     if share == 1:
         return ["all replicates are judged on the same rows: intervals hold for these rows, not for others."]
     return [f"two replicates share {share:.0%} of their judge rows on average: they are not wholly independent."]

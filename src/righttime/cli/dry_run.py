@@ -24,7 +24,7 @@ def dry(asked: Experiment, out: Path, jobs: int, as_json: bool, replicates: Sequ
     """Say what an experiment would do, without doing it."""
     from righttime.experiment import Outcome, state_of, wanted_cells
     from righttime.experiment.draws import draw_replicate, read_pools
-    from righttime.experiment.estimate import estimate_by_runs, estimate_by_trial, evaluations_of, steps_of
+    from righttime.experiment.estimate import estimate_by_runs, estimate_by_trial, evaluations_of
     from righttime.experiment.matrix import check_model
 
     every = wanted_cells(asked, out, replicates)
@@ -34,7 +34,7 @@ def dry(asked: Experiment, out: Path, jobs: int, as_json: bool, replicates: Sequ
     try:
         check_model(asked)
         draw = draw_replicate(asked, read_pools(asked, progress=True), 1)
-        steps = max(steps_of(asked, order, len(draw.pool)) or 0 for order in asked.orders)
+        steps = max(asked.steps(order, len(draw.pool)) or 0 for order in asked.orders)
         facts |= {"draw": dict(draw.counts), "steps": steps}
         facts["evaluations"] = evaluations_of(asked.evaluation, steps)
         found = estimate_by_runs(every) or estimate_by_trial(asked, draw, jobs, lambda line: typer.echo(line, err=True))

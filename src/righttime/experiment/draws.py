@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from righttime.contamination.prompts import same_prompts
 from righttime.errors import EmptyDataError, SettingsError
 from righttime.examples import Example
 from righttime.experiment.settings import ALL, Experiment, Source
@@ -267,18 +268,21 @@ def _alike(target: Rows) -> dict[str, list[list[int]]]:
 
 
 def _held_out(experiment: Experiment, target: Rows) -> set[str]:
-    names = {task for task in target.tasks if task is not None}
-    return {group_of(task) for task in names} if experiment.hold_out == "group" else names
+    return {_unit(task, experiment.hold_out) for task in target.tasks if task is not None}
+
+
+def _unit(task: str, by: str) -> str:
+    """What is held out as a whole: a task, or its group."""
+    return group_of(task) if by == "group" else task
 
 
 def _without(part: Part, asked: Rows, held: set[str], by: str, counts: Counter[str]) -> Part:
     """A pool source without rows that target or sets have too, and without held-out tasks."""
-    prompts = {tuple(prompt.split()) for prompt in asked.texts("prompt")}
-    kept = []
-    for place, (task, prompt) in enumerate(zip(part.rows.tasks, part.rows.texts("prompt"), strict=True)):
-        if tuple(prompt.split()) in prompts:
+    leaks, kept = same_prompts(asked, part.rows), []
+    for place, task in enumerate(part.rows.tasks):
+        if place in leaks:
             counts["leaks"] += 1
-        elif by != "none" and task is not None and (group_of(task) if by == "group" else task) in held:
+        elif by != "none" and task is not None and _unit(task, by) in held:
             counts["held out"] += 1
         else:
             kept.append(place)

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from righttime.arrangement.budget import rows_of
 from righttime.experiment.draws import Draw
 from righttime.experiment.layout import Cell, is_finished
 from righttime.experiment.matrix import threads_of
 from righttime.experiment.settings import Evaluation, Experiment
 
-__all__ = ["Estimate", "estimate_by_runs", "estimate_by_trial", "evaluations_of", "steps_of"]
+__all__ = ["Estimate", "estimate_by_runs", "estimate_by_trial", "evaluations_of"]
 
 
 @dataclass(frozen=True)
@@ -31,15 +30,6 @@ class Estimate:
 
     seconds: float
     told: str
-
-
-def steps_of(experiment: Experiment, order: str, pool_rows: int | None = None) -> int | None:
-    """The optimizer steps of an order's runs; None where a share of unknown rows is taken."""
-    rows = rows_of(experiment.budget, pool_rows)
-    if rows is None:
-        return None
-    settings = experiment.tune_settings(order, 1)
-    return settings.epochs * -(-rows // (settings.batch * settings.accumulation))
 
 
 def evaluations_of(evaluation: Evaluation, steps: int) -> int:
@@ -90,7 +80,7 @@ def estimate_by_trial(
     order = next(iter(experiment.orders))
     settings = dataclasses.replace(experiment.tune_settings(order, 1), save_model=False)
     rows = min(2 * settings.batch * settings.accumulation, len(draw.pool))
-    steps = max(steps_of(experiment, name, len(draw.pool)) or 1 for name in experiment.orders)
+    steps = max(experiment.steps(name, len(draw.pool)) or 1 for name in experiment.orders)
     say(f"trying {-(-rows // (settings.batch * settings.accumulation))} steps to tell how long a run takes")
     with tempfile.TemporaryDirectory(prefix="righttime-") as folder:
         begin = time.monotonic()
@@ -108,12 +98,53 @@ class _Clock:
 
     def __init__(self) -> None:
         self.steps: list[float] = []
-        self.evaluating = 0.0
+        self.evaluating, self.begun = 0.0, 0.0
+
+    def begin(self) -> None:
+        """Something begins."""
+        self.begun = time.monotonic()
+
+    @property
+    def passed(self) -> float:
+        """Seconds since."""
+        return time.monotonic() - self.begun
+
+
+def _before(clock: _Clock) -> Any:
+    """A callback that stands before an evaluation, and so is called before it begins."""
+    from transformers import TrainerCallback
+
+    class Before(TrainerCallback):  # type: ignore[misc]
+        def on_train_begin(self, *args: Any, **more: Any) -> None:
+            clock.begin()
+
+        def on_step_begin(self, *args: Any, **more: Any) -> None:
+            clock.begin()
+
+        def on_step_end(self, *args: Any, **more: Any) -> None:
+            clock.steps.append(clock.passed)
+
+        def on_train_end(self, *args: Any, **more: Any) -> None:
+            clock.begin()
+
+    return Before()
+
+
+def _after(clock: _Clock) -> Any:
+    """A callback that stands behind an evaluation, and so is called when it is over."""
+    from transformers import TrainerCallback
+
+    class After(TrainerCallback):  # type: ignore[misc]
+        def on_train_begin(self, *args: Any, **more: Any) -> None:
+            clock.evaluating += clock.passed
+
+        def on_train_end(self, *args: Any, **more: Any) -> None:
+            clock.evaluating += clock.passed
+
+    return After()
 
 
 def _trial(experiment: Experiment, draw: Draw, settings: Any, rows: int, folder: Path) -> _Clock:
-    from transformers import TrainerCallback
-
     from righttime.evaluation import GenerationSettings
     from righttime.evaluation.while_training import dense_evaluation
     from righttime.experiment.draws import JUDGE, as_line
@@ -132,20 +163,6 @@ def _trial(experiment: Experiment, draw: Draw, settings: Any, rows: int, folder:
     how["generation"] = GenerationSettings(experiment.evaluation.max_new_tokens)
     measuring = dense_evaluation(folder / "run", experiment.model, sets, metrics=experiment.evaluation.metrics, **how)
     clock = _Clock()
-
-    class Timed(TrainerCallback):  # type: ignore[misc]
-        def on_step_begin(self, *args: Any, **more: Any) -> None:
-            self.begun = time.monotonic()
-
-        def on_step_end(self, *args: Any, **more: Any) -> None:
-            clock.steps.append(time.monotonic() - self.begun)
-
-    class Measured(type(measuring)):  # type: ignore[misc]
-        def _measure(self, *args: Any) -> None:
-            begin = time.monotonic()
-            super()._measure(*args)
-            clock.evaluating += time.monotonic() - begin
-
-    measuring.__class__ = Measured
-    tune(folder / "arranged", experiment.model, folder / "run", settings, callbacks=[Timed(), measuring])
+    around = [_before(clock), measuring, _after(clock)]
+    tune(folder / "arranged", experiment.model, folder / "run", settings, callbacks=around)
     return clock

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from righttime.analysis import Analysis, GivenRun, analyse, read_given, write_comparison
+from righttime.analysis.comparable import mean_overlap
 from righttime.experiment.draws import JUDGE
 from righttime.experiment.layout import ANALYSIS, DRAW, Cell, cells, is_finished, state_of
 from righttime.experiment.settings import Experiment
 from righttime.experiment.store import open_experiment
 
-__all__ = ["analyse_experiment", "finished_runs", "overlap_notes", "write_analysis"]
+__all__ = ["analyse_experiment", "finished_runs", "missing_notes", "overlap_notes", "write_analysis"]
 
 
 def finished_runs(root: Path) -> list[GivenRun]:
@@ -74,8 +75,5 @@ def overlap_notes(experiment: Experiment, root: Path) -> list[str]:
         if (folder / DRAW).exists() and (folder / "pool.jsonl").exists():
             with (folder / "pool.jsonl").open(encoding="utf-8") as file:
                 pools.append({json.loads(line)["id"] for line in file})
-    shares = [len(a & b) / min(len(a), len(b)) for k, a in enumerate(pools) for b in pools[:k]]
-    if not shares:
-        return []
-    share = sum(shares) / len(shares)
-    return [f"two replicates share {share:.0%} of their pool rows on average."]
+    share = mean_overlap(pools)
+    return [] if share is None else [f"two replicates share {share:.0%} of their pool rows on average."]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from righttime.analysis.comparable import PRIMARY
+from righttime.arrangement.budget import rows_of
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, unknown_name
 from righttime.results import Request
@@ -149,15 +150,13 @@ class Experiment:
 
     def check_order(self, name: str) -> None:
         """The same for one order."""
-        request, settings = self.request(name, 1), self.tune_settings(name, 1)
+        request, last = self.request(name, 1), self.steps(name)
         request.check()
-        if isinstance(self.budget, int) and self.evaluation.at:
-            last = settings.epochs * -(-self.budget // (settings.batch * settings.accumulation))
-            if (beyond := max(self.evaluation.at)) > last:
-                raise SettingsError(
-                    f"steps to evaluate at must be at most the last, which is {last:,}, got {beyond:,}.",
-                    setting="evaluate",
-                )
+        if last is not None and self.evaluation.at and (beyond := max(self.evaluation.at)) > last:
+            raise SettingsError(
+                f"steps to evaluate at must be at most the last, which is {last:,}, got {beyond:,}.",
+                setting="evaluate",
+            )
         given = {order.arranging.get("embedder") for order in self.orders.values()}
         if vectors_given(request.embedder) and len(given) > 1:
             raise SettingsError(
@@ -165,6 +164,11 @@ class Experiment:
                 "Hint: name them under 'arrange'.",
                 setting="embedder",
             )
+
+    def steps(self, order: str, pool_rows: int | None = None) -> int | None:
+        """The optimizer steps of an order's runs; None where the budget is a share of unknown rows."""
+        settings, rows = self.tune_settings(order, 1), rows_of(self.budget, pool_rows)
+        return None if rows is None else settings.epochs * -(-rows // (settings.batch * settings.accumulation))
 
     def request(self, order: str, replicate: int) -> Request:
         """What arranges one order in one replicate; vectors and rows are the replicate's."""
