@@ -1,7 +1,7 @@
 """How well the first rows of each order cover a target: on given vectors of a pool and a target.
 
-    python benchmarks/coverage.py VECTORS.npz                                         # arrays `pool` and `target`
-    python benchmarks/coverage.py VECTORS.npz --picture docs/img/niv2_coverage.png    # the picture of the README
+    python benchmarks/coverage.py VECTORS.npz                                     # arrays `pool` and `target`
+    python benchmarks/coverage.py VECTORS.npz --picture docs/img/niv2_coverage    # the README's, .svg and .png
 
 Prints, for a few budgets: the share of target rows whose nearest pool row is among the rows taken, the mean over target
 rows of the similarity of the best row taken, and the mean over all pairs. Random is the mean of five seeds. The picture
@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from righttime import arrange_embeddings
+from righttime.drawing import GRID, captioned, legend, pictures, stroke
 from righttime.similarity import unit_rows
 
 SEEDS = {"random": 5}  # every other order is the same for every seed
-# Colours of Okabe and Ito, which people who are colour-blind can tell apart; the dashes also tell them apart in grey.
-STYLES = {"tma": ("#0072B2", "-"), "nearest": ("#D55E00", "--"), "random": ("#555555", ":")}
+LABELS = {"tma": "TMA", "nearest": "nearest to the whole target", "random": "random"}
 
 
 def best_similarity(pool: npt.NDArray[np.float32], target: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -48,42 +48,44 @@ def found_at(
 
 
 def draw(pool: npt.NDArray[np.float32], target: npt.NDArray[np.float32], picture: Path) -> None:
-    """Draw the share of target rows whose nearest pool row is taken, by the number of rows taken."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    """Draw the share of target rows whose nearest pool row is taken, by the number of rows taken: SVG and PNG."""
+    from matplotlib.ticker import PercentFormatter
 
     best = best_similarity(pool, target)
     counts = np.unique(np.geomspace(1, len(pool), 400).astype(int))
-    figure, axes = plt.subplots(figsize=(7.2, 3.4), dpi=130, layout="constrained")
-    labels = {"tma": "TMA", "nearest": "nearest to the whole target (WSD)", "random": "random, mean of 5 seeds"}
-    for method, (colour, dashes) in STYLES.items():
+    caption = (
+        f"Share of the {len(target):,} target rows whose nearest pool row is among the first rows of an order of the "
+        f"{len(pool):,} pool rows; all-MiniLM-L6-v2. Nearest by WSD; random: mean and range of {SEEDS['random']} seeds."
+    )
+    figure, (panel,) = captioned((1, 1), 3.2, caption, list(LABELS.values()))
+    for number, (method, label) in enumerate(LABELS.items()):
         shares = []
         for seed in range(SEEDS.get(method, 1)):
             order = arrange_embeddings(pool, target, method=method, seed=seed).order
             found = found_at(pool, target, order, best)
             shares.append(np.searchsorted(found, counts, side="right") / len(target))
-        axes.plot(counts, np.mean(shares, axis=0), color=colour, linestyle=dashes, linewidth=2, label=labels[method])
-    axes.set_xscale("log")
-    axes.set_xlim(1, len(pool))
-    axes.set_ylim(0, 1.02)
-    axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1, decimals=0))
-    axes.set_xlabel(f"rows taken from the front of the order, of {len(pool):,}")
-    axes.set_ylabel("target rows that have\ntheir nearest pool row")
-    axes.grid(color="#dddddd")
-    axes.legend(frameon=False, loc="upper left")
+        its = {**stroke(number), "linestyle": "-:"[method == "random"], "marker": None}
+        panel.plot(counts, np.mean(shares, axis=0), linewidth=2, label=label, **its)
+        panel.fill_between(counts, np.min(shares, axis=0), np.max(shares, axis=0), color=its["color"], alpha=0.15)
+    panel.set_xscale("log")
+    panel.set_xlim(1, len(pool))
+    panel.set_ylim(0, 1.02)
+    panel.xaxis.set_major_formatter("{x:,.0f}")
+    panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    panel.set_xlabel("first n rows of the order (log)")
+    panel.set_ylabel("target rows with\ntheir nearest row")
+    panel.grid(**GRID)
+    legend(figure, panel)
     picture.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(picture, metadata={"Software": None})  # no version, so that the same numbers give the same bytes
-    plt.close(figure)
+    for name, content in pictures(picture.name, figure).items():
+        (picture.parent / name).write_bytes(content)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("vectors")
     parser.add_argument("--budgets", type=int, nargs="+", default=[160, 2000])
-    parser.add_argument("--picture", type=Path)
+    parser.add_argument("--picture", type=Path, help="draw to this path, .svg and .png added")
     args = parser.parse_args()
     with np.load(args.vectors) as arrays:
         pool, target = unit_rows(arrays["pool"]), unit_rows(arrays["target"])

@@ -1,12 +1,13 @@
 """What an order does to a tiny model: nine orders of real rows, tuned, verified, joined into one file, and drawn.
 
     python benchmarks/curves.py NIV2_POOL.jsonl.gz NIV2_TARGET.jsonl.gz NIV2_VECTORS.npz MODEL WORK [--minutes M]
+    python benchmarks/curves.py --draw    # the picture alone, from the committed numbers
 
 MODEL is what `righttime pretrain` makes. The target is the first 5 rows of each of its tasks; the pool, its rows of at
 most 256 tokens, so that no answer is cut away, dealt at random into disjoint parts. Each part is arranged and tuned in
 every order: what differs between parts is the noise. Runs that are finished in WORK are kept, and after M minutes no
 run is begun. Writes benchmarks/results/curves.csv (means for each part, order, step and task; no texts) and
-docs/img/niv2_curves.png, and prints the table of each run's curve.
+docs/img/niv2_curves.svg and .png, and prints the table of each run's curve.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 import righttime
+from righttime.drawing import GRID, UNIT, captioned, legend, pictures, stroke
 from righttime.evaluation import means_by, open_evaluation
 from righttime.evaluation.while_training import dense_evaluation
 from righttime.tokenization.counts import token_counts
@@ -37,19 +38,18 @@ from righttime.training import TuneSettings
 from righttime.verification.run import verify
 
 HERE = Path(__file__).parent
-ORDERS = {
-    "tma": "#D55E00",
-    "tma-farthest": "#CC79A7",
-    "tma-rt": "#009E73",
-    "nearest": "#0072B2",
-    "nearest-shuffled": "#0072B2",
-    "nearest-reversed": "#0072B2",
-    "tma-nft": "#E69F00",
-    "tma-fft": "#56B4E9",
-    "random": "#000000",
-}
-"""Orders and their colours."""
-SHUFFLED, LAST_FIRST = ("nearest-shuffled", "tma-rt", "random"), ("nearest-reversed", "tma-fft")
+RESULTS = HERE / "results" / "curves.csv"
+ORDERS = (
+    "tma",
+    "tma-farthest",
+    "tma-rt",
+    "nearest",
+    "nearest-shuffled",
+    "nearest-reversed",
+    "random",
+    "tma-nft",
+    "tma-fft",
+)
 PARTS, BUDGET, EVERY, LENGTH = 3, 480, 5, 256
 SETTINGS = TuneSettings(batch=16, learning_rate=1e-3, max_length=LENGTH, form="chat", save_every=1000, keep=1)
 
@@ -162,32 +162,43 @@ def described(curves: Sequence[Curve]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def draw(curves: Sequence[Curve], path: Path) -> None:
+def draw() -> None:
     """Two panels, orders by distance and those of TMA, with `random` in both; thin: parts, thick: their mean."""
-    figure = Figure(figsize=(12, 5.2), dpi=100, layout="constrained")
-    panels = figure.subplots(1, 2)
+    found: dict[str, dict[int, dict[int, list[float]]]] = {}  # order, part, step: the losses of its tasks
+    with RESULTS.open(newline="") as file:
+        for row in csv.DictReader(file):
+            steps = found.setdefault(row["order"], {}).setdefault(int(row["part"]), {})
+            steps.setdefault(int(row["step"]), []).append(float(row["loss"]))
+    caption = (
+        "Loss on the target's answers, mean over 13 tasks of 5 rows: a model of 1.3 million parameters, tuned on 480 "
+        "NIV2 rows in nine orders. Thick: mean of the runs; thin: each run. Left: by distance "
+        "(WSD). Right: TMA's recipes, from step 5, on another scale. One or two runs of each order: no bands."
+    )
+    names = [f"{order} ({len(parts)})" for order, parts in found.items()]
+    figure, panels = captioned((1, 2), 4.2, caption, names, 11)
     for panel, family in zip(panels, ("nearest", "tma"), strict=True):
-        for order in [*(name for name in ORDERS if name.startswith(family)), "random"]:
-            same = [curve for curve in curves if curve.order == order]
-            style = ":" if order in SHUFFLED else "--" if order in LAST_FIRST else "-"
-            for curve in same:
-                panel.plot(curve.steps, curve.losses, color=ORDERS[order], linestyle=style, linewidth=0.6, alpha=0.6)
-            if same:
-                mean, label = np.mean([curve.losses for curve in same], axis=0), f"{order} ({len(same)})"
-                panel.plot(same[0].steps, mean, color=ORDERS[order], linestyle=style, linewidth=2, label=label)
-        panel.set_xlabel(f"step, of {SETTINGS.batch} rows")
-        panel.set_ylabel("loss on the target's answers, mean over tasks")
-        panel.grid(alpha=0.25)
-        panel.legend(frameon=False, title="order (runs)")
-    panels[0].set_title("by distance (WSD)")
-    panels[1].set_title("TMA's recipes, from step 5; another scale")
+        for order in (name for name in found if name.startswith(family) or name == "random"):
+            its = stroke(ORDERS.index(order)) | {"marker": None}
+            curves = {part: [float(np.mean(one)) for one in steps.values()] for part, steps in found[order].items()}
+            steps = list(next(iter(found[order].values())))
+            for curve in curves.values():
+                panel.plot(steps, curve, **its, linewidth=0.6, alpha=0.6)
+            panel.plot(steps, np.mean(list(curves.values()), axis=0), **its, linewidth=2)
+        panel.set_xlabel(f"optimizer steps of {SETTINGS.batch} rows")
+        panel.set_ylabel(UNIT)
+        panel.grid(**GRID)
     panels[1].set_ylim(5.6, 7.5)  # with step 0 the lines would lie on each other
     panels[1].set_xlim(left=EVERY - 1)
-    figure.suptitle("A model of 1.3 million parameters, tuned on NIV2 rows in nine orders")
-    figure.savefig(path, metadata={"Software": None})
+    for order, name in zip(found, names, strict=True):
+        panels[0].plot([], [], label=name, **(stroke(ORDERS.index(order)) | {"marker": None}), linewidth=2)
+    legend(figure, panels[0])
+    for name, content in pictures("niv2_curves", figure).items():
+        (HERE.parent / "docs" / "img" / name).write_bytes(content)
 
 
 def main() -> None:
+    if sys.argv[1:] == ["--draw"]:
+        return draw()
     words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ("pool", "target", "vectors", "model"):
         words.add_argument(name)
@@ -203,8 +214,8 @@ def main() -> None:
         for said in pool.map(partial(tuned, given.model, given.work, ends), asked):
             print(said, file=sys.stderr, flush=True)
     curves = finished(given.work)
-    write_csv(curves, HERE / "results" / "curves.csv")
-    draw(curves, HERE.parent / "docs" / "img" / "niv2_curves.png")
+    write_csv(curves, RESULTS)
+    draw()
     print(described(curves))
 
 

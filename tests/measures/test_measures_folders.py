@@ -66,7 +66,7 @@ def test_measure_writes_what_the_documents_say(data: Path, tmp_path: Path, capsy
     out = tmp_path / "out"
     assert run(data, out, METHODS) == 0
     said = capsys.readouterr().out
-    names = ["manifest.json", "measures.parquet"] + (["measures.png"] if DRAWN else [])
+    names = ["manifest.json", "measures.parquet"] + (["measures.png", "measures.svg"] if DRAWN else [])
     assert sorted(path.name for path in out.iterdir()) == names
     found = values(out)
     assert set(found) == {(method, None, name) for method in METHODS for name in MEASURES}
@@ -264,25 +264,30 @@ def test_a_finished_result_is_replaced_only_if_asked(
     assert run(data, out, ("given",)) == 0
     assert run(data, out, ("given",)) == 1
     assert "holds a finished result already" in capsys.readouterr().err
-    (out / "measures.png").write_bytes(b"an earlier picture")
+    for name in ("measures.png", "measures.svg"):
+        (out / name).write_bytes(b"an earlier picture")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert run(data, out, ("given",), "--overwrite") == 0
     assert "no picture: that takes matplotlib" in capsys.readouterr().out
-    assert not (out / "measures.png").exists(), "no picture of other numbers is left behind"
+    assert not list(out.glob("measures.[ps][nv]g")), "no picture of other numbers is left behind"
 
 
 @pytest.mark.skipif(not DRAWN, reason="matplotlib is not installed")
-def test_the_picture_is_a_png_of_any_number_of_arrangements() -> None:
+def test_the_pictures_are_of_any_number_of_arrangements() -> None:
     vectors = unit_rows(np.random.default_rng(0).normal(size=(9, 3)))
     few: dict[str, Any] = {"texts": ["a b"] * 9, "target_texts": ["a b"] * 9}
     for curves in (
-        {"one": measure(vectors, vectors)},
+        {r"_one $\q$": measure(vectors, vectors)},
         {str(i): measure(vectors, vectors, every=2, **few) for i in range(13)},
     ):
-        picture = draw_curves(curves)
-        assert picture is not None
-        assert picture.startswith(b"\x89PNG")
-        assert len(picture) < 300_000
+        drawn = draw_curves(curves, 9, "given", "measures")
+        assert list(drawn) == ["measures.svg", "measures.png"]
+        assert drawn["measures.png"].startswith(b"\x89PNG")
+        assert len(drawn["measures.png"]) < 600_000
+        svg = drawn["measures.svg"].decode()
+        assert all(name in svg for name in ("from the 9 target rows", "<!-- minus cosine -->", "<!-- distance -->"))
+        assert ("<!-- nats -->" in svg) == (len(curves) > 1), "bigrams need texts"
+        assert drawn == draw_curves(curves, 9, "given", "measures"), "the same bytes"
 
 
 @pytest.mark.real

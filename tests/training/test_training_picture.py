@@ -27,16 +27,24 @@ drawn = pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reaso
 
 @drawn
 def test_each_loss_is_a_line_with_its_name() -> None:
-    (panel,) = loss_figure(LOG).axes
+    figure = loss_figure(LOG)
+    (panel,) = figure.axes
     assert panel.get_xlabel() == "optimizer steps"
-    assert panel.get_ylabel() == "loss of the answers (nats per token)"
+    assert panel.get_ylabel() == "loss (nats per token)"
     lines = {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in panel.lines}
     assert lines == {
         "training, the rows of a step": ([1, 2], [3.0, 2.5]),
-        "target, mean over its rows": ([0, 2], [3.5, 3.25]),
-        "other, mean over its rows": ([2], [4.0]),
+        " target, mean over its rows": ([0, 2], [3.5, 3.25]),
+        " other, mean over its rows": ([2], [4.0]),
     }
-    assert [text.get_text() for text in panel.get_legend().get_texts()] == list(lines)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(lines)
+
+
+@drawn
+def test_the_caption_says_of_how_much_and_a_name_is_no_formula() -> None:
+    figure = loss_figure([*LOG, {"step": 2, "$\\q$_loss": 3.0}])
+    assert "one run of 2 optimizer steps. One run: no bands." in figure.get_supxlabel()
+    assert draw_losses([*LOG, {"step": 2, "$\\q$_loss": 3.0}]) is not None
 
 
 @drawn
@@ -62,7 +70,7 @@ def test_every_run_has_its_picture(
     assert (run / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert f"the losses along the run are in {run / 'loss.png'}" in capsys.readouterr().out
     lines = {line.get_label(): line for line in loss_figure(logs[0]).axes[0].lines}
-    found = lines["target, mean over its rows"]
+    found = lines[" target, mean over its rows"]
     means = means_by(read_evaluation(run / "evaluation"), "step")
     assert list(found.get_xdata()) == [step for (step,) in means] == [0, 2, 4, 5]
     assert list(found.get_ydata()) == pytest.approx([one.over_rows for one in means.values()])

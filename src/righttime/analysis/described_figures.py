@@ -10,22 +10,9 @@ from righttime.analysis.analyse import Analysis
 from righttime.analysis.comparable import PRIMARY
 from righttime.analysis.falling import FallingTask
 from righttime.analysis.measured import MeasureLink
-from righttime.analysis.panels import (
-    COLOURS,
-    UNIT,
-    bands,
-    cut,
-    escaped,
-    grid,
-    legend,
-    lines,
-    look,
-    new_figure,
-    sample,
-    short,
-    step_axis,
-)
+from righttime.analysis.panels import bands, grid, lines, look, new_figure, sample, step_axis
 from righttime.analysis.verdict import replicates_told, rows_told
+from righttime.drawing import COLOURS, UNIT, cut, escaped, legend, short
 
 __all__ = ["drops_figure", "measured_figure", "metrics_figure"]
 

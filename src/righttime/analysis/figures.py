@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from righttime.analysis.analyse import Analysis
 from righttime.analysis.comparable import PRIMARY
 from righttime.analysis.described_figures import drops_figure, measured_figure, metrics_figure
-from righttime.analysis.panels import UNIT, bands, grid, legend, lines, look, new_figure, sample, short, value_ticks
+from righttime.analysis.panels import bands, grid, lines, look, new_figure, sample
 from righttime.analysis.verdict import replicates_told
+from righttime.drawing import GRID, UNIT, legend, pictures, short, value_ticks
 
 __all__ = ["FIGURES", "figures"]
 
@@ -23,23 +23,14 @@ def figures(analysis: Analysis) -> dict[str, bytes]:
     rows. ``drops``: the tasks whose loss fell most at once. ``measured``: the data-set measures against the loss.
     """
     try:
-        import matplotlib
+        import matplotlib.figure  # noqa: F401
     except ImportError:
         return {}
-    found = {}
-    # Without a salt of its own every SVG would have other ids.
-    with matplotlib.rc_context({"svg.hashsalt": "righttime", "font.size": 10}):
-        for name, draw in FIGURES.items():
-            if (figure := draw(analysis)) is not None:
-                found[f"{name}.svg"] = _bytes(figure, "svg", {"Date": None})
-                found[f"{name}.png"] = _bytes(figure, "png", {"Software": None})
+    found: dict[str, bytes] = {}
+    for name, draw in FIGURES.items():
+        if (figure := draw(analysis)) is not None:
+            found |= pictures(name, figure)
     return found
-
-
-def _bytes(figure: Any, form: str, metadata: dict[str, None]) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=form, dpi=150, metadata=metadata)
-    return buffer.getvalue()
 
 
 def _curves(analysis: Analysis) -> Any:
@@ -82,7 +73,7 @@ def _forest(panel: Any, names: Sequence[str], label: str) -> None:
     panel.set_ylim(len(names) - 0.4, -0.6)
     value_ticks(panel)
     panel.set_xlabel(label)
-    panel.grid(alpha=0.25)
+    panel.grid(**GRID)
 
 
 def _tasks(analysis: Analysis) -> Any:

@@ -1,38 +1,18 @@
-"""What the figures of a comparison share: captions with n, looks of orders, lines with bands, axes, legends."""
+"""What the figures of a comparison share: captions with n, looks of orders, lines with bands, axes."""
 
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 from righttime.analysis.analyse import Analysis
 from righttime.analysis.curves import Point
 from righttime.analysis.verdict import replicates_told, rows_told
+from righttime.drawing import GRID, captioned, short, stroke
 
-__all__ = [
-    "COLOURS",
-    "UNIT",
-    "bands",
-    "cut",
-    "escaped",
-    "grid",
-    "legend",
-    "lines",
-    "look",
-    "new_figure",
-    "sample",
-    "short",
-    "step_axis",
-    "value_ticks",
-]
+__all__ = ["bands", "grid", "lines", "look", "new_figure", "sample", "step_axis"]
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-"""Okabe and Ito's, told apart by colour-blind readers too."""
-UNIT = "loss (nats per token)"
-
-_STYLES, _MARKS = ("-", "--", ":", "-."), "osD^vPX*"
 _SPREAD = 8  # from so many times the first step on, steps are shown by their logarithm
 _CHARACTER = 0.62  # the width of a digit, of the size of its font
 
@@ -40,28 +20,9 @@ _CHARACTER = 0.62  # the width of a digit, of the size of its font
 def new_figure(
     analysis: Analysis, shape: tuple[int, int], height: float, caption: str, width: float = 7.5
 ) -> tuple[Any, Any]:
-    """A figure whose panels keep their height, however many lines the legend above and the caption below have.
-
-    Args:
-        analysis: The comparison, for the orders in the legend.
-        shape: Rows and columns of panels.
-        height: Of the panels, in inches.
-        caption: The text below.
-        width: In inches.
-
-    Returns:
-        The figure and its panels, row by row.
-    """
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    wrapped = textwrap.wrap(caption, int(15.5 * width))
+    """A figure with a caption and room for a legend of the orders; see `righttime.drawing.captioned`."""
     orders = list(dict.fromkeys(run.order for run in analysis.runs))
-    height += 0.16 * len(wrapped) + 0.25 * -(-len(orders) // _columns(orders, width))
-    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06))
-    panels = figure.subplots(*shape, squeeze=False).ravel()
-    figure.supxlabel(escaped("\n".join(wrapped)), fontsize=8.5, x=0.01, ha="left")
-    return figure, panels
+    return captioned(shape, height, caption, orders, width)
 
 
 def grid(analysis: Analysis, number: int, caption: str, columns: int = 2, height: float = 3.0) -> tuple[Any, Any]:
@@ -74,32 +35,9 @@ def grid(analysis: Analysis, number: int, caption: str, columns: int = 2, height
     return figure, panels[:number]
 
 
-def _columns(names: Sequence[str], width: float) -> int:
-    return max(1, min(4, int(11 * width) // (max(len(short(name)) for name in names) + 8)))
-
-
-def escaped(name: str) -> str:
-    """A text as matplotlib shows it: no formula, no control character."""
-    return "".join(c if c.isprintable() or c == "\n" else "�" for c in name).replace("$", r"\$")
-
-
-def short(name: str, most: int = 40) -> str:
-    """A name of at most so many characters, escaped."""
-    return escaped(cut(name, most))
-
-
-def cut(name: str, most: int) -> str:
-    """A name of at most so many characters."""
-    return name if len(name) <= most else name[: most - 1] + "…"
-
-
 def look(analysis: Analysis, order: str) -> dict[str, Any]:
     """The same colour, line and mark for an order in every figure."""
-    orders = list(dict.fromkeys(run.order for run in analysis.runs))
-    place = orders.index(order)
-    turn = place // len(COLOURS)  # a colour that comes again comes with another line and another mark
-    mark = _MARKS[(place + turn) % len(_MARKS)]
-    return {"color": COLOURS[place % len(COLOURS)], "linestyle": _STYLES[turn % len(_STYLES)], "marker": mark}
+    return stroke(list(dict.fromkeys(run.order for run in analysis.runs)).index(order))
 
 
 def lines(panel: Any, analysis: Analysis, points: Sequence[Point]) -> None:
@@ -145,7 +83,7 @@ def step_axis(panel: Any, steps: Sequence[int], label: bool = True) -> None:
         panel.xaxis.set_major_locator(MaxNLocator(nbins=max(2, min(8, int(2 * _width(panel)))), integer=True))
     if label:
         panel.set_xlabel(f"optimizer steps (log from {first:,})" if wide else "optimizer steps")
-    panel.grid(alpha=0.25)
+    panel.grid(**GRID)
     panel.margins(x=0.02)
 
 
@@ -177,20 +115,6 @@ def _named_steps(steps: Sequence[int], places: Sequence[float], width: float) ->
         if room(named[-1], place) and room(place, last):
             named.append(place)
     return [steps[place] for place in (*named, last)]
-
-
-def value_ticks(panel: Any, most: int = 5) -> None:
-    """Few ticks on the axis of values below."""
-    from matplotlib.ticker import MaxNLocator
-
-    panel.xaxis.set_major_locator(MaxNLocator(nbins=most))
-
-
-def legend(figure: Any, panel: Any) -> None:
-    """One legend for all panels, above them."""
-    handles, texts = panel.get_legend_handles_labels()
-    columns = _columns(texts, figure.get_figwidth())
-    figure.legend(handles, texts, loc="outside upper center", ncols=columns, frameon=False)
 
 
 def bands(points: Sequence[Point]) -> str:

@@ -124,7 +124,7 @@ def _written(result: Result, out: Path) -> Iterator[str]:
 
 def measured_facts(measured: Measured, out: Path) -> dict[str, Any]:
     """Every measure of every prefix, for a program."""
-    picture = out / "measures.png"
+    picture = out / "measures.svg"
     return {
         "out": out,
         "measures": measured.to_table().to_pylist(),
@@ -145,10 +145,9 @@ def measured_summary(measured: Measured, out: Path) -> str:
     n_curves = {len(curves.task or ()) for curves in measured.by_task.values()}
     by_task = f", and the same for each of {n_curves.pop()} target tasks" if n_curves else ""
     parts.append(f"wrote {out / 'measures.parquet'}: every prefix{by_task}")
-    picture = out / "measures.png"
-    parts.append(
-        f"wrote {picture}" if picture.exists() else "no picture: that takes matplotlib (pip install righttime[report])"
-    )
+    picture = out / "measures.svg"
+    no_picture = "no picture: that takes matplotlib (pip install righttime[report])"
+    parts.append(f"wrote {picture} and .png" if picture.exists() else no_picture)
     return printable("\n".join(parts))
 
 

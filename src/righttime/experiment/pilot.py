@@ -99,7 +99,7 @@ def paragraph(analysis: Analysis, rows: int, runs: int, minutes: float | None) -
     """
     told = [_told(one, rows) for one in analysis.differences]
     harms = [_harm(one) for one in analysis.harm if one.against == "baseline"]
-    each = f" of {minutes:.0f} minutes" if minutes is not None and minutes >= 1 else ""
+    each = f" of {minutes:.1f} minutes" if minutes is not None and minutes >= 0.1 else ""
     return "On your data " + "; ".join([*told, *harms, f"{runs:,} runs{each}"]) + "."
 
 

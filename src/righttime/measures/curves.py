@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Measured", "measure_folders"]
 
-TABLE, PICTURE = "measures.parquet", "measures.png"
+TABLE, PICTURES = "measures.parquet", ("measures.svg", "measures.png")
 _ASKED = ("embedder", "target_embedder", "max_length", "prefix", "precision", "text")
 
 Vectors = NDArray[np.float32]
@@ -91,7 +91,8 @@ def measure_folders(
         folders: Folders that ``righttime arrange`` wrote.
         target: The file or folder of the target, or several that are one joint target; read as the first arrangement's
             target was.
-        out: A folder to write ``measures.parquet``, ``manifest.json`` and, with matplotlib, ``measures.png`` to.
+        out: A folder to write ``measures.parquet``, ``manifest.json`` and, with matplotlib, ``measures.svg``
+            and ``measures.png`` to.
         every: Prefixes of so many rows, twice as many, ..., and the whole; None takes some 20 points, the same of all.
         per_task: Also one curve for each target task.
         kl_over_occurrences: For comparison only, the paper's code's KL; see `righttime.similarity.measure`.
@@ -111,7 +112,7 @@ def measure_folders(
     if text is not None and text not in TEXTS:
         raise unknown_name("text", text, TEXTS)
     if out is not None:
-        prepare_folder(Path(out), (TABLE, PICTURE), overwrite)
+        prepare_folder(Path(out), (TABLE, *PICTURES), overwrite)
     there = [open_result(folder, unchanged=True) for folder in folders]
     for finished in there:
         _ = finished.rows  # refused here and now where they are in their original form
@@ -243,12 +244,12 @@ def _write(
         "settings": dict(asked),
         "notes": list(measured.notes),
     }
-    picture = draw_curves(measured.whole)
+    drawn = draw_curves(measured.whole, len(read.rows), str(asked["embedder"]), "measures")
     with staged(out) as staging:
         write_parquet(staging / TABLE, measured.to_table())
-        if picture is not None:
-            write_bytes(staging / PICTURE, picture)
+        for name, picture in drawn.items():
+            write_bytes(staging / name, picture)
         manifest["files"] = {file.name: file_sha256(file) for file in sorted(staging.iterdir())}
         write_json(staging / MANIFEST, manifest)
-    if picture is None:
-        (out / PICTURE).unlink(missing_ok=True)  # of an earlier result
+    for name in set(PICTURES) - set(drawn):
+        (out / name).unlink(missing_ok=True)  # of an earlier result

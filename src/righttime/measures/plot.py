@@ -3,52 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from righttime.drawing import GRID, png, stroke
+from righttime.drawing import GRID, captioned, legend, pictures, short, stroke
 from righttime.measures.dataset import Curves
 
 __all__ = ["draw_curves"]
 
 
-def draw_curves(curves: Mapping[str, Curves]) -> bytes | None:
+def draw_curves(curves: Mapping[str, Curves], target_rows: int, vectors: str, name: str) -> dict[str, bytes]:
     """The measures as a grid of panels, one line for each arrangement.
 
     Args:
         curves: By the arrangements' names, each with one curve for a measure.
+        target_rows: How many rows the target has.
+        vectors: The embedder, as it was asked for.
+        name: Of the files, without their ending.
 
     Returns:
-        A PNG, or None where matplotlib is not installed.
+        An SVG and a PNG by file name; nothing where matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-    except ImportError:
-        return None
     names = list(next(iter(curves.values())).columns)
-    lines = (len(curves) + 5) // 6
-    figure = Figure(figsize=(12, 9.2 + 0.3 * lines), dpi=100, layout="constrained")
-    panels = figure.subplots(-(-len(names) // 3), 3, sharex=True, squeeze=False).ravel()
-    for panel, name in zip(panels, names, strict=False):
+    columns = min(3, len(names))
+    rows = -(-len(names) // columns)
+    caption = _caption(curves, target_rows, vectors)
+    try:
+        figure, panels = captioned((rows, columns), 0.4 + 2.5 * rows, caption, list(curves), 3.7 * columns)
+    except ImportError:
+        return {}
+    for place, (panel, measured) in enumerate(zip(panels, names, strict=False)):
         for number, (label, found) in enumerate(curves.items()):
-            mark: dict[str, Any] = {"marker": "o", "markersize": 4} if len(found.n) == 1 else {}
-            panel.plot(found.n, found.columns[name], **stroke(number), linewidth=1.6, label=label, **mark)
-        panel.set_title(_title(name), fontsize=12)
-        panel.set_xscale("log")
-        panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        panel.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:,.0f}"))
-        panel.xaxis.set_minor_formatter(NullFormatter())
-        panel.tick_params(axis="x", labelrotation=35)
-        panel.grid(**GRID)
-        panel.margins(x=0.02)
+            its: dict[str, Any] = {**stroke(number), "marker": "o" if len(found.n) == 1 else None, "markersize": 4}
+            # A label that begins with an underscore would be left out of the legend.
+            panel.plot(found.n, found.columns[measured], linewidth=1.6, label=f" {short(label)}", **its)
+        panel.set_title(_title(measured), fontsize=10)
+        panel.set_ylabel(_unit(measured), fontsize=9)
+        _rows_axis(panel, last=place + columns >= len(names))
     for panel in panels[len(names) :]:
         panel.set_visible(False)
-    for panel in panels[-3:]:
-        panel.set_xlabel("first n rows of the order")
-    figure.suptitle("Distance of the first n rows to the target (smaller is nearer)", fontsize=13)
-    handles, texts = panels[0].get_legend_handles_labels()
-    figure.legend(handles, texts, loc="outside lower center", ncols=min(6, len(curves)), frameon=False, fontsize=11)
-    return png(figure)
+    legend(figure, panels[0])
+    return pictures(name, figure)
+
+
+def _rows_axis(panel: Any, last: bool) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    panel.set_xscale("log")
+    panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=12))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:,.0f}"))
+    panel.xaxis.set_minor_formatter(NullFormatter())
+    panel.tick_params(labelsize=8.5)
+    panel.grid(**GRID)
+    panel.margins(x=0.02)
+    if last:
+        panel.set_xlabel("first n rows of the order (log)")
+
+
+def _caption(curves: Mapping[str, Curves], target_rows: int, vectors: str) -> str:
+    sizes = sorted({int(found.n[-1]) for found in curves.values()})
+    rows = f"{sizes[0]:,}" + (f" to {sizes[-1]:,}" if len(sizes) > 1 else "")
+    many = f"{len(curves)} arrangements" if len(curves) > 1 else "One arrangement"
+    return (
+        f"How far the first n rows of each order are from the {target_rows:,} target rows; smaller is nearer. {many} "
+        f"of {rows} rows; vectors: {_vectors(vectors)}. Cosine: minus that of two vectors. Euclidean: the distance of "
+        "two unit vectors. Single orders: no bands."
+    )
+
+
+def _vectors(embedder: str) -> str:
+    """An embedder without the folders its file lies in.
+
+    Example:
+        >>> _vectors("vectors:data/pool.npz"), _vectors("word-vectors")
+        ('given in pool.npz', 'word-vectors')
+    """
+    kind, _, path = embedder.partition(":")
+    return f"given in {Path(path).name}" if kind == "vectors" else embedder
 
 
 def _title(name: str) -> str:
@@ -58,3 +89,12 @@ def _title(name: str) -> str:
         ('Cosine-Avg', 'KL of word bigrams')
     """
     return "KL of word bigrams" if name == "kl" else name.title()
+
+
+def _unit(name: str) -> str:
+    """
+    Example:
+        >>> _unit("cosine-avg"), _unit("kl"), _unit("euclidean-min")
+        ('minus cosine', 'nats', 'distance')
+    """
+    return "nats" if name == "kl" else "minus cosine" if name.startswith("cosine") else "distance"

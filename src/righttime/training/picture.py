@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from righttime.drawing import GREY, GRID, png, stroke
+from righttime.drawing import GREY, GRID, UNIT, captioned, legend, png, short, stroke
 
 __all__ = ["NO_PICTURE", "draw_losses", "evaluated_losses", "loss_figure"]
 
@@ -34,24 +34,29 @@ def loss_figure(log: Sequence[Mapping[str, Any]]) -> Any:
     Raises:
         ImportError: If matplotlib is not installed.
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(8, 5), dpi=100, layout="constrained")
-    panel = figure.subplots()
     trained = {entry["step"]: entry["loss"] for entry in log if "loss" in entry}
-    lone: dict[str, Any] = {"marker": "."} if len(trained) == 1 else {}
+    evaluated = evaluated_losses(log)
+    names = [
+        *(["training, the rows of a step"] if trained else []),
+        *(f"{name}, mean over its rows" for name in evaluated),
+    ]
+    steps = max([*trained, *(step for found in evaluated.values() for step in found)], default=0)
+    caption = f"Loss of the answers along one run of {steps:,} optimizer steps. One run: no bands."
+    figure, (panel,) = captioned((1, 1), 4.0, caption, names)
     if trained:
-        told = "training, the rows of a step"
-        panel.plot(list(trained), list(trained.values()), color=GREY, linewidth=1, label=told, **lone)
-    for number, (name, found) in enumerate(evaluated_losses(log).items()):
-        label = f"{name}, mean over its rows"
-        panel.plot(list(found), list(found.values()), **stroke(number), marker="o", markersize=3, label=label)
+        its: dict[str, Any] = {"color": GREY, "linewidth": 1, "marker": "." if len(trained) == 1 else None}
+        panel.plot(list(trained), list(trained.values()), label=names[0], **its)
+    for number, (name, found) in enumerate(evaluated.items()):
+        label = f" {short(name)}, mean over its rows"
+        panel.plot(list(found), list(found.values()), **stroke(number), markersize=3, label=label)
     panel.set_xlabel("optimizer steps")
-    panel.set_ylabel("loss of the answers (nats per token)")
+    panel.set_ylabel(UNIT)
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.grid(**GRID)
-    panel.legend(frameon=False)
+    if names:
+        legend(figure, panel)
     return figure
 
 
