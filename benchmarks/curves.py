@@ -180,10 +180,10 @@ def draw() -> None:
         for order in (name for name in found if name.startswith(family) or name == "random"):
             its = stroke(ORDERS.index(order)) | {"marker": None}
             curves = {part: [float(np.mean(one)) for one in steps.values()] for part, steps in found[order].items()}
-            steps = list(next(iter(found[order].values())))
+            at = list(next(iter(found[order].values())))
             for curve in curves.values():
-                panel.plot(steps, curve, **its, linewidth=0.6, alpha=0.6)
-            panel.plot(steps, np.mean(list(curves.values()), axis=0), **its, linewidth=2)
+                panel.plot(at, curve, **its, linewidth=0.6, alpha=0.6)
+            panel.plot(at, np.mean(list(curves.values()), axis=0), **its, linewidth=2)
         panel.set_xlabel(f"optimizer steps of {SETTINGS.batch} rows")
         panel.set_ylabel(UNIT)
         panel.grid(**GRID)

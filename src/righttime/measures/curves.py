@@ -244,7 +244,9 @@ def _write(
         "settings": dict(asked),
         "notes": list(measured.notes),
     }
-    drawn = draw_curves(measured.whole, len(read.rows), str(asked["embedder"]), "measures")
+    embedder = str(asked["embedder"])
+    vectors = f"given in {Path(embedder.partition(':')[2]).name}" if vectors_given(embedder) else embedder
+    drawn = draw_curves(measured.whole, len(read.rows), vectors, "measures")
     with staged(out) as staging:
         write_parquet(staging / TABLE, measured.to_table())
         for name, picture in drawn.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from righttime.drawing import GRID, captioned, legend, pictures, short, stroke
@@ -18,7 +17,7 @@ def draw_curves(curves: Mapping[str, Curves], target_rows: int, vectors: str, na
     Args:
         curves: By the arrangements' names, each with one curve for a measure.
         target_rows: How many rows the target has.
-        vectors: The embedder, as it was asked for.
+        vectors: Where the vectors are from.
         name: Of the files, without their ending.
 
     Returns:
@@ -66,20 +65,9 @@ def _caption(curves: Mapping[str, Curves], target_rows: int, vectors: str) -> st
     many = f"{len(curves)} arrangements" if len(curves) > 1 else "One arrangement"
     return (
         f"How far the first n rows of each order are from the {target_rows:,} target rows; smaller is nearer. {many} "
-        f"of {rows} rows; vectors: {_vectors(vectors)}. Cosine: minus that of two vectors. Euclidean: the distance of "
+        f"of {rows} rows; vectors: {vectors}. Cosine: minus that of two vectors. Euclidean: the distance of "
         "two unit vectors. Single orders: no bands."
     )
-
-
-def _vectors(embedder: str) -> str:
-    """An embedder without the folders its file lies in.
-
-    Example:
-        >>> _vectors("vectors:data/pool.npz"), _vectors("word-vectors")
-        ('given in pool.npz', 'word-vectors')
-    """
-    kind, _, path = embedder.partition(":")
-    return f"given in {Path(path).name}" if kind == "vectors" else embedder
 
 
 def _title(name: str) -> str:
