@@ -51,6 +51,21 @@ def guard(
             "--meaning", help="Also embed both sides, to find target rows in other words.", rich_help_panel=EMBEDDING
         ),
     ] = False,
+    chunks: Annotated[
+        bool,
+        typer.Option(
+            "--chunks",
+            help="With --meaning: also embed rows longer than the embedder reads in chunks.",
+            rich_help_panel=EMBEDDING,
+        ),
+    ] = False,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND",
+            help="A command that has the last word: gets pairs as JSON lines, answers leak and reason.",
+        ),
+    ] = None,
     embedder: Annotated[
         str | None,
         typer.Option(
@@ -83,13 +98,17 @@ def guard(
     """
     from righttime.cli.guard_text import guarded_facts, guarded_text
     from righttime.embedding import DEFAULT_MODEL
+    from righttime.guard import CommandJudge
     from righttime.guard.guarded import guard_into
     from righttime.results import Request
 
-    if not meaning and (embedder or target_embedder or device):
-        raise SettingsError("--embedder, --target-embedder and --device are for --meaning, got one without it.")
+    if not meaning and (embedder or target_embedder or device or chunks):
+        raise SettingsError(
+            "--embedder, --target-embedder, --device and --chunks are for --meaning, got one without it."
+        )
     request = Request(
         seed=seed,
+        guard_chunks=chunks,
         embedder=embedder or DEFAULT_MODEL,
         target_embedder=target_embedder,
         device=device,
@@ -102,7 +121,8 @@ def guard(
         target_fields=fields_in(target_fields, "--target-fields"),
         memory=bytes_in(memory),
     )
-    how: dict[str, Any] = {"overwrite": overwrite, "cache": cache, "progress": True}
+    asked = None if judge is None else CommandJudge(judge)
+    how: dict[str, Any] = {"judge": asked, "overwrite": overwrite, "cache": cache, "progress": True}
     done = guard_into(out, pool, target, request, meaning=meaning, remove=remove, **how)
     emit(as_json, lambda: guarded_facts(done, out, remove), lambda: guarded_text(done, out, remove))
     if fail_on_leak and done.leaks.found:
