@@ -24,7 +24,7 @@ from righttime.rows import Rows
 from righttime.similarity import unit_rows
 from righttime.store import cache_folder
 
-__all__ = ["Chunk", "Chunker", "check_chunks", "chunker_for", "chunks_of", "stretches", "window_of"]
+__all__ = ["Chunk", "Chunker", "check_chunks", "chunker_for", "chunks_of", "stretches", "window_for", "window_of"]
 
 Vectors = NDArray[np.float32]
 
@@ -105,8 +105,17 @@ def chunker_for(
 
 def window_of(target: Rows, chunker: Chunker) -> int:
     """Tokens of a chunk: twice as many as a target row has, and no more than the embedder reads."""
-    lengths = chunker.lengths(list(target.texts(chunker.text)))
-    return min(chunker.max_length, max(_LEAST, 2 * int(np.median(lengths))))
+    return window_for(chunker.lengths(list(target.texts(chunker.text))), chunker.max_length)
+
+
+def window_for(lengths: Sequence[int], max_length: int) -> int:
+    """The same of target rows whose tokens are counted.
+
+    Args:
+        lengths: Tokens of each target row.
+        max_length: Tokens that the embedder reads.
+    """
+    return min(max_length, max(_LEAST, 2 * int(np.median(lengths))))
 
 
 def chunks_of(rows: Rows, numbers: Sequence[int], chunker: Chunker, window: int) -> Iterator[Chunk]:

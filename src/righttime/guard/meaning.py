@@ -19,7 +19,7 @@ from righttime.contamination.rarity import Rarity
 from righttime.neighbours import Search, search_named
 from righttime.rows import Rows
 
-__all__ = ["NEAREST", "TELLING", "Near", "calibrated", "drawn_rows", "rephrased", "thresholds"]
+__all__ = ["NEAREST", "SAMPLE", "TELLING", "Near", "calibrated", "drawn_rows", "rephrased", "thresholds"]
 
 Vectors = NDArray[np.float32]
 
