@@ -1,10 +1,11 @@
-"""What the guard finds of leaks that were planted, what it calls a leak that is none, and how fast it is.
+"""What the guard finds of leaks that were planted, and what it calls a leak that is none.
 
     python benchmarks/guard.py
 
 Half of the rows of a target get a changed copy in the pool, each by one kind of change; see guard_plants.py. The other
 half is innocent. Made rows, and rows of NIV2 where RIGHTTIME_DATA has them. Found by the texts alone, and with the
-vectors of all-MiniLM-L6-v2. Speed: on made rows, texts alone. Writes guard.json.
+vectors of all-MiniLM-L6-v2; and in rows longer than it reads, with chunks. Writes guard.json. How fast it is:
+guard_speed.py.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ from __future__ import annotations
 import gzip
 import json
 import random
-import resource
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import guard_plants as plants
+from guard_long import long_trial
 from guard_plants import Row
 from machine import parser, save
 from righttime.embedding import embed_texts, load_embedder
@@ -183,28 +183,18 @@ def _lines(found: dict[str, list[int]]) -> Iterator[dict[str, Any]]:
             yield line
 
 
-def speed(rows: int, target_rows: int) -> dict[str, Any]:
-    """Seconds of a look by texts alone, and the memory that it adds at its peak."""
-    made = plant(plants.made_rows(rows, "pool"), plants.made_rows(target_rows, "target"), "speed")
-    pool, target = read(made.pool, "pool"), read(made.target, "target")
-    characters = sum(map(len, pool.texts("all")))
-    before, start, own = _peak_mib(), time.perf_counter(), time.process_time()
-    leaks = find_text_leaks(pool, target).leaks
-    seconds, processor = time.perf_counter() - start, time.process_time() - own
-    return {
-        "rows": len(pool),
-        "target": len(target),
-        "characters_a_row": round(characters / len(pool)),
-        "seconds": seconds,
-        "processor_seconds": processor,
-        "rows_per_s": len(pool) / processor,
-        "peak_mib_added": _peak_mib() - before,
-        "leaks": len(leaks.found),
-    }
-
-
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def in_long_rows(few: bool) -> list[dict[str, Any]]:
+    """Leaks past what the embedder reads, in made rows and in rows of NIV2, each inside rows of NIV2."""
+    known = niv2(1 << 30)
+    if known is None:
+        return []
+    rows, target, _ = known
+    short, n = (300, 40) if few else (1_500, len(target))
+    rng = random.Random("long rows")
+    rows = rng.sample(rows, len(rows))
+    filler, made = rows[short:], plants.made_rows(n, "target long")
+    sides = {"made": (plants.made_rows(short, "pool long"), made), "NIV2": (rows[:short], rng.sample(target, n))}
+    return [long_trial(source, pool, filler, asked, source) for source, (pool, asked) in sides.items()]
 
 
 def main() -> None:
@@ -212,12 +202,12 @@ def main() -> None:
     made.add_argument("--trials", type=int, default=4)
     args = made.parse_args()
     few = args.quick
-    fast = speed(2_000 if few else 20_000, 100 if few else 1_000)
-    print(f"{fast['rows_per_s']:,.0f} rows/s, {fast['peak_mib_added']:.0f} MiB", flush=True)
     sources = [trials("made", 1 if few else args.trials, 300 if few else 2_000, 150 if few else 400)]
     if Path(data_folder() / "niv2_vectors.npz").exists():
         sources.append(trials("NIV2", 1 if few else args.trials, 2_000 if few else 20_000, 0))
-    save(args.results, "guard", {"speed": fast, "sources": sources})
+    long = in_long_rows(few)
+    print(long, flush=True)
+    save(args.results, "guard", {"sources": sources, "long": long})
 
 
 if __name__ == "__main__":

@@ -49,8 +49,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.mark.parametrize("given", [True, False])
 def test_an_arrangement_has_the_same_leaks(cluster: None, mode: Guard, given: bool, tmp_path: Path) -> None:
     pool, reader = ROWS[given], Reader()
-    sides = ([f"{row['prompt']} {row['response']}" for row in rows] for rows in (pool, TARGET))
-    np.savez(tmp_path / "v.npz", **dict(zip(("pool", "target"), map(reader.embed, sides), strict=True)))
+    sides = [reader.embed([f"{row['prompt']} {row['response']}" for row in rows]) for rows in (pool, TARGET)]
+    np.savez(tmp_path / "v.npz", pool=sides[0], target=sides[1])
     how: dict[str, Any] = {"guard": mode, "embedder": f"vectors:{tmp_path / 'v.npz'}" if given else reader}
     how |= {} if given else {"guard_chunks": True}
     engines: tuple[Engine, Engine] = ("cpu", "ray")
