@@ -14,7 +14,7 @@ import gzip
 import json
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,23 +59,6 @@ class Planted:
     kinds: list[tuple[str, int]]
 
 
-def fits(kind: str, row: Row) -> bool:
-    """Whether a kind of change makes another row of this one."""
-    templated = row["prompt"].startswith(plants.DEFINITION)
-    special: dict[str, Callable[[], bool]] = {
-        "another question on the passage": lambda: "others" in row,
-        "the same definition": lambda: templated,
-        "response only": lambda: len(row["response"].split()) >= 25,
-        "other numbers": lambda: plants.other_numbers(row, random.Random(0))["response"] != row["response"],
-        "NFD": lambda: plants.decomposed(row, random.Random(0)) != row,
-        "sentences reordered": lambda: len(plants.sentences(row["prompt"])) > 2 and not templated,
-    }
-    if kind in special:
-        return special[kind]()
-    change = {**plants.EXACT, **plants.NEAR, **plants.TUNING, **plants.HELD_OUT}[kind]
-    return kind in plants.EXACT or (not templated and change(row, random.Random("fits")) != row)
-
-
 def plant(pool: Sequence[Row], target: Sequence[Row], seed: str) -> Planted:
     """Put a changed copy of every second target row into a pool, the kinds in turn."""
     rng = random.Random(seed)
@@ -85,7 +68,7 @@ def plant(pool: Sequence[Row], target: Sequence[Row], seed: str) -> Planted:
     turns = list(changes)
     while free and turns:
         for kind in list(turns):
-            number = next((number for number in free if fits(kind, target[number])), None)
+            number = next((number for number in free if plants.fits(kind, target[number])), None)
             if number is None:
                 turns.remove(kind)
                 continue

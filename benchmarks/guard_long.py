@@ -38,7 +38,7 @@ def long_trial(
         seed: Decides what is changed how.
     """
     rng, groups = random.Random(seed), {"tuned on": plants.TUNING, "held out": plants.HELD_OUT}
-    kinds = [(group, change) for group, kinds in groups.items() for change in kinds.values()]
+    kinds = [(group, kind, change) for group, some in groups.items() for kind, change in some.items()]
     long, planted = [], {}
     for number in range(len(target)):
         some = filler[_PARTS * number : _PARTS * (number + 1)]
@@ -57,13 +57,14 @@ def long_trial(
     }
 
 
-def _changed(kinds: Sequence[tuple[str, Change]], first: int, row: Row, rng: random.Random) -> tuple[str, Row] | None:
+def _changed(
+    kinds: Sequence[tuple[str, str, Change]], first: int, row: Row, rng: random.Random
+) -> tuple[str, Row] | None:
     """The row under the first kind of change, from that one on, that makes another row of it."""
     for step in range(len(kinds)):
-        group, change = kinds[(first + step) % len(kinds)]
-        new = change(row, rng)
-        if new != row and "prompt" in new:
-            return group, new
+        group, kind, change = kinds[(first + step) % len(kinds)]
+        if plants.fits(kind, row):
+            return group, change(row, rng)
     return None
 
 

