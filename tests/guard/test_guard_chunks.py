@@ -51,12 +51,33 @@ def test_a_leak_past_the_embedders_limit_is_found_in_a_chunk_alone(tmp_path: Pat
 def test_a_target_row_is_cut_as_well(tmp_path: Path) -> None:
     """The pool says in other words what stands at the end of a long target row."""
     target = {"prompt": f"{PROSE[:900]} {ASKED['prompt']}", "response": ASKED["response"]}
-    pool = [*SHORT, {"prompt": OTHERWISE, "response": "Fine."}]
+    words = PROSE.split()
+    pool = [
+        *SHORT,
+        {"prompt": " ".join(words[:150:-1]), "response": "Go on."},
+        {"prompt": OTHERWISE, "response": "Yes."},
+    ]
     assert not looked(tmp_path, pool, [target], False).found
     found = looked(tmp_path, pool, [target], True)
-    assert (len(SHORT), 0) in {(leak.pool_row, leak.target_row) for leak in found.found}
+    assert [(leak.pool_row, leak.target_row) for leak in found.found] == [(len(pool) - 1, 0)]
     assert found.chunked is not None
     assert found.chunked.target_rows == 1
+
+
+def test_without_chunks_in_the_pool_target_chunks_are_calibrated_on_rows(tmp_path: Path) -> None:
+    """Else there would be nothing to calibrate on, and every row that shares its numbers would be near."""
+    target = {"prompt": f"{PROSE[:900]} {ASKED['prompt']}", "response": ASKED["response"]}
+    pool = [*SHORT, {"prompt": "Which of 48, 37 and 5 are odd numbers?", "response": "37 and 5 are."}]
+    found = looked(tmp_path, pool, [target], True)
+    assert not found.found
+    assert found.threshold["telling in chunks"] >= found.threshold["telling"] > 0.1
+
+
+def test_without_long_rows_there_are_no_chunks(tmp_path: Path) -> None:
+    found = looked(tmp_path, SHORT, [{"prompt": "Say cheese.", "response": "Cheese."}], True)
+    assert found.chunked is not None
+    assert (found.chunked.pool_rows, found.chunked.chunks) == (0, 0)
+    assert set(found.threshold) == {"telling", "weak"}
 
 
 def test_other_numbers_in_a_chunk_are_no_leak(tmp_path: Path) -> None:

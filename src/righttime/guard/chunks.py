@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,11 +39,11 @@ class _Nearest:
     found: dict[int, list[tuple[float, int, Chunk]]] = field(default_factory=dict)
     seen: int = 0
 
-    def look(self, search: Search, chunks: Sequence[Chunk], vectors: Vectors, queries: Vectors, first: int = 0) -> None:
-        """Merge what a batch of chunks has; queries are numbered from `first`."""
+    def look(self, search: Search, chunks: Sequence[Chunk], vectors: Vectors, queries: Vectors) -> None:
+        """Merge what a batch of chunks has."""
         near = search.best(vectors, queries, min(self.wanted, len(chunks)), None)
         for query, (start, stop) in enumerate(zip(near.start[:-1].tolist(), near.start[1:].tolist(), strict=True)):
-            heap = self.found.setdefault(first + query, [])
+            heap = self.found.setdefault(query, [])
             for place in range(start, stop):
                 number = int(near.rows[place])
                 entry = (float(near.value[place]), -(self.seen + number), chunks[number])
@@ -69,7 +70,7 @@ def leaks_in_chunks(
     known: set[tuple[int, int]],
     seed: int = 0,
 ) -> tuple[list[Leak], dict[str, float], Chunked]:
-    """Pool rows that say what a target row says in a stretch of them.
+    """Pool rows that say what a target row says in a stretch of either.
 
     Args:
         rarity: How telling words are.
@@ -88,23 +89,27 @@ def leaks_in_chunks(
     window = window_of(target, chunker)
     parts = list(chunks_of(target, chunker.long_target, chunker, window))
     own = chunker.embed([part.text for part in parts]) if parts else np.empty((0, vectors[1].shape[1]), np.float32)
-    asked = [*_said(target, chunker.text), *(Said(tuple(words_of(part.text)), None) for part in parts)]
-    queries = np.concatenate([vectors[1], own])
-    drawn = drawn_rows(len(numbers), seed)
-    sample, near, other = vectors[0][drawn], _Nearest(NEAREST), _Nearest(NEAREST + _MOST_OWN)
-    n_chunks = 0
+    asked = [
+        *((number, said) for number, said in enumerate(_said(target, chunker.text))),
+        *((part.row, Said(tuple(words_of(part.text)), None)) for part in parts),
+    ]
+    places = drawn_rows(len(numbers), seed)
+    sample, drawn = vectors[0][places], [numbers[place] for place in places.tolist()]
+    near, other = _Nearest(NEAREST), _Nearest(NEAREST + _MOST_OWN)
     for chunks in _batches(chunks_of(pool, chunker.long_pool, chunker, window)):
         embedded = chunker.embed([chunk.text for chunk in chunks])
-        near.look(search, chunks, embedded, queries)
+        near.look(search, chunks, embedded, np.concatenate([vectors[1], own]))
         other.look(search, chunks, embedded, sample)
-        n_chunks += len(chunks)
+    about = Chunked(len(chunker.long_pool), len(chunker.long_target), near.seen + len(parts), window)
+    if not about.chunks:
+        return [], {}, about
+    whole = partial(_whole_rows, search, pool, vectors[0], numbers=numbers, text=chunker.text)
+    # A chunk is less similar to a row than another row is; without one in the pool, rows are the surer measure.
+    least = _thresholds(other if near.seen else whole(sample), rarity, pool, drawn, chunker.text)
+    leaks = _leaks(near, asked, rarity, least, pool, target, known)
     if parts:
-        _whole_rows(near, search, pool, vectors[0], own, numbers, chunker.text, len(target))
-    least = _thresholds(other, rarity, pool, [numbers[place] for place in drawn.tolist()], chunker.text)
-    rows_of = [*range(len(target)), *(part.row for part in parts)]
-    leaks = _leaks(near, asked, rows_of, rarity, least, pool, target, known)
-    about = Chunked(len(chunker.long_pool), len(chunker.long_target), n_chunks + len(parts), window)
-    return leaks, least, about
+        leaks += _leaks(whole(own), asked[len(target) :], rarity, least, pool, target, known)
+    return _nearest_of_each(leaks), least, about
 
 
 def _batches(chunks: Iterator[Chunk]) -> Iterator[list[Chunk]]:
@@ -126,24 +131,18 @@ def _said(target: Rows, text: str) -> Iterator[Said]:
 
 
 def _whole_rows(
-    near: _Nearest,
-    search: Search,
-    pool: Rows,
-    vectors: Vectors,
-    own: Vectors,
-    numbers: Sequence[int],
-    text: str,
-    first: int,
-) -> None:
-    """The nearest whole pool rows of the chunks of target rows, among their nearest chunks."""
-    found = search.best(vectors, own, min(NEAREST, len(vectors)), None)
-    rows = sorted({numbers[int(place)] for place in found.rows.tolist()})
-    texts = dict(zip(rows, pool.texts(text, rows), strict=True))
-    for query, (start, stop) in enumerate(zip(found.start[:-1].tolist(), found.start[1:].tolist(), strict=True)):
-        for place in range(start, stop):
-            row = numbers[int(found.rows[place])]
-            entry = (float(found.value[place]), -(near.seen + row), Chunk(row, texts[row]))
-            near.found.setdefault(first + query, []).append(entry)
+    search: Search, pool: Rows, vectors: Vectors, queries: Vectors, *, numbers: Sequence[int], text: str
+) -> _Nearest:
+    """The nearest whole pool rows, as if each were one chunk."""
+    near = search.best(vectors, queries, min(NEAREST + 1, len(vectors)), None)
+    rows = [numbers[place] for place in near.rows.tolist()]
+    every = sorted(set(rows))
+    texts = dict(zip(every, pool.texts(text, every), strict=True))
+    made = _Nearest(NEAREST + 1, seen=len(numbers))
+    for query, (start, stop) in enumerate(zip(near.start[:-1].tolist(), near.start[1:].tolist(), strict=True)):
+        some = zip(near.value[start:stop].tolist(), rows[start:stop], strict=True)
+        made.found[query] = [(value, -row, Chunk(row, texts[row])) for value, row in some]
+    return made
 
 
 def _thresholds(other: _Nearest, rarity: Rarity, pool: Rows, drawn: Sequence[int], text: str) -> dict[str, float]:
@@ -166,27 +165,33 @@ def _near(query: int, said: Said, one: tuple[float, Chunk], rarity: Rarity) -> N
 
 def _leaks(
     near: _Nearest,
-    asked: Sequence[Said],
-    rows_of: Sequence[int],
+    asked: Sequence[tuple[int, Said]],
     rarity: Rarity,
     least: dict[str, float],
     pool: Rows,
     target: Rows,
     known: set[tuple[int, int]],
 ) -> list[Leak]:
-    """Of each pair of rows the most similar chunk that counts."""
-    best: dict[tuple[int, int], tuple[Near, Chunk]] = {}
-    for query, number in enumerate(rows_of):
+    """What counts of the nearest chunks of each query: a target row or a chunk of one."""
+    leaks = []
+    for query, (number, said) in enumerate(asked):
         for one in near.of(query):
             if one[0] < min(least.values()) or (one[1].row, number) in known:
                 continue
-            pair = _near(number, asked[query], one, rarity)
-            before = best.get((pair.row, number))
-            if pair.similarity >= least.get(pair.agreement, 2.0) and (
-                before is None or pair.similarity > before[0].similarity
-            ):
-                best[pair.row, number] = (pair, one[1])
-    return [_leak(pair, chunk, pool, target) for pair, chunk in best.values()]
+            pair = _near(number, said, one, rarity)
+            if pair.similarity >= least.get(pair.agreement, 2.0):
+                leaks.append(_leak(pair, one[1], pool, target))
+    return leaks
+
+
+def _nearest_of_each(leaks: Sequence[Leak]) -> list[Leak]:
+    """Of each pair of rows the most similar chunk, the first of equal ones."""
+    best: dict[tuple[int, int], Leak] = {}
+    for leak in leaks:
+        before = best.get((leak.pool_row, leak.target_row))
+        if before is None or leak.score > before.score:
+            best[leak.pool_row, leak.target_row] = leak
+    return list(best.values())
 
 
 def _leak(pair: Near, chunk: Chunk, pool: Rows, target: Rows) -> Leak:
