@@ -123,6 +123,7 @@ ASKS_ROWS = {
     "guard.guarded": "the rows that are left",
     "tokenization.counts": "counts tokens, some rows at a time",
     "planning.plan": "how much a sample weighs on disk",
+    "planning.guard": "how many words the target has",
     "measures.curves": "the bigrams of texts",
     "exporters.data": "rows to take the loss on",
     "training.token_rows": "what is trained on",
