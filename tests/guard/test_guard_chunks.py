@@ -194,6 +194,6 @@ def test_the_command_line_says_how_much_was_looked_at_in_chunks(
     assert manifest["settings"]["chunks"] is True
     assert pq.read_table(tmp_path / "G" / "leaks.parquet").num_rows == 1
     assert main(["guard", *sides, "--out", str(tmp_path / "H"), "--chunks"]) == 1
-    assert "--chunks are for --meaning" in capsys.readouterr().err
+    assert "--chunks must be given with --meaning" in capsys.readouterr().err
     assert main(["arrange", *sides, "--out", str(tmp_path / "A"), "--guard-chunks", "--guard", "remove"]) == 0
     assert json.loads((tmp_path / "A" / "manifest.json").read_text())["counts"]["left_out_by_reason"] == {"leak": 1}

@@ -11,6 +11,7 @@ from righttime.cli.app import (
     BadRows,
     Cache,
     Device,
+    EngineName,
     Fields,
     FormatName,
     Memory,
@@ -75,7 +76,12 @@ def guard(
         ),
     ] = None,
     target_embedder: TargetEmbedder = None,
+    text: Annotated[str, typer.Option(help="As for arrange.", rich_help_panel=EMBEDDING)] = "prompt+response",
+    max_length: Annotated[
+        int | None, typer.Option(help="As for arrange.", show_default="the model's", rich_help_panel=EMBEDDING)
+    ] = None,
     device: Device = None,
+    workers: Annotated[int, typer.Option(help="As for arrange.", rich_help_panel=EMBEDDING)] = 1,
     format_: FormatName = None,
     target_format: TargetFormat = None,
     bad_rows: BadRows = "stop",
@@ -84,6 +90,7 @@ def guard(
     fields: Fields = None,
     target_fields: TargetFields = None,
     seed: Seed = 0,
+    engine: EngineName = "auto",
     memory: Memory = "1GiB",
     cache: Cache = None,
     overwrite: Overwrite = False,
@@ -102,16 +109,28 @@ def guard(
     from righttime.guard.guarded import guard_into
     from righttime.results import Request
 
-    if not meaning and (embedder or target_embedder or device or chunks):
+    embedding: dict[str, Any] = {
+        "embedder": embedder,
+        "target-embedder": target_embedder,
+        "chunks": chunks,
+        "device": device,
+    }
+    embedding |= {"text": text != "prompt+response", "max-length": max_length, "workers": workers != 1}
+    idle = [f"--{name}" for name, given in {**embedding, "engine": engine != "auto"}.items() if given]
+    if idle and not meaning:
         raise SettingsError(
-            "--embedder, --target-embedder, --device and --chunks are for --meaning, got one without it."
+            f"{', '.join(idle)} must be given with --meaning, got {'it' if len(idle) == 1 else 'them'} without."
         )
     request = Request(
         seed=seed,
         guard_chunks=chunks,
         embedder=embedder or DEFAULT_MODEL,
         target_embedder=target_embedder,
+        text=cast(Any, text),
+        max_length=max_length,
         device=device,
+        workers=workers,
+        engine=cast(Any, engine),
         bad_rows=cast(Any, bad_rows),
         format=format_,
         target_format=target_format,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,7 @@ class Guarded:
         target: The target.
         kept: The pool rows without leaks, ascending.
         notes: Sentences that a person should read.
+        embedding: What is known of the vectors; empty without `meaning`.
     """
 
     leaks: Leaks
@@ -49,6 +50,7 @@ class Guarded:
     target: Reading
     kept: Sequence[int]
     notes: tuple[str, ...]
+    embedding: Mapping[str, Any]
 
 
 def guard_into(
@@ -87,10 +89,10 @@ def guard_into(
     read = read_side(pool, "pool", request, remove, progress), read_side(target, "target", request)
     if remove:
         _one_format(read[0])
-    leaks, notes = _looked(read, request, meaning, judge, cache, progress)
+    leaks, notes, about = _looked(read, request, meaning, judge, cache, progress)
     gone = set(leaks.pool_rows)
     kept = [number for number in range(len(read[0].rows)) if number not in gone]
-    done = Guarded(leaks, *read, kept, tuple(notes))
+    done = Guarded(leaks, *read, kept, tuple(notes), about)
     _write(done, folder, request, remove, judge)
     return done
 
@@ -112,10 +114,10 @@ def _looked(
     judge: Judge | None,
     cache: str | os.PathLike[str] | None,
     progress: bool,
-) -> tuple[Leaks, list[str]]:
+) -> tuple[Leaks, list[str], Mapping[str, Any]]:
     pool, target = read[0].rows, read[1].rows
     if not meaning:
-        return find_leaks(pool, target, judge=judge, seed=request.seed or 0), []
+        return find_leaks(pool, target, judge=judge, seed=request.seed or 0), [], {}
     check_chunks(request)
     text, notes = shared_text(request.text, target)
     asked: dict[str, Any] = {"rows": range(len(pool)), "n_pool": len(pool), "text": text}
@@ -132,7 +134,7 @@ def _looked(
         chunker=chunker,
         judge=judge,
     )
-    return leaks, notes
+    return leaks, notes, {"text": text, **sides.about}
 
 
 def _write(done: Guarded, folder: Path, request: Request, remove: bool, judge: Judge | None) -> None:
@@ -158,6 +160,7 @@ def _write(done: Guarded, folder: Path, request: Request, remove: bool, judge: J
                 "judge": judge.command if isinstance(judge, CommandJudge) else judge is not None,
                 "seed": request.seed or 0,
             },
+            "embedding": dict(done.embedding),
             "counts": {
                 "pool_read": done.pool.total,
                 "pool_rows": len(done.pool.rows),
