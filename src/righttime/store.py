@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "as_written",
     "cache_folder",
+    "clear_partial",
     "file_sha256",
     "files_sha256",
     "ids_sha256",
@@ -195,8 +196,19 @@ def prepare_folder(folder: Path, ours: Iterable[str], overwrite: bool = False) -
         raise StoreError(f"{folder} holds a finished result already. Hint: choose another folder, or `overwrite=True`.")
 
 
+def clear_partial(folder: Path) -> None:
+    """Take away what a killed run was just writing in a folder.
+
+    Raises:
+        StoreError: If it cannot be taken away.
+    """
+    with _told(folder):
+        for left_over in folder.glob(".*.partial"):
+            shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
+
+
 @contextlib.contextmanager
-def staged(folder: Path) -> Iterator[Path]:
+def staged(folder: Path, ours: Iterable[str] = ()) -> Iterator[Path]:
     """A place to write a result to; when all of it is there, it takes the place of what is in `folder`.
 
     Whatever fails before, the earlier result stays as it was. Files are moved in with the manifest last and the old
@@ -204,6 +216,8 @@ def staged(folder: Path) -> Iterator[Path]:
 
     Args:
         folder: A folder that `prepare_folder` has made ready.
+        ours: The names of files that such a result may have. Those that this one lacks and an earlier one had are
+            taken away while there is no manifest, so that they never pass for its own.
 
     Yields:
         A folder inside it, gone afterwards.
@@ -213,14 +227,16 @@ def staged(folder: Path) -> Iterator[Path]:
     """
     with _told(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for left_over in folder.glob(".*.partial"):  # of a run that was killed
-            shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
+        clear_partial(folder)
         staging = Path(tempfile.mkdtemp(dir=folder, prefix=".", suffix=".partial"))
     try:
         yield staging
         with _told(folder):
             (folder / MANIFEST).unlink(missing_ok=True)
-            for file in sorted(staging.iterdir(), key=lambda file: (file.name == MANIFEST, file.name)):
+            files = sorted(staging.iterdir(), key=lambda file: (file.name == MANIFEST, file.name))
+            for name in sorted({*ours} - {file.name for file in files}):
+                (folder / name).unlink(missing_ok=True)
+            for file in files:
                 os.replace(file, folder / file.name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -16,6 +16,7 @@ import mmap
 import os
 import resource
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -34,13 +35,13 @@ class Seams:
         self._root = os.path.realpath(job["root"])
         self._job, self._log, self._counter = job, log, counter
         self._last, self._busy, self._begun = "", False, False
-        self._database: str | None = None
 
     def install(self) -> None:
         """Watch from now on."""
         for module, name in (("safetensors.torch", "save_file"), ("torch", "save")):
             if module in sys.modules:
                 self._wrap_saving(sys.modules[module], name)
+        self._watch_databases()
         self._wrap_handle("fsync")
         self._wrap_handle("write")
         sys.addaudithook(self._heard)
@@ -85,11 +86,16 @@ class Seams:
             self.pass_by("mkdir", args[0], args[2])
         elif event == "os.rename":
             self.pass_by("rename", args[1], args[3])
-        elif event == "sqlite3.connect":
-            self._database = os.fspath(args[0])
-        elif event == "sqlite3.connect/handle":
-            database = self._database
-            args[0].set_trace_callback(lambda statement: self._statement(statement, str(database)))
+
+    def _watch_databases(self) -> None:
+        inner = sqlite3.connect
+
+        def connect(database: Any, *args: Any, **kwargs: Any) -> sqlite3.Connection:
+            made: sqlite3.Connection = inner(database, *args, **kwargs)
+            made.set_trace_callback(lambda statement: self._statement(statement, os.fspath(database)))
+            return made
+
+        sqlite3.connect = connect  # type: ignore[assignment]
 
     def _statement(self, statement: str, database: str) -> None:
         word = statement.split(maxsplit=1)[0].upper()

@@ -74,7 +74,7 @@ def write_comparison(analysis: Analysis, out: Path, overwrite: bool = False) -> 
 
     prepare_comparison(out, overwrite)
     found = {"verdict": verdict(analysis), **analysis.as_json()}
-    with staged(out) as folder:
+    with staged(out, FILES) as folder:
         write_json(folder / _JSON, found)
         for name in _TABLES:
             if lines := getattr(analysis, name):
@@ -85,9 +85,6 @@ def write_comparison(analysis: Analysis, out: Path, overwrite: bool = False) -> 
         about = {name: found[name] for name in ("baseline", "judge", "steps", "verdict", "notes")}
         folders = [[run.order, run.replicate, run.folder] for run in analysis.runs]
         write_json(folder / MANIFEST, {**circumstances(), **about, "runs": folders, "files": files})
-        (out / MANIFEST).unlink(missing_ok=True)  # what loses files is no result any more
-        for name in set(FILES) - set(files):  # of an earlier comparison, which had more parts
-            (out / name).unlink(missing_ok=True)
     return found
 
 

@@ -155,19 +155,21 @@ def builtin(
     Small tasks in families, to try things on: pool.jsonl and target.jsonl in --out.
     """
     from righttime.demo import Split, builtin_rows
-    from righttime.store import make_folder, write_lines
+    from righttime.store import make_folder, staged, write_lines
 
     make_folder(out)
     there = [file for file in (out / "pool.jsonl", out / "target.jsonl") if file.exists()]
-    if there and not overwrite:
+    killed = any(out.glob(".*.partial"))  # a run that was killed left one of two files, or both and its staging folder
+    if there and not overwrite and not killed:
         raise SettingsError(f"{there[0]} is there already. Hint: choose another --out, or --overwrite.")
     sides: tuple[tuple[Split, int], ...] = (("pool", rows), ("target", target_rows))
     facts: dict[str, Any] = {"out": out}
     lines = []
-    for name, count in sides:
-        made = builtin_rows(name, rows_per_family=count, seed=seed)
-        write_lines(out / f"{name}.jsonl", (json.dumps(row, ensure_ascii=False) for row in made))
-        families = len({row["task"] for row in made})
-        facts |= {f"{name}_rows": len(made), f"{name}_families": families}
-        lines.append(f"wrote {len(made):,} rows of {families} families to {out / name}.jsonl")
+    with staged(out) as staging:
+        for name, count in sides:
+            made = builtin_rows(name, rows_per_family=count, seed=seed)
+            write_lines(staging / f"{name}.jsonl", (json.dumps(row, ensure_ascii=False) for row in made))
+            families = len({row["task"] for row in made})
+            facts |= {f"{name}_rows": len(made), f"{name}_families": families}
+            lines.append(f"wrote {len(made):,} rows of {families} families to {out / name}.jsonl")
     emit(as_json, lambda: facts, lambda: "\n".join(lines))

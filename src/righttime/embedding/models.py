@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -245,10 +246,11 @@ class SentenceTransformerEmbedder:
         if revision == "hub":  # asked for by name: now it is in the hub cache, and has a commit
             _ = self.model
             revision = find_model(self.found.name).revision
+        longest = self.model.max_seq_length or math.inf  # infinite where the model sets no limit, as static ones do
         return {
             "model": self.found.name,
             "revision": revision,
-            "max_length": int(self.model.max_seq_length or 0) or 1 << 30,
+            "max_length": 1 << 30 if math.isinf(longest) else int(longest),
             "dtype": self._precision,
             "prefix": self._prefix,
         }

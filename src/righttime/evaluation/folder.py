@@ -23,7 +23,15 @@ from righttime.errors import SettingsError, StoreError
 from righttime.evaluation.manifest import SETTINGS, read_evaluation_manifest, read_settings
 from righttime.evaluation.registry import Value
 from righttime.evaluation.sets import EvaluationSet
-from righttime.store import MANIFEST, file_sha256, make_folder, prepare_folder, write_json, write_parquet
+from righttime.store import (
+    MANIFEST,
+    clear_partial,
+    file_sha256,
+    make_folder,
+    prepare_folder,
+    write_json,
+    write_parquet,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,6 +76,7 @@ class EvaluationFolder:
             StoreError: If the folder holds a finished evaluation, or somebody else's files, or cannot be written.
             SettingsError: If it was begun with other settings.
         """
+        self._clear_remains()
         prepare_folder(self.folder, (VALUES, SETTINGS, _PARTS, _PICTURE), overwrite or reopen)
         make_folder(self.folder)
         settings = self.folder / SETTINGS
@@ -90,6 +99,14 @@ class EvaluationFolder:
             write_json(settings, now)
         if (self.folder / MANIFEST).exists():
             self._take_apart()
+
+    def _clear_remains(self) -> None:
+        """Take away what a killed process was writing, and parts that a finished evaluation does not need any more."""
+        for folder in (self.folder, self.folder / _PARTS):
+            if folder.is_dir():
+                clear_partial(folder)
+        if (self.folder / MANIFEST).exists() and (self.folder / VALUES).exists():
+            shutil.rmtree(self.folder / _PARTS, ignore_errors=True)
 
     @property
     def first_from(self) -> str | None:

@@ -85,7 +85,7 @@ def export(
     if settings.evaluation is not None:
         data = with_evaluation(data, settings.evaluation)
     trainer.check(data, settings)
-    with staged(folder) as staging:
+    with staged(folder, trainer.files) as staging:
         written = trainer.write(data, settings, staging)
         notes += written.notes
         files = {name: file_sha256(staging / name) for name in trainer.files if (staging / name).exists()}
@@ -102,6 +102,4 @@ def export(
             "files": files,
         }
         write_json(staging / MANIFEST, manifest)
-    for name in set(trainer.files) - set(files):  # of an earlier export to here that had more
-        (folder / name).unlink(missing_ok=True)
     return Exported(folder, trainer, len(data.rows), len(data.evaluation), written.run, notes)

@@ -138,7 +138,7 @@ def _looked(
 
 
 def _write(done: Guarded, folder: Path, request: Request, remove: bool, judge: Judge | None) -> None:
-    with staged(folder) as staging:
+    with staged(folder, FILES) as staging:
         write_parquet(staging / "leaks.parquet", _table(done.leaks.found))
         if remove:
             write_lines(staging / "pool.jsonl", _lines(done))
@@ -172,8 +172,6 @@ def _write(done: Guarded, folder: Path, request: Request, remove: bool, judge: J
             "files": {name: file_sha256(staging / name) for name in names},
         }
         write_json(staging / MANIFEST, manifest)
-    for name in set(FILES) - set(names):  # of an earlier result that had them
-        (folder / name).unlink(missing_ok=True)
 
 
 def _table(leaks: Sequence[Leak]) -> pa.Table:

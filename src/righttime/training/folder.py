@@ -27,7 +27,7 @@ from typing import Any
 from filelock import FileLock, SoftFileLock, Timeout
 
 from righttime.errors import SettingsError, StoreError
-from righttime.store import MANIFEST, make_folder, write_json
+from righttime.store import MANIFEST, clear_partial, make_folder, write_json
 from righttime.training.checkpoints import clear_broken, whole_checkpoints
 from righttime.training.manifest import BEGUN, read_begun
 from righttime.training.records import last_attempt
@@ -79,7 +79,7 @@ def begin(run: Path, deciding: Mapping[str, Any], overwrite: bool = False) -> St
         SettingsError: If it was begun with something else; names what.
     """
     make_folder(run)
-    names = {entry.name for entry in run.iterdir()} - {_LOCK}
+    names = {entry.name for entry in run.iterdir() if not entry.name.endswith(".partial")} - {_LOCK}
     strangers = names - {MANIFEST, *_FILES, *_FOLDERS}
     # Without run.json even names like ours may be somebody's; only `overwrite` takes those away.
     if BEGUN not in names and (strangers or (names and not overwrite)):
@@ -88,6 +88,7 @@ def begin(run: Path, deciding: Mapping[str, Any], overwrite: bool = False) -> St
         )
     lock = _locked(run)
     try:
+        clear_partial(run)
         if overwrite:
             _clear(run)
         return _begun(run, deciding, lock)

@@ -120,7 +120,8 @@ def finish(
         raise OrderError(f"what led to the weights must be the plan, but {difference}.")
     (folder / "model" / "training_args.bin").unlink(missing_ok=True)  # a pickle that nothing reads
     write_parquet(folder / "consumed.parquet", records.to_table())
-    write_lines(folder / "train_log.jsonl", (json.dumps(entry) for entry in log if "loss" in entry))
+    # Sorted: entries that were read from a checkpoint have another order of keys than those of this process.
+    write_lines(folder / "train_log.jsonl", (json.dumps(entry, sort_keys=True) for entry in log if "loss" in entry))
     if (picture := draw_losses(log)) is not None:
         write_bytes(folder / "loss.png", picture)
     manifest = {

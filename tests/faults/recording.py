@@ -1,0 +1,29 @@
+"""What the suites found, as committed JSON, when RIGHTTIME_RECORD_FAULTS is set; `benchmarks/reliability.py` shows it."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from machine import RESULTS, about
+
+__all__ = ["record"]
+
+COMMAND = "RIGHTTIME_RECORD_FAULTS=1 python -m pytest tests/faults tests/verification/test_verification_tamper.py"
+
+
+def record(name: str, rows: list[dict[str, Any]]) -> None:
+    """Write benchmarks/results/reliability/NAME.json, where that is wanted.
+
+    Args:
+        name: Which suite.
+        rows: A line of the table each: what, count, and what came out.
+    """
+    if os.environ.get("RIGHTTIME_RECORD_FAULTS") != "1":
+        return
+    machine = {key: value for key, value in about().items() if key in ("processor", "cores", "python", "date")}
+    folder = RESULTS / "reliability"
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"command": COMMAND, "made_on": machine, "rows": rows}, indent=2) + "\n"
+    (folder / f"{name}.json").write_text(text, encoding="utf-8")
