@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,7 @@ _VECTORS = ("--embedder", "vectors:both.npz")
 _ARRANGE = ("arrange", "pool.jsonl", "--target", "target.jsonl")
 _TUNE = ("tune", "OUT", "--model", "tiny", "--learning-rate", "1e-3", "--batch-size", "4")
 _MEASURE = ("similarity", "OUT", "--target", "target.jsonl", *_VECTORS)
-_PASSING = {"time", "attempts", "superseded", "files", "seconds", "date"}
+_PASSING = {"time", "attempts", "superseded", "files", "seconds", "date", "embedded_now", "from_cache"}
 """What a manifest says of how it came about, not of what came out. Files are compared themselves."""
 
 
@@ -132,7 +133,7 @@ def save_word_model(folder: Path) -> None:
     """A sentence-transformers model that is the mean of its words' vectors; the same bytes every time."""
     import numpy as np
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import StaticEmbedding
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     words = ["[UNK]", "add", "sort", "spell", "pool", "target", "number", "the", "answer", "is", *map(str, range(60))]
@@ -167,15 +168,17 @@ def contents(folder: Path) -> dict[str, Any]:
 def _is_passing(name: str) -> bool:
     """Logs of attempts, of which there are more after a kill; `consumed.parquet` is what counts in them."""
     parts = name.split("/")
-    return "consumed" in parts[:-1] or parts[-1] in ("log.txt", "trainer_state.json") or parts[-1].endswith(".log")
+    return "consumed" in parts[:-1] or "took.json" in parts[-1] or parts[-1] in ("log.txt", "trainer_state.json") or parts[-1].endswith(".log")
 
 
 def _content(path: Path) -> Any:
     if path.name == "consumed.parquet":
-        lines = pq.read_table(path).to_pylist()
-        return [{**line, "attempt": 0} for line in lines if not line["superseded"]]
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            lines = pq.read_table(path).to_pylist()
+            return [{**line, "attempt": 0} for line in lines if not line["superseded"]]
     if path.name in ("manifest.json", "complete.json", "compare.json", "draw.json"):
-        return _lasting(json.loads(path.read_text(encoding="utf-8")))
+        with contextlib.suppress(ValueError):  # damaged
+            return _lasting(json.loads(path.read_bytes()))
     return sha256(path.read_bytes()).hexdigest()
 
 

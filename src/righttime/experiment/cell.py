@@ -21,7 +21,7 @@ from righttime.experiment.prepare import embedding_of, read_draw
 from righttime.experiment.settings import Experiment
 from righttime.experiment.store import open_experiment
 from righttime.results import Request
-from righttime.store import MANIFEST, write_json, write_parquet
+from righttime.store import MANIFEST, clear_partial, write_json, write_parquet
 
 __all__ = ["main", "run_cell"]
 
@@ -43,6 +43,7 @@ def run_cell(root: Path, replicate: int, order: str) -> None:
         raise SettingsError(f"{root} must hold an experiment with {order}, replicate {replicate}, but it does not.")
     (cell,) = here
     cell.folder.mkdir(parents=True, exist_ok=True)
+    clear_partial(cell.folder)  # of a run that was killed
     _arrange(experiment, cell)
     if not is_finished(cell):
         _tune(experiment, cell)

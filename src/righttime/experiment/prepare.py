@@ -22,7 +22,16 @@ from righttime.experiment.settings import Experiment
 from righttime.results import Request
 from righttime.rows import ExampleRows, Rows
 from righttime.similarity import unit_rows
-from righttime.store import cache_folder, file_sha256, ids_sha256, make_folder, write_bytes, write_json, write_lines
+from righttime.store import (
+    cache_folder,
+    clear_partial,
+    file_sha256,
+    ids_sha256,
+    make_folder,
+    write_bytes,
+    write_json,
+    write_lines,
+)
 
 __all__ = ["embedding_of", "prepare_replicate", "read_draw", "shared_embedding"]
 
@@ -58,6 +67,7 @@ def prepare_replicate(
     with FileLock(str(folder / ".lock")):
         if (folder / DRAW).exists():
             return
+        clear_partial(folder)  # of an experiment that was killed
         _check_inputs(pools(), folder)
         draw = draw_replicate(experiment, pools(), replicate)
         shared, seed = shared_embedding(experiment), experiment.seed + replicate

@@ -1,0 +1,146 @@
+"""Disks that are full, read-only or fail once: one sentence, nothing that looks like a result, and then it works."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faults.commands import COMMANDS, clear, contents, differing
+from faults.recording import record
+from faults.warm import Ended, Warm
+
+pytestmark = pytest.mark.linux
+FAULTS = {
+    "full": {"errno": errno.ENOSPC, "from": True},
+    "read-only": {"errno": errno.EROFS, "from": True, "all": True},
+    "an error once": {"errno": errno.EIO, "from": False, "all": True},
+}
+QUICK = ("arrange", "split", "export")
+
+
+def refused(warm: Warm, name: str, kind: str, most: int | None) -> list[tuple[str, str]]:
+    """Refuse a command the disk from one of its seams on; what was refused, and what is wrong with how it ended."""
+    command = COMMANDS[name]
+    clear(warm.here, command)
+    undisturbed = warm.run(command.words)
+    assert undisturbed.code == 0, undisturbed.err
+    wanted = contents(warm.here / command.leaves)
+    n = len(undisturbed.seams)
+    places = range(n) if most is None or most >= n else sorted({place * (n - 1) // (most - 1) for place in range(most)})
+    found = []
+    for place in places:
+        clear(warm.here, command)
+        how = FAULTS[kind]
+        fault = {"fail_from" if how["from"] else "fail_at": place, "errno": how["errno"], "all": how.get("all", False)}
+        done = warm.run(command.words, fault=fault)
+        found.append((f"{name}, {kind}, at {undisturbed.seams[place]}", _judged(warm, name, done, wanted)))
+    return found
+
+
+def _judged(warm: Warm, name: str, done: Ended, wanted: dict[str, Any]) -> str:
+    command = COMMANDS[name]
+    out = warm.here / command.leaves
+    if wrong := unclear(done):
+        return wrong
+    if done.code == 0 or (out / "manifest.json").exists():
+        # What cannot be cleaned up any more, or is no part of the result, does not undo what is whole.
+        changed = [file for file in differing(contents(out), wanted) if ".partial" not in file]
+        if changed:
+            return f"it looks like a result, but {', '.join(changed)} differ (ended with {done.code}: {done.err[-300:]})"
+    again = warm.run(command.words)
+    if again.code and "holds a finished" not in again.err:
+        return f"with room again it ends with {again.code}: {again.err[-300:]}"
+    changed = [file for file in differing(contents(out), wanted) if ".partial" not in file]
+    return f"with room again {', '.join(changed)} differ" if changed else ""
+
+
+def unclear(done: Ended) -> str:
+    """What is wrong with how a refused command ended."""
+    if "Traceback" in done.err:
+        return f"a traceback: {done.err[-1200:]}"
+    if done.code not in (0, 1):
+        return f"it ends with {done.code}: {done.err[-500:]}"
+    if done.code == 1 and done.err.count("righttime: error: ") != 1:
+        return f"not one sentence: {done.err[-500:]}"
+    return ""
+
+
+@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_refused_command_says_so(light: Warm, name: str, kind: str) -> None:
+    wrong = [f"{where}: {what}" for where, what in refused(light, name, kind, 4) if what]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.slow
+def test_every_command_on_a_disk_that_refuses(heavy: tuple[Warm, Warm], tmp_path: Path) -> None:
+    names = [name for name in COMMANDS if not name.endswith("--overwrite") and name != "experiment"]
+
+    def share(part: int) -> list[tuple[str, list[tuple[str, str]]]]:
+        return [(kind, refused(heavy[part], name, kind, 8)) for kind in FAULTS for name in names[part::2]]
+
+    with ThreadPoolExecutor(2) as pool:
+        found = [one for part in pool.map(share, range(2)) for one in part]
+    found += [("tmpfs, full", _really_full(heavy[0], tmp_path, name)) for name in ("arrange, embedding", "tune")]
+    rows = []
+    for kind in dict.fromkeys(kind for kind, _ in found):
+        judged = [what for of, some in found if of == kind for _, what in some]
+        rows.append({"what": kind, "count": len(judged), "wrong": sum(bool(what) for what in judged)})
+    record("disks", [row for row in rows if row["count"]])
+    wrong = [f"{where}: {what}" for _, some in found for where, what in some if what]
+    assert not wrong, "\n".join(wrong)
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[bool]:
+    """A disk of some kilobytes in memory; False where it cannot be had."""
+    folder.mkdir(exist_ok=True)
+    words = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
+    there = os.geteuid() == 0 and not subprocess.run(words, capture_output=True).returncode
+    try:
+        yield there
+    finally:
+        if there:
+            subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def _really_full(warm: Warm, folder: Path, name: str) -> list[tuple[str, str]]:
+    """A real disk of several sizes, all too small; compiled writers and SQLite meet it too."""
+    found = []
+    for size in ("8k", "24k", "48k", "96k", "160k"):
+        with small_disk(folder / "small", size) as there:
+            if not there:
+                print("no tmpfs can be mounted here: a full disk is only simulated")
+                return []
+            words = [f"{folder}/small/out" if word == COMMANDS[name].leaves else word for word in COMMANDS[name].words]
+            done = warm.run(words, env={"RIGHTTIME_CACHE": f"{folder}/small/cache"}, root=folder)
+            wrong = unclear(done)
+            if not wrong and (folder / "small/out/manifest.json").exists() != (done.code == 0):
+                wrong = "a manifest without success, or success without one"
+            found.append((f"{name} on a disk of {size}", wrong))
+    return found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user's permissions are tried as root alone")
+@pytest.mark.parametrize("name", QUICK)
+def test_a_folder_of_somebody_else(light: Warm, name: str) -> None:
+    command = COMMANDS[name]
+    clear(light.here, command)
+    (light.here / command.leaves).mkdir(mode=0o755)
+    for folder in (light.here, *light.here.parents):
+        if folder.stat().st_mode & 0o005 != 0o005:
+            shutil.rmtree(light.here / command.leaves)
+            pytest.skip(f"another user cannot read {folder}")
+    done = light.run(command.words, user=65534)
+    assert done.code == 1
+    assert not unclear(done)
+    assert not list((light.here / command.leaves).iterdir())
