@@ -22,7 +22,9 @@ _VECTORS = ("--embedder", "vectors:both.npz")
 _ARRANGE = ("arrange", "pool.jsonl", "--target", "target.jsonl")
 _TUNE = ("tune", "OUT", "--model", "tiny", "--learning-rate", "1e-3", "--batch-size", "4")
 _MEASURE = ("similarity", "OUT", "--target", "target.jsonl", *_VECTORS)
-_PASSING = {"time", "attempts", "superseded", "files", "seconds", "date", "embedded_now", "from_cache"}
+_PASSING = {"time", "attempts", "superseded", "files", "seconds", "date", "embedded_now", "from_cache"} | {
+    "cache_damaged"
+}
 """What a manifest says of how it came about, not of what came out. Files are compared themselves."""
 
 
@@ -60,8 +62,10 @@ COMMANDS: Mapping[str, Command] = {
     "split --overwrite": _replacing(
         ("split", "pool.jsonl", "--count", "1", "--out", "S"), "S", "split", "pool.jsonl", "--count=2", "--out=S"
     ),
-    "similarity": Command((*_MEASURE, "--out", "M"), "M"),
-    "similarity --overwrite": _replacing((*_MEASURE, "--out", "M"), "M", *_MEASURE, "--every", "7", "--out", "M"),
+    "similarity": Command((*_MEASURE, "--out", "M"), "M", points=20),
+    "similarity --overwrite": Command(
+        (*_MEASURE, "--out", "M", "--overwrite"), "M", (*_MEASURE, "--every", "7", "--out", "M"), points=10
+    ),
     "guard": Command(("guard", "pool.jsonl", "--target", "target.jsonl", "--remove", "--out", "G"), "G"),
     "guard --overwrite": _replacing(
         ("guard", "pool.jsonl", "--target", "target.jsonl", "--out", "G"),
@@ -79,7 +83,7 @@ COMMANDS: Mapping[str, Command] = {
         (*_TUNE, "--out", "R", "--target", "target.jsonl", "--evaluate-every", "5", "--save-every", "4"),
         "R",
         models=True,
-        points=60,
+        points=40,
     ),
     "tune --overwrite": Command(
         (*_TUNE, "--out", "R", "--save-every", "7", "--overwrite"),
@@ -97,15 +101,15 @@ COMMANDS: Mapping[str, Command] = {
         before=("evaluate", "RUN", "--target", "target.jsonl", "--set", "other=other.jsonl", "--out", "V"),
         models=True,
     ),
-    "compare": Command(("compare", "random=RUN", "tma=RUN2", "--out", "C"), "C", models=True, points=40),
+    "compare": Command(("compare", "random=RUN", "tma=RUN2", "--out", "C"), "C", models=True, points=20),
     "compare --overwrite": Command(
         ("compare", "random=RUN", "tma=RUN2", "--out", "C", "--overwrite"),
         "C",
         before=("compare", "random=RUN", "other=RUN2", "--out", "C"),
         models=True,
-        points=15,
+        points=10,
     ),
-    "experiment": Command(("experiment", "experiment.yaml", "--out", "X"), "X", models=True, points=40),
+    "experiment": Command(("experiment", "experiment.yaml", "--out", "X"), "X", models=True, points=20),
 }
 """By what a person would call them."""
 MODELS = tuple(name for name, command in COMMANDS.items() if command.models)
@@ -168,7 +172,12 @@ def contents(folder: Path) -> dict[str, Any]:
 def _is_passing(name: str) -> bool:
     """Logs of attempts, of which there are more after a kill; `consumed.parquet` is what counts in them."""
     parts = name.split("/")
-    return "consumed" in parts[:-1] or "took.json" in parts[-1] or parts[-1] in ("log.txt", "trainer_state.json") or parts[-1].endswith(".log")
+    return (
+        "consumed" in parts[:-1]
+        or "took.json" in parts[-1]
+        or parts[-1] in ("log.txt", "trainer_state.json")
+        or parts[-1].endswith(".log")
+    )
 
 
 def _content(path: Path) -> Any:

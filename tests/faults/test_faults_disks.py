@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -55,7 +54,9 @@ def _judged(warm: Warm, name: str, done: Ended, wanted: dict[str, Any]) -> str:
         # What cannot be cleaned up any more, or is no part of the result, does not undo what is whole.
         changed = [file for file in differing(contents(out), wanted) if ".partial" not in file]
         if changed:
-            return f"it looks like a result, but {', '.join(changed)} differ (ended with {done.code}: {done.err[-300:]})"
+            return (
+                f"it looks like a result, but {', '.join(changed)} differ (ended with {done.code}: {done.err[-300:]})"
+            )
     again = warm.run(command.words)
     if again.code and "holds a finished" not in again.err:
         return f"with room again it ends with {again.code}: {again.err[-300:]}"
@@ -128,19 +129,3 @@ def _really_full(warm: Warm, folder: Path, name: str) -> list[tuple[str, str]]:
                 wrong = "a manifest without success, or success without one"
             found.append((f"{name} on a disk of {size}", wrong))
     return found
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="another user's permissions are tried as root alone")
-@pytest.mark.parametrize("name", QUICK)
-def test_a_folder_of_somebody_else(light: Warm, name: str) -> None:
-    command = COMMANDS[name]
-    clear(light.here, command)
-    (light.here / command.leaves).mkdir(mode=0o755)
-    for folder in (light.here, *light.here.parents):
-        if folder.stat().st_mode & 0o005 != 0o005:
-            shutil.rmtree(light.here / command.leaves)
-            pytest.skip(f"another user cannot read {folder}")
-    done = light.run(command.words, user=65534)
-    assert done.code == 1
-    assert not unclear(done)
-    assert not list((light.here / command.leaves).iterdir())

@@ -93,7 +93,7 @@ class Warm:
             words: The words after ``righttime``.
             fault: Where it is to be killed or refused.
             root: The folder whose seams count; `here` if None.
-            how: More of the job: env, user, largest, limit_s.
+            how: More of the job: env, limit_s.
         """
         job: dict[str, Any] = {"words": [str(word) for word in words], "fault": dict(fault or {}), **how}
         job |= {"cwd": str(self.here), "root": str(root or self.here), "told": str(self._told)}

@@ -14,7 +14,6 @@ import importlib
 import json
 import mmap
 import os
-import resource
 import signal
 import sqlite3
 import sys
@@ -180,14 +179,8 @@ def _child(job: dict[str, Any], log: int, counter: mmap.mmap) -> None:
             os.close(handle)
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
-        if job.get("user"):
-            os.setgid(job["user"])
-            os.setuid(job["user"])
         if job["words"][0] == "experiment":
             _cells_by_fork()
-        if job.get("largest"):
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (job["largest"], job["largest"]))
         Seams(job, log, counter).install()
         from righttime.cli import main
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import righttime
+from faults.recording import record
 from righttime.cli import main
 from righttime.errors import RighttimeError, StoreError
 from righttime.exporters import export
@@ -250,6 +251,20 @@ REPORTED = {"a version"}
 """What is said and is no failure."""
 
 
+SAID: dict[str, str] = {}
+"""What was said of each."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def recorded() -> Iterator[None]:
+    yield
+    if len(SAID) == len(FORGERIES):
+        lines = [
+            {"what": what, "said": said, "count": 1, "wrong": int(said == "missed")} for what, said in SAID.items()
+        ]
+        record("tamper", lines)
+
+
 def forged(made: Path, out: Path, what: str) -> Path:
     shutil.copytree(made / "out", out)
     FORGERIES[what](out)
@@ -286,7 +301,9 @@ def test_a_forgery_is_noticed(what: str, made: Path, tmp_path: Path) -> None:
         found = findings(made, out)
     except RighttimeError:
         assert what not in REPORTED
+        SAID[what] = "noticed"
         return
+    SAID[what] = "noticed" if any(one.ok is False for one in found) else "reported" if what in REPORTED else "missed"
     assert {one.ok for one in found if one.ok is not True} == ({None} if what in REPORTED else {False}), found
 
 

@@ -1,17 +1,19 @@
 """An evaluation on disk: a part for each step and set as soon as it is there, one Parquet file at the end.
 
 EVAL/settings.json       what decides the numbers; written before the first part
-EVAL/parts/              step-00000010.target.0.parquet: step, set, process
+EVAL/parts/              step-00000010.target.0.6f1ed002ab559585.parquet: step, set, process, start of its sha256
 EVAL/evaluation.parquet  all parts in one file
 EVAL/loss.png            the loss by step, of several checkpoints, where matplotlib is installed
 EVAL/manifest.json       written last; then the parts go
 
 A part appears whole or not at all, and one that is made again takes the place of the first, so a kill at any moment
-loses nothing but the part that was being made.
+loses nothing but the part that was being made. A part that a disk or a stray write changed is refused.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import re
 import shutil
@@ -25,10 +27,12 @@ from righttime.evaluation.registry import Value
 from righttime.evaluation.sets import EvaluationSet
 from righttime.store import (
     MANIFEST,
+    as_written,
     clear_partial,
     file_sha256,
     make_folder,
     prepare_folder,
+    write_bytes,
     write_json,
     write_parquet,
 )
@@ -40,7 +44,8 @@ __all__ = ["VALUES", "EvaluationFolder", "read_evaluation", "schema"]
 
 VALUES, _PARTS, _PICTURE = "evaluation.parquet", "parts", "loss.png"
 _FIRST = "first.json"  # among the parts, since it is known at step 0 and told at the end
-_NAME = re.compile(r"step-(\d+)\.([\w-]+)\.(\d+)\.parquet")
+_NAME = re.compile(r"step-(\d+)\.([\w-]+)\.(\d+)(?:\.([0-9a-f]{16}))?\.parquet")  # once without sha256
+_DIGITS = 16
 
 
 def schema() -> pa.Schema:
@@ -95,6 +100,8 @@ class EvaluationFolder:
                     f"{settings}. Hint: choose another folder, or `overwrite=True`."
                 )
         make_folder(self.folder / _PARTS)
+        for path, *_ in _parts(self.folder):
+            _read(path)  # before hours of work, not after them
         if not settings.exists():
             write_json(settings, now)
         if (self.folder / MANIFEST).exists():
@@ -112,7 +119,10 @@ class EvaluationFolder:
     def first_from(self) -> str | None:
         """The evaluation that the values at step 0 were taken from, by its last two names; None if they are its own."""
         path = self.folder / _PARTS / _FIRST
-        return json.loads(path.read_text(encoding="utf-8"))["first_from"] if path.exists() else None
+        if not path.exists():
+            return None
+        with as_written(path, "righttime"):
+            return json.loads(path.read_bytes())["first_from"]
 
     def tell_first(self, name: str | None) -> None:
         """Note where the values at step 0 come from; see `first_from`.
@@ -124,7 +134,7 @@ class EvaluationFolder:
 
     def has(self, step: int, name: str, process: int = 0) -> bool:
         """Whether a part is there already."""
-        return self._part(step, name, process).exists()
+        return bool(self._those(step, name, process))
 
     def add(self, step: int, data: EvaluationSet, values: Sequence[Value], process: int = 0) -> None:
         """Write one part.
@@ -155,7 +165,7 @@ class EvaluationFolder:
             }
             for value in values
         ]
-        write_parquet(self._part(step, data.name, process), pa.Table.from_pylist(rows, schema()))
+        self._put(step, data.name, process, pa.Table.from_pylist(rows, schema()))
 
     def forget_after(self, step: int) -> None:
         """Take away parts of later steps: training goes on from here, and will come by them again."""
@@ -187,30 +197,67 @@ class EvaluationFolder:
         steps, sets = values["step"].to_pylist(), values["set"].to_pylist()
         for key in dict.fromkeys(zip(steps, sets, strict=True)):
             here = [one == key for one in zip(steps, sets, strict=True)]
-            write_parquet(self._part(*key, 0), values.filter(here))
+            self._put(*key, 0, values.filter(here))
         self.tell_first(read_evaluation_manifest(self.folder).first_from)
         (self.folder / MANIFEST).unlink()
 
-    def _part(self, step: int, name: str, process: int) -> Path:
-        return self.folder / _PARTS / f"step-{step:08}.{name}.{process}.parquet"
+    def _put(self, step: int, name: str, process: int, table: pa.Table) -> None:
+        """Write a part under a name that tells its content, in place of an earlier one."""
+        import pyarrow.parquet as pq
+
+        sink = io.BytesIO()
+        pq.write_table(table, sink, compression="zstd")
+        data = sink.getvalue()
+        earlier = self._those(step, name, process)
+        digits = hashlib.sha256(data).hexdigest()[:_DIGITS]
+        path = self.folder / _PARTS / f"step-{step:08}.{name}.{process}.{digits}.parquet"
+        write_bytes(path, data)
+        for other in earlier:
+            if other != path:
+                other.unlink()
+
+    def _those(self, step: int, name: str, process: int) -> list[Path]:
+        """The files of a part: one, or two after a kill between writing it anew and taking the first away."""
+        return [path for path, *key in _parts(self.folder) if key == [step, name, process]]
 
 
 def read_evaluation(folder: Path) -> pa.Table:
     """All values of an evaluation, finished or not, by step, set, metric and row.
 
     Raises:
-        StoreError: If there is none.
+        StoreError: If there is none, or a part is not as it was written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     if (folder / MANIFEST).exists():
         return pq.read_table(folder / VALUES)
-    parts = [pq.read_table(path) for path, *_ in _parts(folder)]
+    # Of a part that was being made again when the process was killed there are two files; one is as good as the other.
+    parts = [
+        _read(path) for path in {(step, name, process): path for path, step, name, process in _parts(folder)}.values()
+    ]
     if not parts:
         raise StoreError(f"{folder} must hold an evaluation, but there is not one value in it.")
     by = [(name, "ascending") for name in ("step", "set", "metric", "row")]
     return pa.concat_tables(parts).sort_by(by)
+
+
+def _read(path: Path) -> pa.Table:
+    """A part, if its bytes are those that its name tells of."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        data = path.read_bytes()
+        found = _NAME.fullmatch(path.name)
+        if found and found[4] in (None, hashlib.sha256(data).hexdigest()[:_DIGITS]):
+            return pq.read_table(io.BytesIO(data))
+    except (OSError, ValueError, pa.ArrowException):
+        pass
+    raise StoreError(
+        f"{path} must be as it was written, but it is not what its name says: it was damaged or changed. "
+        "Hint: begin anew with `overwrite=True`; of an evaluation of checkpoints, deleting that file is enough."
+    )
 
 
 def _parts(folder: Path) -> Iterator[tuple[Path, int, str, int]]:
