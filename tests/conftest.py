@@ -73,3 +73,29 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RIGHTTIME_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         yield
+
+
+@pytest.fixture(scope="module")
+def light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """For commands that need no model."""
+    from faulty_commands import prepare
+    from warm import WORDS_ONLY, Warm
+
+    warm = Warm(tmp_path_factory.mktemp("light"), WORDS_ONLY)
+    prepare(warm)
+    yield warm
+    warm.close()
+
+
+@pytest.fixture(scope="module")
+def heavy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Two for commands that need a model."""
+    from faulty_commands import prepare
+    from warm import TRAINING, Warm
+
+    both = tuple(Warm(tmp_path_factory.mktemp("heavy"), TRAINING) for _ in range(2))
+    for warm in both:
+        prepare(warm, models=True)
+    yield both[0], both[1]
+    for warm in both:
+        warm.close()

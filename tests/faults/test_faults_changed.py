@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from faults.commands import clear, contents
-from faults.commands import COMMANDS
-from faults.test_faults_disks import unclear
-from faults.warm import Warm
+from faulty_commands import COMMANDS, clear, contents
+from warm import Warm, unclear
 
 pytestmark = [pytest.mark.linux, pytest.mark.slow]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from faults.commands import contents, differing
-from faults.recording import record
-from faults.warm import Ended, Warm
+from faulty_commands import contents, differing
+from recording import record
+from warm import Ended, Warm
 
 pytestmark = pytest.mark.linux
 ARRANGE = ("arrange", "pool.jsonl", "--target", "target.jsonl", "--embedder", "words", "--out", "L")

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from faults.commands import COMMANDS, clear, contents, differing
-from faults.recording import record
-from faults.warm import Ended, Warm
+from faulty_commands import COMMANDS, clear, contents, differing
+from recording import record
+from warm import Ended, Warm, unclear
 
 pytestmark = pytest.mark.linux
 FAULTS = {
@@ -54,25 +54,12 @@ def _judged(warm: Warm, name: str, done: Ended, wanted: dict[str, Any]) -> str:
         # What cannot be cleaned up any more, or is no part of the result, does not undo what is whole.
         changed = [file for file in differing(contents(out), wanted) if ".partial" not in file]
         if changed:
-            return (
-                f"it looks like a result, but {', '.join(changed)} differ (ended with {done.code}: {done.err[-300:]})"
-            )
+            return f"it looks like a result, but {', '.join(changed)} differ (code {done.code}: {done.err[-300:]})"
     again = warm.run(command.words)
     if again.code and "holds a finished" not in again.err:
         return f"with room again it ends with {again.code}: {again.err[-300:]}"
     changed = [file for file in differing(contents(out), wanted) if ".partial" not in file]
     return f"with room again {', '.join(changed)} differ" if changed else ""
-
-
-def unclear(done: Ended) -> str:
-    """What is wrong with how a refused command ended."""
-    if "Traceback" in done.err:
-        return f"a traceback: {done.err[-1200:]}"
-    if done.code not in (0, 1):
-        return f"it ends with {done.code}: {done.err[-500:]}"
-    if done.code == 1 and done.err.count("righttime: error: ") != 1:
-        return f"not one sentence: {done.err[-500:]}"
-    return ""
 
 
 @pytest.mark.parametrize("name", QUICK)

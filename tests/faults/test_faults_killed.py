@@ -1,4 +1,4 @@
-"""Commands killed with SIGKILL wherever they touch the disk, and run again: the bytes are those of an undisturbed run."""
+"""Commands killed wherever they touch the disk, and run again: the bytes are those of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from faults.commands import COMMANDS
-from faults.killing import Killed, kill_everywhere, told
-from faults.recording import record
-from faults.warm import Warm
+from faulty_commands import COMMANDS
+from killing import Killed, kill_everywhere, told
+from recording import record
+from warm import Warm
 
 pytestmark = pytest.mark.linux
 QUICK = ("arrange --overwrite", "builtin", "split", "guard --overwrite", "export --overwrite")

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import righttime
-from faults.recording import record
+from recording import record
 from righttime.cli import main
 from righttime.errors import RighttimeError, StoreError
 from righttime.exporters import export

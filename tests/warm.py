@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["TRAINING", "WORDS_ONLY", "Ended", "Warm"]
+__all__ = ["TRAINING", "WORDS_ONLY", "Ended", "Warm", "unclear"]
 
 WORDS_ONLY = ("righttime.cli", "righttime.pipeline", "pyarrow.parquet", "numpy")
 """What is imported before commands that need no model."""
@@ -97,7 +97,8 @@ class Warm:
         """
         job: dict[str, Any] = {"words": [str(word) for word in words], "fault": dict(fault or {}), **how}
         job |= {"cwd": str(self.here), "root": str(root or self.here), "told": str(self._told)}
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
         answer = json.loads(self._process.stdout.readline())
@@ -110,3 +111,14 @@ class Warm:
         assert self._process.stdin
         self._process.stdin.close()
         self._process.wait(timeout=30)
+
+
+def unclear(done: Ended) -> str:
+    """What is wrong with how a refused command ended."""
+    if "Traceback" in done.err:
+        return f"a traceback: {done.err[-1200:]}"
+    if done.code not in (0, 1):
+        return f"it ends with {done.code}: {done.err[-500:]}"
+    if done.code == 1 and done.err.count("righttime: error: ") != 1:
+        return f"not one sentence: {done.err[-500:]}"
+    return ""

@@ -1,4 +1,4 @@
-"""What the suites found, as committed JSON, when RIGHTTIME_RECORD_FAULTS is set; `benchmarks/reliability.py` shows it."""
+"""What the fault suites found, as JSON, when RIGHTTIME_RECORD_FAULTS is set; shown by `benchmarks/reliability.py`."""
 
 from __future__ import annotations
 

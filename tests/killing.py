@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from faults.commands import COMMANDS, Command, clear, contents, differing
-from faults.warm import Ended, Warm
+from faulty_commands import COMMANDS, Command, clear, contents, differing
+from warm import Ended, Warm
 
 __all__ = ["Killed", "kill_everywhere"]
 
