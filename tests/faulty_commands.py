@@ -13,8 +13,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from warm import Ended, Warm
 from made_experiments import made_data, written
+from warm import Ended, Warm
 
 __all__ = ["COMMANDS", "MODELS", "Command", "clear", "contents", "prepare"]
 
@@ -24,8 +24,6 @@ _TUNE = ("tune", "OUT", "--model", "tiny", "--learning-rate", "1e-3", "--batch-s
 _MEASURE = ("similarity", "OUT", "--target", "target.jsonl", *_VECTORS)
 _PASSING = {"time", "attempts", "superseded", "files", "seconds", "date"}
 _PASSING |= {"embedded_now", "from_cache", "cache_damaged"}
-    "cache_damaged"
-}
 """What a manifest says of how it came about, not of what came out. Files are compared themselves."""
 
 
@@ -172,13 +170,8 @@ def contents(folder: Path) -> dict[str, Any]:
 
 def _is_passing(name: str) -> bool:
     """Logs of attempts, of which there are more after a kill; `consumed.parquet` is what counts in them."""
-    parts = name.split("/")
-    return (
-        "consumed" in parts[:-1]
-        or "took.json" in parts[-1]
-        or parts[-1] in ("log.txt", "trainer_state.json")
-        or parts[-1].endswith(".log")
-    )
+    folders, last = name.split("/")[:-1], name.split("/")[-1]
+    return "consumed" in folders or "took.json" in last or last == "trainer_state.json" or last.endswith(".log")
 
 
 def _content(path: Path) -> Any:

@@ -233,9 +233,8 @@ def read_evaluation(folder: Path) -> pa.Table:
     if (folder / MANIFEST).exists():
         return pq.read_table(folder / VALUES)
     # Of a part that was being made again when the process was killed there are two files; one is as good as the other.
-    parts = [
-        _read(path) for path in {(step, name, process): path for path, step, name, process in _parts(folder)}.values()
-    ]
+    one_each = {(step, name, process): path for path, step, name, process in _parts(folder)}
+    parts = [_read(path) for path in one_each.values()]
     if not parts:
         raise StoreError(f"{folder} must hold an evaluation, but there is not one value in it.")
     by = [(name, "ascending") for name in ("step", "set", "metric", "row")]
