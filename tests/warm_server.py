@@ -113,7 +113,7 @@ class Seams:
             return
         self._busy = True
         try:
-            where = os.path.realpath(os.path.join(_path_of(folder) if folder > 2 else "", os.fsdecode(path)))
+            where = os.path.realpath(os.path.join((folder > 2 and _path_of(folder)) or "", os.fsdecode(path)))
             if where.startswith(self._root + os.sep):
                 self._seam(kind, where)
         finally:

@@ -122,7 +122,8 @@ class EvaluationFolder:
         if not path.exists():
             return None
         with as_written(path, "righttime"):
-            return json.loads(path.read_bytes())["first_from"]
+            found: str | None = json.loads(path.read_bytes())["first_from"]
+        return found
 
     def tell_first(self, name: str | None) -> None:
         """Note where the values at step 0 come from; see `first_from`.
