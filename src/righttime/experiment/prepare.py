@@ -32,16 +32,6 @@ from righttime.store import (
     write_json,
     write_lines,
 )
-from righttime.store import (
-    cache_folder,
-    clear_partial,
-    file_sha256,
-    ids_sha256,
-    make_folder,
-    write_bytes,
-    write_json,
-    write_lines,
-)
 
 __all__ = ["embedding_of", "prepare_replicate", "read_draw", "shared_embedding"]
 
