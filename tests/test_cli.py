@@ -372,7 +372,8 @@ def test_a_terminal_that_lacks_letters_gets_question_marks(arranged: Path) -> No
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_ctrl_c_says_how_to_go_on(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_say_how_to_go_on(number: signal.Signals, data: Path, tmp_path: Path) -> None:
     words = [
         "arrange",
         str(data / "pool.jsonl"),
@@ -386,9 +387,9 @@ def test_ctrl_c_says_how_to_go_on(data: Path, tmp_path: Path) -> None:
     deadline = time.monotonic() + 60
     while not list((tmp_path / "cache").glob("*.sqlite")) and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     said = process.communicate(timeout=60)[1]
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "righttime: stopped; run the same command again" in said
     assert "Traceback" not in said
 

@@ -16,9 +16,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from righttime.errors import ModelError, StoreError
+from righttime.locks import alone
 from righttime.store import cache_folder, file_sha256, ordinary_permissions, write_json
 
 __all__ = ["PACKAGED", "PackagedModel", "described", "model_folder"]
@@ -116,7 +115,7 @@ def _converted(file: Path, wanted: str | None, name: str, about: dict[str, Any])
     home = cache_folder() / "models"
     place = home / f"{digest[:16]}-{_CONVERTER}"
     home.mkdir(parents=True, exist_ok=True)
-    with FileLock(str(place) + ".lock"):
+    with alone(place.with_name(place.name + ".lock")):
         if not _whole(place):
             shutil.rmtree(place, ignore_errors=True)
             with tempfile.TemporaryDirectory(dir=home, prefix=".", suffix=".partial") as staging:

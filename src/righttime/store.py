@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 import platformdirs
 
 from righttime.errors import StoreError
+from righttime.locks import hold, let_go
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,6 +38,7 @@ __all__ = [
     "read_manifest",
     "require",
     "staged",
+    "take",
     "versions_in",
     "write_bytes",
     "write_json",
@@ -48,6 +50,7 @@ __all__ = [
 T = TypeVar("T")
 
 MANIFEST = "manifest.json"
+_LOCKS = "locks"  # in the cache folder
 
 
 def cache_folder() -> Path:
@@ -167,10 +170,20 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
+def take(folder: Path) -> None:
+    """Keep other processes from writing a result to a folder until `staged` is done, or this process ends.
+
+    Raises:
+        StoreError: If another process writes there.
+    """
+    hold(folder, cache_folder() / _LOCKS)
+
+
 def prepare_folder(folder: Path, ours: Iterable[str], overwrite: bool = False) -> None:
     """Make sure that a result can be written into `folder` before any work is done.
 
-    An unfinished result (our files, no manifest) is written over; a finished one only if asked for.
+    An unfinished result (our files, no manifest) is written over; a finished one only if asked for. Until `staged` is
+    done, or this process ends, no other process can prepare the folder.
 
     Args:
         folder: Where the result will lie; made if missing.
@@ -178,8 +191,10 @@ def prepare_folder(folder: Path, ours: Iterable[str], overwrite: bool = False) -
         overwrite: Whether a finished result may be replaced.
 
     Raises:
-        StoreError: If the folder holds a finished result or somebody else's files, or cannot be written.
+        StoreError: If the folder holds a finished result or somebody else's files, another process writes there, or it
+            cannot be written.
     """
+    take(folder)
     new = not folder.exists()
     make_folder(folder)
     if new:  # only a trial: a run that fails later leaves no empty folder behind
@@ -225,6 +240,7 @@ def staged(folder: Path, ours: Iterable[str] = ()) -> Iterator[Path]:
     Raises:
         StoreError: If files cannot be moved into place.
     """
+    take(folder)
     with _told(folder):
         folder.mkdir(parents=True, exist_ok=True)
         clear_partial(folder)
@@ -240,6 +256,7 @@ def staged(folder: Path, ours: Iterable[str] = ()) -> Iterator[Path]:
                 os.replace(file, folder / file.name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        let_go(folder)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
 import threading
@@ -11,17 +12,23 @@ from types import FrameType
 
 from righttime.cli.app import app
 from righttime.errors import RighttimeError
+from righttime.locks import let_all_go
 from righttime.quiet import quiet_process, without_advice
 
 __all__ = ["main"]
 
 
+_started_in = 0  # the process that listens to signals
+
+
 class _StoppedError(BaseException):
-    """Ctrl-C, by a name that nothing below takes for its own."""
+    """Ctrl-C or a polite kill, by a name that nothing below takes for its own; holds the signal's number."""
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    raise _StoppedError
+    if os.getpid() != _started_in:  # a worker that was forked: there is nobody to tell
+        os._exit(128 + number)
+    raise _StoppedError(number)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,13 +39,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0; 1 where a check failed or data, settings, model or disk are not as they must be; 2 where the
-        words make no sense; 130 after Ctrl-C.
+        words make no sense; 130 after Ctrl-C, 143 after SIGTERM.
     """
+    global _started_in
     quiet_process()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a letter shows a question mark
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, _stop)
+        _started_in = os.getpid()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _stop)
     try:
         with without_advice():
             app(args=None if argv is None else list(argv), prog_name="righttime")
@@ -47,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RighttimeError as error:
         print(f"righttime: error: {error}", file=sys.stderr)
         return 1
-    except (_StoppedError, KeyboardInterrupt):
+    except (_StoppedError, KeyboardInterrupt) as stopped:
         print("righttime: stopped; run the same command again to go on where it was.", file=sys.stderr)
-        return 130
+        return 128 + (stopped.args[0] if isinstance(stopped, _StoppedError) else signal.SIGINT)
+    finally:
+        let_all_go()
     return 0

@@ -25,6 +25,7 @@ from righttime.errors import SettingsError, StoreError
 from righttime.evaluation.manifest import SETTINGS, read_evaluation_manifest, read_settings
 from righttime.evaluation.registry import Value
 from righttime.evaluation.sets import EvaluationSet
+from righttime.locks import let_go
 from righttime.store import (
     MANIFEST,
     as_written,
@@ -32,6 +33,7 @@ from righttime.store import (
     file_sha256,
     make_folder,
     prepare_folder,
+    take,
     write_bytes,
     write_json,
     write_parquet,
@@ -81,6 +83,7 @@ class EvaluationFolder:
             StoreError: If the folder holds a finished evaluation, or somebody else's files, or cannot be written.
             SettingsError: If it was begun with other settings.
         """
+        take(self.folder)
         self._clear_remains()
         prepare_folder(self.folder, (VALUES, SETTINGS, _PARTS, _PICTURE), overwrite or reopen)
         make_folder(self.folder)
@@ -191,6 +194,7 @@ class EvaluationFolder:
         }
         write_json(self.folder / MANIFEST, manifest)
         shutil.rmtree(self.folder / _PARTS)
+        let_go(self.folder)
 
     def _take_apart(self) -> None:
         """Make parts of a finished evaluation again."""

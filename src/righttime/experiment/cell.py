@@ -12,14 +12,13 @@ import sys
 import threading
 from pathlib import Path
 
-from filelock import FileLock
-
 from righttime.errors import RighttimeError, SettingsError
 from righttime.experiment.draws import JUDGE
 from righttime.experiment.layout import VECTORS, Cell, cells, is_finished
 from righttime.experiment.prepare import embedding_of, read_draw
 from righttime.experiment.settings import Experiment
 from righttime.experiment.store import open_experiment
+from righttime.locks import alone
 from righttime.results import Request
 from righttime.store import MANIFEST, clear_partial, write_json, write_parquet
 
@@ -54,7 +53,7 @@ def _arrange(experiment: Experiment, cell: Cell) -> None:
     from righttime.pipeline import arrange_into
 
     cell.arrangement.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(str(cell.arrangement) + ".lock"):
+    with alone(cell.arrangement.with_name(cell.arrangement.name + ".lock")):
         if (cell.arrangement / MANIFEST).exists():
             return
         request = _request(experiment, cell)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
@@ -19,6 +18,7 @@ from righttime.errors import StoreError
 from righttime.experiment.draws import JUDGE, Draw, Pools, as_line, draw_replicate, guarded_by_vectors
 from righttime.experiment.layout import DRAW, VECTORS
 from righttime.experiment.settings import Experiment
+from righttime.locks import alone
 from righttime.results import Request
 from righttime.rows import ExampleRows, Rows
 from righttime.similarity import unit_rows
@@ -64,7 +64,7 @@ def prepare_replicate(
         RighttimeError: If rows or vectors cannot be had.
     """
     make_folder(folder)
-    with FileLock(str(folder / ".lock")):
+    with alone(folder / ".lock"):
         if (folder / DRAW).exists():
             return
         clear_partial(folder)  # of an experiment that was killed

@@ -16,7 +16,6 @@ A run without a manifest is not finished.
 
 from __future__ import annotations
 
-import errno
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -24,9 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, SoftFileLock, Timeout
+from filelock import FileLock, Timeout
 
 from righttime.errors import SettingsError, StoreError
+from righttime.locks import locked, unlocked
 from righttime.store import MANIFEST, clear_partial, make_folder, write_json
 from righttime.training.checkpoints import clear_broken, whole_checkpoints
 from righttime.training.manifest import BEGUN, read_begun
@@ -36,7 +36,6 @@ __all__ = ["Start", "begin", "end"]
 
 _FILES = (BEGUN, "rows.parquet", "consumed.parquet", "train_log.jsonl", "loss.png")
 _LOCK = ".lock"
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 _DEFAULTED = {"rows.answer_end": "answer_end", "settings.learning_rate": "learning_rate"}
 """Options whose defaults were others once: the same words mean something else now."""
 _FOLDERS = ("consumed", "checkpoints", "model", "evaluation")
@@ -93,13 +92,13 @@ def begin(run: Path, deciding: Mapping[str, Any], overwrite: bool = False) -> St
             _clear(run)
         return _begun(run, deciding, lock)
     except BaseException:
-        _unlocked(lock)
+        unlocked(lock)
         raise
 
 
 def end(start: Start) -> None:
     """Let another process train in the run's folder."""
-    _unlocked(start.lock)
+    unlocked(start.lock)
 
 
 def _begun(run: Path, deciding: Mapping[str, Any], lock: FileLock | None) -> Start:
@@ -122,32 +121,13 @@ def _begun(run: Path, deciding: Mapping[str, Any], lock: FileLock | None) -> Sta
 
 
 def _locked(run: Path) -> FileLock | None:
-    """Hold a run's folder: two processes that trained in one would mix their checkpoints and records.
-
-    The lock goes with the process, however it ends. None where the file system has no locks.
-    """
-    lock = FileLock(run / _LOCK, thread_local=False)
+    """Hold a run's folder: two processes that trained in one would mix their checkpoints and records."""
     try:
-        lock.acquire(timeout=0)
+        return locked(run / _LOCK)
     except Timeout as error:
         raise StoreError(
             f"{run} must be free, but another process trains there. Hint: wait for it, or end it."
         ) from error
-    except NotImplementedError:  # what filelock 3 says of such a file system
-        return None
-    except OSError as error:
-        if error.errno in _NO_LOCKS:
-            return None
-        raise StoreError(f"{run / _LOCK} must be writable, got {error.strerror or error}.") from error
-    if SoftFileLock in type(lock).mro():  # what filelock takes instead is a mere file: it outlives a killed process
-        lock.release()
-        return None
-    return lock
-
-
-def _unlocked(lock: FileLock | None) -> None:
-    if lock is not None:
-        lock.release()
 
 
 def _clear(run: Path) -> None:
