@@ -45,12 +45,25 @@ def find_sources(path: str, role: str, *, numbered: bool = False, most: int = MA
         )
         hint = f"did you mean {' or '.join(near)}?" if near else "look for a slip in the path"
         raise DataError(f"{path}: no such file or folder; {hint}", file=path)
+    _require_text(path)
     if not os.path.isdir(path):
         return [file_source(path, numbered=numbered, most=most)]
     found = _in_folder(path, role, numbered, most)
+    for source in found:
+        _require_text(source.path)
     if not found:
         raise EmptyDataError(f"{path}: the folder must hold data files ({', '.join(SUFFIXES)}), got none", file=path)
     return found
+
+
+def _require_text(path: str) -> None:
+    """Refuse a name that no manifest can hold, before hours of work and not after them."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"a file's name must be UTF-8 text, got {os.fsencode(path)!r}. Hint: rename it.", file=ascii(path)
+        ) from error
 
 
 _COPY = {

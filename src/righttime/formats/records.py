@@ -209,7 +209,8 @@ def _not_text(value: Any, path: str = "") -> str | None:
 
 def _note_bad(error: BadRowError, record: Record, found: Found, source: Source, settings: Settings) -> None:
     message = f"{source.place(record.file, record.line)}: {error}"
-    found.left_out.append(LeftOut(record.file, record.line, None, None, "bad-row", str(error)))
+    detail = str(error).encode("utf-8", "backslashreplace").decode("utf-8")  # half a character cannot be written
+    found.left_out.append(LeftOut(record.file, record.line, None, None, "bad-row", detail))
     bad = RowError(f"{message} {_SKIP}", file=record.file, line=record.line, row=_given_id(record.value))
     if isinstance(error, SilentRowError):
         # A file whose every row is so deserves another sentence, so the first such row waits for the end.
