@@ -222,13 +222,14 @@ def rows(n: int, n_target: int, seed: int = 0) -> dict[str, Any]:
     }
 
 
-WORDS = "river stone lamp orchard engine violin harbour cloud ledger compass meadow signal copper garden winter bridge".split()
+WORDS = [f"{one}{other}" for one in ("river", "stone", "lamp", "cloud", "copper", "garden", "winter", "harbour")
+         for other in ("", "side", "light", "wood", "gate", "field", "bell", "march", "song", "mill")]  # fmt: skip
 
 
 def said(n: int, name: str, seed: int = 0) -> Rows:
     """Rows of two turns, of made words."""
     rng = np.random.default_rng(seed)
-    drawn = rng.choice(WORDS, (n, 24))
+    drawn = rng.choice(WORDS, (n, 12))
     return [
         {
             "id": f"{name}-{at:05d}",
