@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 
 from chromium import Tab
-from made_page import MARKUP, PLANTED
+from made_page import MARKUP, PLANTED, made_data, page_html
 
 Show = Callable[..., Tab]
 
@@ -108,7 +110,6 @@ def test_a_pool_row_says_its_place_or_why_it_has_none(show: Show, page: Path) ->
     tab.run(f"{LIST.format(side='pool')}.querySelector('.item').click()")
     tab.wait(f"{DETAIL.format(side='pool')}.innerText.includes('left out: ')")
     choose(tab, "pool", "Rows", "in")
-    choose(tab, "pool", "Sort", "place")
     tab.run(f"{LIST.format(side='pool')}.querySelector('.item').click()")
     tab.wait(f"{DETAIL.format(side='pool')}.innerText.includes('1 of 5,400, round 0, similarity 0.9500')")
     said = tab.run(f"{DETAIL.format(side='pool')}.innerText")
@@ -164,7 +165,6 @@ def test_shared_words_are_marked_on_both_sides(show: Show, page: Path) -> None:
 def test_target_rows_served_worst_come_first(show: Show, page: Path) -> None:
     tab = show(page)
     remarks = "[...document.querySelectorAll('[data-view=targets] .item-top span')].map((one) => one.textContent)"
-    choose(tab, "targets", "Sort", "worst")
     tab.run("new Promise((go) => setTimeout(go, 60))")
     values = [float(one.split()[-1]) for one in tab.run(remarks)]
     assert values == sorted(values)
@@ -187,8 +187,6 @@ def map_pixels(tab: Tab) -> np.ndarray:  # type: ignore[type-arg]
     tab.run("new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
     script = """(() => { const one = document.querySelector('.map-box canvas');
         return one.toDataURL('image/png').split(',')[1]; })()"""
-    import base64
-
     return seen(base64.b64decode(tab.run(script)))
 
 
@@ -201,7 +199,7 @@ def test_the_map_zooms_pans_and_is_coloured(show: Show, page: Path) -> None:
         tab.press(key)
         pictures.append(map_pixels(tab))
     tab.press("0")
-    assert all((one != other).any() for one, other in zip(pictures, pictures[1:], strict=False))
+    assert all((one != other).any() for one, other in itertools.pairwise(pictures))
     assert (map_pixels(tab) == pictures[0]).all()
     for way in ("place", "similarity", "order", "task", "source", "reason"):
         choose(tab, "map", "Colour by", way)
@@ -278,6 +276,7 @@ def test_keys_alone_walk_through_the_page(show: Show, page: Path) -> None:
         visible.append(tab.run("getComputedStyle(document.activeElement).outlineStyle !== 'none'"))
         if visited[-1] == "list" and visited.count("list") == 2:
             break
+    choose(tab, "pool", "Sort", "row")
     assert {"theme", "sort", "toggle", "list"} <= set(visited)
     assert all(visible)
     tab.press("ArrowDown", "ArrowDown", "ArrowDown", "ArrowUp")
@@ -332,7 +331,8 @@ def test_a_line_of_a_megabyte_neither_widens_nor_stops_the_page(show: Show, host
     tab.wait(f"{DETAIL.format(side='pool')}.innerText.includes('Show all 1,000,000 characters')")
     assert tab.run("document.documentElement.scrollWidth") == width
     if width == 1200:
-        tab.run("[...document.querySelectorAll('.detail button')].find((one) => /^Show all/.test(one.innerText)).click()")
+        buttons = "[...document.querySelectorAll('.detail button')]"
+        tab.run(f"{buttons}.find((one) => one.innerText.startsWith('Show all')).click()")
         assert tab.run(f"{DETAIL.format(side='pool')}.textContent.length") > 1_000_000
         assert tab.run("document.documentElement.scrollWidth") == width
 
@@ -373,8 +373,6 @@ def test_print_leaves_out_what_only_a_screen_can_do(show: Show, page: Path) -> N
 
 
 def test_a_page_without_rows_works(show: Show, tmp_path: Path) -> None:
-    from made_page import made_data, page_html
-
     page = made_data(200, 20)["page"]
     page["sections"] = page["sections"][:1]
     path = tmp_path / "page.html"
@@ -385,8 +383,6 @@ def test_a_page_without_rows_works(show: Show, tmp_path: Path) -> None:
 
 def test_columns_that_are_not_there_are_done_without(show: Show, tmp_path: Path) -> None:
     """As an arrangement by a method of texts alone leaves them: no rounds, pickers, similarities, map, texts."""
-    from made_page import made_data, page_html
-
     data = made_data(200, 20)
     rows = data["rows"]
     for order in rows["orders"]:
