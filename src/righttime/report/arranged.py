@@ -26,7 +26,7 @@ from righttime.store import cache_folder
 
 __all__ = ["Arranged", "Vectors", "arranged_from", "named_folders"]
 
-_TEXTS = "texts of rows"
+_TEXTS = "texts"
 _VECTORS = "map, nearest rows"
 _CLOSE = 1e-5  # similarities of vectors that were embedded in other company agree within this
 
