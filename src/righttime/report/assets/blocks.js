@@ -1,84 +1,90 @@
-// Sections are made of blocks; each kind of block has one function here or in charts.js.
-(() => {
-  const el = RT.el;
-  const SHOWN = 200; // rows of a table before a button shows the rest
+/* Blocks: paragraphs, facts, tables, commands. Each entry of `rt.BLOCKS` makes an element of one kind of block. */
+(function (rt) {
+  "use strict";
 
-  const text = (block) => el("p", { class: block.tone }, RT.shown(block.text));
-  const facts = (block) => el("dl", { class: "facts" },
-    block.rows.flatMap(([name, value]) => [el("dt", {}, RT.shown(name)), el("dd", {}, RT.short(value, 2000))]));
+  rt.BLOCKS = {};
 
-  function table(block) {
-    let by = null, up = true, all = false;
-    const body = el("tbody");
-    const heads = block.columns.map((column, place) => el("th", { scope: "col", class: column.align === "right" ? "right" : null },
-      el("button", { type: "button", onclick: () => { up = by === place ? !up : column.align !== "right"; by = place; fill(); } }, RT.shown(column.name))));
-    const more = el("button", { type: "button", onclick: () => { all = true; fill(); } });
-    const compare = (a, b) => {
-      const [x, y] = [a[by], b[by]];
-      if (x === null || y === null) return (x === null) - (y === null);
-      const found = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y));
-      return up ? found : -found;
-    };
-    function fill() {
-      const rows = by === null ? block.rows : [...block.rows].sort(compare);
-      heads.forEach((head, place) => place === by ? head.setAttribute("aria-sort", up ? "ascending" : "descending") : head.removeAttribute("aria-sort"));
-      const shown = all ? rows : rows.slice(0, SHOWN);
-      body.replaceChildren(...shown.map((row) => el("tr", {}, row.map((cell, place) =>
-        el("td", { class: block.columns[place].align === "right" ? "right" : "text" }, typeof cell === "string" ? RT.short(cell, 2000) : RT.number(cell))))));
-      more.hidden = shown.length === rows.length;
-      more.textContent = `Show all ${RT.count(rows.length)} rows`;
-    }
-    fill();
-    return el("figure", {}, block.title ? el("h3", {}, RT.shown(block.title)) : null,
-      el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": RT.shown(block.title || "table") },
-        el("table", {}, el("thead", {}, el("tr", {}, heads)), body)),
-      more, block.caption ? el("figcaption", {}, RT.shown(block.caption)) : null);
-  }
+  rt.BLOCKS.text = (block) => rt.make("p", { class: block.tone ? "tone " + block.tone : null, dir: "auto" },
+    block.tone === "warning" ? rt.make("strong", { text: "Warning: " }) : null, rt.visible(block.text));
 
-  function shares(block) {
-    const colours = (place) => place < 7 ? RT.COLOURS[place] : place === block.rows.length - 1 && block.rows.length > 12 ? RT.COLOURS[7] : ["#8dd3c7", "#bebada", "#fb8072", "#b3de69", "#fccde5"][place - 7] || RT.COLOURS[7];
-    const grid = el("div", { class: "shares", role: "img", "aria-label": RT.shown(block.title) + ": the numbers are in the table below" },
-      block.columns.flatMap((column, at) => {
-        const stack = el("div", { class: "stack" }, block.rows.map((row, place) => {
-          const part = el("span", { title: `${RT.short(row.name, 80)}: ${RT.percent(row.shares[at])} of ${column}` });
-          part.style.width = 100 * row.shares[at] + "%";
-          part.style.backgroundColor = colours(place);
-          return part;
-        }));
-        return [el("span", {}, RT.shown(column)), stack];
-      }));
-    const numbers = table({ title: "", caption: "", columns: [{ name: "part" }, ...block.columns.map((name) => ({ name, align: "right" }))],
-      rows: block.rows.map((row) => [row.name, ...row.shares.map(RT.percent)]) });
-    return el("figure", {}, el("h3", {}, RT.shown(block.title)), grid,
-      RT.legend(block.rows.map((row, place) => [row.name, colours(place)])),
-      el("figcaption", {}, RT.shown(block.caption)), el("details", {}, el("summary", {}, "As a table"), numbers));
-  }
+  rt.BLOCKS.facts = (block) => rt.make("dl", { class: "facts" }, ...block.rows.map(([name, value]) =>
+    rt.make("div", {}, rt.make("dt", { text: name }), rt.make("dd", { text: value, dir: "auto" }))));
 
-  function matrix(block) {
-    const cell = (value) => {
-      const made = el("td", {}, RT.number(value));
-      if (value !== null) {
-        const share = (value - block.low) / (block.high - block.low);
-        made.style.backgroundColor = RT.scale(share * 0.999);
-        made.style.color = share > 0.55 ? "#000" : "#fff";
+  rt.BLOCKS.pre = function (block) {
+    const said = rt.make("pre", { text: block.text, tabindex: "0" });
+    const copy = rt.button("Copy", async () => {
+      try { await navigator.clipboard.writeText(block.text); } catch {
+        getSelection().selectAllChildren(said);
+        document.execCommand("copy");
       }
-      return made;
-    };
-    const names = block.names.map((name) => RT.short(name, 30));
-    return el("figure", {}, el("h3", {}, RT.shown(block.title)),
-      el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": RT.shown(block.title) },
-        el("table", { class: "matrix" }, el("thead", {}, el("tr", {}, el("th"), names.map((name) => el("th", { scope: "col" }, name)))),
-          el("tbody", {}, block.values.map((row, place) => el("tr", {}, el("th", { scope: "row" }, names[place]), row.map(cell)))))),
-      el("figcaption", {}, RT.shown(block.caption)));
-  }
+      copy.textContent = "Copied";
+      rt.say("Copied");
+      setTimeout(() => { copy.textContent = "Copy"; }, 1500);
+    }, { class: "quiet copy" });
+    return rt.make("div", { class: "pre" }, copy, said);
+  };
 
-  function pre(block) {
-    const copy = el("button", { type: "button", onclick: async () => {
-      await navigator.clipboard.writeText(block.text).then(() => { copy.textContent = "copied"; }, () => { copy.textContent = "select and copy"; });
-    } }, "copy");
-    return el("div", { class: "pre block" }, el("pre", { tabindex: "0" }, RT.shown(block.text)), copy);
-  }
+  rt.caption = (text) => (text ? rt.make("p", { class: "caption", text, dir: "auto" }) : null);
 
-  RT.table = table;
-  RT.block = (block) => ({ text, facts, table, shares, matrix, pre, chart: RT.chart, intervals: RT.intervals })[block.kind](block);
-})();
+  /** A figure with title and caption. */
+  rt.figure = (block, kind, ...inside) => rt.make("figure", { class: "figure " + kind, "aria-label": block.title || null },
+    block.title ? rt.make("h3", { text: block.title, dir: "auto" }) : null, ...inside, rt.caption(block.caption));
+
+  const SHOWN = 200;
+
+  /** A table that is sorted by its columns' buttons; of a long one the first rows, and a button for all. */
+  rt.table = function (columns, rows, name) {
+    const body = rt.make("tbody"), heads = [];
+    let order = rows.map((_, at) => at), most = SHOWN;
+    const more = rt.button("Show all " + rt.count(rows.length) + " rows", () => { most = Infinity; fill(); }, { class: "quiet" });
+
+    function fill() {
+      body.replaceChildren(...order.slice(0, most).map((at) => rt.make("tr", {}, ...columns.map((column, c) => {
+        const value = rows[at][c];
+        return rt.make("td", { class: column.align === "right" ? "right" : null, dir: "auto", text: rt.number(value) });
+      }))));
+      more.hidden = rows.length <= most;
+    }
+
+    function sort(c) {
+      const falling = heads[c].getAttribute("aria-sort") === "ascending";
+      heads.forEach((head) => head.removeAttribute("aria-sort"));
+      heads[c].setAttribute("aria-sort", falling ? "descending" : "ascending");
+      const none = (value) => value === null || value === undefined;
+      order = rows.map((_, at) => at).sort((a, b) => {
+        const one = rows[a][c], other = rows[b][c];
+        if (none(one) || none(other)) return none(one) - none(other) || a - b;  // those without a value come last
+        const less = typeof one === "number" && typeof other === "number" ? one - other
+          : String(one).localeCompare(String(other), "en", { numeric: true });
+        return (falling ? -less : less) || a - b;
+      });
+      fill();
+    }
+
+    columns.forEach((column, c) => heads.push(rt.make("th", { scope: "col", class: column.align === "right" ? "right" : null },
+      rt.button(column.name, () => sort(c), { class: "sort" }))));
+    fill();
+    const table = rt.make("table", {}, rt.make("thead", {}, rt.make("tr", {}, ...heads)), body);
+    return rt.make("div", {}, rt.make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": name || "Table" }, table), more);
+  };
+
+  rt.BLOCKS.table = (block) => rt.figure(block, "table", rt.table(block.columns, block.rows, block.title));
+
+  /** "Data as a table", made when it is opened. */
+  rt.asTable = function (columns, rows, name) {
+    const box = rt.make("details", { class: "data" }, rt.make("summary", { text: "Data as a table" }));
+    box.addEventListener("toggle", () => { if (box.open && box.children.length === 1) box.append(rt.table(columns, rows(), name)); });
+    return box;
+  };
+
+  /** The block as an element; one that cannot be made is said, and the page goes on. */
+  rt.block = function (block) {
+    try {
+      if (!Object.hasOwn(rt.BLOCKS, block.kind)) throw new Error("unknown kind " + block.kind);
+      return rt.BLOCKS[block.kind](block);
+    } catch (error) {
+      console.error(error);
+      return rt.make("p", { class: "tone warning", text: "This part could not be shown: " + error.message });
+    }
+  };
+})(righttime);

@@ -1,62 +1,80 @@
-// A list of any length that draws only what is in sight; one tab stop, arrow keys inside.
-(() => {
-  const HIGH = 54.4; // 3.4rem
+/* A list of any length, of which only the rows in sight are elements: a listbox, by pointer and keys. */
+(function (rt) {
+  "use strict";
 
-  // about: label, fill(element, item) draws an item, choose(item) is called when one is chosen.
-  RT.list = (about) => {
-    let items = [], at = -1;
-    const spacer = RT.el("div"), holder = RT.el("div", { class: "list", role: "listbox", tabindex: "0", "aria-label": about.label }, spacer);
-    const drawn = new Map();
+  const HEIGHT = 56, SPARE = 6;
+  let lists = 0;
 
-    function draw() {
-      const first = Math.max(0, Math.floor(holder.scrollTop / HIGH) - 4);
-      const last = Math.min(items.length, Math.ceil((holder.scrollTop + holder.clientHeight) / HIGH) + 4);
-      for (const [place, element] of drawn) if (place < first || place >= last) { element.remove(); drawn.delete(place); }
-      for (let place = first; place < last; place++) {
-        if (drawn.has(place)) continue;
-        const element = RT.el("div", { class: "item", role: "option", id: `${about.id}-${place}`, "aria-setsize": items.length, "aria-posinset": place + 1,
-          "aria-selected": place === at ? "true" : "false", onclick: () => choose(place) });
-        element.style.transform = `translateY(${place * HIGH}px)`;
-        about.fill(element, items[place]);
-        drawn.set(place, element);
-        holder.append(element);
-      }
+  /**
+   * @param name what a screen reader calls it
+   * @param fill (index, element): writes a row; asked again when `again()` is called
+   * @param chosen (index): a row was chosen
+   */
+  rt.List = class {
+    constructor(name, fill, chosen) {
+      this.prefix = "list" + lists++ + "-";
+      this.fill = fill;
+      this.chosen = chosen;
+      this.rows = [];
+      this.at = -1;
+      this.shown = new Map();
+      this.room = rt.make("div", { class: "list-room", role: "presentation" });
+      this.box = rt.make("div", { class: "list", role: "listbox", tabindex: "0", "aria-label": name, on: {
+        scroll: () => this.draw(), keydown: (event) => this.key(event),
+        click: (event) => { const item = event.target.closest(".item"); if (item) this.choose(Number(item.dataset.at)); },
+      } }, this.room);
+      new ResizeObserver(() => this.draw()).observe(this.box);
     }
-    function choose(place, quiet) {
-      if (place < 0 || place >= items.length) return;
-      drawn.get(at)?.setAttribute("aria-selected", "false");
-      at = place;
-      const top = at * HIGH, bottom = top + HIGH;
-      if (top < holder.scrollTop) holder.scrollTop = top;
-      else if (bottom > holder.scrollTop + holder.clientHeight) holder.scrollTop = bottom - holder.clientHeight;
-      draw();
-      drawn.get(at)?.setAttribute("aria-selected", "true");
-      holder.setAttribute("aria-activedescendant", `${about.id}-${at}`);
-      if (!quiet) about.choose(items[at]);
+
+    /** Show these rows (indices); the chosen one stays chosen if it is among them. */
+    set(rows) {
+      const was = this.at >= 0 ? this.rows[this.at] : null;
+      this.rows = rows;
+      this.at = was === null ? -1 : rows.indexOf(was);
+      this.room.style.height = rows.length * HEIGHT + "px";
+      this.shown.forEach((item) => item.remove());
+      this.shown.clear();
+      if (this.at < 0) this.box.removeAttribute("aria-activedescendant");
+      this.draw();
     }
-    holder.addEventListener("scroll", draw, { passive: true });
-    holder.addEventListener("keydown", (event) => {
-      const page = Math.max(1, Math.floor(holder.clientHeight / HIGH) - 1);
-      const to = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: items.length - 1 }[event.key];
-      if (to === undefined) return;
+
+    draw() {
+      const first = Math.max(0, Math.floor(this.box.scrollTop / HEIGHT) - SPARE);
+      const last = Math.min(this.rows.length, Math.ceil((this.box.scrollTop + this.box.clientHeight) / HEIGHT) + SPARE);
+      this.shown.forEach((item, at) => { if (at < first || at >= last) { item.remove(); this.shown.delete(at); } });
+      for (let at = first; at < last; at++) if (!this.shown.has(at)) this.add(at);
+    }
+
+    add(at) {
+      const item = rt.make("div", { class: "item", role: "option", id: this.prefix + at, "data-at": at, "aria-setsize": this.rows.length,
+        "aria-posinset": at + 1, "aria-selected": at === this.at ? "true" : "false" });
+      item.style.top = at * HEIGHT + "px";
+      this.shown.set(at, item);
+      this.room.append(item);
+      this.fill(this.rows[at], item);
+    }
+
+    choose(at, quiet) {
+      if (!this.rows.length) return;
+      const was = this.shown.get(this.at);
+      if (was) was.setAttribute("aria-selected", "false");
+      this.at = Math.min(this.rows.length - 1, Math.max(0, at));
+      const top = this.at * HEIGHT, { scrollTop, clientHeight } = this.box;
+      if (top < scrollTop) this.box.scrollTop = top;
+      else if (top + HEIGHT > scrollTop + clientHeight) this.box.scrollTop = top + HEIGHT - clientHeight;
+      this.draw();
+      const item = this.shown.get(this.at);
+      if (item) item.setAttribute("aria-selected", "true");
+      this.box.setAttribute("aria-activedescendant", this.prefix + this.at);
+      if (!quiet) this.chosen(this.rows[this.at]);
+    }
+
+    key(event) {
+      const page = Math.max(1, Math.floor(this.box.clientHeight / HEIGHT) - 1);
+      const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
+      if (!Object.hasOwn(steps, event.key)) return;
       event.preventDefault();
-      choose(Math.max(0, Math.min(items.length - 1, to)));
-    });
-    new ResizeObserver(draw).observe(holder);
-    return {
-      holder,
-      show(found) {
-        items = found;
-        at = -1;
-        holder.removeAttribute("aria-activedescendant");
-        for (const element of drawn.values()) element.remove();
-        drawn.clear();
-        spacer.style.height = items.length * HIGH + "px";
-        holder.scrollTop = 0;
-        draw();
-      },
-      chooseItem(item) { choose(items.indexOf(item)); return items.includes(item); },
-      size: () => items.length,
-    };
+      this.choose(this.at < 0 && steps[event.key] < Infinity ? 0 : this.at + steps[event.key]);
+    }
   };
-})();
+})(righttime);

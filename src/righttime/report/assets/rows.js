@@ -1,109 +1,168 @@
-// The rows: columns, texts opened block by block, and how a row is told.
-(() => {
-  const el = RT.el;
-  const KEPT = 48; // opened blocks of texts
+/* What map and browsers share: the rows, the chosen order, who picked whom, and the ways from one view to another. */
+(function (rt) {
+  "use strict";
 
-  // rows: the JSON block of that id. Resolves to columns as typed arrays, or null.
-  RT.openRows = async (rows, texts) => {
-    if (!rows) return null;
-    const opened = async (columns) => Object.fromEntries(await Promise.all(
-      Object.entries(columns).map(async ([name, column]) => [name, await RT.column(column)])));
-    const [pool, target] = await Promise.all([opened(rows.pool), opened(rows.target)]);
-    const orders = await Promise.all(rows.orders.map(async (order) => ({ ...order, ...(await opened(order.columns)) })));
-    const found = { ...rows, pool, target, orders, texts };
-    for (const order of orders) {
-      // shown pool rows by their position in the order
-      order.inOrder = Uint32Array.from(order.position.keys()).filter((i) => order.position[i] !== RT.NONE32).sort((a, b) => order.position[a] - order.position[b]);
-    }
-    return found;
+  /** The rows with their texts, the order that is looked at, and the views that can show a row. */
+  rt.rowState = function (rows, texts) {
+    const kept = texts || { block: 128, pool: [], target: [] };
+    const state = {
+      rows,
+      texts: { pool: new rt.Texts(kept.pool, kept.block, rows.pool.row), target: new rt.Texts(kept.target, kept.block, rows.target.row) },
+      at: 0,
+      views: {},
+      listeners: [],
+      get order() { return rows.orders[this.at]; },
+    };
+    state.setOrder = (at) => { state.at = at; state.listeners.forEach((work) => work()); };
+    state.show = (side, index) => { if (state.views[side]) state.views[side](index); };
+    state.picks = picks(state);
+    return state;
   };
 
-  const blocks = new Map(); // "pool 3" → promise of its rows; the least recently used goes first
-  function opened(rows, side, number) {
-    const key = side + " " + number;
-    const found = blocks.get(key) || RT.inflate(rows.texts[side][number]).then((data) => JSON.parse(new TextDecoder().decode(data)));
-    blocks.delete(key);
-    blocks.set(key, found);
-    if (blocks.size > KEPT) blocks.delete(blocks.keys().next().value);
-    return found;
+  /** For each order, made when first asked for: the pool rows of each target row, by place. */
+  function picks(state) {
+    const made = new Map();
+    return function (target) {
+      const order = state.order;
+      if (!order || !order.picked_by) return [];
+      if (!made.has(order)) {
+        const lists = new Map();
+        order.picked_by.forEach((picker, row) => {
+          if (picker === rt.NONE32 || order.position[row] === rt.NONE32) return;
+          if (lists.has(picker)) lists.get(picker).push(row);
+          else lists.set(picker, [row]);
+        });
+        lists.forEach((list) => list.sort((a, b) => order.position[a] - order.position[b]));
+        made.set(order, lists);
+      }
+      return made.get(order).get(target) || [];
+    };
   }
-  // The row {id, t, cut} of a side by its number among the shown ones.
-  RT.said = async (rows, side, i) => rows.texts
-    ? (await opened(rows, side, Math.floor(i / rows.texts.block)))[i % rows.texts.block]
-    : { id: `row ${rows[side].row[i]}`, t: null, cut: 0 };
-  RT.beginning = (said) => {
-    if (!said.t) return "(its text is not at hand)";
-    const turn = said.t.find(([role]) => role === "user") || said.t[0];
-    return RT.short(turn ? turn[1].slice(0, 400).replace(/\s+/g, " ").trim() : "", 300);
+
+  /** Row numbers that `less` sorts. */
+  rt.indices = (n) => Array.from({ length: n }, (_, at) => at);
+
+  rt.name = (state, kind, code) => (code === undefined || code === rt.NONE16 ? null : state.rows.names[kind][code]);
+  rt.similar = (value) => (value === undefined || Number.isNaN(value) ? "\u2013" : value.toFixed(4));
+
+  /** Where a row comes from, as facts. */
+  rt.origin = function (state, side, index) {
+    const rows = state.rows[side], source = rows.source ? rt.name(state, "source", rows.source[index]) : null;
+    const facts = [[side === "pool" ? "Pool row" : "Target row", rt.count(rows.row[index])]];
+    const task = rows.task ? rt.name(state, "task", rows.task[index]) : null;
+    if (task !== null) facts.push(["Task", task]);
+    if (source !== null) facts.push(["Source", source + (rows.line ? ", line " + rt.count(rows.line[index]) : "")]);
+    return facts;
   };
-  // Rows whose id or text holds the words, found a block at a time; `alive` says whether to go on.
-  RT.search = async (rows, side, words, alive, each) => {
-    const wanted = words.toLowerCase();
-    const n = rows[side].row.length, size = rows.texts.block, found = [];
-    for (let start = 0; start < n && alive(); start += size) {
-      const block = await RT.inflate(rows.texts[side][start / size]).then((data) => JSON.parse(new TextDecoder().decode(data)));
-      block.forEach((said, k) => {
-        if (said.id.toLowerCase().includes(wanted) || (said.t || []).some(([, content]) => content.toLowerCase().includes(wanted))) found.push(start + k);
-      });
-      if ((start / size) % 24 === 23) each(found, (start + size) / n);
+
+  /** A pool row's place in each order, or why it has none. */
+  rt.places = (state, index) => state.rows.orders.map((order) => {
+    const name = state.rows.orders.length > 1 ? "In " + order.name : "Place";
+    if (order.position[index] === rt.NONE32) {
+      return [name, "left out: " + (rt.name(state, "reason", order.reason ? order.reason[index] : undefined) || "no reason kept")];
     }
-    if (alive()) each(found, 1);
+    const round = order.round && order.round[index] !== rt.NONE16 ? ", round " + rt.count(order.round[index]) : "";
+    const near = order.similarity && !Number.isNaN(order.similarity[index]) ? ", similarity " + rt.similar(order.similarity[index]) : "";
+    return [name, rt.count(order.position[index] + 1) + " of " + rt.count(order.n) + round + near];
+  });
+
+  /** The turns of a row; the words of `shared` are marked. */
+  rt.turns = function (row, shared) {
+    if (!row.t) return rt.make("p", { class: "caption", text: "The text of this row is not in the page." });
+    const mark = shared && shared.size ? (text) => rt.marked(text, shared) : null;
+    const box = rt.make("div", { class: "turns", tabindex: "0", role: "group", "aria-label": "Text of " + rt.visible(row.id) }, ...row.t.map(([role, content]) =>
+      rt.make("div", { class: "turn" }, rt.make("div", { class: "role", text: role }), rt.long(content, mark))));
+    if (row.cut) box.append(rt.make("p", { class: "caption turn", text: "Cut; the whole row has " + rt.count(row.cut) + " characters." }));
+    return box;
   };
 
-  const COMMON = new Set(("the a an and or of to in on at for with is are was were be been it its this that these those as by from not no you your i we he she they his her their what which who "
-    + "how when where do does did can will would should if then than there here have has had but so all any one two into about out up more most other some such only also").split(" "));
-  const words = (text) => new Set((text.toLowerCase().match(/[\p{L}\p{N}]{2,}/gu) || []).filter((word) => !COMMON.has(word)));
-  RT.sharedWords = (a, b) => {
-    const all = (said) => words((said.t || []).map(([, content]) => content).join(" "));
-    const [one, other] = [all(a), all(b)];
-    return new Set([...one].filter((word) => other.has(word)));
+  /** A button that goes to a row in its browser, with the row's id. */
+  rt.goTo = function (state, side, index, more) {
+    const link = rt.button("\u2026", () => state.show(side, index), { class: "linklike", dir: "auto" });
+    state.texts[side].get(index).then((row) => { link.textContent = rt.glimpse(row.id, 80) + (more || ""); });
+    return link;
   };
-  // A text with the words of a set marked.
-  function marked(text, shared) {
-    const out = document.createDocumentFragment(), safe = RT.shown(text);
-    if (!shared || !shared.size) { out.append(safe); return out; }
-    let last = 0;
-    for (const found of safe.matchAll(/[\p{L}\p{N}]{2,}/gu)) {
-      if (!shared.has(found[0].toLowerCase())) continue;
-      out.append(safe.slice(last, found.index), el("mark", {}, found[0]));
-      last = found.index + found[0].length;
+
+  /** The first line of a text under an id, in lists and on the map. */
+  rt.opening = (row) => (row.t && row.t.length ? (row.t.find((turn) => turn[0] === "user") || row.t[0])[1] : "");
+
+  /** Fill an item of a list: id and remark above, the text's beginning below. */
+  rt.fillItem = function (state, side, index, item, remark) {
+    const write = (row) => item.replaceChildren(
+      rt.make("div", { class: "item-top" }, rt.make("b", { text: rt.glimpse(row.id, 120) }), rt.make("span", { text: remark })),
+      rt.make("div", { class: "item-words", text: rt.glimpse(rt.opening(row), 160) || "\u2013" }));
+    const ready = state.texts[side].ready(index);
+    if (ready) write(ready);
+    else {
+      write({ id: "row " + rt.count(state.rows[side].row[index]), t: null });
+      state.texts[side].get(index).then(write);
     }
-    out.append(safe.slice(last));
-    return out;
-  }
-  RT.turns = (said, shared) => said.t === null
-    ? el("p", { class: "soft" }, "Its text is not at hand.")
-    : el("div", {}, said.t.map(([role, content]) => el("div", { class: "turn" }, el("div", { class: "role" }, RT.short(role, 30)), el("div", { class: "say" }, marked(content, shared)))),
-      said.cut ? el("p", { class: "hint" }, `Shown: the first ${RT.count(RT.shownCharacters)} of ${RT.count(said.cut)} characters.`) : null);
-
-  RT.name = (rows, kind, code) => code === RT.NONE16 ? null : rows.names[kind][code];
-  RT.place = (rows, order, i) => order.position[i] === RT.NONE32 ? null : order.position[i];
-
-  const link = (label, go) => el("button", { type: "button", class: "link", onclick: go }, RT.short(label, 80));
-  const facts = (pairs) => el("dl", { class: "facts" }, pairs.filter(([, value]) => value !== null && value !== undefined && value !== "").flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
-
-  // All that is known of a pool row, under one order.
-  RT.poolDetail = async (rows, order, i) => {
-    const said = await RT.said(rows, "pool", i), place = RT.place(rows, order, i), { pool } = rows;
-    const picker = place !== null && order.picked_by && order.picked_by[i] !== RT.NONE32 ? order.picked_by[i] : null;
-    const near = [];
-    if (pool.near) for (let k = 0; k < rows.k; k++) {
-      const j = pool.near[i * rows.k + k];
-      if (j !== RT.NONE32) near.push([j, pool.near_similarity[i * rows.k + k]]);
-    }
-    const named = async (j) => link((await RT.said(rows, "target", j)).id, () => RT.go("target", j));
-    const reason = RT.name(rows, "reason", order.reason[i]);
-    return el("div", {}, el("h3", {}, RT.short(said.id, 120)),
-      facts([
-        ["place", place === null ? `left out: ${reason || "not chosen"}` : `${RT.count(place + 1)} of ${RT.count(order.n)}`],
-        ["round", place !== null && order.round && order.round[i] !== RT.NONE16 ? RT.count(order.round[i]) : null],
-        [order.has_rounds ? "picked by" : "most similar", picker === null ? null : await named(picker)],
-        ["similarity", place !== null && order.similarity ? RT.number(order.similarity[i]) : null],
-        ["task", RT.name(rows, "task", pool.task[i]) && RT.shown(RT.name(rows, "task", pool.task[i]))],
-        ["source", RT.name(rows, "source", pool.source[i]) && RT.shown(RT.name(rows, "source", pool.source[i])) + (pool.line ? `, line ${RT.count(pool.line[i])}` : "")],
-        ["pool row", RT.count(pool.row[i])],
-      ]),
-      near.length ? el("div", {}, el("h4", {}, "Nearest target rows"), el("ul", {}, await Promise.all(near.map(async ([j, similarity]) => el("li", {}, await named(j), ` ${RT.number(similarity)}`))))) : null,
-      RT.turns(said));
   };
-})();
+
+  rt.select = function (label, options, work, value) {
+    const box = rt.make("select", { on: { change: () => work(box.value) } },
+      ...options.map(([key, name]) => rt.make("option", { value: key, text: rt.glimpse(name, 80), selected: String(key) === String(value) })));
+    return rt.make("label", { text: label }, box);
+  };
+
+  /** A chooser of orders where there are several; it follows the other views. */
+  rt.orderChooser = function (state) {
+    if (state.rows.orders.length < 2) return null;
+    const label = rt.select("Order", state.rows.orders.map((order, at) => [at, order.name]), (at) => state.setOrder(Number(at)), state.at);
+    state.listeners.push(() => { label.querySelector("select").value = state.at; });
+    return label;
+  };
+
+  /**
+   * A list with search, sorting and filters over one side, with a place for details.
+   * `about`: side, name, sorts [[key, name, less]], controls, keeps (index), remark (index), detail (index) -> nodes.
+   */
+  rt.browser = function (state, about) {
+    const n = state.rows[about.side].row.length;
+    const tally = rt.make("p", { class: "tally", role: "status" });
+    const detail = rt.make("div", { class: "detail", role: "region", "aria-label": about.name + ": details" },
+      rt.make("p", { class: "caption", text: "Choose a row: by pointer, or with the arrow keys in the list." }));
+    const list = new rt.List(about.name, (index, item) => rt.fillItem(state, about.side, index, item, about.remark(index)), show);
+    let hits = null, sort = about.sorts()[0][0], stop = { now: false }, asked = 0, turn = 0;
+
+    async function show(index) {
+      const mine = ++turn;
+      const nodes = await about.detail(index);
+      if (mine === turn) detail.replaceChildren(...nodes);
+    }
+
+    function update(share) {
+      const less = (about.sorts().find(([key]) => key === sort) || about.sorts()[0])[2];
+      const found = (hits || rt.indices(n)).filter(about.keeps);
+      if (less) found.sort((a, b) => less(a, b) || a - b);
+      list.set(found);
+      const going = share === undefined || share === 1 ? "" : "; searching, " + Math.floor(100 * share) + " %";
+      tally.textContent = (found.length === n ? rt.many(n, "row") : rt.count(found.length) + " of " + rt.many(n, "row")) + going;
+    }
+
+    async function search(text) {
+      stop.now = true;
+      const mine = (stop = { now: false });
+      if (!text) { hits = null; update(); return; }
+      const found = await state.texts[about.side].search(text, (some, share) => { hits = some.slice(); if (!mine.now) update(share); }, mine);
+      if (found && !mine.now) { hits = found; update(); }
+    }
+
+    const field = rt.make("input", { type: "search", placeholder: "id or text", on: { input: () => {
+      clearTimeout(asked);
+      asked = setTimeout(() => search(field.value), 180);
+    } } });
+    field.setAttribute("aria-label", "Search " + about.name.toLowerCase());
+    const sorting = rt.select("Sort", about.sorts().map(([key, name]) => [key, name]), (key) => { sort = key; update(); }, sort);
+    const controls = rt.make("div", { class: "controls" }, rt.make("label", { text: "Search" }, field), rt.orderChooser(state), sorting, ...about.controls(() => update()));
+    state.listeners.push(() => { update(); if (list.at >= 0) show(list.rows[list.at]); });
+    state.views[about.side] = (index) => {
+      if (!list.rows.includes(index)) { about.clear(); field.value = ""; hits = null; stop.now = true; update(); }
+      list.choose(list.rows.indexOf(index));
+      list.box.closest("section").scrollIntoView();
+      list.box.focus({ preventScroll: true });
+    };
+    update();
+    return [controls, tally, rt.make("div", { class: "browser" }, list.box, detail)];
+  };
+})(righttime);
