@@ -33,7 +33,7 @@ from righttime.experiment import cells, finished_runs, open_experiment, state_of
 from righttime.experiment.draws import JUDGE
 from righttime.experiment.layout import DRAW, Cell, is_finished
 from righttime.experiment.prepare import read_draw
-from righttime.experiment.report import missing_notes, overlap_notes
+from righttime.experiment.report import guard_notes, missing_notes, overlap_notes
 
 _VALUES = ("step", "set", "row", "id", "task", "category", "metric", "value")
 
@@ -78,7 +78,7 @@ def collect(root: Path, results: Path) -> list[Path]:
         "runs": [_about_run(run, done[run.name, run.replicate]) for run in runs],
         "versions": _versions(done.values()),
         "missing": [_missing(cell) for cell in every if not is_finished(cell)],
-        "notes": [*missing_notes(experiment, root), *overlap_notes(experiment, root)],
+        "notes": [*missing_notes(experiment, root), *overlap_notes(experiment, root), *guard_notes(experiment, root)],
     }
     results.mkdir(parents=True, exist_ok=True)
     made = [results / f"{name}.json"]
@@ -117,7 +117,14 @@ def _drawn(root: Path, number: int) -> dict[str, Any] | None:
         return None
     found = read_draw(folder)
     rows = {name: side["rows"] for name, side in found["rows"].items()}
-    return {"seed": found["seed"], "counts": found["counts"], "rows": rows}
+    return {"seed": found["seed"], "counts": found["counts"], "rows": rows, **_guarded(found)}
+
+
+def _guarded(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What the guard found, by numbers alone: its leaks have texts."""
+    told = found.get("guard", {})
+    numbers = {name: told[name] for name in ("mode", "removed", "pool_rows", "target_rows", "by_test") if name in told}
+    return {"guard": numbers} if numbers else {}
 
 
 def _about_run(run: Run, cell: Cell) -> dict[str, Any]:

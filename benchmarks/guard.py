@@ -1,10 +1,11 @@
-"""What the guard finds of leaks that were planted, what it calls a leak that is none, and how fast it is.
+"""What the guard finds of leaks that were planted, and what it calls a leak that is none.
 
     python benchmarks/guard.py
 
 Half of the rows of a target get a changed copy in the pool, each by one kind of change; see guard_plants.py. The other
 half is innocent. Made rows, and rows of NIV2 where RIGHTTIME_DATA has them. Found by the texts alone, and with the
-vectors of all-MiniLM-L6-v2. Speed: on made rows, texts alone. Writes guard.json.
+vectors of all-MiniLM-L6-v2; and in rows longer than it reads, with chunks. Writes guard.json. How fast it is:
+guard_speed.py.
 """
 
 from __future__ import annotations
@@ -12,10 +13,8 @@ from __future__ import annotations
 import gzip
 import json
 import random
-import resource
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import guard_plants as plants
+from guard_long import long_trial
 from guard_plants import Row
 from machine import parser, save
 from righttime.embedding import embed_texts, load_embedder
@@ -59,23 +59,6 @@ class Planted:
     kinds: list[tuple[str, int]]
 
 
-def fits(kind: str, row: Row) -> bool:
-    """Whether a kind of change makes another row of this one."""
-    templated = row["prompt"].startswith(plants.DEFINITION)
-    special: dict[str, Callable[[], bool]] = {
-        "another question on the passage": lambda: "others" in row,
-        "the same definition": lambda: templated,
-        "response only": lambda: len(row["response"].split()) >= 25,
-        "other numbers": lambda: plants.other_numbers(row, random.Random(0))["response"] != row["response"],
-        "NFD": lambda: plants.decomposed(row, random.Random(0)) != row,
-        "sentences reordered": lambda: len(plants.sentences(row["prompt"])) > 2 and not templated,
-    }
-    if kind in special:
-        return special[kind]()
-    change = {**plants.EXACT, **plants.NEAR, **plants.TUNING, **plants.HELD_OUT}[kind]
-    return kind in plants.EXACT or (not templated and change(row, random.Random("fits")) != row)
-
-
 def plant(pool: Sequence[Row], target: Sequence[Row], seed: str) -> Planted:
     """Put a changed copy of every second target row into a pool, the kinds in turn."""
     rng = random.Random(seed)
@@ -85,7 +68,7 @@ def plant(pool: Sequence[Row], target: Sequence[Row], seed: str) -> Planted:
     turns = list(changes)
     while free and turns:
         for kind in list(turns):
-            number = next((number for number in free if fits(kind, target[number])), None)
+            number = next((number for number in free if plants.fits(kind, target[number])), None)
             if number is None:
                 turns.remove(kind)
                 continue
@@ -183,28 +166,18 @@ def _lines(found: dict[str, list[int]]) -> Iterator[dict[str, Any]]:
             yield line
 
 
-def speed(rows: int, target_rows: int) -> dict[str, Any]:
-    """Seconds of a look by texts alone, and the memory that it adds at its peak."""
-    made = plant(plants.made_rows(rows, "pool"), plants.made_rows(target_rows, "target"), "speed")
-    pool, target = read(made.pool, "pool"), read(made.target, "target")
-    characters = sum(map(len, pool.texts("all")))
-    before, start, own = _peak_mib(), time.perf_counter(), time.process_time()
-    leaks = find_text_leaks(pool, target).leaks
-    seconds, processor = time.perf_counter() - start, time.process_time() - own
-    return {
-        "rows": len(pool),
-        "target": len(target),
-        "characters_a_row": round(characters / len(pool)),
-        "seconds": seconds,
-        "processor_seconds": processor,
-        "rows_per_s": len(pool) / processor,
-        "peak_mib_added": _peak_mib() - before,
-        "leaks": len(leaks.found),
-    }
-
-
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def in_long_rows(few: bool) -> list[dict[str, Any]]:
+    """Leaks past what the embedder reads, in made rows and in rows of NIV2, each inside rows of NIV2."""
+    known = niv2(1 << 30)
+    if known is None:
+        return []
+    rows, target, _ = known
+    short, n = (300, 40) if few else (1_500, len(target))
+    rng = random.Random("long rows")
+    rows = rng.sample(rows, len(rows))
+    filler, made = rows[short:], plants.made_rows(n, "target long")
+    sides = {"made": (plants.made_rows(short, "pool long"), made), "NIV2": (rows[:short], rng.sample(target, n))}
+    return [long_trial(source, pool, filler, asked, source) for source, (pool, asked) in sides.items()]
 
 
 def main() -> None:
@@ -212,12 +185,12 @@ def main() -> None:
     made.add_argument("--trials", type=int, default=4)
     args = made.parse_args()
     few = args.quick
-    fast = speed(2_000 if few else 20_000, 100 if few else 1_000)
-    print(f"{fast['rows_per_s']:,.0f} rows/s, {fast['peak_mib_added']:.0f} MiB", flush=True)
     sources = [trials("made", 1 if few else args.trials, 300 if few else 2_000, 150 if few else 400)]
     if Path(data_folder() / "niv2_vectors.npz").exists():
         sources.append(trials("NIV2", 1 if few else args.trials, 2_000 if few else 20_000, 0))
-    save(args.results, "guard", {"speed": fast, "sources": sources})
+    long = in_long_rows(few)
+    print(long, flush=True)
+    save(args.results, "guard", {"sources": sources, "long": long})
 
 
 if __name__ == "__main__":

@@ -370,3 +370,20 @@ NO_LEAK: Mapping[str, Change] = {
     "other numbers": other_numbers, "another question on the passage": other_question,
     "the same definition": same_definition,
 }  # fmt: skip
+
+
+def fits(kind: str, row: Row) -> bool:
+    """Whether a kind of change makes another row of this one."""
+    templated = row["prompt"].startswith(DEFINITION)
+    special: dict[str, Callable[[], bool]] = {
+        "another question on the passage": lambda: "others" in row,
+        "the same definition": lambda: templated,
+        "response only": lambda: len(row["response"].split()) >= 25,
+        "other numbers": lambda: other_numbers(row, random.Random(0))["response"] != row["response"],
+        "NFD": lambda: decomposed(row, random.Random(0)) != row,
+        "sentences reordered": lambda: len(sentences(row["prompt"])) > 2 and not templated,
+    }
+    if kind in special:
+        return special[kind]()
+    change = {**EXACT, **NEAR, **TUNING, **HELD_OUT}[kind]
+    return kind in EXACT or (not templated and change(row, random.Random("fits")) != row)

@@ -13,6 +13,8 @@ from righttime.measures import MEASURES
 from tables import grid
 
 _DROPS_SHOWN, _TASKS_SHOWN = 10, 3
+LEFT_OUT = {"off": "same prompts alone", "report": "same prompts; other leaks were kept", "remove": "all leaks found"}
+"""By the experiment's guard; results that name none were made before there was one."""
 MIXED = "mixed-"
 """How experiments are called that differ in the share of useful pool rows; the share in percent follows."""
 
@@ -160,11 +162,12 @@ def experiments(all_found: Mapping[str, Collected]) -> str:
                 f"{asked['budget']:,}" if isinstance(asked["budget"], int) else asked["budget"],
                 analysis.steps[-1] if analysis else "-",
                 f"{median(seconds) / 60:.1f}" if seconds else "-",
+                LEFT_OUT[asked.get("guard", "off")],
                 ", ".join(found.processors) or "-",
             ]
         )
     heads = ["experiment", "runs finished", "compared", "judged on", "budget", "steps", "minutes a run (median)"]
-    return grid([*heads, "processor"], rows)
+    return grid([*heads, "pool rows left out", "processor"], rows)
 
 
 def mixed(all_found: Mapping[str, Collected]) -> str:

@@ -427,27 +427,46 @@ def _share(found: int, planted: int) -> str:
 
 
 def guard_speed(results: dict[str, Any]) -> str:
-    fast = results["guard"]["speed"]
-    heads = ["pool × target", "characters a row", "processor time", "rows/s", "memory added at the peak", "leaks found"]
-    return grid(
-        heads,
-        [
-            [
-                f"{fast['rows']:,} × {fast['target']:,}",
-                fast["characters_a_row"],
-                time_of(fast["processor_seconds"]),
-                f"{fast['rows_per_s']:,.0f}",
-                mib(fast["peak_mib_added"]),
-                f"{fast['leaks']:,}",
-            ]
-        ],
-    )
+    """Both commands on the same rows."""
+    rows = []
+    for one in results["guard_speed"]["sets"]:
+        rival = median(one["ways"][1]["processor_seconds"])
+        for way in one["ways"]:
+            processor = median(way["processor_seconds"])
+            rows.append(
+                [
+                    f"{one['rows']}, {one['pool']:,} × {one['target']:,}",
+                    f"`{way['way']}`",
+                    time_of(processor),
+                    f"{processor / rival:.2f}",
+                    time_of(median(way["wall_seconds"])),
+                    f"{way['rows_per_s']:,.0f}",
+                    mib(way["peak_mib"]),
+                    f"{way['found']:,} of {one['planted']:,}",
+                    f"{way['near_found']:,} of {one['near']:,}",
+                ]
+            )
+    heads = ["rows", "command", "processor time", "ratio", "wall time", "rows/s", "peak memory", "leaks found"]
+    return grid([*heads, "flagged that are no leaks"], rows)
+
+
+def guard_long(results: dict[str, Any]) -> str:
+    """Leaks past what the embedder reads, by group of kinds."""
+    rows = []
+    for one in results["guard"]["long"]:
+        for group in one["groups"]:
+            found = [_share(group[way], group["planted"]) for way in ("texts", "chunks", "either")]
+            alarms = f"{one['alarms']} of {one['innocent']}"
+            rows.append([one["source"], group["group"], *found, alarms, f"{one['chunks']:,} of {one['tokens']}"])
+    heads = ["target rows", "paraphrases", "texts", "chunks alone", "either", "other target rows flagged by chunks"]
+    return grid([*heads, "chunks, of tokens"], rows)
 
 
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "calibration": calibration,
     "guard_groups": guard_groups,
     "guard_kinds": guard_kinds,
+    "guard_long": guard_long,
     "guard_speed": guard_speed,
     "machine": machine,
     "required": required,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -13,11 +14,14 @@ import coverage
 import fidelity
 import growth as growing
 import guard
+import guard_long
 import guard_plants
+import guard_speed
 import rivals
 import tables
 from directions import above, bounded, by_bound, turned
 from machine import RESULTS
+from made_leaks import Reader
 from righttime import arrange_embeddings
 from righttime.arrangement import tma_rounds
 from righttime.embedding.gradients import SEPARATOR, GradientEmbedder
@@ -255,3 +259,33 @@ def test_changes_keep_what_they_say() -> None:
     assert "Boris" not in guard_plants.renamed(row, rng)["prompt"]
     assert guard_plants.other_numbers(row, rng)["response"] != "29"
     assert sorted(guard_plants.shuffled(row, rng)["prompt"].split()) == sorted(row["prompt"].split())
+
+
+def test_the_guard_and_its_rival_read_the_same_rows(tmp_path: Path) -> None:
+    """The rival here says that the last row of the pool is the target row that it was made of."""
+    made = guard.plant(guard_plants.made_rows(40, "pool"), guard_plants.made_rows(6, "target"), "test")
+    (_, number) = made.kinds[-1]
+    report = json.dumps({"training_line": len(made.pool) - 1, "eval_instance_index": number})
+    rival = tmp_path / "rival"
+    rival.write_text(
+        f"#!/bin/sh\nset -e\ntest -s $3/train/pool.jsonl\nmkdir -p $3/report\necho '{report}' >$3/report/one.jsonl\n"
+    )
+    rival.chmod(0o755)
+    found = guard_speed.raced("made", made, str(rival), 1)
+    ours, theirs = found["ways"]
+    assert (found["pool"], found["target"], found["planted"] + found["near"]) == (len(made.pool), 6, len(made.kinds))
+    assert theirs["pairs"] == theirs["found"] + theirs["near_found"] == 1
+    assert 0 < ours["found"] <= found["planted"]
+    assert 0 < theirs["peak_mib"] < 50 < ours["peak_mib"]
+    assert ours["processor_seconds"][0] > theirs["processor_seconds"][0]
+
+
+def test_leaks_are_put_past_what_the_embedder_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard_long, "load_embedder", Reader)
+    monkeypatch.setattr(guard_long, "cache_folder", lambda: tmp_path)
+    rows, target = guard_plants.made_rows(60, "pool"), guard_plants.made_rows(8, "target")
+    found = guard_long.long_trial("made", rows[:4], rows[4:], target, "test")
+    assert 0 < sum(group["planted"] for group in found["groups"]) <= found["innocent"] == 4
+    assert found["long_rows"] >= 8
+    assert all(max(group["texts"], group["chunks"]) <= group["either"] <= group["planted"] for group in found["groups"])
+    assert sum(group["either"] for group in found["groups"]) > 0

@@ -278,7 +278,8 @@ def test_the_end_of_arrange_is_short_and_points_to_export(capsys: pytest.Capture
     shutil.rmtree("out")
     assert arrange("--method", "random", "--budget", "3") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines if line] == ["pool", "target", "wrote", "9", "look"]
+    assert [line.split()[0] for line in lines if line] == ["pool", "target", "guard", "wrote", "9", "look"]
+    assert "without vectors, rows in other words are not seen" in lines[2]
     assert not any("export" in line or "train " in line for line in lines), "a shuffle may be shuffled again"
 
 

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import tempfile
 import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import righttime
 from righttime.arrangement import METHODS
@@ -40,7 +42,7 @@ def given(folder: Path) -> dict[str, Any]:
 
 def test_only_what_is_not_cached_has_to_be_embedded(tmp_path: Path) -> None:
     cold = by_name(plan(POOL, TARGET, Request(budget=10), tmp_path))
-    assert list(cold) == ["libraries", "read", "embed", "order", "write"]
+    assert list(cold) == ["libraries", "read", "guard", "embed", "guard by vectors", "order", "write"]
     assert cold["embed"].seconds is not None
     assert cold["embed"].seconds > 0
     distinct = len({row["prompt"] + " " + row["response"] for row in [*POOL, *TARGET]})
@@ -96,7 +98,7 @@ def test_given_vectors_are_sampled_and_not_read(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("righttime.formats.reading.read_rows", _refused)
     monkeypatch.setattr("righttime.inputs.read_rows", _refused)
     stages = by_name(plan(pool, target, Request(embedder=f"vectors:{tmp_path / 'v.npz'}"), tmp_path))
-    assert list(stages) == ["libraries", "read", "vectors", "order", "write"]
+    assert list(stages) == ["libraries", "read", "guard", "vectors", "guard by vectors", "order", "write"]
     assert "measured on 1,000 and 5 rows, scaled to 20,000 and 5" in stages["read"].note
     assert stages["vectors"].memory == 4 * 8 * 20_005
     assert stages["order"].seconds is not None
@@ -290,3 +292,42 @@ def test_a_seed_that_decides_nothing_is_named(
     sizes = ("--rows", "100", "--target-rows", "5", "--dim", "8")
     assert main(["plan", *sizes, "--method", method, *more]) == 0
     assert ("note: --seed 3 changes nothing" in capsys.readouterr().err) == (idle and method == "tma")
+
+
+class Reader:
+    """An embedder that reads ten words of a text."""
+
+    def __init__(self) -> None:
+        self.identity: dict[str, str | int] = {"model": "reader", "revision": "1", "max_length": 10}
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        return [len(text.split()) for text in texts]
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.array([[len(text), 1 + text.count("a")] for text in texts], dtype=np.float32)
+
+
+def test_the_guard_is_counted(tmp_path: Path) -> None:
+    few, many = (plan_sizes(n, 20, 16, Request(budget=100)) for n in (5_000, 500_000))
+    assert (by_name(many)["guard"].seconds or 0) > 5 * (by_name(few)["guard"].seconds or 0) > 0
+    assert (by_name(few)["guard by vectors"].seconds or 0) > 0
+    assert min(by_name(few)[name].passing for name in ("guard", "guard by vectors")) > 0
+    off = by_name(plan_sizes(5_000, 20, 16, Request(budget=100, guard="off")))
+    assert not [name for name in off if "guard" in name]
+    drawn = by_name(plan(POOL, TARGET, Request(method="random", budget=5), tmp_path))
+    assert list(drawn) == ["libraries", "read", "guard", "order", "write"]
+
+
+def test_chunks_for_the_guard_are_counted(tmp_path: Path) -> None:
+    request = Request(budget=5, embedder=Reader(), guard_chunks=True)
+    stage = by_name(plan(POOL, TARGET, request, tmp_path))["guard in chunks"]
+    assert (stage.seconds or 0) > 0
+    assert stage.disk > 0
+    assert "chunks of 10 tokens" in stage.note
+    short = [{"prompt": "Say a.", "response": "a"}] * 3
+    assert (
+        by_name(plan(short, short, Request(embedder=Reader(), guard_chunks=True), tmp_path))["guard in chunks"].seconds
+        == 0
+    )
+    with pytest.raises(SettingsError, match="`guard_chunks` must have a model"):
+        plan(POOL, TARGET, Request(guard_chunks=True, **given(tmp_path)), tmp_path)

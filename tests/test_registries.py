@@ -71,7 +71,7 @@ ALLOWED: Mapping[tuple[str, str], str] = {
     ("training/versions.py", "trl"): "a Python package",
     **{
         (file, "vectors"): "what a method needs, `Method.needs`"
-        for file in ("arrangement/floor.py", "cli/lookup.py", "guard/watch.py", "ordering.py", "planning/plan.py")
+        for file in ("arrangement/floor.py", "cli/lookup.py", "ordering.py", "planning/plan.py", "results/request.py")
     },
     **{
         (f"arrangement/methods/{path.name}", "vectors"): "the same" for path in (ROOT / "arrangement/methods").iterdir()

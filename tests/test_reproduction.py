@@ -37,7 +37,9 @@ def made_experiment(root: Path, without: tuple[str, int] | None = None, useful: 
         here.mkdir()
         (here / "pool.jsonl").write_text(json.dumps({"id": f"p{replicate}", "prompt": SECRET}) + "\n", encoding="utf-8")
         rows = {name: {"rows": n, "ids_sha256": "0"} for name, n in (("pool", 40), ("steer", 12), ("judge", 12))}
-        write_json(here / "draw.json", {"seed": replicate, "counts": {"pool": 40, "judge": 12}, "rows": rows})
+        guard = {"mode": "remove", "removed": 1, "pool_rows": 1, "first": [{"span": SECRET}]}
+        draw = {"seed": replicate, "counts": {"pool": 40, "judge": 12}, "rows": rows, "guard": guard}
+        write_json(here / "draw.json", draw)
     for cell in cells(asked, root):
         if (cell.order, cell.replicate) != without:
             made_cell(cell, rng)
@@ -95,6 +97,7 @@ def test_no_text_and_no_folder_is_collected(tmp_path: Path) -> None:
         "seed": 2,
         "counts": {"pool": 40, "judge": 12},
         "rows": {"pool": 40, "steer": 12, "judge": 12},
+        "guard": {"mode": "remove", "removed": 1, "pool_rows": 1},
     }
     run = about["runs"][0]
     assert (run["order"], run["seconds"], run["processor"], run["revision"]) == ("random", 90.0, "Made CPU", "r1")
@@ -115,7 +118,10 @@ def test_the_page_is_made_from_the_files_alone(tmp_path: Path) -> None:
     reproduction.report(results, page, pictures)
     reproduction.report(results, page, pictures, check=True)
     text = page.read_text(encoding="utf-8")
-    assert "| `mixed-20.yaml` | 12 of 12 | 3 replicates | 12 judge rows | 64 | 8 | 1.5 | Made CPU |" in text
+    assert (
+        "| `mixed-20.yaml` | 12 of 12 | 3 replicates | 12 judge rows | 64 | 8 | 1.5 | all leaks found | Made CPU |"
+        in text
+    )
     assert "`configs/small/mixed-20.yaml`: 3 replicates, 12 judge rows each, 8 steps of 8 rows, Made CPU." in text
     assert "*(not run yet)*" in text
     shares = [line for line in text.splitlines() if line.startswith(("| 5% (2 of 40)", "| 20% (8 of 40)"))]

@@ -35,6 +35,7 @@ ROOMS = (
     ("verification",),
     ("analysis",),
     ("experiment",),
+    ("report",),
     ("cli",),
 )
 RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}
@@ -117,10 +118,13 @@ ASKS_ROWS = {
     "contamination.rarity": "the words of a sample of rows",
     "contamination.texts": "the parts of rows that may be leaks",
     "guard.meaning": "the same, of rows that are near",
-    "guard.find": "rows to be judged",
+    "guard.cutting": "the texts of long rows, one at a time",
+    "guard.chunks": "the target rows, and rows that are near",
+    "guard.judging": "rows to be judged",
     "guard.guarded": "the rows that are left",
     "tokenization.counts": "counts tokens, some rows at a time",
     "planning.plan": "how much a sample weighs on disk",
+    "planning.guard": "how many words the target has",
     "measures.curves": "the bigrams of texts",
     "exporters.data": "rows to take the loss on",
     "training.token_rows": "what is trained on",

@@ -46,6 +46,7 @@ def arrange(
     workers: int = 1,
     duplicates: Duplicates = "keep",
     guard: Guard = "report",
+    guard_chunks: bool = False,
     bad_rows: BadRows = "stop",
     format: str | None = None,  # noqa: A002
     target_format: str | None = None,
@@ -89,6 +90,7 @@ def arrange(
         workers: Processes that embed.
         duplicates: ``keep`` pool rows that repeat an earlier row, or ``drop`` them.
         guard: ``report`` pool rows that repeat, hold or rephrase target rows, ``remove`` them, or ``off``.
+        guard_chunks: For the guard, also embed rows that are longer than the model reads in chunks.
         bad_rows: ``stop`` at a row that cannot be used, or ``skip`` it and list it.
         format: The pool's format; None recognises it.
         target_format: The target's.
@@ -135,6 +137,7 @@ def arrange(
         workers=workers,
         duplicates=duplicates,
         guard=guard,
+        guard_chunks=guard_chunks,
         bad_rows=bad_rows,
         format=format,
         target_format=target_format,

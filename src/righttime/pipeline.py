@@ -73,7 +73,7 @@ def arrange_rows(
         max_tokens=request.max_tokens,
     )
     leaks = same_prompts(rows, targets, taking.drawn)
-    watch = Watch(rows, targets, request)
+    watch = Watch(rows, targets, request, cache=cache, progress=progress)
     taking = watch.by_texts(taking)
     ordered = order_rows(rows, targets, request, taking, guard=watch.by_vectors, cache=cache, progress=progress)
     in_vain = not_chosen(rows, ordered.kept, ordered.arrangement, request, ordered.best)

@@ -90,7 +90,9 @@ def test_exit_codes(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("pool.jsonl").write_text(json.dumps({"prompt": "Boil an egg.", "response": "Eight minutes."}) + "\n")
     assert guard("--fail-on-leak", "--overwrite") == 0
     assert guard("--embedder", "static", "--overwrite") == 1
-    assert "are for --meaning" in capsys.readouterr().err
+    assert "--embedder must be given with --meaning" in capsys.readouterr().err
+    assert guard("--engine", "cpu", "--workers", "2", "--overwrite") == 1
+    assert "--workers, --engine must be given with --meaning" in capsys.readouterr().err
 
 
 def test_meaning_takes_given_vectors(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,6 +103,25 @@ def test_meaning_takes_given_vectors(files: Path, capsys: pytest.CaptureFixture[
     assert set(found["threshold"]) == {"telling", "weak"}
     assert all("other words" not in what for what in found["unseen"])
     assert found["leaks"] == 3
+
+
+def test_all_turns_are_embedded_where_asked(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A target row that a later turn says in other words has to be embedded to be found."""
+    embedded: list[str] = []
+
+    class Seen(Near):
+        def embed(self, texts: Any) -> Any:
+            embedded.extend(texts)
+            return super().embed(texts)
+
+    monkeypatch.setattr(Request, "model", lambda self: Seen({}, np.ones((1, 4))))
+    later = [{"role": r, "content": c} for r, c in (("user", "a?"), ("assistant", "b"), ("user", "later?"))]
+    Path("pool.jsonl").write_text(json.dumps({"messages": later}) + "\n")
+    assert guard("--meaning", "--engine", "cpu", "--cache", "one") == 0
+    assert guard("--meaning", "--text", "all", "--overwrite", "--cache", "one") == 0
+    assert [text for text in embedded if text.startswith("a?")] == ["a? b", "a? b later?"]
+    about = json.loads(Path("G/manifest.json").read_text(encoding="utf-8"))["embedding"]
+    assert (about["text"], about["model"], about["max_length"]) == ("all", "near", 99)
 
 
 def test_what_cannot_be_done_is_refused(files: Path) -> None:
@@ -115,11 +136,11 @@ def test_what_cannot_be_done_is_refused(files: Path) -> None:
 def test_arrange_reports_leaks(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arranged()) == 0
     out = capsys.readouterr().out
-    assert "warning: 2 pool rows repeat, hold or rephrase 1 target rows (2 equal; kept" in out
+    assert "warning: 3 pool rows repeat, hold or rephrase 1 target rows (2 equal, 1 contained; kept" in out
     manifest = json.loads(Path("A/manifest.json").read_text(encoding="utf-8"))
     assert manifest["settings"]["guard"] == "report"
-    assert manifest["guard"]["tests"] == ["equal", "meaning"]
-    assert "not looked for" in manifest["guard"]["unseen"][0]
+    assert manifest["guard"]["tests"] == ["equal", "contained", "meaning"]
+    assert not any("not looked for" in what for what in manifest["guard"]["unseen"])
     assert "leak" not in manifest["counts"]["left_out_by_reason"]
 
 

@@ -113,6 +113,14 @@ def arrange(
             rich_help_panel=SELECTION,
         ),
     ] = "report",
+    guard_chunks: Annotated[
+        bool,
+        typer.Option(
+            "--guard-chunks",
+            help="For the guard, also embed rows longer than the embedder reads in chunks.",
+            rich_help_panel=SELECTION,
+        ),
+    ] = False,
     tokenizer: Annotated[
         str | None,
         typer.Option(
@@ -207,6 +215,7 @@ def arrange(
         workers=workers,
         duplicates=duplicates,
         guard=guard,
+        guard_chunks=guard_chunks,
         bad_rows=bad_rows,
         format=format_,
         target_format=target_format,

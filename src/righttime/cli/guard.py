@@ -11,6 +11,7 @@ from righttime.cli.app import (
     BadRows,
     Cache,
     Device,
+    EngineName,
     Fields,
     FormatName,
     Memory,
@@ -51,6 +52,21 @@ def guard(
             "--meaning", help="Also embed both sides, to find target rows in other words.", rich_help_panel=EMBEDDING
         ),
     ] = False,
+    chunks: Annotated[
+        bool,
+        typer.Option(
+            "--chunks",
+            help="With --meaning: also embed rows longer than the embedder reads in chunks.",
+            rich_help_panel=EMBEDDING,
+        ),
+    ] = False,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND",
+            help="A command that has the last word: gets pairs as JSON lines, answers leak and reason.",
+        ),
+    ] = None,
     embedder: Annotated[
         str | None,
         typer.Option(
@@ -60,7 +76,12 @@ def guard(
         ),
     ] = None,
     target_embedder: TargetEmbedder = None,
+    text: Annotated[str, typer.Option(help="As for arrange.", rich_help_panel=EMBEDDING)] = "prompt+response",
+    max_length: Annotated[
+        int | None, typer.Option(help="As for arrange.", show_default="the model's", rich_help_panel=EMBEDDING)
+    ] = None,
     device: Device = None,
+    workers: Annotated[int, typer.Option(help="As for arrange.", rich_help_panel=EMBEDDING)] = 1,
     format_: FormatName = None,
     target_format: TargetFormat = None,
     bad_rows: BadRows = "stop",
@@ -69,6 +90,7 @@ def guard(
     fields: Fields = None,
     target_fields: TargetFields = None,
     seed: Seed = 0,
+    engine: EngineName = "auto",
     memory: Memory = "1GiB",
     cache: Cache = None,
     overwrite: Overwrite = False,
@@ -83,16 +105,32 @@ def guard(
     """
     from righttime.cli.guard_text import guarded_facts, guarded_text
     from righttime.embedding import DEFAULT_MODEL
+    from righttime.guard import CommandJudge
     from righttime.guard.guarded import guard_into
     from righttime.results import Request
 
-    if not meaning and (embedder or target_embedder or device):
-        raise SettingsError("--embedder, --target-embedder and --device are for --meaning, got one without it.")
+    embedding: dict[str, Any] = {
+        "embedder": embedder,
+        "target-embedder": target_embedder,
+        "chunks": chunks,
+        "device": device,
+    }
+    embedding |= {"text": text != "prompt+response", "max-length": max_length, "workers": workers != 1}
+    idle = [f"--{name}" for name, given in {**embedding, "engine": engine != "auto"}.items() if given]
+    if idle and not meaning:
+        raise SettingsError(
+            f"{', '.join(idle)} must be given with --meaning, got {'it' if len(idle) == 1 else 'them'} without."
+        )
     request = Request(
         seed=seed,
+        guard_chunks=chunks,
         embedder=embedder or DEFAULT_MODEL,
         target_embedder=target_embedder,
+        text=cast(Any, text),
+        max_length=max_length,
         device=device,
+        workers=workers,
+        engine=cast(Any, engine),
         bad_rows=cast(Any, bad_rows),
         format=format_,
         target_format=target_format,
@@ -102,7 +140,8 @@ def guard(
         target_fields=fields_in(target_fields, "--target-fields"),
         memory=bytes_in(memory),
     )
-    how: dict[str, Any] = {"overwrite": overwrite, "cache": cache, "progress": True}
+    asked = None if judge is None else CommandJudge(judge)
+    how: dict[str, Any] = {"judge": asked, "overwrite": overwrite, "cache": cache, "progress": True}
     done = guard_into(out, pool, target, request, meaning=meaning, remove=remove, **how)
     emit(as_json, lambda: guarded_facts(done, out, remove), lambda: guarded_text(done, out, remove))
     if fail_on_leak and done.leaks.found:

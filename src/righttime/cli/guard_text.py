@@ -29,6 +29,8 @@ def guarded_facts(done: Guarded, out: Path, remove: bool) -> dict[str, Any]:
         "threshold": done.leaks.threshold,
         "shared_groups": done.leaks.groups,
         "unseen": done.leaks.unseen,
+        "chunks": done.leaks.chunked,
+        "judged": _verdicts(done.leaks) if done.leaks.judged else None,
         "kept": len(done.kept) if remove else None,
         "first": done.leaks.found[:_SHOWN],
         "notes": done.notes,
@@ -55,7 +57,11 @@ def guarded_text(done: Guarded, out: Path, remove: bool) -> str:
             lines.append(f"  and {len(leaks.found) - _SHOWN:,} more")
         lines.append("")
     lines += _groups(leaks)
+    lines += _in_chunks(leaks)
     lines += [f"not seen: {what}" for what in leaks.unseen]
+    if leaks.judged:
+        said = _verdicts(leaks)
+        lines.append(f"judge: asked about {said['asked']:,} pairs, {said['denied']:,} of them no leak")
     if leaks.threshold:
         lines.append(
             "meaning: near from "
@@ -71,16 +77,33 @@ def guarded_text(done: Guarded, out: Path, remove: bool) -> str:
 
 
 def leak_lines(leaks: Leaks, removed: bool) -> Iterator[str]:
-    """What `arrange` says where the guard found something."""
+    """What `arrange` says of leaks, and of what was not looked at."""
+    if leaks.chunked is not None:
+        yield from (f"guard    {line}" for line in _in_chunks(leaks))
+    unseen = f"; not seen: {'; '.join(leaks.unseen)}" if leaks.unseen else ""
     if not leaks.found:
+        yield f"guard    no leak found in {leaks.n_pool:,} pool rows{unseen}"
         return
     did = "left out" if removed else "kept; --guard remove leaves them out"
     tests = ", ".join(f"{sum(parts.values()):,} {test}" for test, parts in leaks.counts().items())
     yield (
         f"warning: {len(leaks.pool_rows):,} pool rows repeat, hold or rephrase {len(leaks.target_rows):,} target rows "
-        f"({tests}; {did})"
+        f"({tests}; {did}){unseen}"
     )
     yield _line(leaks.found[0])
+
+
+def _verdicts(leaks: Leaks) -> dict[str, int]:
+    return {"asked": len(leaks.judged), "denied": sum(not one.is_leak for one in leaks.judged)}
+
+
+def _in_chunks(leaks: Leaks) -> Iterator[str]:
+    found = leaks.chunked
+    if found is not None:
+        yield (
+            f"{found.pool_rows:,} pool rows and {found.target_rows:,} target rows are longer than the embedder reads: "
+            f"looked at in {found.chunks:,} chunks of about {found.tokens:,} tokens"
+        )
 
 
 def _counted(leaks: Leaks) -> str:

@@ -46,6 +46,13 @@ def pilot(
             rich_help_panel=SAMPLE,
         ),
     ] = "50%",
+    guard: Annotated[
+        Literal["remove", "report", "off"],
+        typer.Option(
+            help="Pool rows that repeat, hold or rephrase target rows: remove, report, or off (same prompts alone).",
+            rich_help_panel=SAMPLE,
+        ),
+    ] = "remove",
     max_tokens: Annotated[
         int | None, typer.Option(min=1, help="Leave out rows of more tokens than this.", rich_help_panel=SAMPLE)
     ] = None,
@@ -96,6 +103,7 @@ def pilot(
         replicates=replicates,
         subsample=part_of(subsample),
         judge_share=share_of(judge_share),
+        guard=guard,
         max_tokens=max_tokens,
         seed=seed,
         arranging={"embedder": embedder} if embedder else {},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import typer
 
@@ -44,6 +44,8 @@ def plan(
     method: Annotated[str, typer.Option(help="As for arrange.")] = "tma",
     distance: Annotated[str | None, typer.Option(help="As for arrange.", show_default="wsd")] = None,
     budget: Annotated[str | None, typer.Option(metavar="ROWS", help="As for arrange.")] = None,
+    guard: Annotated[Literal["report", "remove", "off"], typer.Option(help="As for arrange.")] = "report",
+    guard_chunks: Annotated[bool, typer.Option("--guard-chunks", help="As for arrange.")] = False,
     seed: GivenSeed = None,
     subsample: Subsample = None,
     text: Annotated[str, typer.Option(help="As for arrange.", rich_help_panel=EMBEDDING)] = "prompt+response",
@@ -89,6 +91,8 @@ def plan(
         method=method,
         distance=distance,
         budget=read_budget(budget),
+        guard=guard,
+        guard_chunks=guard_chunks,
         seed=seed,
         subsample=subsample,
         text=cast(Any, text),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from righttime.contamination.words import names_in, numbers_in, words_of
 from righttime.examples import Example
 
-__all__ = ["Said", "agree", "same_answer", "same_numbers"]
+__all__ = ["Agreement", "Said", "agree", "agree_within", "same_answer", "same_numbers"]
 
 Agreement = Literal["telling", "weak", "none"]
 
@@ -111,8 +111,42 @@ def agree(one: Said, other: Said, bits: Callable[[str], float], needed: float) -
     shared: set[str] = set(numbers_in(one.asks)) if numbers else set()
     if answers and one.answers and other.answers:
         shared |= set(one.answers) & set(other.answers)
+    return _how_far(one, shared, frozenset(other.asks), bits, needed)
+
+
+def agree_within(one: Said, inside: Sequence[str], bits: Callable[[str], float], needed: float) -> Agreement:
+    """How far a stretch of a longer text agrees with a row: it must hold the row's numbers, and may hold others.
+
+    Args:
+        one: The row.
+        inside: The stretch's words.
+        bits: How telling a word is.
+        needed: Bits from which what agrees is telling.
+
+    Returns:
+        As `agree`. A stretch without the row's answer contradicts nothing, since it may end before it.
+    """
+    held, numbers = frozenset(inside), numbers_in(one.asks) - {"1"}
+    if not numbers <= held:
+        return "none"
+    return _how_far(one, numbers | _answered(one.answers or (), inside, held, bits), held, bits, needed)
+
+
+def _answered(
+    answer: Sequence[str], inside: Sequence[str], held: frozenset[str], bits: Callable[[str], float]
+) -> frozenset[str]:
+    """The words of an answer that a stretch holds, where it holds the answer; none where it does not."""
+    words, both = frozenset(answer), frozenset(answer) & held
+    if len(answer) <= _SHORT:
+        return words if f" {' '.join(answer)} " in f" {' '.join(inside)} " else frozenset()
+    return both if sum(map(bits, both)) >= _ALIKE * sum(map(bits, words)) else frozenset()
+
+
+def _how_far(
+    one: Said, shared: Collection[str], others: frozenset[str], bits: Callable[[str], float], needed: float
+) -> Agreement:
     if sum(map(bits, shared)) >= needed:
         return "telling"
     rare = {word: bits(word) for word in set(one.asks) if bits(word) >= _RARE}
-    both = sum(rare[word] for word in rare.keys() & set(other.asks))
+    both = sum(rare[word] for word in rare.keys() & others)
     return "weak" if both >= _SHARED * sum(rare.values()) else "none"

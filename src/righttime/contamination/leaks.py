@@ -9,7 +9,19 @@ from typing import Literal
 
 from righttime.splits import group_of
 
-__all__ = ["MODES", "PARTS", "TESTS", "Leak", "Leaks", "Part", "SharedGroup", "Test", "shared_groups"]
+__all__ = [
+    "MODES",
+    "PARTS",
+    "TESTS",
+    "Chunked",
+    "Judged",
+    "Leak",
+    "Leaks",
+    "Part",
+    "SharedGroup",
+    "Test",
+    "shared_groups",
+]
 
 Test = Literal["equal", "contained", "meaning"]
 Part = Literal["prompt", "response", "both", "turn", "system"]
@@ -32,7 +44,8 @@ class Leak:
         test: What found it: ``equal`` after normalisation, ``contained`` by its rare words, or ``meaning``.
         part: Which part of the target row: ``prompt``, ``response``, ``both``, a later ``turn``, ``system``.
         score: 1 where equal; the share of the part's telling words that is contained; the similarity.
-        span: Words that both share, the longest run of them where there is one; empty for ``meaning`` without any.
+        span: Words that both share, the longest run of them where there is one; for ``meaning`` the words with which
+            the chunk of a long row begins, and nothing where whole rows are near.
     """
 
     pool_row: int
@@ -43,6 +56,38 @@ class Leak:
     part: Part
     score: float
     span: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a judge said of a leak.
+
+    Attributes:
+        leak: The leak.
+        is_leak: Whether it is one.
+        reason: Why; empty where the judge does not say.
+    """
+
+    leak: Leak
+    is_leak: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunked:
+    """How much was looked at in chunks, since the embedder does not read it whole.
+
+    Attributes:
+        pool_rows: Pool rows that are longer than the embedder reads.
+        target_rows: Target rows that are.
+        chunks: Chunks of both.
+        tokens: Tokens of a chunk, about.
+    """
+
+    pool_rows: int
+    target_rows: int
+    chunks: int
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +117,8 @@ class Leaks:
         tests: The tests that were run.
         threshold: Similarities above which rows of one meaning are near, by what else agrees; empty without vectors.
         unseen: What was not looked at, in sentences.
+        judged: What a judge was asked about and said; those that it denied are not in `found`.
+        chunked: What was looked at in chunks; None where that was not asked for.
     """
 
     found: tuple[Leak, ...]
@@ -81,6 +128,8 @@ class Leaks:
     tests: tuple[Test, ...] = ()
     threshold: Mapping[str, float] = field(default_factory=dict)
     unseen: tuple[str, ...] = ()
+    judged: tuple[Judged, ...] = ()
+    chunked: Chunked | None = None
 
     @property
     def pool_rows(self) -> list[int]:

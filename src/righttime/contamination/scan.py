@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from righttime.contamination.leaks import Part
 from righttime.contamination.rarity import bits_needed
 from righttime.contamination.units import Unit, parts_of, units_of
-from righttime.contamination.words import grams_of, squeezed, words_of
+from righttime.contamination.words import grams_of, words_of
 from righttime.rows import Rows
 
 __all__ = ["Equal", "Gram", "Index", "Scan", "scan"]
@@ -55,21 +55,18 @@ class Index:
     Attributes:
         units: The parts that are looked for.
         by_key: Units by the words they consist of.
-        squeezed: Their letters and digits alone.
         words: All their words.
         grams: All their runs of words.
     """
 
     units: list[Unit]
     by_key: dict[str, list[int]] = field(default_factory=dict)
-    squeezed: set[str] = field(default_factory=set)
     words: set[str] = field(default_factory=set)
     grams: set[Gram] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         for number, unit in enumerate(self.units):
             self.by_key.setdefault(unit.key, []).append(number)
-            self.squeezed.add(squeezed(unit.text))
             self.words.update(unit.words)
             self.grams.update(unit.grams)
 
@@ -155,12 +152,6 @@ class Scan:
                 self.common_grams.add(gram)
                 del self.gram_rows[gram]
 
-    def glance(self, row: int, parts: Sequence[tuple[Part, str]]) -> None:
-        """Note which parts of one pool row are equal to one of the target's, and nothing else."""
-        for part, text in parts:
-            if squeezed(text) in self.index.squeezed:
-                self._compare(row, part, words_of(text))
-
     def _compare(self, row: int, part: Part, words: Sequence[str]) -> None:
         key = " ".join(words)
         units = self.index.by_key.get(key)
@@ -198,22 +189,20 @@ def few(n_rows: int) -> int:
     return max(3, math.isqrt(n_rows) // 10)
 
 
-def scan(pool: Rows, target: Rows, numbers: Sequence[int] | None = None, *, equal_alone: bool = False) -> Scan:
+def scan(pool: Rows, target: Rows, numbers: Sequence[int] | None = None) -> Scan:
     """Look at every pool row once.
 
     Args:
         pool: The pool.
         target: The target.
         numbers: The pool rows that are looked at; None: all.
-        equal_alone: Only compare whole parts, which is several times faster.
     """
     index = Index([unit for number, row in enumerate(target.examples()) for unit in units_of(row, number)])
     wanted = range(len(pool)) if numbers is None else numbers
     found = Scan(index, n_pool=len(wanted), most=few(len(wanted)))
-    look = found.glance if equal_alone else found.look
     for some in _batches(wanted):
         for number, row in zip(some, pool.examples(some), strict=True):
-            look(number, parts_of(row))
+            found.look(number, parts_of(row))
     return found
 
 

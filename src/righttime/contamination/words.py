@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-__all__ = ["asked_in", "grams_of", "names_in", "numbers_in", "squeezed", "words_of"]
+__all__ = ["asked_in", "grams_of", "names_in", "numbers_in", "words_of"]
 
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
@@ -21,8 +21,6 @@ _WORD = re.compile(
     re.DOTALL,
 )
 _SPECIAL = re.compile(r"[\d+=<>]")
-_NEITHER = {code: None for code in range(128) if not chr(code).isalnum()}
-_BETWEEN = re.compile(r"[\W_]+")
 _LETTERS = {code: " " for code in range(128) if not chr(code).isalpha()}
 _NAME = re.compile(r"(?<=[a-z0-9,;] )[A-Z][a-z]{2,}\b")
 _SENTENCE = re.compile(r"[^.?!\n]*[.?!]?", re.DOTALL)
@@ -63,19 +61,6 @@ def words_of(text: str) -> list[str]:
     if _NUMBERS.keys().isdisjoint(words):
         return words
     return [_IN_DIGITS.get(word, word) for word in words] if _TENS.keys().isdisjoint(words) else _digits(words)
-
-
-def squeezed(text: str) -> str:
-    """A text's letters and digits in a row: equal where its words are, numbers in letters apart, and made faster.
-
-    Example:
-        >>> squeezed("Add 1,250 + 3!")
-        'add12503'
-    """
-    if text.isascii():
-        return text.casefold().translate(_NEITHER)
-    text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
-    return _BETWEEN.sub("", text.casefold())
 
 
 def grams_of(words: Sequence[str]) -> Iterable[tuple[str, ...]]:

@@ -37,11 +37,13 @@ class Sides:
         pool: float32 unit vectors, shape (n_pool, d).
         target: float32 unit vectors, shape (n_target, d).
         about: What the manifest says of them: model, counts, truncation, fingerprints.
+        truncated: The places of the rows of each side that are longer than the model reads; None of given vectors.
     """
 
     pool: NDArray[np.float32]
     target: NDArray[np.float32]
     about: Mapping[str, Any]
+    truncated: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
 
 class Asked(Protocol):
@@ -182,7 +184,8 @@ def embedded(
         "target_truncated": int(truncated[n:].sum()),
         **({"agreement": dataclasses.asdict(fidelity)} if fidelity else {}),
     }
-    return _fingerprinted(unit[:n], unit[n:], about)
+    sides = _fingerprinted(unit[:n], unit[n:], about)
+    return dataclasses.replace(sides, truncated=(np.flatnonzero(truncated[:n]), np.flatnonzero(truncated[n:])))
 
 
 def _embed(texts: Sequence[str], embedder: Embedder, cache: Path, memory: int, how: Mapping[str, Any]) -> Embedded:

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from righttime.contamination.prompts import same_prompts
 from righttime.errors import EmptyDataError, SettingsError
 from righttime.examples import Example
+from righttime.experiment.guarding import Guarded, by_meaning, by_texts
 from righttime.experiment.settings import ALL, Experiment, Source
 from righttime.formats import read_rows
 from righttime.gguf import model_folder
@@ -27,10 +29,12 @@ from righttime.sampling import drawn
 from righttime.splits import group_of
 from righttime.tokenization.counts import token_counts
 
-__all__ = ["JUDGE", "Draw", "Pools", "as_line", "draw_replicate", "read_pools"]
+__all__ = ["GUARDED", "JUDGE", "Draw", "Pools", "as_line", "draw_replicate", "guarded_by_vectors", "read_pools"]
 
 JUDGE = "judge"
 """The set whose loss decides."""
+GUARDED = "guarded"
+"""What rows are called that the guard took out."""
 _POOL, _TARGET, _SETS, _JUDGE = b"pool", b"target", b"set", b"judge"
 """Each draws apart from the others."""
 
@@ -86,6 +90,7 @@ class Draw:
         sets: The rows of other sets.
         numbers: Of pool, steer and judge: each row's number among the readable rows of its side.
         counts: What became of every row.
+        guard: What the guard found; None where it is off.
     """
 
     pool: Rows
@@ -94,6 +99,7 @@ class Draw:
     sets: Mapping[str, Rows]
     numbers: Mapping[str, tuple[int, ...]]
     counts: Mapping[str, int]
+    guard: Guarded | None = None
 
 
 def read_pools(experiment: Experiment, progress: bool = False) -> Pools:
@@ -182,7 +188,8 @@ def draw_replicate(experiment: Experiment, pools: Pools, replicate: int) -> Draw
     """Draw one replicate; its number and the experiment's seed decide everything.
 
     Target rows are drawn first; pool rows with the same prompt as one of them, or as a row of another set, are left
-    out, as are those of the target's tasks or groups where that is asked for; then the pool is drawn.
+    out, as are those of the target's tasks or groups where that is asked for, and those in which the guard finds a
+    leak; then the pool is drawn.
 
     Raises:
         EmptyDataError: If nothing is left of the pool, or no target row steers or judges.
@@ -194,11 +201,12 @@ def draw_replicate(experiment: Experiment, pools: Pools, replicate: int) -> Draw
     steering, judging = _shared_out(target, experiment.judge_share, seed)
     asked = ExampleRows([*target.examples(), *(row for rows in sets.values() for row in rows.examples())])
     held, counts = _held_out(experiment, target), Counter[str]()
+    free = [_without(part, asked, held, experiment.hold_out, counts) for part in pools.pool]
+    guard, free = _guarded(experiment, free, asked, seed, counts)
     chosen = []
-    for k, part in enumerate(pools.pool):
-        free = _without(part, asked, held, experiment.hold_out, counts)
-        chosen.append(_drawn(free, part.source.rows or experiment.subsample, [seed, *_POOL, k]))
-        counts["not drawn"] += len(free.rows) - len(chosen[-1].rows)
+    for k, part in enumerate(free):
+        chosen.append(_drawn(part, part.source.rows or experiment.subsample, [seed, *_POOL, k]))
+        counts["not drawn"] += len(part.rows) - len(chosen[-1].rows)
         counts["bad"] += part.bad
         counts["too long"] += part.too_long
         counts["other tasks"] += part.other_tasks
@@ -210,7 +218,54 @@ def draw_replicate(experiment: Experiment, pools: Pools, replicate: int) -> Draw
         "steer": tuple(target_numbers[place] for place in steering),
         "judge": tuple(target_numbers[place] for place in judging),
     }
-    return Draw(pool, target.take(steering), target.take(judging), sets, numbers, dict(counts))
+    return Draw(pool, target.take(steering), target.take(judging), sets, numbers, dict(counts), guard)
+
+
+def _guarded(
+    experiment: Experiment, free: list[Part], asked: Rows, seed: int, counts: Counter[str]
+) -> tuple[Guarded | None, list[Part]]:
+    """What the guard finds in the sources, which it reads as one pool, and the sources without it."""
+    pool, _ = _joined(free)
+    if experiment.guard == "off" or not len(pool):
+        return None, free
+    found = by_texts(pool, asked, seed, experiment.guard == "remove")
+    if not found.removed:
+        return found, free
+    counts[GUARDED] += found.removed
+    gone, first, kept = set(found.leaks.pool_rows), 0, []
+    for part in free:
+        kept.append(_taken(part, [place for place in range(len(part.rows)) if first + place not in gone]))
+        first += len(part.rows)
+    return found, kept
+
+
+def guarded_by_vectors(draw: Draw, vectors: Mapping[str, NDArray[Any]], seed: int) -> tuple[Draw, Sequence[int]]:
+    """The draw without the rows in which the guard finds a target row in other words; and the places that stay.
+
+    Args:
+        draw: What was drawn.
+        vectors: Unit vectors of ``pool`` and of ``target``: rows that steer, then those that judge.
+        seed: Of the replicate.
+
+    Raises:
+        EmptyDataError: If none stays.
+    """
+    assert draw.guard is not None
+    judged = draw.judge if draw.judge.ids != draw.steer.ids else ()
+    target: Rows = ExampleRows([*draw.steer.examples(), *(judged.examples() if judged else ())])
+    found, kept = by_meaning(draw.guard, draw.pool, target, vectors, seed)
+    if len(kept) == len(draw.pool):
+        return dataclasses.replace(draw, guard=found), kept
+    counts = Counter(draw.counts) + Counter({GUARDED: len(draw.pool) - len(kept)})
+    counts["pool"] = len(kept)
+    pool = draw.pool.take(kept)
+    _check_sides(pool, draw.steer.ids, draw.judge.ids, counts)
+    numbers = {**draw.numbers, "pool": tuple(draw.numbers["pool"][place] for place in kept)}
+    return dataclasses.replace(draw, pool=pool, numbers=numbers, counts=dict(counts), guard=found), kept
+
+
+def _taken(part: Part, places: Sequence[int]) -> Part:
+    return dataclasses.replace(part, rows=part.rows.take(places), numbers=tuple(part.numbers[p] for p in places))
 
 
 def _drawn_side(parts: Sequence[Part], stream: Sequence[int]) -> list[Part]:
@@ -227,7 +282,7 @@ def _drawn(part: Part, wish: int | str | float | None, stream: Sequence[int]) ->
             file=part.source.path,
         )
     places = drawn(there, None if wish == ALL else wish, mixed) if there else []
-    return dataclasses.replace(part, rows=part.rows.take(places), numbers=tuple(part.numbers[p] for p in places))
+    return _taken(part, places)
 
 
 def _joined(parts: Sequence[Part]) -> tuple[Rows, tuple[int, ...]]:
@@ -286,10 +341,10 @@ def _without(part: Part, asked: Rows, held: set[str], by: str, counts: Counter[s
             counts["held out"] += 1
         else:
             kept.append(place)
-    return dataclasses.replace(part, rows=part.rows.take(kept), numbers=tuple(part.numbers[p] for p in kept))
+    return _taken(part, kept)
 
 
-def _check_sides(pool: Rows, steering: Sequence[int], judging: Sequence[int], counts: Mapping[str, int]) -> None:
+def _check_sides(pool: Rows, steering: Sequence[object], judging: Sequence[object], counts: Mapping[str, int]) -> None:
     if not len(pool):
         told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
         raise EmptyDataError(f"a replicate must draw pool rows, but none is left ({told}).")

@@ -9,6 +9,7 @@ from righttime.analysis import Analysis, Difference
 from righttime.analysis.differences import LEAST
 from righttime.analysis.harm import Harm
 from righttime.analysis.verdict import digits
+from righttime.choices import Guard
 from righttime.experiment.settings import Evaluation, Experiment, Order, Source
 
 __all__ = ["ORDERS", "early_steps", "paragraph", "pilot_experiment"]
@@ -27,6 +28,7 @@ def pilot_experiment(
     replicates: int = 3,
     subsample: int | float | str | None = "50%",
     judge_share: float | None = 0.5,
+    guard: Guard = "remove",
     max_tokens: int | None = None,
     seed: int = 0,
     arranging: Mapping[str, Any] | None = None,
@@ -44,6 +46,7 @@ def pilot_experiment(
         replicates: How many.
         subsample: The part of the pool that a replicate draws.
         judge_share: The share of the target that judges and does not steer.
+        guard: See `Experiment`.
         max_tokens: Rows of more tokens take no part.
         seed: Decides every draw.
         arranging: Settings of every order, such as ``embedder``.
@@ -63,6 +66,7 @@ def pilot_experiment(
         replicates=replicates,
         subsample=subsample,
         judge_share=judge_share,
+        guard=guard,
         max_tokens=max_tokens,
         seed=seed,
         tuning=settings,

@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
+from safetensors.numpy import save
 
 from righttime.embedding import DEFAULT_MODEL
 from righttime.embedding.given import given_sides
 from righttime.embedding.vectors import embedded, vectors_given
 from righttime.errors import StoreError
-from righttime.experiment.draws import JUDGE, Draw, Pools, as_line, draw_replicate
+from righttime.experiment.draws import JUDGE, Draw, Pools, as_line, draw_replicate, guarded_by_vectors
 from righttime.experiment.layout import DRAW, VECTORS
 from righttime.experiment.settings import Experiment
 from righttime.results import Request
 from righttime.rows import ExampleRows, Rows
+from righttime.similarity import unit_rows
 from righttime.store import cache_folder, file_sha256, ids_sha256, make_folder, write_bytes, write_json, write_lines
 
 __all__ = ["embedding_of", "prepare_replicate", "read_draw", "shared_embedding"]
@@ -58,14 +60,18 @@ def prepare_replicate(
             return
         _check_inputs(pools(), folder)
         draw = draw_replicate(experiment, pools(), replicate)
+        shared, seed = shared_embedding(experiment), experiment.seed + replicate
+        vectors, about = _vectors(Request(**{"embedder": DEFAULT_MODEL, **shared}), pools(), draw, progress)
+        if draw.guard is not None and "text" not in about:  # gradients say nothing of meaning
+            draw, vectors = _guarded(draw, vectors, seed)
+        write_bytes(folder / VECTORS, save({name: np.ascontiguousarray(one) for name, one in vectors.items()}))
         sides = {"pool": draw.pool, "steer": draw.steer, JUDGE: draw.judge, **draw.sets}
         for name, rows in sides.items():
             write_lines(folder / f"{name}.jsonl", map(as_line, rows.examples()))
-        shared = shared_embedding(experiment)
-        about = _write_vectors(Request(**{"embedder": DEFAULT_MODEL, **shared}), pools(), draw, folder, progress)
         files = {path.name: file_sha256(path) for path in sorted(folder.glob("*.*")) if not path.name.startswith(".")}
         ids = {name: {"rows": len(rows), "ids_sha256": ids_sha256(rows.ids)} for name, rows in sides.items()}
-        facts = {"replicate": replicate, "seed": experiment.seed + replicate, "counts": dict(draw.counts)}
+        facts = {"replicate": replicate, "seed": seed, "counts": dict(draw.counts)}
+        facts["guard"] = {"mode": experiment.guard, **(draw.guard.as_json() if draw.guard else {})}
         made = {"inputs": dict(pools().inputs), "rows": ids, "embedding": shared, "vectors": about, "files": files}
         write_json(folder / DRAW, {**facts, **made})
 
@@ -89,17 +95,22 @@ def read_draw(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _write_vectors(request: Request, pools: Pools, draw: Draw, folder: Path, progress: bool) -> Mapping[str, Any]:
-    """Vectors of pool, steering and judging rows, in the order of their files."""
-    from safetensors.numpy import save
-
-    about: Mapping[str, Any] = {"embedder": request.embedder}
+def _vectors(
+    request: Request, pools: Pools, draw: Draw, progress: bool
+) -> tuple[dict[str, NDArray[Any]], Mapping[str, Any]]:
+    """Vectors of pool, steering and judging rows, in the order of their files; and what is known of them."""
     if vectors_given(request.embedder):
-        made = _given(request, pools, draw)
-    else:
-        made, about = _embedded(request, draw, progress)
-    write_bytes(folder / VECTORS, save({name: np.ascontiguousarray(one) for name, one in made.items()}))
-    return about
+        return _given(request, pools, draw), {"embedder": request.embedder}
+    return _embedded(request, draw, progress)
+
+
+def _guarded(draw: Draw, vectors: dict[str, NDArray[Any]], seed: int) -> tuple[Draw, dict[str, NDArray[Any]]]:
+    """The draw and its vectors without rows that say in other words what a target row says."""
+    apart = draw.judge.ids != draw.steer.ids
+    target = np.concatenate([vectors["target"], vectors[JUDGE]]) if apart else vectors["target"]
+    sides = {"pool": unit_rows(vectors["pool"], "pool vectors"), "target": unit_rows(target, "target vectors")}
+    draw, kept = guarded_by_vectors(draw, sides, seed)
+    return draw, {**vectors, "pool": vectors["pool"][np.asarray(kept, np.int64)]}
 
 
 def _given(request: Request, pools: Pools, draw: Draw) -> dict[str, NDArray[Any]]:

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from righttime.analysis.comparable import PRIMARY
 from righttime.arrangement.budget import read_budget
+from righttime.choices import Guard
 from righttime.errors import RighttimeError, SettingsError
 from righttime.evaluation.registry import METRICS
 from righttime.experiment.settings import ALL, Evaluation, Experiment, HoldOut, Order, Priority, Source, settings_of
@@ -147,6 +148,8 @@ class _Reader:
         made = {name: value.plain() for name, value in found.items()}
         if isinstance(made.get("rounds"), str | list):
             made["rounds"] = self._read(found["rounds"], "rounds", _window)
+        if made.get("guard") is False:  # as YAML reads a bare ``off``
+            made["guard"] = "off"
         for name in ("embedder", "target_embedder"):
             if isinstance(made.get(name), str):
                 made[name] = self._path_of(made[name])
@@ -298,6 +301,12 @@ def _window(value: Any) -> tuple[int, int | None]:
     return first or 0, last
 
 
+def _guard(value: Any) -> str:
+    """YAML reads a bare ``off`` as false."""
+    read: str = _one_of(Guard)("off" if value is False else value)
+    return read
+
+
 def _steps(value: Any) -> tuple[int, ...]:
     words = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
     told = "steps of 0 or more, each once, such as [0, 1, 2, 4, 8]"
@@ -327,6 +336,7 @@ _VALUES: Mapping[str, Callable[[Any], Any]] = {
     "replicates": _POSITIVE,
     "subsample": part_of,
     "judge_share": share_of,
+    "guard": lambda value: _guard(value),
     "hold_out": _one_of(HoldOut),
     "max_tokens": _POSITIVE,
     "seed": _is(int, "a whole number of 0 or more", lambda value: value >= 0),

@@ -11,10 +11,11 @@ from righttime.analysis import Analysis, GivenRun, analyse, read_given, write_co
 from righttime.analysis.comparable import mean_overlap
 from righttime.experiment.draws import JUDGE
 from righttime.experiment.layout import ANALYSIS, DRAW, Cell, cells, is_finished, state_of
+from righttime.experiment.prepare import read_draw
 from righttime.experiment.settings import Experiment
 from righttime.experiment.store import open_experiment
 
-__all__ = ["analyse_experiment", "finished_runs", "missing_notes", "overlap_notes", "write_analysis"]
+__all__ = ["analyse_experiment", "finished_runs", "guard_notes", "missing_notes", "overlap_notes", "write_analysis"]
 
 
 def finished_runs(root: Path) -> list[GivenRun]:
@@ -47,7 +48,7 @@ def analyse_experiment(root: Path) -> Analysis | None:
     if not set.intersection(*(replicates[name] for name in begun)):
         return None
     found = analyse(read_given(given), experiment.baseline, JUDGE)
-    notes = [*missing_notes(experiment, root), *overlap_notes(experiment, root)]
+    notes = [*missing_notes(experiment, root), *overlap_notes(experiment, root), *guard_notes(experiment, root)]
     return dataclasses.replace(found, notes=(*found.notes, *notes))
 
 
@@ -77,3 +78,15 @@ def overlap_notes(experiment: Experiment, root: Path) -> list[str]:
                 pools.append({json.loads(line)["id"] for line in file})
     share = mean_overlap(pools)
     return [] if share is None else [f"two replicates share {share:.0%} of their pool rows on average."]
+
+
+def guard_notes(experiment: Experiment, root: Path) -> list[str]:
+    """What the guard found in the pools of replicates, in one sentence; nothing where it found nothing."""
+    folders = [root / f"replicate-{number}" for number in range(1, experiment.replicates + 1)]
+    found = [read_draw(folder).get("guard") or {} for folder in folders if (folder / DRAW).exists()]
+    leaking = [one.get("pool_rows", 0) for one in found]
+    if not any(leaking):
+        return []
+    told = f"{min(leaking):,} to {max(leaking):,}" if min(leaking) < max(leaking) else f"{max(leaking):,}"
+    did = "were left out" if experiment.guard == "remove" else "were kept, and an order may have put them first"
+    return [f"{told} pool rows of a replicate repeat, hold or rephrase rows it is judged by; they {did}."]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from righttime.analysis.comparable import PRIMARY
 from righttime.arrangement.budget import rows_of
+from righttime.choices import Guard
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, unknown_name
 from righttime.results import Request
@@ -97,6 +98,8 @@ class Experiment:
         replicates: How many.
         subsample: The part of each pool source that a replicate draws; None takes all.
         judge_share: The share of target rows that judge and do not steer; None lets all do both.
+        guard: Pool rows that give a target row, or a row of another set, away: ``remove`` takes them out before the
+            draw, ``report`` only records them, ``off`` does not look. Rows with the same prompt leave in any case.
         hold_out: Pool rows that leave because of the target's tasks: ``none``, those of the same ``task``, or of the
             same ``group`` (see `righttime.splits.group_of`).
         max_tokens: Rows of more tokens, of the model's tokenizer, take no part; None keeps all.
@@ -118,6 +121,7 @@ class Experiment:
     replicates: int = 3
     subsample: int | float | str | None = "50%"
     judge_share: float | None = 0.5
+    guard: Guard = "remove"
     hold_out: HoldOut = "none"
     max_tokens: int | None = None
     seed: int = 0

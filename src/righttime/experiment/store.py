@@ -75,7 +75,8 @@ def _experiment(found: dict[str, Any]) -> Experiment:
     evaluation = made(Evaluation, {**at, "metrics": tuple(at["metrics"])})
     sides = {name: _sources(found[name]) for name in ("pool", "target")}
     sets = {name: _sources(sources) for name, sources in found["sets"].items()}
-    return made(Experiment, {**found, **sides, "sets": sets, "orders": orders, "evaluation": evaluation})
+    before = {"guard": "off"}  # of experiments that were begun before there was a guard
+    return made(Experiment, {**before, **found, **sides, "sets": sets, "orders": orders, "evaluation": evaluation})
 
 
 def _sources(found: list[dict[str, Any]]) -> tuple[Source, ...]:

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.contamination.leaks import Leak, Leaks, Test, shared_groups
+from righttime.contamination.leaks import Leaks, shared_groups
 from righttime.contamination.rarity import Rarity, rarity_of
 from righttime.contamination.scan import Scan, scan
 from righttime.contamination.texts import contained, equal, settled
 from righttime.errors import SettingsError, ShapeError
-from righttime.examples import Example
+from righttime.guard.chunks import leaks_in_chunks
+from righttime.guard.cutting import Chunker
+from righttime.guard.judging import Judge, judged_by
 from righttime.guard.meaning import rephrased
-from righttime.neighbours import Search
+from righttime.neighbours import Search, search_named
 from righttime.rows import Rows
 from righttime.similarity import unit_rows
 
-__all__ = ["Judge", "TextLeaks", "find_leaks", "find_text_leaks", "with_meaning"]
+__all__ = ["TextLeaks", "find_leaks", "find_text_leaks", "with_meaning"]
 
-WITHOUT_CONTAINED = "rows that hold a target row among other text are not looked for"
 WITHOUT_MEANING = "without vectors, rows in other words are not seen"
-Judge = Callable[[Leak, Example, Example], bool]
-"""Given a leak, its pool row and its target row: whether it is one."""
+NOT_KNOWN = "how much of a row its given vector represents is not known"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ def find_leaks(
     seed: int = 0,
     about: Mapping[str, Any] | None = None,
     search: Search | None = None,
+    chunker: Chunker | None = None,
     judge: Judge | None = None,
 ) -> Leaks:
     """Find pool rows that repeat, hold or rephrase target rows.
@@ -68,7 +70,10 @@ def find_leaks(
         seed: Draws the pool rows on which nearness is calibrated.
         about: What is known of the vectors: ``pool_truncated``, ``target_truncated``, ``max_length``.
         search: Finds neighbours; None takes this machine's.
-        judge: Asked about each leak that is not an equal part; what it denies is none. For a person or a model.
+        chunker: Embeds rows that are longer than the embedder reads in chunks as well; None leaves the rest of them
+            out.
+        judge: Asked about each leak that is not an equal part; what it denies is none. A function, or a command: see
+            `righttime.guard.CommandJudge`.
 
     Returns:
         The leaks, by pool row.
@@ -76,6 +81,7 @@ def find_leaks(
     Raises:
         ShapeError: If the vectors do not fit the rows.
         NonFiniteError: If a vector is zero or not finite.
+        SettingsError: If the judge is a command that does not answer.
 
     Example:
         >>> from righttime.formats import from_records
@@ -90,25 +96,18 @@ def find_leaks(
     if vectors is not None:
         sides = unit_rows(vectors[0], "pool vectors"), unit_rows(vectors[1], "target vectors")
         looked_at = range(len(pool)) if numbers is None else numbers
-        done = with_meaning(by_text, pool, target, sides, looked_at, seed=seed, about=about, search=search)
-    return done if judge is None else _judged(done, pool, target, judge)
+        how: dict[str, Any] = {"seed": seed, "about": about, "search": search, "chunker": chunker}
+        done = with_meaning(by_text, pool, target, sides, looked_at, **how)
+    return done if judge is None else judged_by(done, pool, target, judge)
 
 
-def find_text_leaks(
-    pool: Rows,
-    target: Rows,
-    *,
-    numbers: Sequence[int] | None = None,
-    tests: Sequence[Test] = ("equal", "contained"),
-    seed: int = 0,
-) -> TextLeaks:
+def find_text_leaks(pool: Rows, target: Rows, *, numbers: Sequence[int] | None = None, seed: int = 0) -> TextLeaks:
     """Find the leaks that texts alone show, in one pass over the pool.
 
     Args:
         pool: The pool.
         target: The target.
         numbers: The pool rows that are looked at, ascending; None: all.
-        tests: Which tests: ``equal`` alone is several times faster.
         seed: Draws the pool rows in which words are counted.
 
     Raises:
@@ -117,20 +116,17 @@ def find_text_leaks(
     looked_at = range(len(pool)) if numbers is None else numbers
     if not looked_at:
         raise SettingsError("the guard must look at one pool row at least, got none.", setting="numbers")
-    found = scan(pool, target, looked_at, equal_alone="contained" not in tests)
+    found = scan(pool, target, looked_at)
     rarity = rarity_of(pool, looked_at, len(target), seed=seed)
     leaks = equal(found, rarity, pool, target)
-    unseen = [WITHOUT_CONTAINED]
-    if "contained" in tests:
-        leaks += contained(found, pool, target, {(leak.pool_row, leak.target_row) for leak in leaks})
-        unseen = _too_short(found, len(target))
+    leaks += contained(found, pool, target, {(leak.pool_row, leak.target_row) for leak in leaks})
     done = Leaks(
         found=settled(leaks),
         groups=shared_groups(map(pool.tasks.__getitem__, looked_at), target.tasks),
         n_pool=len(looked_at),
         n_target=len(target),
-        tests=tuple(tests),
-        unseen=(*unseen, WITHOUT_MEANING),
+        tests=("equal", "contained"),
+        unseen=(*_too_short(found, len(target)), WITHOUT_MEANING),
     )
     return TextLeaks(done, rarity)
 
@@ -145,6 +141,7 @@ def with_meaning(
     seed: int = 0,
     about: Mapping[str, Any] | None = None,
     search: Search | None = None,
+    chunker: Chunker | None = None,
 ) -> Leaks:
     """The leaks that texts and vectors show.
 
@@ -157,6 +154,7 @@ def with_meaning(
         seed: See `find_leaks`.
         about: See `find_leaks`.
         search: See `find_leaks`.
+        chunker: See `find_leaks`.
 
     Raises:
         ShapeError: If the vectors do not fit the rows.
@@ -166,10 +164,24 @@ def with_meaning(
         if len(got) != len(rows):
             raise ShapeError(f"the {side} must have a vector for each of {len(rows):,} rows, got {len(got):,}.")
     known = {(leak.pool_row, leak.target_row) for leak in done.found}
-    more, least = rephrased(by_text.rarity, pool, target, vectors, numbers, known=known, seed=seed, search=search)
-    unseen = (*(what for what in done.unseen if what != WITHOUT_MEANING), *_cut_off(about or {}))
-    return Leaks(
-        settled([*done.found, *more]), done.groups, done.n_pool, done.n_target, (*done.tests, "meaning"), least, unseen
+    search = search or search_named()
+    how: dict[str, Any] = {"seed": seed, "search": search}
+    more, least = rephrased(by_text.rarity, pool, target, vectors, numbers, known=known, **how)
+    chunked = None
+    if chunker is not None:
+        known |= {(leak.pool_row, leak.target_row) for leak in more}
+        inside, also, chunked = leaks_in_chunks(
+            by_text.rarity, pool, target, vectors, numbers, chunker, known=known, **how
+        )
+        more, least = [*more, *inside], {**least, **{f"{kind} in chunks": value for kind, value in also.items()}}
+    unseen = [what for what in done.unseen if what != WITHOUT_MEANING]
+    return dataclasses.replace(
+        done,
+        found=settled([*done.found, *more]),
+        tests=(*done.tests, "meaning"),
+        threshold=least,
+        unseen=(*unseen, *(() if chunked else _cut_off(about or {}))),
+        chunked=chunked,
     )
 
 
@@ -188,21 +200,10 @@ def _too_short(found: Scan, n_target: int) -> list[str]:
 
 
 def _cut_off(about: Mapping[str, Any]) -> list[str]:
+    if "max_length" not in about:
+        return [NOT_KNOWN] if about else []
     counts = [(about.get(f"{side}_truncated") or 0, side) for side in ("pool", "target")]
     if not any(count for count, _ in counts):
         return []
     rows = " and ".join(f"{count:,} {side} rows" for count, side in counts)
-    return [f"of {rows} the meaning past {about.get('max_length')} tokens is not seen"]
-
-
-def _judged(leaks: Leaks, pool: Rows, target: Rows, judge: Judge) -> Leaks:
-    kept = []
-    for leak in leaks.found:
-        rows = (next(iter(side.examples([number]))) for side, number in _places(leak, pool, target))
-        if leak.test == "equal" or judge(leak, *rows):
-            kept.append(leak)
-    return Leaks(tuple(kept), leaks.groups, leaks.n_pool, leaks.n_target, leaks.tests, leaks.threshold, leaks.unseen)
-
-
-def _places(leak: Leak, pool: Rows, target: Rows) -> tuple[tuple[Rows, int], tuple[Rows, int]]:
-    return (pool, leak.pool_row), (target, leak.target_row)
+    return [f"of {rows} the meaning past {about['max_length']} tokens is not seen"]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from righttime.contamination.leaks import Leak, Leaks
+from righttime.contamination.leaks import Judged, Leak, Leaks
 from righttime.embedding.texts import shared_text
 from righttime.embedding.vectors import vectors_for
 from righttime.errors import SettingsError
 from righttime.formats import Reading
-from righttime.guard.find import Judge, find_leaks
+from righttime.guard.cutting import check_chunks, chunker_for
+from righttime.guard.find import find_leaks
+from righttime.guard.judging import CommandJudge, Judge
 from righttime.guard.watch import removed
 from righttime.inputs import read_side
 from righttime.neighbours import search_here
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FILES", "Guarded", "guard_into"]
 
-FILES = ("leaks.parquet", "pool.jsonl", "left_out.parquet")
-"""The files beside the manifest; the last two only where leaks are removed."""
+FILES = ("leaks.parquet", "pool.jsonl", "left_out.parquet", "judged.parquet")
+"""The files beside the manifest; the middle two only where leaks are removed, the last where there is a judge."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Guarded:
         target: The target.
         kept: The pool rows without leaks, ascending.
         notes: Sentences that a person should read.
+        embedding: What is known of the vectors; empty without `meaning`.
     """
 
     leaks: Leaks
@@ -47,6 +50,7 @@ class Guarded:
     target: Reading
     kept: Sequence[int]
     notes: tuple[str, ...]
+    embedding: Mapping[str, Any]
 
 
 def guard_into(
@@ -69,7 +73,7 @@ def guard_into(
         pool: See `righttime.arrange`, as for `target`.
         target: The same.
         request: Says how both are read, and how they are embedded for `meaning`; nothing else of it counts.
-        meaning: Also embed both sides, to find rows in other words.
+        meaning: Also embed both sides, to find rows in other words; `guard_chunks` of the request, long rows in chunks.
         remove: Also write the pool without its leaks, each row's own JSON.
         judge: See `righttime.guard.find_leaks`.
         overwrite: Replace a finished result there.
@@ -85,11 +89,11 @@ def guard_into(
     read = read_side(pool, "pool", request, remove, progress), read_side(target, "target", request)
     if remove:
         _one_format(read[0])
-    leaks, notes = _looked(read, request, meaning, judge, cache, progress)
+    leaks, notes, about = _looked(read, request, meaning, judge, cache, progress)
     gone = set(leaks.pool_rows)
     kept = [number for number in range(len(read[0].rows)) if number not in gone]
-    done = Guarded(leaks, *read, kept, tuple(notes))
-    _write(done, folder, request, remove)
+    done = Guarded(leaks, *read, kept, tuple(notes), about)
+    _write(done, folder, request, remove, judge)
     return done
 
 
@@ -110,13 +114,16 @@ def _looked(
     judge: Judge | None,
     cache: str | os.PathLike[str] | None,
     progress: bool,
-) -> tuple[Leaks, list[str]]:
+) -> tuple[Leaks, list[str], Mapping[str, Any]]:
     pool, target = read[0].rows, read[1].rows
     if not meaning:
-        return find_leaks(pool, target, judge=judge, seed=request.seed or 0), []
+        return find_leaks(pool, target, judge=judge, seed=request.seed or 0), [], {}
+    check_chunks(request)
     text, notes = shared_text(request.text, target)
     asked: dict[str, Any] = {"rows": range(len(pool)), "n_pool": len(pool), "text": text}
     sides = vectors_for(request, pool, target, **asked, cache=cache, progress=progress)
+    how: dict[str, Any] = {"cache": cache, "progress": progress}
+    chunker = chunker_for(request, sides, range(len(pool)), text, **how) if request.guard_chunks else None
     leaks = find_leaks(
         pool,
         target,
@@ -124,26 +131,36 @@ def _looked(
         seed=request.seed or 0,
         about=sides.about,
         search=search_here(request.engine, memory=request.memory),
+        chunker=chunker,
         judge=judge,
     )
-    return leaks, notes
+    return leaks, notes, {"text": text, **sides.about}
 
 
-def _write(done: Guarded, folder: Path, request: Request, remove: bool) -> None:
+def _write(done: Guarded, folder: Path, request: Request, remove: bool, judge: Judge | None) -> None:
     with staged(folder) as staging:
         write_parquet(staging / "leaks.parquet", _table(done.leaks.found))
         if remove:
             write_lines(staging / "pool.jsonl", _lines(done))
             left_out = (*done.pool.left_out, *removed(done.pool.rows, done.leaks.found))
             write_parquet(staging / "left_out.parquet", left_out_table(left_out))
-        names = FILES if remove else FILES[:1]
+        if judge is not None:
+            write_parquet(staging / "judged.parquet", _judged(done.leaks.judged))
+        names = [name for name in FILES if (staging / name).exists()]
         manifest = {
             **circumstances(),
             "inputs": {
                 side: [dataclasses.asdict(file) for file in reading.inputs]
                 for side, reading in (("pool", done.pool), ("target", done.target))
             },
-            "settings": {"meaning": "meaning" in done.leaks.tests, "remove": remove, "seed": request.seed or 0},
+            "settings": {
+                "meaning": "meaning" in done.leaks.tests,
+                "chunks": request.guard_chunks,
+                "remove": remove,
+                "judge": judge.command if isinstance(judge, CommandJudge) else judge is not None,
+                "seed": request.seed or 0,
+            },
+            "embedding": dict(done.embedding),
             "counts": {
                 "pool_read": done.pool.total,
                 "pool_rows": len(done.pool.rows),
@@ -165,6 +182,15 @@ def _table(leaks: Sequence[Leak]) -> pa.Table:
     kinds = {"pool_row": pa.int64(), "pool_id": pa.string(), "target_row": pa.int64(), "target_id": pa.string()}
     kinds |= {"test": pa.string(), "part": pa.string(), "score": pa.float64(), "span": pa.string()}
     return pa.table({name: pa.array([getattr(leak, name) for leak in leaks], kind) for name, kind in kinds.items()})
+
+
+def _judged(judged: Sequence[Judged]) -> pa.Table:
+    """What a judge said, a row for each pair that it was asked about."""
+    import pyarrow as pa
+
+    table = _table([one.leak for one in judged])
+    table = table.append_column("leak", pa.array([one.is_leak for one in judged], pa.bool_()))
+    return table.append_column("reason", pa.array([one.reason for one in judged], pa.string()))
 
 
 def _lines(done: Guarded) -> Iterator[str]:

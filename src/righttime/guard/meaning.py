@@ -19,7 +19,7 @@ from righttime.contamination.rarity import Rarity
 from righttime.neighbours import Search, search_named
 from righttime.rows import Rows
 
-__all__ = ["Near", "rephrased", "thresholds"]
+__all__ = ["NEAREST", "SAMPLE", "TELLING", "Near", "calibrated", "drawn_rows", "rephrased", "thresholds"]
 
 Vectors = NDArray[np.float32]
 
@@ -29,7 +29,8 @@ ALARMS = 0.0025
 """Share of them that may be called leaks of another pool row, in each class of agreement."""
 TELLING = 12.0
 """Bits from which numbers and answers that agree are telling: of ten near rows one in four hundred agrees by chance."""
-_NEAREST = 10  # pool rows of a target row that are looked at
+NEAREST = 10
+"""Pool rows of a target row that are looked at."""
 # A pool may repeat itself, so that its rows are as near as rephrased ones. What agrees decides there: no threshold is
 # farther from the typical neighbour than this share of the way to 1.
 _HIGHEST: Mapping[Agreement, float] = {"telling": 0.5, "weak": 0.9}
@@ -75,7 +76,7 @@ def rephrased(
     search = search or search_named()
     least = thresholds(rarity, pool, vectors[0], numbers, seed=seed, search=search)
     leaks = []
-    for near in _pairs(rarity, pool, target, _neighbours(search, *vectors, numbers, _NEAREST), min(least.values())):
+    for near in _pairs(rarity, pool, target, _neighbours(search, *vectors, numbers, NEAREST), min(least.values())):
         if (near.row, near.target_row) not in known and near.similarity >= least.get(near.agreement, 2.0):
             leaks.append(_leak(near, pool, target))
     return leaks, least
@@ -94,20 +95,34 @@ def thresholds(
         seed: Draws the rows.
         search: Finds neighbours.
     """
-    drawn = np.sort(np.random.default_rng(seed).permutation(len(numbers))[:SAMPLE])
+    drawn = drawn_rows(len(numbers), seed)
     rows = [numbers[place] for place in drawn.tolist()]
     contents = pool.content_ids
     near = (
         (place, row, similarity)
-        for place, row, similarity in _neighbours(search, vectors, vectors[drawn], numbers, _NEAREST + 1)
+        for place, row, similarity in _neighbours(search, vectors, vectors[drawn], numbers, NEAREST + 1)
         if row != rows[place] and contents[row] != contents[rows[place]]
     )
-    pairs = list(_pairs(rarity, pool, pool.take(rows), near, -1.0))
+    return calibrated(list(_pairs(rarity, pool, pool.take(rows), near, -1.0)), len(rows))
+
+
+def drawn_rows(n_rows: int, seed: int) -> NDArray[np.int64]:
+    """The places, ascending, of the pool rows that similarities are calibrated on."""
+    return np.sort(np.random.default_rng(seed).permutation(n_rows)[:SAMPLE])
+
+
+def calibrated(pairs: Sequence[Near], n_rows: int) -> dict[str, float]:
+    """The similarities that next to none of some rows reach with what is no leak of them.
+
+    Args:
+        pairs: Those rows, each with what is nearest to it, nearest first.
+        n_rows: How many rows there are.
+    """
     nearest: dict[int, float] = {}
     for pair in pairs:
         nearest.setdefault(pair.target_row, pair.similarity)
     typical = float(np.median(list(nearest.values()))) if nearest else 0.0
-    return {kind: _threshold(pairs, kind, len(rows), typical) for kind in _HIGHEST}
+    return {kind: _threshold(pairs, kind, n_rows, typical) for kind in _HIGHEST}
 
 
 def _threshold(pairs: Sequence[Near], kind: Agreement, n_rows: int, typical: float) -> float:

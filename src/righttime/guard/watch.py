@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from righttime.arrangement import method_named
-from righttime.contamination.leaks import Leak, Leaks, Test
-from righttime.embedding.vectors import Sides, vectors_given
+from righttime.contamination.leaks import Leak, Leaks
+from righttime.embedding.texts import shared_text
+from righttime.embedding.vectors import Sides
 from righttime.errors import EmptyDataError
 from righttime.examples import LeftOut
 from righttime.filtering import TakingPart
+from righttime.guard.cutting import Chunker, check_chunks, chunker_for
 from righttime.guard.find import TextLeaks, find_text_leaks, with_meaning
 from righttime.neighbours import search_here
 from righttime.results import Request
@@ -26,15 +28,30 @@ REASON = "leak"
 class Watch:
     """What the guard finds in one arrangement, and what it removes."""
 
-    def __init__(self, pool: Rows, target: Rows, request: Request) -> None:
+    def __init__(
+        self,
+        pool: Rows,
+        target: Rows,
+        request: Request,
+        *,
+        cache: str | os.PathLike[str] | None = None,
+        progress: bool = False,
+    ) -> None:
         """Watch an arrangement.
 
         Args:
             pool: The whole pool.
             target: The target.
             request: What is asked for; its `guard` says whether leaks are removed, reported, or not looked for.
+            cache: The folder of cached vectors, for chunks of long rows; None takes the user's.
+            progress: Show progress of embedding them on stderr.
+
+        Raises:
+            SettingsError: If chunks are asked for of an embedder that reads rows in a way of its own.
         """
         self._pool, self._target, self._request = pool, target, request
+        self._how: dict[str, Any] = {"cache": cache, "progress": progress}
+        check_chunks(request)
         self._texts: TextLeaks | None = None
         self.leaks: Leaks | None = None
         self.left_out: tuple[LeftOut, ...] = ()
@@ -48,12 +65,7 @@ class Watch:
         request = self._request
         if request.guard == "off":
             return taking
-        # A report must cost little. Beside a model that embeds, looking inside rows does; beside given vectors it
-        # would take as long as all the rest.
-        embeds = "vectors" in method_named(request.method).needs and not vectors_given(request.embedder)
-        tests: tuple[Test, ...] = ("equal", "contained") if embeds or request.guard == "remove" else ("equal",)
-        how: dict[str, Any] = {"tests": tests, "seed": request.seed or 0}
-        self._texts = find_text_leaks(self._pool, self._target, numbers=taking.kept, **how)
+        self._texts = find_text_leaks(self._pool, self._target, numbers=taking.kept, seed=request.seed or 0)
         self.leaks = self._texts.leaks
         gone = self._gone(self.leaks.found)
         kept = [row for row in taking.kept if row not in gone]
@@ -80,8 +92,15 @@ class Watch:
             seed=request.seed or 0,
             about=sides.about,
             search=search_here(request.engine, memory=request.memory),
+            chunker=self._chunker(kept, sides),
         )
         return self._gone([leak for leak in self.leaks.found if leak not in before])
+
+    def _chunker(self, kept: Sequence[int], sides: Sides) -> Chunker | None:
+        if not self._request.guard_chunks:
+            return None
+        text, _ = shared_text(self._request.text, self._target)
+        return chunker_for(self._request, sides, kept, text, **self._how)
 
     def _gone(self, leaks: Sequence[Leak]) -> frozenset[int]:
         if self._request.guard != "remove":

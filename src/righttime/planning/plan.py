@@ -30,8 +30,10 @@ from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, ShapeError
 from righttime.formats import Reading
 from righttime.formats.reading import read_head
+from righttime.guard.cutting import check_chunks, window_for
 from righttime.inputs import read_side
 from righttime.ordering import selection_input_of
+from righttime.planning.guard import LongTexts, chunk_stage, text_stage, vector_stage
 from righttime.planning.search import order_stages
 from righttime.planning.stages import Stage, most_resident, resident, timed
 from righttime.results import Data, Request, left_out_table
@@ -87,6 +89,7 @@ def plan(
         RighttimeError: What `righttime.arrange` would raise before it embeds anything, as far as a sample shows it.
     """
     request.check()
+    check_chunks(request)
     needs = method_named(request.method).needs
     vectors = vectors_given(request.embedder) and "vectors" in needs
     if vectors and not {"tasks", "texts"} & set(needs):
@@ -142,15 +145,23 @@ def plan_sizes(
 
 def _stages(known: _Known, request: Request, cache: Path, nodes: int | None) -> tuple[Stage, ...]:
     stages, sides = [known.reading], None
-    dimension = 0
+    dimension, long = 0, None
+    guards = request.guard != "off"
+    if guards:
+        stages.append(text_stage(known.rows, known.targets, known.n_pool, known.n_target))
     if known.pool is not None and known.target is not None:
         stages.append(_vectors(known.pool, known.target, request))
         dimension = known.pool.shape[1]
         if len(known.pool.some) > 1:
             sides = unit_rows(known.pool.some, "pool vectors"), unit_rows(known.target.some, "target vectors")
     elif "vectors" in method_named(request.method).needs:
-        embedding, dimension = _embedding(known.rows, known.targets, request, cache)
+        embedding, dimension, long = _embedding(known.rows, known.targets, request, cache)
         stages.append(embedding)
+    if guards and dimension:
+        how = (known.rows, known.targets, known.n_pool, known.n_target)
+        stages.append(vector_stage(*how, dimension, request))
+    if long is not None:
+        stages.append(chunk_stage(long, known.n_pool + known.n_target))
     stages += order_stages(known.n_pool, known.n_target, dimension, sides, request, nodes)
     stages.append(_writing(known, request))
     del sides
@@ -254,8 +265,8 @@ def _taking_part(rows: Rows, request: Request) -> Rows:
     return rows.take(drawn(len(rows), request.subsample, request.seed or 0))
 
 
-def _embedding(rows: Rows, targets: Rows, request: Request, cache: Path) -> tuple[Stage, int]:
-    """The stage that makes vectors, and their dimension."""
+def _embedding(rows: Rows, targets: Rows, request: Request, cache: Path) -> tuple[Stage, int, LongTexts | None]:
+    """The stage that makes vectors, their dimension, and what is not read of texts where chunks are asked for."""
     n = len(rows) + len(targets)
     embedder = request.model()
     text, _ = shared_text(request.text, targets)
@@ -275,7 +286,18 @@ def _embedding(rows: Rows, targets: Rows, request: Request, cache: Path) -> tupl
         activations += _SCATTERED
         note += f"; {_SCATTERED >> 20} MiB allowed for what is kept of batches of many shapes"
     passing += max(activations, 0 if mapped else size)  # the vectors twice, where the model's are not of length 1
-    return Stage("embed", 1, len(missing) / rate, 0 if mapped else size, disk, note, passing), dimension
+    stage = Stage("embed", 1, len(missing) / rate, 0 if mapped else size, disk, note, passing)
+    if not request.guard_chunks:
+        return stage, dimension, None
+    asked = texts[len(rows) :: -(-len(targets) // _TEXTS)]
+    vector = 4 * dimension + _CACHED_BYTES
+    return stage, dimension, _long(sample, asked, embedder, rate * tokens, vector)
+
+
+def _long(sample: Sequence[str], asked: Sequence[str], embedder: Embedder, per_second: float, vector: int) -> LongTexts:
+    most = int(embedder.identity["max_length"])
+    beyond = [length for length in embedder.lengths(sample) if length > most]
+    return LongTexts(sum(beyond) / len(sample), window_for(embedder.lengths(asked), most), per_second, vector)
 
 
 def _rate(sample: Sequence[str], embedder: Embedder) -> tuple[float, int, float]:

@@ -20,7 +20,7 @@ from righttime.planning.stages import Stage, timed
 from righttime.results import Request
 from righttime.similarity import unit_rows
 
-__all__ = ["Cluster", "cluster_of", "order_stages"]
+__all__ = ["Cluster", "cluster_of", "order_stages", "random_sides"]
 
 NETWORK = 1.25e9
 """Bytes a second between machines: 10 Gbit/s Ethernet. Assumed."""
@@ -119,7 +119,7 @@ def order_stages(
     look = method.looks
     if not dimension or look is None:
         return [Stage("order", 1, None, 0, 0, f"{request.method} takes {method.cost}; not measured")]
-    budget, on = rows_of(request.budget, n_pool) or n_pool, sides or _random(n_pool, n_target, dimension)
+    budget, on = rows_of(request.budget, n_pool) or n_pool, sides or random_sides(n_pool, n_target, dimension)
     measured = _measured(n_pool, n_target, on, look, request, "given" if sides else "random")
     wanted = min(n_pool, max(_SHORTEST, _AHEAD * -(-budget // n_target)))
     fits = affordable(wanted, request.memory, n_target)
@@ -144,7 +144,8 @@ def _worth(passes: int, method: str) -> float:
     return walks * (1 + (each - 1) / 2)
 
 
-def _random(n_pool: int, n_target: int, dimension: int) -> tuple[Vectors, Vectors]:
+def random_sides(n_pool: int, n_target: int, dimension: int) -> tuple[Vectors, Vectors]:
+    """Random unit vectors of both sides: as many as are searched in about a second."""
     m = min(n_target, _MOST_ROWS // 4)
     n = min(n_pool, _MOST_ROWS, max(1024, int(_MULTIPLICATIONS / (m * dimension))))
     rng = np.random.default_rng(0)

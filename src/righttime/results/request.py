@@ -52,6 +52,7 @@ class Request:
     workers: int = 1
     duplicates: Duplicates = "keep"
     guard: Guard = "report"
+    guard_chunks: bool = False
     bad_rows: BadRows = "stop"
     format: str | None = None
     target_format: str | None = None
@@ -122,7 +123,23 @@ class Request:
             raise unknown_name("choice for duplicates", self.duplicates, ("keep", "drop"), setting="duplicates")
         if self.guard not in MODES:
             raise unknown_name("mode of the guard", self.guard, MODES, setting="guard")
+        if self.guard_chunks:
+            self._check_chunks()
         if (self.tokenizer is None) != (self.max_tokens is None):
             raise SettingsError("`tokenizer` and `max_tokens` go together, got only one of them.", setting="tokenizer")
         if self.max_tokens is not None and self.max_tokens < 1:
             raise SettingsError(f"`max_tokens` must be at least 1, got {self.max_tokens}.", setting="max_tokens")
+
+    def _check_chunks(self) -> None:
+        """Chunks are embedded for the guard, so there must be a guard, and a model that embeds."""
+        if self.guard == "off":
+            wrong = "`guard='off'`, which looks at nothing"
+        elif "vectors" not in method_named(self.method).needs:
+            wrong = f"method {self.method}, which needs no vectors"
+        elif vectors_given(self.embedder):
+            wrong = "given vectors, which have no model to embed chunks with"
+        else:
+            return
+        raise SettingsError(
+            f"`guard_chunks` must have a model that embeds, got it with {wrong}.", setting="guard_chunks"
+        )

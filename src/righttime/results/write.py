@@ -161,6 +161,7 @@ def guarded(leaks: Leaks) -> dict[str, Any]:
         "threshold": dict(leaks.threshold),
         "shared_groups": [dataclasses.asdict(group) for group in leaks.groups],
         "unseen": list(leaks.unseen),
+        **({"chunks": dataclasses.asdict(leaks.chunked)} if leaks.chunked else {}),
         "first": [dataclasses.asdict(leak) for leak in leaks.found[:_FIRST]],
     }
 
