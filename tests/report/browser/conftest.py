@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chromium import Browser, Tab, chromium, running
-from made_page import made_data, page_html
+from made_page import made_data, write_page
 
 MISSING = (
     "NO BROWSER: the report page was NOT tested. Install Chromium (Debian: apt-get install chromium), or name one in "
@@ -32,17 +32,13 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of made data, on disk."""
-    path = tmp_path_factory.mktemp("page") / "page.html"
-    path.write_text(page_html(made_data()), encoding="utf-8")
-    return path
+    return write_page(tmp_path_factory.mktemp("page") / "page.html", made_data())
 
 
 @pytest.fixture(scope="session")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page whose names and texts try to be more than text."""
-    path = tmp_path_factory.mktemp("page") / "hostile.html"
-    path.write_text(page_html(made_data(600, 40, hostile=True)), encoding="utf-8")
-    return path
+    return write_page(tmp_path_factory.mktemp("page") / "hostile.html", made_data(600, 40, hostile=True))
 
 
 Show = Callable[..., Tab]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from chromium import Tab
-from made_page import MARKUP, PLANTED, made_data, page_html
+from made_page import MARKUP, PLANTED, made_data, write_page
 
 Show = Callable[..., Tab]
 
@@ -68,6 +68,7 @@ def test_every_kind_of_block_is_drawn(show: Show, page: Path) -> None:
 
 def test_charts_have_drawn_something(show: Show, page: Path) -> None:
     tab = show(page)
+    tab.wait("document.querySelectorAll('.curves canvas').length === 2")
     for number in range(2):
         colours = f"""(() => {{ const one = document.querySelectorAll('.curves canvas')[{number}];
             const all = new Uint32Array(one.getContext('2d').getImageData(0, 0, one.width, one.height).data.buffer);
@@ -176,6 +177,7 @@ def test_target_rows_served_worst_come_first(show: Show, page: Path) -> None:
 
 def test_another_order_is_shown_everywhere(show: Show, page: Path) -> None:
     tab = show(page)
+    choose(tab, "pool", "Sort", "row")
     first = "document.querySelector('[data-view=pool] .item-top span').textContent"
     before = tab.run(first)
     choose(tab, "map", "Order", "1")
@@ -302,6 +304,7 @@ def test_everything_that_acts_has_a_name(show: Show, page: Path) -> None:
 def test_what_texts_say_stays_text(show: Show, hostile: Path) -> None:
     tab = show(hostile)
     for side in ("targets", "pool"):
+        choose(tab, side, "Sort", "row")
         for number in range(5):
             tab.run(f"{LIST.format(side=side)}.querySelectorAll('.item')[{number}].click()")
             tab.run("new Promise((go) => setTimeout(go, 150))")
@@ -316,6 +319,9 @@ def test_what_texts_say_stays_text(show: Show, hostile: Path) -> None:
 
 def test_controls_and_marks_of_direction_are_shown_not_obeyed(show: Show, hostile: Path) -> None:
     tab = show(hostile)
+    for side in ("targets", "pool"):
+        choose(tab, side, "Sort", "row")
+        tab.run("new Promise((go) => setTimeout(go, 100))")
     for selector in ("main", "[data-view=pool]"):
         said = tab.run(f"document.querySelector('{selector}').textContent")
         assert not set(said) & set("\x1b\x07\x08\x7f\u202e\u2066\u2069\u200f\u061c\u2028\u2029")
@@ -327,6 +333,7 @@ def test_controls_and_marks_of_direction_are_shown_not_obeyed(show: Show, hostil
 @pytest.mark.parametrize("width", [320, 360, 1200])
 def test_a_line_of_a_megabyte_neither_widens_nor_stops_the_page(show: Show, hostile: Path, width: int) -> None:
     tab = show(hostile, width)
+    choose(tab, "pool", "Sort", "row")
     tab.run(f"{LIST.format(side='pool')}.querySelectorAll('.item')[3].click()")
     tab.wait(f"{DETAIL.format(side='pool')}.innerText.includes('Show all 1,000,000 characters')")
     assert tab.run("document.documentElement.scrollWidth") == width
@@ -335,6 +342,16 @@ def test_a_line_of_a_megabyte_neither_widens_nor_stops_the_page(show: Show, host
         tab.run(f"{buttons}.find((one) => one.innerText.startsWith('Show all')).click()")
         assert tab.run(f"{DETAIL.format(side='pool')}.textContent.length") > 1_000_000
         assert tab.run("document.documentElement.scrollWidth") == width
+
+
+def test_it_follows_the_size_of_the_window(show: Show, page: Path) -> None:
+    tab = show(page, 1400)
+    for width in (500, 1000, 330):
+        tab.size(width, 800)
+        tab.wait(f"document.documentElement.scrollWidth === {width}")
+        tab.wait(
+            "[...document.querySelectorAll('.chart')].every((one) => one.firstChild.offsetWidth === one.clientWidth)"
+        )
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -375,10 +392,8 @@ def test_print_leaves_out_what_only_a_screen_can_do(show: Show, page: Path) -> N
 def test_a_page_without_rows_works(show: Show, tmp_path: Path) -> None:
     page = made_data(200, 20)["page"]
     page["sections"] = page["sections"][:1]
-    path = tmp_path / "page.html"
-    path.write_text(page_html({"page": page}), encoding="utf-8")
-    tab = show(path)
-    assert tab.run("document.querySelectorAll('.curves canvas').length") == 2
+    tab = show(write_page(tmp_path / "page.html", {"page": page}))
+    tab.wait("document.querySelectorAll('.curves canvas').length === 2")
 
 
 def test_columns_that_are_not_there_are_done_without(show: Show, tmp_path: Path) -> None:
@@ -391,9 +406,7 @@ def test_columns_that_are_not_there_are_done_without(show: Show, tmp_path: Path)
     rows["target"] |= dict.fromkeys(("best", "x", "y", "line"))
     rows |= {"has_map": False, "pool_median": None, "k": 0}
     del data["texts"]
-    path = tmp_path / "page.html"
-    path.write_text(page_html(data), encoding="utf-8")
-    tab = show(path)
+    tab = show(write_page(tmp_path / "page.html", data))
     for side in ("targets", "pool"):
         tab.run(f"{LIST.format(side=side)}.querySelector('.item').click()")
         tab.wait(f"{DETAIL.format(side=side)}.innerText.includes('is not in the page')")
