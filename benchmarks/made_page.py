@@ -118,8 +118,14 @@ def blocks() -> list[dict[str, Any]]:
             "x": {"label": "rows", "log": True},
             "y": {"label": "cosine"},
             "series": [
-                {"name": f"order {number}", "x": [1, 10, 100, 1000 + number], "y": [0.9 - number / 20, 0.8, 0.6, 0.4],
-                 "low": None, "high": None, "grey": False}
+                {
+                    "name": f"order {number}",
+                    "x": [1, 10, 100, 1000 + number],
+                    "y": [0.9 - number / 20, 0.8, 0.6, 0.4],
+                    "low": None,
+                    "high": None,
+                    "grey": False,
+                }
                 for number in range(9)
             ],
             "marks": [],
@@ -140,9 +146,7 @@ def blocks() -> list[dict[str, Any]]:
             "kind": "shares",
             "title": "Tasks along the order",
             "columns": ["first 100", "first 1,000", "all", "pool"],
-            "rows": [
-                {"name": name, "shares": shares[at].tolist()} for at, name in enumerate([*tasks, "others"])
-            ],
+            "rows": [{"name": name, "shares": shares[at].tolist()} for at, name in enumerate([*tasks, "others"])],
             "caption": "",
         },
         {
@@ -154,7 +158,10 @@ def blocks() -> list[dict[str, Any]]:
             "high": 1,
             "caption": "",
         },
-        {"kind": "pre", "text": "righttime arrange pool.jsonl --target target.jsonl \\\n    --method tma --out arranged"},
+        {
+            "kind": "pre",
+            "text": "righttime arrange pool.jsonl --target target.jsonl \\\n    --method tma --out arranged",
+        },
     ]
 
 
@@ -222,7 +229,24 @@ def rows(n: int, n_target: int, seed: int = 0) -> dict[str, Any]:
     }
 
 
-WORDS = "river stone lamp orchard engine violin harbour cloud ledger compass meadow signal copper garden winter bridge".split()
+WORDS = [
+    "river",
+    "stone",
+    "lamp",
+    "orchard",
+    "engine",
+    "violin",
+    "harbour",
+    "cloud",
+    "ledger",
+    "compass",
+    "meadow",
+    "signal",
+    "copper",
+    "garden",
+    "winter",
+    "bridge",
+]
 
 
 def said(n: int, name: str, seed: int = 0) -> Rows:
