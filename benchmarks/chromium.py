@@ -38,6 +38,10 @@ _FLAGS = (
 _KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "PageUp": 33, "PageDown": 34, "End": 35, "Home": 36}
 _KEYS |= {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
 _LIMIT = 60.0
+# What a page's own listeners hear is not all told by the protocol, as of sizes that keep changing.
+_LISTEN = (
+    "window.heard = []; addEventListener('error', (event) => window.heard.push(event.message || 'not loaded'), true);"
+)
 
 
 def chromium() -> str | None:
@@ -102,6 +106,7 @@ class Browser:
         tab = Tab(self, target, session)
         for room in ("Page", "Runtime", "Log", "Network"):
             tab.ask(f"{room}.enable")
+        tab.ask("Page.addScriptToEvaluateOnNewDocument", source=_LISTEN)
         tab.size(width, height, ratio)
         tab.media(dark=dark)
         return tab
@@ -201,7 +206,8 @@ class Tab:
         calls = self._events("Runtime.consoleAPICalled")
         found += [json.dumps(one["args"]) for one in calls if one["type"] in ("error", "warning", "assert")]
         entries = [one["entry"] for one in self._events("Log.entryAdded")]
-        return found + [one["text"] for one in entries if one["level"] in ("error", "warning")]
+        found += [one["text"] for one in entries if one["level"] in ("error", "warning")]
+        return found + list(self.run("window.heard || []"))
 
     def requests(self) -> list[str]:
         """The addresses of all that the page asked for."""

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
-import hashlib
-import html
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import righttime
+from righttime.report.columns import NONE16, NONE32, column, texts_packed
+from righttime.report.html import page_html
 
-ASSETS = Path(righttime.__file__).parent / "report" / "assets"
-NONE16, NONE32 = 0xFFFF, 0xFFFFFFFF
-KINDS = {"u16": "<u2", "u32": "<u4", "f32": "<f4"}
 PLANTED = "the cobalt heron waits below the weir"
 MARKUP = "</script><img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
 HOSTILE = {
@@ -32,51 +25,16 @@ HOSTILE = {
 Rows = list[dict[str, Any]]
 
 
-def column(values: NDArray[Any] | Sequence[float], kind: str) -> dict[str, Any]:
-    """Numbers as the page reads them."""
-    found = np.asarray(values).astype(KINDS[kind])
-    return {"type": kind, "n": int(found.size), "data": _packed(found.tobytes())}
-
-
-def _packed(data: bytes) -> str:
-    return base64.b64encode(gzip.compress(data, 6, mtime=0)).decode("ascii")
-
-
 def texts(pool: Rows, target: Rows, block: int = 128) -> dict[str, Any]:
     """Ids and texts in packed blocks."""
-
-    def blocks(rows: Rows) -> list[str]:
-        parts = (rows[at : at + block] for at in range(0, len(rows), block))
-        return [_packed(json.dumps(part, ensure_ascii=False).encode("utf-8")) for part in parts]
-
-    return {"block": block, "shown_chars": 20_000, "pool": blocks(pool), "target": blocks(target)}
+    packed = [texts_packed(rows, block) for rows in (pool, target)]
+    return {"block": block, "shown_chars": 20_000, "pool": packed[0], "target": packed[1]}
 
 
-def page_html(data: Mapping[str, Any], title: str = "righttime: made") -> str:
-    """The file, from the parts in the assets."""
-    names = (ASSETS / "order.txt").read_text(encoding="utf-8").split()
-    text = {name: (ASSETS / name).read_text(encoding="utf-8") for name in names}
-    style = "\n".join(text[name] for name in names if name.endswith(".css"))
-    script = "\n;\n".join(text[name] for name in names if name.endswith(".js"))
-    hashes = [base64.b64encode(hashlib.sha256(part.encode()).digest()).decode() for part in (script, style)]
-    policy = f"default-src 'none'; script-src 'sha256-{hashes[0]}'; style-src 'sha256-{hashes[1]}'; img-src data:; "
-    unsafe = str.maketrans({one: f"\\u{ord(one):04x}" for one in "<>&\u2028\u2029"})
-    blocks = [
-        f'<script type="application/json" id="{name}">{json.dumps(data[name], ensure_ascii=False).translate(unsafe)}'
-        "</script>"
-        for name in ("page", "rows", "texts")
-        if name in data
-    ]
-    filled = {
-        "csp": policy + "base-uri 'none'; form-action 'none'",
-        "title": html.escape(title),
-        "style": style,
-        "data": "\n".join(blocks),
-        "script": script,
-    }
-    head, *rest = (ASSETS / "page.html").read_text(encoding="utf-8").split("{{")
-    pieces = [one.partition("}}") for one in rest]
-    return head + "".join(filled[name] + after for name, _, after in pieces)
+def write_page(path: Path, data: Mapping[str, Any]) -> Path:
+    """The file, from the parts in the package."""
+    path.write_text(page_html("righttime: made", data), encoding="utf-8")
+    return path
 
 
 def blocks() -> list[dict[str, Any]]:
@@ -229,30 +187,14 @@ def rows(n: int, n_target: int, seed: int = 0) -> dict[str, Any]:
     }
 
 
-WORDS = [
-    "river",
-    "stone",
-    "lamp",
-    "orchard",
-    "engine",
-    "violin",
-    "harbour",
-    "cloud",
-    "ledger",
-    "compass",
-    "meadow",
-    "signal",
-    "copper",
-    "garden",
-    "winter",
-    "bridge",
-]
+WORDS = [f"{one}{other}" for one in ("river", "stone", "lamp", "cloud", "copper", "garden", "winter", "harbour")
+         for other in ("", "side", "light", "wood", "gate", "field", "bell", "march", "song", "mill")]  # fmt: skip
 
 
 def said(n: int, name: str, seed: int = 0) -> Rows:
     """Rows of two turns, of made words."""
     rng = np.random.default_rng(seed)
-    drawn = rng.choice(WORDS, (n, 24))
+    drawn = rng.choice(WORDS, (n, 12))
     return [
         {
             "id": f"{name}-{at:05d}",

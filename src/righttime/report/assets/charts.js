@@ -102,7 +102,8 @@
       plot.told = (at) => names.tell(at, data);
       hidden.forEach((off, at) => { if (off) plot.setSeries(at, { show: false }); });
     }
-    new ResizeObserver(() => { if (!plot || plot.width !== box.clientWidth) draw(); }).observe(box);
+    // In the next frame: a chart that changed its size while sizes are told would have to be told again.
+    new ResizeObserver(() => { if (!plot || plot.width !== box.clientWidth) requestAnimationFrame(draw); }).observe(box);
     rt.onTheme(draw);
     const columns = [{ name: block.x.label, align: "right" }, ...block.series.map((one) => ({ name: one.name, align: "right" }))];
     const rows = () => data[0].slice(0, ROWS).map((x, at) => [x, ...places.map((place) => data[place.line][at] ?? null)]);

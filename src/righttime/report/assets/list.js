@@ -23,7 +23,7 @@
         scroll: () => this.draw(), keydown: (event) => this.key(event),
         click: (event) => { const item = event.target.closest(".item"); if (item) this.choose(Number(item.dataset.at)); },
       } }, this.room);
-      new ResizeObserver(() => this.draw()).observe(this.box);
+      new ResizeObserver(() => requestAnimationFrame(() => this.draw())).observe(this.box);
     }
 
     /** Show these rows (indices); the chosen one stays chosen if it is among them. */

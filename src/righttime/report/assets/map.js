@@ -64,7 +64,7 @@
       this.layers();
       this.picture = new rt.Picture(this.canvas);
       this.listen();
-      new ResizeObserver(() => { if (this.picture.fit()) { this.picture.reset(); this.ask(); } }).observe(this.canvas);
+      new ResizeObserver(() => this.ask()).observe(this.canvas);
       state.listeners.push(() => { this.layers(); this.ask(); });
       rt.onTheme(() => { this.paint(); this.ask(); });
     }
@@ -89,7 +89,7 @@
           this.by = this.colourings.find((one) => one.key === key);
           this.paint();
           this.ask();
-        }) : null, rt.make("label", { text: "Target rows" }, shown));
+        }) : null, rt.make("label", { class: "tick" }, shown, "Target rows"));
     }
 
     /** Slider, button and speed. */

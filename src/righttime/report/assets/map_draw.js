@@ -49,27 +49,29 @@
     constructor(canvas) {
       this.canvas = canvas;
       this.brush = canvas.getContext("2d", { alpha: false });
-      this.view = { scale: 1, x: 0, y: 0 };  // pixels = (data - x) * scale
+      this.view = null;  // scale, x, y: pixels = (data - x) * scale
     }
 
-    /** Fit the buffer to the canvas; true where its size changed. */
+    /** Fit the buffer to the canvas; what was in the middle stays there. */
     fit() {
       const ratio = devicePixelRatio || 1;
       const width = Math.max(1, Math.round(this.canvas.clientWidth * ratio)), height = Math.max(1, Math.round(this.canvas.clientHeight * ratio));
-      if (this.buffer && this.canvas.width === width && this.canvas.height === height) return false;
+      if (this.buffer && this.canvas.width === width && this.canvas.height === height) return;
+      const middle = this.view && this.data(this.canvas.width / 2, this.canvas.height / 2);
       this.canvas.width = width;
       this.canvas.height = height;
       this.ratio = ratio;
       this.image = this.brush.createImageData(width, height);
       this.buffer = new Uint32Array(this.image.data.buffer);
-      return true;
+      if (!middle) { this.reset(); return; }
+      this.view.x = middle[0] - width / 2 / this.view.scale;
+      this.view.y = middle[1] - height / 2 / this.view.scale;
     }
 
     /** The whole map in sight. */
     reset() {
       const room = 24 * this.ratio, { width, height } = this.canvas;
       const scale = Math.max(1e-6, Math.min(width - room, height - room)) / WIDE;
-      // Stretched where the canvas is wider than high: a projection's axes have no unit, and room is dear.
       this.view = { scale, x: WIDE / 2 - width / 2 / scale, y: WIDE / 2 - height / 2 / scale };
     }
 

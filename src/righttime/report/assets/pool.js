@@ -7,8 +7,8 @@
     let wanted = { ...blank };
     const boxes = [];
     const sorts = () => [
-      ["row", "by row", null],
       ...(state.order ? [["place", "by place", (a, b) => state.order.position[a] - state.order.position[b]]] : []),
+      ["row", "by row", null],
       ...(state.order && state.order.similarity ? [["near", "most similar first", (a, b) => nearness(state, b) - nearness(state, a)]] : []),
     ];
     function keeps(index) {

@@ -10,8 +10,9 @@
     let only = "all";
     const byBest = (a, b) => (Number.isNaN(best[a]) ? 2 : best[a]) - (Number.isNaN(best[b]) ? 2 : best[b]);
     const sorts = () => [
+      ...(best ? [["worst", "worst served first", byBest]] : []),
       ["row", "by row", null],
-      ...(best ? [["worst", "worst served first", byBest], ["best", "best served first", (a, b) => byBest(b, a)]] : []),
+      ...(best ? [["best", "best served first", (a, b) => byBest(b, a)]] : []),
       ...(state.order && state.order.picked_by ? [["picks", "by rows picked", (a, b) => state.picks(b).length - state.picks(a).length]] : []),
     ];
     let filter = null;
