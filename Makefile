@@ -14,7 +14,7 @@ BENCH_LIMIT ?= 150
 .PHONY: help demo test test-portable test-slow lint check pins dist bench bench-quick docs clean
 
 help:
-	@echo "make demo       arrange the built-in data set, show which tasks came first and why, tune a tiny model in that order"
+	@echo "make demo       arrange the built-in data set, show which tasks came first and why, tune a tiny model, make a page"
 	@echo "make test       the tests that need nothing but this folder"
 	@echo "make test-portable  the same without those that need Linux"
 	@echo "make test-slow  the slow suites as well"
@@ -56,6 +56,10 @@ demo: $(READY)
 	@echo
 	@echo "== was it that order?"
 	$(BIN)/righttime verify demo/run demo/arranged
+	@echo
+	@echo "== a page to look at"
+	$(BIN)/righttime report demo/arranged demo/run --out demo/page.html --overwrite
+	@echo "open $(CURDIR)/demo/page.html"
 
 test: $(READY)
 	@echo "== unit tests"

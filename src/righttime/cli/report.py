@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -64,7 +63,7 @@ def report(
         max_rows=max_rows,
         projection=projection,
         cache=cache,
-        command=shlex.join(["righttime", *sys.argv[1:]]),
+        command=shlex.join(["righttime", "report", *map(str, folders), "--out", str(out)]),
         progress=not as_json,
     )
     emit(as_json, lambda: _facts(made, out), lambda: _text(made, out))

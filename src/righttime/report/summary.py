@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ import numpy as np
 from righttime.report.arranged import Arranged
 from righttime.report.blocks import Block, Cell, Column, Facts, Section, Table, Text
 from righttime.report.rows import Nearness
-from righttime.results import FinishedResult
+from righttime.results import FinishedResult, Request
 
 __all__ = ["DOMINATES", "FIRST", "guard_of", "summary", "worst_served"]
 
@@ -21,6 +22,7 @@ FIRST, DOMINATES = 1000, 0.5
 pool."""
 
 _NAMED = 5
+_ALWAYS = ("method", "text", "embedder", "guard")
 
 
 def summary(arranged: Arranged, near: Nearness | None) -> Section:
@@ -121,9 +123,18 @@ def _notes(arranged: Arranged) -> Iterator[tuple[str, str]]:
 
 
 def _settings(arranged: Arranged) -> Facts | Table:
-    names = list(dict.fromkeys(key for one in arranged.finished for key in one.manifest.settings))
+    """What was asked for beside the defaults; all settings are in the manifest."""
+    defaults = dataclasses.asdict(Request())
+    names = [
+        name
+        for name in dict.fromkeys(key for one in arranged.finished for key in one.manifest.settings)
+        if name in _ALWAYS
+        or (
+            name in defaults
+            and any(one.manifest.settings.get(name) not in (None, {}, defaults[name]) for one in arranged.finished)
+        )
+    ]
     said = {name: [_told(one.manifest.settings.get(name)) for one in arranged.finished] for name in names}
-    said = {name: values for name, values in said.items() if any(value != "–" for value in values)}
     if len(arranged.finished) == 1:
         return Facts([(name, values[0]) for name, values in said.items()])
     columns = [Column("setting"), *(Column(name) for name in arranged.names)]
