@@ -4,19 +4,23 @@
 
   const HEIGHT = 300, ROWS = 2000;
 
-  /** All series over one x: uPlot's columns, and where each series has its line and its band. */
+  /** All series over one x: uPlot's columns, and where each series has its line and its band. Bands come first, below all lines. */
   function joined(block) {
-    const log = block.x.log, places = [];
+    const log = block.x.log, tables = [], places = block.series.map(() => ({ line: null, low: null, high: null }));
+    const kept = block.series.map((one) => one.x.map((_, at) => at)
+      .filter((at) => Number.isFinite(one.x[at]) && (!log || one.x[at] > 0)).sort((a, b) => one.x[a] - one.x[b]));
     let next = 1;
-    const tables = block.series.map((one) => {
-      const kept = one.x.map((_, at) => at).filter((at) => Number.isFinite(one.x[at]) && (!log || one.x[at] > 0));
-      kept.sort((a, b) => one.x[a] - one.x[b]);
-      const take = (values) => kept.map((at) => (Number.isFinite(values[at]) ? values[at] : null));
-      const band = Boolean(one.low && one.high);
-      places.push({ line: next, low: band ? next + 1 : null, high: band ? next + 2 : null });
-      next += band ? 3 : 1;
-      return [take(one.x), take(one.y), ...(band ? [take(one.low), take(one.high)] : [])];
+    const add = (number, ...all) => {
+      tables.push([block.series[number].x, ...all].map((values) => kept[number].map((at) => (Number.isFinite(values[at]) ? values[at] : null))));
+      next += all.length;
+      return next - all.length;
+    };
+    block.series.forEach((one, number) => {
+      if (!one.low || !one.high) return;
+      places[number].low = add(number, one.low, one.high);
+      places[number].high = places[number].low + 1;
     });
+    block.series.forEach((one, number) => { places[number].line = add(number, one.y); });
     return { data: tables.length ? uPlot.join(tables) : [[]], places };
   }
 

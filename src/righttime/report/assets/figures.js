@@ -78,7 +78,7 @@
         piece.className = "piece" + (!others(at) && rt.again(at) ? " hatched" : "");
         piece.style.flexGrow = share;
         piece.title = rt.visible(row.name) + ": " + rt.number(100 * share, 1) + " %";
-        if (share > 0.08) piece.append(rt.make("span", { text: rt.number(100 * share, 0) + " %" }));
+        if (share > 0.12) piece.append(rt.make("span", { text: rt.number(100 * share, 0) + " %" }));
         bar.append(piece);
       });
       return rt.make("div", { class: "bar-line" }, rt.make("span", { class: "bar-name", text: column }), bar);

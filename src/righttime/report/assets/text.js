@@ -55,8 +55,8 @@ const righttime = {};
     if (value === null || value === undefined || Number.isNaN(value)) return "\u2013";
     if (typeof value !== "number") return String(value);
     const small = value !== 0 && Math.abs(value) < 0.5 * 10 ** -decimals;
-    if (small) return value.toExponential(1);
-    return value.toLocaleString("en", { maximumFractionDigits: decimals });
+    const said = small ? value.toExponential(1) : value.toLocaleString("en", { maximumFractionDigits: decimals });
+    return said.replaceAll("-", "\u2212");
   };
 
   rt.many = (n, one, more) => rt.count(n) + " " + (n === 1 ? one : more || one + "s");
