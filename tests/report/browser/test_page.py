@@ -389,6 +389,19 @@ def test_print_leaves_out_what_only_a_screen_can_do(show: Show, page: Path) -> N
     assert len(tab.ask("Page.printToPDF")["data"]) > 20_000
 
 
+def test_what_is_dark_is_printed_light(show: Show, page: Path) -> None:
+    tab = show(page, dark=True)
+    dark = map_pixels(tab)
+    tab.run("document.getElementById('theme').click(); document.getElementById('theme').click()")
+    script = "document.querySelector('.map-box canvas').toDataURL('image/png').split(',')[1]"
+    printed = tab.run(f"(() => {{ dispatchEvent(new Event('beforeprint')); return {script}; }})()")
+    assert seen(base64.b64decode(printed))[0, 0].tolist() == [255, 255, 255]
+    tab.run("dispatchEvent(new Event('afterprint'))")
+    assert (map_pixels(tab) == dark).all()
+    tab.media(kind="print", dark=True)
+    assert tab.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
 def test_a_page_without_rows_works(show: Show, tmp_path: Path) -> None:
     page = made_data(200, 20)["page"]
     page["sections"] = page["sections"][:1]

@@ -6,12 +6,14 @@
   const VIRIDIS = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"];
   const system = matchMedia("(prefers-color-scheme: dark)");
   const listeners = [];
-  let chosen = null;
+  let chosen = null, printing = false;
 
-  rt.dark = () => (chosen === null ? system.matches : chosen === "dark");
+  rt.dark = () => !printing && (chosen === null ? system.matches : chosen === "dark");
   rt.onTheme = (work) => listeners.push(work);
   const tell = () => listeners.forEach((work) => work());
   system.addEventListener("change", tell);
+  addEventListener("beforeprint", () => { printing = true; tell(); });
+  addEventListener("afterprint", () => { printing = false; tell(); });
   rt.chooseTheme = function (name) {
     chosen = name;
     if (name === null) delete document.documentElement.dataset.theme;

@@ -66,7 +66,7 @@
       this.listen();
       new ResizeObserver(() => this.ask()).observe(this.canvas);
       state.listeners.push(() => { this.layers(); this.ask(); });
-      rt.onTheme(() => { this.paint(); this.ask(); });
+      rt.onTheme(() => { this.paint(); this.draw(); });  // at once: paper does not wait for a frame
     }
 
     onMap(side) { return rt.indices(this.state.rows[side].x.length).filter((row) => this.state.rows[side].x[row] !== rt.NONE16 || this.state.rows[side].y[row] !== rt.NONE16); }
