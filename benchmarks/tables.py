@@ -23,7 +23,7 @@ import scaling
 from machine import RESULTS
 
 _ROOT = Path(__file__).parents[1]
-_PAGES = ("performance.md", "scaling.md", "embedding.md", "fidelity.md", "method.md", "analysis.md", "guard.md")
+_PAGES = ("performance.md", "scaling.md", "embedding.md", "fidelity.md", "method.md", "analysis.md", "guard.md", "report.md")
 DOCS = [_ROOT / "README.md", *(_ROOT / "docs" / name for name in _PAGES)]
 _MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _FIGURE = re.compile(r"(<!-- figure: (\S+) -->).*?(<!-- end -->)")
@@ -462,7 +462,19 @@ def guard_long(results: dict[str, Any]) -> str:
     return grid([*heads, "chunks, of tokens"], rows)
 
 
+def report(results: dict[str, Any]) -> str:
+    """Pages of some 50,000 rows: bytes and seconds."""
+    heads = ["rows", "map", "page", "beyond texts and ids", "to make", "CPU", "again, map kept"]
+    rows = []
+    for page in results["report"]["pages"]:
+        sizes = [f"{page[name] / 1e6:.1f} MB" for name in ("bytes", "beyond_texts_bytes")]
+        seconds = [f"{page[name]:.1f} s" for name in ("wall_s", "cpu_s", "again_wall_s")]
+        rows.append([page["rows"], page["projection"], *sizes, *seconds])
+    return grid(heads, rows)
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "report": report,
     "calibration": calibration,
     "guard_groups": guard_groups,
     "guard_kinds": guard_kinds,
