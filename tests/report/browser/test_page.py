@@ -49,7 +49,7 @@ def search(tab: Tab, side: str, sought: str) -> None:
     tab.run(f"{field}.value = {json.dumps(sought)}; {field}.dispatchEvent(new Event('input'))")
 
 
-def seen(png: bytes) -> np.ndarray:  # type: ignore[type-arg]
+def seen(png: bytes) -> np.ndarray:
     from PIL import Image
 
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
@@ -185,7 +185,7 @@ def test_another_order_is_shown_everywhere(show: Show, page: Path) -> None:
     assert tab.run("document.querySelector('[data-view=pool] .controls select').value") == "1"
 
 
-def map_pixels(tab: Tab) -> np.ndarray:  # type: ignore[type-arg]
+def map_pixels(tab: Tab) -> np.ndarray:
     tab.run("new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
     script = """(() => { const one = document.querySelector('.map-box canvas');
         return one.toDataURL('image/png').split(',')[1]; })()"""
