@@ -71,7 +71,7 @@ def looked_at(browser: Browser, path: Path, ratio: float) -> list[dict[str, floa
         loads.append(times)
         if len(loads) < ROUNDS:
             tab.close()
-    about = {"pixel_ratio": ratio} | {name: statistics.median(one[name] for one in loads) for name in loads[0]}
+    about: dict[str, float] = {"pixel_ratio": ratio} | {name: statistics.median(one[name] for one in loads) for name in loads[0]}
     about["search_ms"] = statistics.median(tab.run(SEARCH.format(PLANTED)) for _ in range(3))
     found = [about | {"zoom": round(1.4**zooms, 1)} | panned(tab, zooms) for zooms in (0, 3)]
     if errors := tab.errors():
