@@ -14,7 +14,7 @@ BENCH_LIMIT ?= 150
 .PHONY: help demo test test-portable test-slow lint check pins dist bench bench-quick docs clean
 
 help:
-	@echo "make demo       arrange the built-in data set, show which tasks came first and why, tune a tiny model in that order"
+	@echo "make demo       arrange the built-in data set, show which tasks came first and why, tune a tiny model, make a page"
 	@echo "make test       the tests that need nothing but this folder"
 	@echo "make test-portable  the same without those that need Linux"
 	@echo "make test-slow  the slow suites as well"
@@ -56,6 +56,10 @@ demo: $(READY)
 	@echo
 	@echo "== was it that order?"
 	$(BIN)/righttime verify demo/run demo/arranged
+	@echo
+	@echo "== a page to look at"
+	$(BIN)/righttime report demo/arranged demo/run --out demo/page.html --overwrite
+	@echo "open $(CURDIR)/demo/page.html"
 
 test: $(READY)
 	@echo "== unit tests"
@@ -96,6 +100,7 @@ bench: $(READY)
 	@echo "== measures (1 minute)" && $(BIN)/python benchmarks/measures.py $(BENCH)
 	@echo "== calibration of the analysis (1 minute)" && $(BIN)/python benchmarks/calibration.py $(BENCH)
 	@echo "== leading directions (1 minute)" && $(BIN)/python benchmarks/directions.py $(BENCH)
+	@echo "== report page (1 minute; needs Chromium)" && $(BIN)/python benchmarks/report_page.py $(BENCH)
 	@echo "== growth (3 minutes)" && $(BIN)/python benchmarks/growth.py $(BENCH)
 	@echo "== FAISS, semantic_search, RDS+ (3 minutes)" && $(BIN)/python benchmarks/neighbours.py $(BENCH)
 	@echo "== Ray nodes (4 minutes)" && $(BIN)/python benchmarks/ray_nodes.py $(BENCH)

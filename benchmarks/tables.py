@@ -23,7 +23,16 @@ import scaling
 from machine import RESULTS
 
 _ROOT = Path(__file__).parents[1]
-_PAGES = ("performance.md", "scaling.md", "embedding.md", "fidelity.md", "method.md", "analysis.md", "guard.md")
+_PAGES = (
+    "performance.md",
+    "scaling.md",
+    "embedding.md",
+    "fidelity.md",
+    "method.md",
+    "analysis.md",
+    "guard.md",
+    "report.md",
+)
 DOCS = [_ROOT / "README.md", *(_ROOT / "docs" / name for name in _PAGES)]
 _MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _FIGURE = re.compile(r"(<!-- figure: (\S+) -->).*?(<!-- end -->)")
@@ -462,7 +471,31 @@ def guard_long(results: dict[str, Any]) -> str:
     return grid([*heads, "chunks, of tokens"], rows)
 
 
+def report(results: dict[str, Any]) -> str:
+    """Pages of some 50,000 rows: bytes and seconds."""
+    heads = ["rows", "map", "page", "beyond texts and ids", "to make", "CPU", "again, map kept"]
+    rows = []
+    for page in results["report"]["pages"]:
+        sizes = [f"{page[name] / 1e6:.1f} MB" for name in ("bytes", "beyond_texts_bytes")]
+        seconds = [f"{page[name]:.1f} s" for name in ("wall_s", "cpu_s", "again_wall_s")]
+        rows.append([page["rows"], page["projection"], *sizes, *seconds])
+    return grid(heads, rows)
+
+
+def report_page(results: dict[str, Any]) -> str:
+    """The page in a browser: milliseconds."""
+    heads = ["rows", "pixel ratio", "zoom", "first paint", "all ready", "search", "frame, median", "95%", "most"]
+    rows = []
+    for page in results["report_page"]["pages"]:
+        times = [f"{page[name]:.0f} ms" for name in ("first_paint_ms", "ready_ms", "search_ms")]
+        frames = [f"{page[name]:.1f} ms" for name in ("frame_ms_median", "frame_ms_p95", "frame_ms_most")]
+        rows.append([page["rows"], str(page["pixel_ratio"]), f"{page['zoom']}×", *times, *frames])
+    return grid(heads, rows)
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "report": report,
+    "report_page": report_page,
     "calibration": calibration,
     "guard_groups": guard_groups,
     "guard_kinds": guard_kinds,

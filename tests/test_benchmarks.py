@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import arrange
-import coverage
+import covered
 import fidelity
 import growth as growing
 import guard
@@ -160,7 +160,7 @@ def test_the_readme_says_what_the_first_2000_rows_cover() -> None:
     assert f"random order has found {chance:.0%} of them" in readme
     assert f"ranking by distance to the whole target {share('nearest'):.0%}" in readme
     order = arrange_embeddings(pool, target, method="tma", budget=2000).order
-    found = coverage.found_at(pool, target, order, nearest)
+    found = covered.found_at(pool, target, order, nearest)
     assert f"after {found[-1]} rows every target row has found it" in readme
 
 

@@ -35,6 +35,7 @@ ROOMS = (
     ("verification",),
     ("analysis",),
     ("experiment",),
+    ("report",),
     ("cli",),
 )
 RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}

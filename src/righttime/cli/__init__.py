@@ -20,6 +20,7 @@ from righttime.cli import (  # noqa: F401 (each registers its commands)
     compare,
     experiment,
     pilot,
+    report,
 )
 
 # isort: on

@@ -20,6 +20,7 @@ __all__ = ["export"]
 
 
 TRAINING = "Training"
+_ATLAS = "embedding-atlas"
 _DTYPES: Mapping[str, Literal["bf16", "fp32"]] = {"bfloat16": "bf16", "float32": "fp32"}
 """As configs and manifests of exports have them."""
 
@@ -33,7 +34,7 @@ def export(
     arrangement: Annotated[
         Path, typer.Argument(metavar="ARRANGEMENT", help="A folder that `righttime arrange` wrote.")
     ],
-    to: Annotated[str, typer.Option(help="{trainers}; messages is the data alone.")],
+    to: Annotated[str, typer.Option(help="{trainers}; messages is the data alone. embedding-atlas: rows to look at.")],
     out: Out,
     model: Annotated[str | None, typer.Option(help="The model to be trained, a folder or hub name.")] = None,
     batch_size: Annotated[int, typer.Option(help="Rows of one batch of one process.", rich_help_panel=TRAINING)] = 16,
@@ -103,6 +104,9 @@ def export(
 
     The data in the trainer's format, and a config with every setting that keeps the order.
     """
+    if to == _ATLAS:
+        _atlas(arrangement, out, overwrite, as_json)
+        return
     from righttime.cli.text import printable
     from righttime.exporters import ExportSettings
     from righttime.exporters import export as write
@@ -125,6 +129,20 @@ def export(
     )
     done = write(arrangement, to, out, settings, overwrite)
     emit(as_json, lambda: _facts(done), lambda: printable("\n".join(_lines(done))))
+
+
+def _atlas(arrangement: Path, out: Path, overwrite: bool, as_json: bool) -> None:
+    from righttime.cli.text import printable
+    from righttime.report.atlas import export_atlas
+
+    done = export_atlas(arrangement, out, overwrite=overwrite)
+    facts = {"out": done.folder, "trainer": None, "rows": done.rows, "run": done.run, "notes": done.notes}
+    lines = [
+        *(f"note: {note}" for note in done.notes),
+        f"wrote {done.rows:,} rows for Embedding Atlas to {done.folder}",
+    ]
+    lines.append(f"look: cd {shlex.quote(str(done.folder))} && {done.run}")
+    emit(as_json, lambda: {**facts, "evaluation_rows": 0}, lambda: printable("\n".join(lines)))
 
 
 def _facts(done: Exported) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """How well the first rows of each order cover a target: on given vectors of a pool and a target.
 
-    python benchmarks/coverage.py VECTORS.npz                                     # arrays `pool` and `target`
-    python benchmarks/coverage.py VECTORS.npz --picture docs/img/niv2_coverage    # the README's, .svg and .png
+    python benchmarks/covered.py VECTORS.npz                                     # arrays `pool` and `target`
+    python benchmarks/covered.py VECTORS.npz --picture docs/img/niv2_coverage    # the README's, .svg and .png
 
 Prints, for a few budgets: the share of target rows whose nearest pool row is among the rows taken, the mean over target
 rows of the similarity of the best row taken, and the mean over all pairs. Random is the mean of five seeds. The picture

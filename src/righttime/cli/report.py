@@ -1,0 +1,89 @@
+"""``righttime report``."""
+
+from __future__ import annotations
+
+import shlex
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from righttime.cli.app import Cache, Overwrite, app
+from righttime.cli.output import Json, emit
+from righttime.cli.text import printable
+
+if TYPE_CHECKING:
+    from righttime.report import Report
+
+__all__ = ["report"]
+
+
+@app.command(rich_help_panel="Inspect")
+def report(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="OUT|RUN|EXP...",
+            help="What `righttime arrange`, `tune`, `evaluate`, `experiment` or `compare` wrote, in any mix; "
+            "arrangements must be of one pool and one target.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="PAGE", help="The HTML file to write.")] = Path("page.html"),
+    open_it: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
+    max_rows: Annotated[
+        int, typer.Option(metavar="N", help="Rows of both sides on the page; of more, a stated part is chosen.")
+    ] = 50_000,
+    projection: Annotated[
+        Literal["auto", "umap", "tsne", "pca"],
+        typer.Option(help="How the map is made; auto: umap where installed, else tsne of few rows, else pca."),
+    ] = "auto",
+    pool: Annotated[
+        list[str] | None, typer.Option(metavar="POOL", help="The pool, where it has moved; may be repeated.")
+    ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(metavar="TARGET", help="The target, where it has moved; may be repeated.")
+    ] = None,
+    cache: Cache = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Make a page to look at: what was chosen, why, and what it did.
+
+    One HTML file that opens from disk and fetches nothing: the order, a map, every row with its reason, the curves.
+    """
+    from righttime.report import write_report
+
+    made = write_report(
+        folders,
+        out,
+        overwrite=overwrite,
+        pool=pool,
+        target=target,
+        max_rows=max_rows,
+        projection=projection,
+        cache=cache,
+        command=shlex.join(["righttime", "report", *map(str, folders), "--out", str(out)]),
+        progress=not as_json,
+    )
+    emit(as_json, lambda: _facts(made, out), lambda: _text(made, out))
+    if open_it:
+        webbrowser.open(out.resolve().as_uri())
+
+
+def _facts(made: Report, out: Path) -> dict[str, Any]:
+    return {
+        "page": out,
+        "bytes": out.stat().st_size,
+        "shown": made.shown,
+        "rows": made.total,
+        "missing": [{"part": one.part, "why": one.why} for one in made.missing],
+    }
+
+
+def _text(made: Report, out: Path) -> str:
+    lines = [f"not shown: {one.part}: {one.why}" for one in made.missing]
+    if made.shown is not None and made.total is not None and made.shown != made.total:
+        lines.append(f"shown: {sum(made.shown):,} of {sum(made.total):,} rows; more with --max-rows")
+    lines.append(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB); open it in a browser")
+    return printable("\n".join(lines))
