@@ -85,6 +85,17 @@ def tune(
         int | None,
         typer.Option(min=1, help="Batches of one optimizer step.", show_default="1", rich_help_panel=OPTIMIZATION),
     ] = None,
+    batch_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Inside a step, group rows by length into micro-batches of at most N tokens with padding; each step "
+            "consumes the same rows.",
+            show_default="in order",
+            rich_help_panel=OPTIMIZATION,
+        ),
+    ] = None,
     learning_rate: Annotated[
         float | None,
         typer.Option(
@@ -219,6 +230,7 @@ def tune(
     given: dict[str, Any] = {
         "batch": batch_size,
         "accumulation": accumulation,
+        "batch_tokens": batch_tokens,
         "epochs": epochs,
         "shuffle_after": curriculum_then_shuffle,
         "learning_rate": learning_rate,

@@ -47,6 +47,8 @@ class Planned:
         accumulation: Micro-batches of one step.
         shuffle_after: See `righttime.training.Plan`.
         seed: Decides the shuffles.
+        batch_tokens: See `righttime.training.Plan`.
+        lengths_sha256: With `batch_tokens` the fingerprint of the rows' lengths; else empty.
     """
 
     rows: int
@@ -57,14 +59,21 @@ class Planned:
     accumulation: int
     shuffle_after: int | None
     seed: int
+    batch_tokens: int | None = None
+    lengths_sha256: str = ""
 
-    def plan(self, ids: tuple[str, ...]) -> Plan:
+    def plan(self, ids: tuple[str, ...], lengths: tuple[int, ...] = ()) -> Plan:
         """The plan of these numbers for an order.
+
+        Args:
+            ids: The rows' ids in order.
+            lengths: With `batch_tokens` their tokens.
 
         Raises:
             SettingsError: If a number is out of range, or an id stands twice.
         """
-        return Plan(ids, self.epochs, self.world, self.batch, self.accumulation, self.shuffle_after, self.seed)
+        numbers = (self.epochs, self.world, self.batch, self.accumulation, self.shuffle_after, self.seed)
+        return Plan(ids, *numbers, self.batch_tokens, lengths)
 
 
 @dataclass(frozen=True)
@@ -199,6 +208,8 @@ def read_begun(run: Path) -> dict[str, Any]:
     if not (isinstance(found, dict) and all(isinstance(found.get(name), dict) for name in _DECIDING)):
         raise StoreError(f"{run / BEGUN} must hold {', '.join(_DECIDING)}, which it does not: it was changed.")
     found["rows"].setdefault("answer_end", FedRows.answer_end)
+    # What an earlier version did not know it did as the defaults of today do.
+    found["settings"] = {**TuneSettings().deciding(), **found["settings"]}
     return found
 
 

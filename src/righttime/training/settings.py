@@ -43,6 +43,7 @@ class TuneChanges(TypedDict, total=False):
 
     batch: int
     accumulation: int
+    batch_tokens: int | None
     epochs: int
     shuffle_after: int | None
     learning_rate: float | None
@@ -76,6 +77,8 @@ class TuneSettings:
     Attributes:
         batch: Rows of one micro-batch of one process.
         accumulation: Micro-batches of one optimizer step.
+        batch_tokens: Inside an optimizer step, which consumes the same rows, group them by length into micro-batches of
+            at most so many tokens with padding; None cuts it into `accumulation` micro-batches of `batch` rows.
         epochs: How often every row is consumed.
         shuffle_after: Follow the arrangement for so many steps, then shuffle; None follows it throughout.
         learning_rate: The highest rate; None takes 1e-5, or 1e-4 with adapters. `rate` tells it.
@@ -109,6 +112,7 @@ class TuneSettings:
 
     batch: int = 16
     accumulation: int = 1
+    batch_tokens: int | None = None
     epochs: int = 1
     shuffle_after: int | None = None
     learning_rate: float | None = None
@@ -134,7 +138,16 @@ class TuneSettings:
     allow_reorder: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("batch", "accumulation", "epochs", "max_length", "save_every", "log_every", "keep"):
+        for name in (
+            "batch",
+            "accumulation",
+            "batch_tokens",
+            "epochs",
+            "max_length",
+            "save_every",
+            "log_every",
+            "keep",
+        ):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SettingsError(f"{name} must be at least 1, got {value}.", setting=name)
