@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -210,6 +211,8 @@ def read_begun(run: Path) -> dict[str, Any]:
     found["rows"].setdefault("answer_end", FedRows.answer_end)
     # What an earlier version did not know it did as the defaults of today do.
     found["settings"] = {**TuneSettings().deciding(), **found["settings"]}
+    if isinstance(lora := found["settings"]["lora"], dict):
+        found["settings"]["lora"] = {**json.loads(json.dumps(dataclasses.asdict(Lora()))), **lora}
     return found
 
 
@@ -256,6 +259,6 @@ def _deciding(found: Mapping[str, Any]) -> dict[str, Any]:
     settings = dict(found["settings"])
     settings |= {name: tuple(settings[name]) for name in ("betas", "report_to") if name in settings}
     if settings.get("lora") is not None:
-        settings["lora"] = made(Lora, settings["lora"])
+        settings["lora"] = Lora.read(dataclasses.asdict(made(Lora, settings["lora"])))
     kinds = {"plan": Planned, "model": Model, "rows": FedRows}
     return {"settings": made(TuneSettings, settings), **{name: made(kind, found[name]) for name, kind in kinds.items()}}
