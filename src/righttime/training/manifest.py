@@ -27,6 +27,7 @@ __all__ = [
     "read_begun",
     "read_run_manifest",
     "typed_begun",
+    "with_defaults",
 ]
 
 BEGUN = "run.json"
@@ -209,11 +210,16 @@ def read_begun(run: Path) -> dict[str, Any]:
     if not (isinstance(found, dict) and all(isinstance(found.get(name), dict) for name in _DECIDING)):
         raise StoreError(f"{run / BEGUN} must hold {', '.join(_DECIDING)}, which it does not: it was changed.")
     found["rows"].setdefault("answer_end", FedRows.answer_end)
-    # What an earlier version did not know it did as the defaults of today do.
-    found["settings"] = {**TuneSettings().deciding(), **found["settings"]}
-    if isinstance(lora := found["settings"]["lora"], dict):
-        found["settings"]["lora"] = {**json.loads(json.dumps(dataclasses.asdict(Lora()))), **lora}
+    found["settings"] = with_defaults(found["settings"])
     return found
+
+
+def with_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Deciding settings as JSON: what an earlier version did not know it did as the defaults of today do."""
+    whole: dict[str, Any] = {**json.loads(json.dumps(TuneSettings().deciding())), **settings}
+    if isinstance(lora := whole["lora"], dict):
+        whole["lora"] = {**json.loads(json.dumps(dataclasses.asdict(Lora()))), **lora}
+    return whole
 
 
 def typed_begun(run: Path) -> Begun:
