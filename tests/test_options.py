@@ -18,7 +18,7 @@ REPEATABLE = {
     "similarity": {"--target"},
     "verify": {"--pool", "--target"},
     "evaluate": {"--target", "--set"},
-    "tune": {"--target", "--set", "--report-to"},
+    "tune": {"--target", "--set", "--report-to", "--target-modules"},
     "pretrain": {"--text"},
 }
 """What has to be repeatable; every option that is not, walked below, is meant once."""

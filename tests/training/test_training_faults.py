@@ -174,6 +174,27 @@ def test_two_processes_killed(tmp_path: Path, tiny: str, many: Path, two: Any, w
     assert all(torch.equal(value, undisturbed[name]) for name, value in weights(run).items())
 
 
+def test_two_processes_with_grouped_rows_killed(tmp_path: Path, tiny: str, many: Path, two: Any) -> None:
+    """Steps of changing numbers of micro-batches, as many on each process; the weights are those of plain steps."""
+    undisturbed, run = tmp_path / "undisturbed", tmp_path / "run"
+    code, said = finish(start([*_two_words(tiny, many, undisturbed), "--batch-tokens", "160"], 2))
+    assert code == 0, said
+    words = [*_two_words(tiny, many, run), "--batch-tokens", "160"]
+    process = start(words, 2)
+    wait_for(process, run, 1, 20)
+    kill(process)
+    assert finish(process)[0] != 0
+    code, said = finish(start(words, 2))
+    assert code == 0, said
+    assert "attempt 2, going on from step" in said
+    assert main(["verify", str(run), str(many)]) == 0
+    same = weights(undisturbed)
+    assert all(torch.equal(value, same[name]) for name, value in weights(run).items())
+    assert all(torch.allclose(value, same[name], atol=2e-5, rtol=0) for name, value in weights(two[0]).items())
+    consumed = [record for record in read_records(run / "consumed").effective() if record.step == 0]
+    assert sorted(place for record in consumed for place in record.places if place is not None) == list(range(12))
+
+
 def _refused(words: list[str], processes: int, message: str) -> None:
     code, said = finish(start(words, processes))
     assert code == 1, said

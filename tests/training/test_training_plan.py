@@ -46,7 +46,8 @@ def test_a_step_is_the_next_block_of_the_order(plan: Plan) -> None:
 def test_processes_take_the_same_number_of_micro_batches(plan: Plan) -> None:
     kinds = {tuple((batch.step, batch.micro) for batch in plan.batches(process)) for process in range(plan.world)}
     assert len(kinds) == 1
-    assert len(kinds.pop()) == plan.epochs * plan.micros_per_epoch
+    assert len(kinds.pop()) == sum(plan.micros_in(epoch) for epoch in range(plan.epochs))
+    assert plan.n_batches == len(list(plan.all_batches()))
 
 
 @given(plans())
@@ -60,6 +61,72 @@ def test_the_order_is_followed_for_just_so_many_steps(plan: Plan) -> None:
     whole_epochs, rest = divmod(after, plan.steps_per_epoch)
     followed = whole_epochs * len(plan.ids) + rest * plan.rows_per_step
     assert rows[:followed] == undisturbed[:followed]
+
+
+@st.composite
+def grouped(draw: st.DrawFn) -> Plan:
+    plan = draw(plans())
+    lengths = tuple(draw(st.lists(st.integers(1, 30), min_size=len(plan.ids), max_size=len(plan.ids))))
+    return dataclasses.replace(plan, batch_tokens=draw(st.integers(1, 120)), lengths=lengths)
+
+
+@given(grouped())
+def test_groups_hold_the_rows_of_the_same_steps(plan: Plan) -> None:
+    plain = dataclasses.replace(plan, batch_tokens=None, lengths=())
+    rows = {step: Counter(one.places) for step, one in _steps(plain).items()}
+    assert {step: Counter(one.places) for step, one in _steps(plan).items()} == rows
+    assert plan.fingerprint != plain.fingerprint
+
+
+@dataclasses.dataclass
+class Step:
+    places: list[int]
+    batches: list[tuple[int, ...]]
+
+
+def _steps(plan: Plan) -> dict[int, Step]:
+    found: dict[int, Step] = {}
+    for batch in plan.all_batches():
+        step = found.setdefault(batch.step, Step([], []))
+        step.places += batch.places
+        step.batches.append(batch.places)
+    return found
+
+
+@given(grouped())
+def test_groups_stay_within_the_budget_and_are_evenly_dealt(plan: Plan) -> None:
+    budget = plan.batch_tokens or 0
+    kinds = {tuple((batch.step, batch.micro) for batch in plan.batches(process)) for process in range(plan.world)}
+    assert len(kinds) == 1, "every process takes part equally often"
+    assert plan.n_batches == len(list(plan.all_batches()))
+    for step in _steps(plan).values():
+        groups = [[plan.lengths[place] for place in places] for places in step.batches if places]
+        assert all(len(group) == 1 or len(group) * max(group) <= budget for group in groups)
+        fillers = len(step.batches) - len(groups)
+        assert fillers < plan.world
+        assert not fillers or all(len(group) == 1 for group in groups), "a filler only where no group can be halved"
+
+
+def test_a_layout_follows_from_the_lengths_alone() -> None:
+    ids, lengths = tuple("abcdef"), (3, 9, 2, 8, 3, 1)
+    plan = Plan(ids, batch=6, batch_tokens=18, lengths=lengths)
+    assert [batch.places for batch in plan.batches(0)] == [(1, 3), (0, 2, 4, 5)]
+    two = dataclasses.replace(plan, world=2, batch=3)
+    assert [[batch.places for batch in two.batches(process)] for process in (0, 1)] == [[(1, 3)], [(0, 2, 4, 5)]]
+    three = dataclasses.replace(plan, world=3, batch=2)
+    assert [[batch.places for batch in three.batches(process)] for process in (0, 1, 2)] == [
+        [(0, 2, 4, 5)],
+        [(1,)],
+        [(3,)],
+    ]
+    assert plan.fingerprint != dataclasses.replace(plan, lengths=(*lengths[:-1], 2)).fingerprint
+    with pytest.raises(SettingsError, match="a length for each of 6 rows, got 0"):
+        Plan(ids, batch_tokens=10)
+
+
+def test_a_plan_without_groups_keeps_its_fingerprint() -> None:
+    plan = Plan(tuple("abc"), epochs=2, batch=2)
+    assert plan.fingerprint == "466eb01a0cfe1b0f4b00403bc39ce3cdb3ccca761d0ad7f0ce32498888780c17"
 
 
 def test_what_comes_after_is_shuffled_anew_in_each_epoch() -> None:

@@ -16,6 +16,7 @@ from righttime.errors import SettingsError, StoreError
 from righttime.evaluation import read_evaluation
 from righttime.processor import processor_text
 from righttime.store import MANIFEST
+from righttime.training.manifest import with_defaults
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -201,7 +202,7 @@ def _read(given: GivenRun, evaluation: Path, run: Path | None) -> Run:
         notes = (f"{folder} is not finished: it is compared as far as it goes.", *notes)
     deciding = _json(run / "run.json") if run else {}
     revision = str((deciding.get("model") or {}).get("revision") or "")
-    tuning = deciding.get("settings") or {}
+    tuning = with_defaults(found) if (found := deciding.get("settings")) else {}
     computed = _processor(evaluation, run)
     about = (revision, tuning, notes, given.measures, computed)
     return Run(given.name, given.replicate, folder, run, values, settings, *about)

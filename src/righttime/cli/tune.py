@@ -85,6 +85,17 @@ def tune(
         int | None,
         typer.Option(min=1, help="Batches of one optimizer step.", show_default="1", rich_help_panel=OPTIMIZATION),
     ] = None,
+    batch_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Inside a step, group rows by length into micro-batches of at most N tokens with padding; each step "
+            "consumes the same rows.",
+            show_default="in order",
+            rich_help_panel=OPTIMIZATION,
+        ),
+    ] = None,
     learning_rate: Annotated[
         float | None,
         typer.Option(
@@ -123,6 +134,48 @@ def tune(
             min=1, help="With --lora: the adapters' rank; alpha is twice the rank.", rich_help_panel=OPTIMIZATION
         ),
     ] = 16,
+    lora_base: Annotated[
+        Literal["float32", "bfloat16", "stored"],
+        typer.Option(
+            help="With --lora: how the base's weights are held; stored: as in its files. Adapters are float32.",
+            rich_help_panel=OPTIMIZATION,
+        ),
+    ] = "float32",
+    target_modules: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="With --lora: a layer that gets adapters, such as q_proj; may be repeated.",
+            show_default="all linear layers",
+            rich_help_panel=OPTIMIZATION,
+        ),
+    ] = None,
+    dora: Annotated[
+        bool,
+        typer.Option("--dora", help="With --lora: train size and direction (DoRA).", rich_help_panel=OPTIMIZATION),
+    ] = False,
+    rank_stabilised: Annotated[
+        bool,
+        typer.Option(
+            "--rank-stabilised",
+            help="With --lora: scale by the root of the rank (rsLoRA).",
+            rich_help_panel=OPTIMIZATION,
+        ),
+    ] = False,
+    optimizer: Annotated[
+        Literal["adamw", "adafactor"] | None,
+        typer.Option(
+            help="adafactor: a much smaller state than AdamW's.", show_default="adamw", rich_help_panel=OPTIMIZATION
+        ),
+    ] = None,
+    attention: Annotated[
+        Literal["auto", "eager", "sdpa", "flash"] | None,
+        typer.Option(
+            help="How attention is computed; flash needs flash-attn and --precision bfloat16.",
+            show_default="what transformers takes",
+            rich_help_panel=OPTIMIZATION,
+        ),
+    ] = None,
     precision: Annotated[
         Literal["float32", "bfloat16"] | None,
         typer.Option(
@@ -219,6 +272,7 @@ def tune(
     given: dict[str, Any] = {
         "batch": batch_size,
         "accumulation": accumulation,
+        "batch_tokens": batch_tokens,
         "epochs": epochs,
         "shuffle_after": curriculum_then_shuffle,
         "learning_rate": learning_rate,
@@ -228,6 +282,8 @@ def tune(
         "form": form,
         "answer_end": answer_end,
         "precision": _ARITHMETIC.get(precision or ""),
+        "optimizer": optimizer,
+        "attention": attention,
         "seed": seed,
         "save_every": save_every,
         "keep": keep,
@@ -236,7 +292,18 @@ def tune(
     changes = {name: value for name, value in given.items() if value is not None}
     if keep == 0:
         changes["keep"] = None
-    flags: dict[str, Any] = {"lora": Lora(lora_rank, 2 * lora_rank) if lora else None, "recompute": recompute}
+    of_lora: dict[str, Any] = {
+        "target_modules": tuple(target_modules) if target_modules else None,
+        "dora": dora,
+        "rank_stabilised": rank_stabilised,
+        "base": _ARITHMETIC.get(lora_base, lora_base),
+    }
+    adapters = Lora(lora_rank, 2 * lora_rank, **of_lora)
+    if not lora and adapters != Lora(lora_rank, 2 * lora_rank):
+        given_alone = next(name for name, value in of_lora.items() if value != getattr(Lora(), name))
+        option = "lora-base" if given_alone == "base" else given_alone.replace("_", "-")
+        raise SettingsError(f"--{option} must go with --lora, which is not given. Hint: add --lora.")
+    flags: dict[str, Any] = {"lora": adapters if lora else None, "recompute": recompute}
     flags["save_model"] = not no_model
     settings = TuneSettings.preset(preset, **changes, **flags, allow_reorder=allow_reorder)
     callbacks: Sequence[Any] = ()

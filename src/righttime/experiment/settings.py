@@ -201,7 +201,7 @@ def settings_of(tuning: Mapping[str, Any], seed: int, keep_models: bool) -> Tune
     given = {"seed": seed, **tuning}
     preset = given.pop("preset", "constant")
     if isinstance(given.get("lora"), Mapping):
-        given["lora"] = Lora(**given["lora"])
+        given["lora"] = Lora.read(given["lora"])
     if isinstance(given.get("betas"), list):
         given["betas"] = tuple(given["betas"])
     return TuneSettings.preset(preset, **given, save_model=keep_models)

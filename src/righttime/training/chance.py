@@ -8,7 +8,7 @@ from typing import Any
 from righttime.training.plan import Plan
 from righttime.training.settings import TuneSettings
 
-__all__ = ["drawn_by_chance", "seed_note"]
+__all__ = ["drawn_by_chance", "group_note", "seed_note"]
 
 _DROPPING = ("drop", "jitter")
 _NEVER_TUNED = ("classifier", "summary")  # dropout of heads that a causal language model does not have
@@ -42,6 +42,16 @@ def seed_note(settings: TuneSettings, drawn: list[str]) -> str | None:
     return (
         f"seed {settings.seed} changes nothing in this run: no row is shuffled, no adapter is made anew, and the model "
         "has no dropout. Every seed gives the same weights"
+    )
+
+
+def group_note(settings: TuneSettings, drawn: list[str]) -> str | None:
+    """What to say where grouping the rows of a step changes more than rounding."""
+    if settings.batch_tokens is None or "dropout" not in drawn:
+        return None
+    return (
+        "the model has dropout, and with `batch_tokens` other tokens are dropped: the weights differ from those of the "
+        "same steps without it. Compare only runs with the same `batch_tokens`"
     )
 
 

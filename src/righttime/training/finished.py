@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from righttime.errors import StoreError
 from righttime.results import FileState
 from righttime.store import MANIFEST, file_sha256
 from righttime.training.checkpoints import Checkpoint, whole_checkpoints
@@ -35,6 +36,22 @@ class Run:
     def records(self) -> Records:
         """What it consumed so far."""
         return read_records(self.folder / "consumed")
+
+    @cached_property
+    def lengths(self) -> dict[str, int]:
+        """Tokens of each row, by its id, as they were recorded.
+
+        Raises:
+            StoreError: If they cannot be read.
+        """
+        import pyarrow.parquet as pq
+
+        path = self.folder / "rows.parquet"
+        try:
+            found = pq.read_table(path, columns=["id", "tokens"])
+        except (OSError, ValueError, KeyError) as error:
+            raise StoreError(f"{path} must be as `righttime tune` wrote it, but it cannot be read: {error}.") from error
+        return dict(zip(found["id"].to_pylist(), found["tokens"].to_pylist(), strict=True))
 
     @property
     def checkpoints(self) -> list[Checkpoint]:

@@ -76,6 +76,11 @@ def announcement(job: Job, start: Start) -> str:
         f"{plan.world} × {plan.batch} × {plan.accumulation} (processes × batch × accumulation) = {plan.rows_per_step} "
         f"rows, in order" + (f"; the last of an epoch {last}" if last < plan.rows_per_step else "")
     ]
+    if plan.batch_tokens is not None:
+        lines.append(
+            f"inside a step rows are grouped by length into micro-batches of at most {plan.batch_tokens:,} tokens with "
+            f"padding: {plan.n_batches / plan.world / plan.n_steps:.1f} a step and process"
+        )
     settings = job.settings
     tuned = "all weights" if settings.lora is None else f"adapters of rank {settings.lora.rank}"
     falls = " at most" if settings.schedule == "cosine" else ""
@@ -95,7 +100,7 @@ def announcement(job: Job, start: Start) -> str:
 
 
 def finish(
-    job: Job, log: Sequence[Mapping[str, Any]], drawn: Sequence[str] = (), note: str | None = None
+    job: Job, log: Sequence[Mapping[str, Any]], drawn: Sequence[str] = (), notes: Sequence[str] = ()
 ) -> FinishedRun:
     """Compare all that led to the weights with the plan, and write what makes the run a result, the manifest last.
 
@@ -103,7 +108,7 @@ def finish(
         job: The run, whose model is written by now if it is saved.
         log: What the trainer logged.
         drawn: What was drawn by chance, by the seed.
-        note: What there is to say of the seed.
+        notes: What a person should know of the seed and of groups.
 
     Returns:
         The finished run.
@@ -136,7 +141,7 @@ def finish(
         "attempts": [dataclasses.asdict(attempt) for attempt in records.attempts],
         "unlearnt": job.rows.unlearnt,
         "drawn_by_chance": list(drawn),
-        "notes": [*([note] if note else []), *([] if job.settings.save_model else [_NO_MODEL])],
+        "notes": [*notes, *([] if job.settings.save_model else [_NO_MODEL])],
         "files": result_files(folder),
     }
     write_json(folder / MANIFEST, manifest)

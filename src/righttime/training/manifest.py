@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ __all__ = [
     "read_begun",
     "read_run_manifest",
     "typed_begun",
+    "with_defaults",
 ]
 
 BEGUN = "run.json"
@@ -47,6 +49,8 @@ class Planned:
         accumulation: Micro-batches of one step.
         shuffle_after: See `righttime.training.Plan`.
         seed: Decides the shuffles.
+        batch_tokens: See `righttime.training.Plan`.
+        lengths_sha256: With `batch_tokens` the fingerprint of the rows' lengths; else empty.
     """
 
     rows: int
@@ -57,14 +61,21 @@ class Planned:
     accumulation: int
     shuffle_after: int | None
     seed: int
+    batch_tokens: int | None = None
+    lengths_sha256: str = ""
 
-    def plan(self, ids: tuple[str, ...]) -> Plan:
+    def plan(self, ids: tuple[str, ...], lengths: tuple[int, ...] = ()) -> Plan:
         """The plan of these numbers for an order.
+
+        Args:
+            ids: The rows' ids in order.
+            lengths: With `batch_tokens` their tokens.
 
         Raises:
             SettingsError: If a number is out of range, or an id stands twice.
         """
-        return Plan(ids, self.epochs, self.world, self.batch, self.accumulation, self.shuffle_after, self.seed)
+        numbers = (self.epochs, self.world, self.batch, self.accumulation, self.shuffle_after, self.seed)
+        return Plan(ids, *numbers, self.batch_tokens, lengths)
 
 
 @dataclass(frozen=True)
@@ -199,7 +210,16 @@ def read_begun(run: Path) -> dict[str, Any]:
     if not (isinstance(found, dict) and all(isinstance(found.get(name), dict) for name in _DECIDING)):
         raise StoreError(f"{run / BEGUN} must hold {', '.join(_DECIDING)}, which it does not: it was changed.")
     found["rows"].setdefault("answer_end", FedRows.answer_end)
+    found["settings"] = with_defaults(found["settings"])
     return found
+
+
+def with_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Deciding settings as JSON: what an earlier version did not know it did as the defaults of today do."""
+    whole: dict[str, Any] = {**json.loads(json.dumps(TuneSettings().deciding())), **settings}
+    if isinstance(lora := whole["lora"], dict):
+        whole["lora"] = {**json.loads(json.dumps(dataclasses.asdict(Lora()))), **lora}
+    return whole
 
 
 def typed_begun(run: Path) -> Begun:
@@ -245,6 +265,6 @@ def _deciding(found: Mapping[str, Any]) -> dict[str, Any]:
     settings = dict(found["settings"])
     settings |= {name: tuple(settings[name]) for name in ("betas", "report_to") if name in settings}
     if settings.get("lora") is not None:
-        settings["lora"] = made(Lora, settings["lora"])
+        settings["lora"] = Lora.read(dataclasses.asdict(made(Lora, settings["lora"])))
     kinds = {"plan": Planned, "model": Model, "rows": FedRows}
     return {"settings": made(TuneSettings, settings), **{name: made(kind, found[name]) for name, kind in kinds.items()}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from righttime.errors import ModelError, SettingsError
+from righttime.errors import ModelError, SettingsError, unknown_name
 from righttime.gguf import described, model_folder
 from righttime.model_files import model_sha256, require_safe
 from righttime.store import files_sha256
@@ -13,7 +13,7 @@ from righttime.tokenization.loading import loaded
 from righttime.training.checkpoints import require_whole
 
 if TYPE_CHECKING:
-    from righttime.training.settings import TuneSettings
+    from righttime.training.settings import Lora, TuneSettings
 
 __all__ = ["configuration", "load_model", "model_identity", "trainable_length"]
 
@@ -52,31 +52,69 @@ def model_identity(name: str) -> dict[str, str]:
 def load_model(name: str, settings: TuneSettings) -> Any:
     """A causal language model with float32 weights, with new adapters around it if the settings want them.
 
+    Only under adapters may its own weights, which are not trained then, be of another type.
+
     Raises:
         ModelError: If there is no such model.
+        SettingsError: If the attention asked for is not installed, or no layer has the names asked for.
     """
-    import torch
     from transformers import AutoModelForCausalLM
 
     # Adapters name their base by what is loaded here, and may be read from elsewhere.
     place = model_folder(name)
     place = str(Path(place).resolve()) if Path(place).is_dir() else place
-    model = loaded(place, "model", AutoModelForCausalLM.from_pretrained, dtype=torch.float32, use_safetensors=True)
-    if settings.lora is None:
-        return model
+    how: dict[str, Any] = {"dtype": _weights(settings), "use_safetensors": True}
+    if settings.attention != "auto":
+        how["attn_implementation"] = _attention(settings.attention)
+    model = loaded(place, "model", AutoModelForCausalLM.from_pretrained, **how)
+    return model if settings.lora is None else _adapted(model, settings.lora)
+
+
+def _weights(settings: TuneSettings) -> Any:
+    """The type of the weights, as `from_pretrained` takes it."""
+    import torch
+
+    base = "float32" if settings.lora is None else settings.lora.base
+    return {"float32": torch.float32, "bf16": torch.bfloat16, "stored": "auto"}[base]
+
+
+def _attention(name: str) -> str:
+    from transformers.utils import is_flash_attn_2_available
+
+    if name == "flash" and not is_flash_attn_2_available():
+        raise SettingsError(
+            '`attention="flash"` must have flash-attn and a GPU that it runs on, but they are not there. '
+            'Hint: pip install flash-attn, or `attention="sdpa"`.',
+            setting="attention",
+        )
+    return {"flash": "flash_attention_2"}.get(name, name)
+
+
+def _adapted(model: Any, lora: Lora) -> Any:
     from peft import LoraConfig, get_peft_model
 
-    lora = settings.lora
-    return get_peft_model(
-        model,
-        LoraConfig(
-            task_type="CAUSAL_LM",
-            r=lora.rank,
-            lora_alpha=lora.alpha,
-            lora_dropout=lora.dropout,
-            target_modules="all-linear",
-        ),
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules="all-linear" if lora.target_modules is None else list(lora.target_modules),
+        use_dora=lora.dora,
+        use_rslora=lora.rank_stabilised,
     )
+    _check_modules(model, lora)
+    return get_peft_model(model, config)
+
+
+def _check_modules(model: Any, lora: Lora) -> None:
+    """Every name must be a layer's: peft is content with one of them."""
+    import torch
+
+    linear = (name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear))
+    known = sorted({name.rpartition(".")[2] for name in linear})
+    for name in lora.target_modules or ():
+        if name not in known:
+            raise unknown_name("layer", name, known)
 
 
 def trainable_length(name: str, asked: int | None) -> int:

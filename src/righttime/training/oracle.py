@@ -206,10 +206,9 @@ def first_difference(plan: Plan, records: Records) -> str | None:
         # Ids as well as places: the records may be held against another arrangement.
         if planned.places != record.places or tuple(plan.ids[place] for place in planned.places) != record.rows:
             return _place_of(plan, planned, record)
-    n_planned = plan.epochs * plan.micros_per_epoch * plan.world
-    if len(consumed) > n_planned:
-        return _place_of(plan, None, consumed[n_planned])
-    if len(consumed) < n_planned:
+    if len(consumed) > plan.n_batches:
+        return _place_of(plan, None, consumed[plan.n_batches])
+    if len(consumed) < plan.n_batches:
         missing = next(batch for number, batch in enumerate(plan.all_batches()) if number == len(consumed))
         return f"step {missing.step}, micro-batch {missing.micro}, process {missing.process} was not consumed"
     return None

@@ -5,6 +5,9 @@ epochs; it consumes the next ``world × batch × accumulation`` places of its ep
 *micro-batches*: in micro-batch m, process p takes the next `batch` places after those of process p - 1. So a step is
 one consecutive block of the order, on one process as on several. The last step of an epoch takes what is left, filled
 in the same way; a process for which nothing is left takes an empty micro-batch.
+
+With `batch_tokens` a step consumes the same rows, but inside it they are grouped by length: see
+`righttime.training.layout`.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import dataclasses
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,6 +26,7 @@ from numpy.typing import NDArray
 
 from righttime.errors import SettingsError
 from righttime.store import ids_sha256
+from righttime.training.layout import step_layout
 
 __all__ = ["Batch", "Plan"]
 
@@ -59,9 +63,13 @@ class Plan:
         shuffle_after: Follow the arrangement for so many steps, then shuffle what is left of that epoch, and every
             later epoch whole; None follows it in every epoch.
         seed: Decides those shuffles.
+        batch_tokens: Group the rows of a step by length into micro-batches of at most so many tokens with padding;
+            None keeps them in order.
+        lengths: With `batch_tokens`: the tokens of each row.
 
     Raises:
-        SettingsError: If a number is out of range, there is no row, or an id stands twice.
+        SettingsError: If a number is out of range, there is no row, an id stands twice, or there is not a length for
+            each row.
 
     Example:
         >>> plan = Plan(("a", "b", "c", "d", "e"), world=2, batch=1)
@@ -76,11 +84,13 @@ class Plan:
     accumulation: int = 1
     shuffle_after: int | None = None
     seed: int = 0
+    batch_tokens: int | None = None
+    lengths: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "world", "batch", "accumulation"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name} must be at least 1, got {getattr(self, name)}.", setting=name)
+        for name in ("epochs", "world", "batch", "accumulation", "batch_tokens"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise SettingsError(f"{name} must be at least 1, got {value}.", setting=name)
         if self.shuffle_after is not None and self.shuffle_after < 0:
             raise SettingsError(
                 f"shuffle_after must not be negative, got {self.shuffle_after}.", setting="shuffle_after"
@@ -90,6 +100,12 @@ class Plan:
         if len(set(self.ids)) != len(self.ids):
             twice = Counter(self.ids).most_common(1)[0][0]
             raise SettingsError(f"the ids of a plan must all be different, got {twice!r} twice.")
+        if self.batch_tokens is not None and len(self.lengths) != len(self.ids):
+            raise SettingsError(
+                f"with batch_tokens a plan must have a length for each of {len(self.ids)} rows, "
+                f"got {len(self.lengths)}.",
+                setting="lengths",
+            )
 
     @property
     def rows_per_step(self) -> int:
@@ -106,10 +122,16 @@ class Plan:
         """Optimizer steps of all epochs."""
         return self.epochs * self.steps_per_epoch
 
-    @property
-    def micros_per_epoch(self) -> int:
-        """Micro-batches of each process in one epoch: the same number for all, so that none waits for another."""
-        return -(-len(self.ids) // (self.world * self.batch))
+    def micros_in(self, epoch: int) -> int:
+        """Micro-batches of each process in an epoch: the same number for all, so that none waits for another."""
+        if self.batch_tokens is None:
+            return -(-len(self.ids) // (self.world * self.batch))
+        return sum(len(step) for step in self._grouped(epoch))
+
+    @cached_property
+    def n_batches(self) -> int:
+        """Micro-batches of all processes in all epochs."""
+        return self.world * sum(self.micros_in(epoch) for epoch in range(self.epochs))
 
     def consumed(self, steps: int) -> int:
         """Rows that so many optimizer steps consume.
@@ -148,12 +170,10 @@ class Plan:
             epoch: Only this epoch's; None takes all.
         """
         for number in range(self.epochs) if epoch is None else (epoch,):
-            order = self.order(number).tolist()
-            for index in range(self.micros_per_epoch):
-                start = (index * self.world + process) * self.batch
-                step, micro = divmod(index, self.accumulation)
-                places = tuple(order[start : start + self.batch])
-                yield Batch(number * self.steps_per_epoch + step, micro, process, number, places)
+            first = number * self.steps_per_epoch
+            for step, layout in enumerate(self._layouts(number)):
+                for micro, places in enumerate(layout):
+                    yield Batch(first + step, micro, process, number, places[process])
 
     def all_batches(self) -> Iterator[Batch]:
         """The micro-batches of all processes, by step, micro-batch and process: the order of the rows."""
@@ -161,11 +181,40 @@ class Plan:
             yield from together
 
     def facts(self) -> dict[str, Any]:
-        """Everything that decides the plan, the ids as their sha256."""
-        facts = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self) if entry.name != "ids"}
-        return {"rows": len(self.ids), "ids_sha256": ids_sha256(self.ids), **facts}
+        """Everything that decides the plan, ids and lengths as their sha256; of grouping nothing where there is none.
+
+        So a plan without groups has the fingerprint that earlier versions gave it.
+        """
+        apart = ("ids", "batch_tokens", "lengths")
+        facts = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self) if entry.name not in apart}
+        facts = {"rows": len(self.ids), "ids_sha256": ids_sha256(self.ids), **facts}
+        if self.batch_tokens is None:
+            return facts
+        return {**facts, "batch_tokens": self.batch_tokens, "lengths_sha256": ids_sha256(map(str, self.lengths))}
 
     @cached_property
     def fingerprint(self) -> str:
         """The sha256 of `facts`: equal for equal plans only."""
         return hashlib.sha256(json.dumps(self.facts(), sort_keys=True).encode()).hexdigest()
+
+    def _layouts(self, epoch: int) -> Iterator[Sequence[tuple[tuple[int, ...], ...]]]:
+        """For each step of an epoch its micro-batches, and for each of them the places of every process."""
+        if self.batch_tokens is not None:
+            yield from self._grouped(epoch)
+            return
+        order, together = self.order(epoch).tolist(), self.world * self.batch
+        for start in range(0, len(order), self.rows_per_step):
+            block = order[start : start + self.rows_per_step]
+            yield [
+                tuple(
+                    tuple(block[at + process * self.batch : at + (process + 1) * self.batch])
+                    for process in range(self.world)
+                )
+                for at in range(0, len(block), together)
+            ]
+
+    def _grouped(self, epoch: int) -> Iterator[list[tuple[tuple[int, ...], ...]]]:
+        order, budget = self.order(epoch).tolist(), self.batch_tokens or 1
+        for start in range(0, len(order), self.rows_per_step):
+            block = order[start : start + self.rows_per_step]
+            yield step_layout(block, self.lengths, budget, self.world)

@@ -16,7 +16,7 @@ from righttime.results import open_result
 from righttime.store import ordinary_permissions, write_parquet
 from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import resolve_form
-from righttime.training.chance import drawn_by_chance, seed_note
+from righttime.training.chance import drawn_by_chance, group_note, seed_note
 from righttime.training.folder import Start, begin, end
 from righttime.training.job import Job, announcement, finish
 from righttime.training.manifest import RunManifest
@@ -90,6 +90,7 @@ def tune(
     settings, folder = settings or TuneSettings(), Path(run)
     check_versions("transformers", "accelerate", *(["peft"] if settings.lora else []))
     main, process, world = _processes()
+    _check_groups(settings)
     if settings.report_to:
         from righttime.training.trainer import check_trackers
 
@@ -103,6 +104,8 @@ def tune(
         accumulation=settings.accumulation,
         shuffle_after=settings.shuffle_after,
         seed=settings.chance,
+        batch_tokens=settings.batch_tokens,
+        lengths=rows.lengths if settings.batch_tokens else (),
     )
     job = Job(folder, model, settings, plan, rows, open_result(out).manifest.method)
     start = _from_main(lambda: begin(folder, job.deciding(), overwrite))
@@ -111,7 +114,7 @@ def tune(
             write_parquet(folder / "rows.parquet", rows.to_table())
             say(announcement(job, start))
         made = _train(job, start, process, callbacks, progress, say)
-        done = _from_main(lambda: finish(job, made.log, made.drawn, made.note))
+        done = _from_main(lambda: finish(job, made.log, made.drawn, made.notes))
         return Tuned(job, start, done.manifest, main)
     finally:
         if main:
@@ -130,6 +133,18 @@ def _processes() -> tuple[bool, int, int]:
             "one process for each, or set CUDA_VISIBLE_DEVICES to one of them."
         )
     return state.is_main_process, state.process_index, state.num_processes
+
+
+def _check_groups(settings: TuneSettings) -> None:
+    """Make sure, before any work, that steps of changing numbers of micro-batches can be trained."""
+    from accelerate.utils import parse_flag_from_env
+
+    if settings.batch_tokens is not None and parse_flag_from_env("ACCELERATE_USE_DEEPSPEED"):
+        raise SettingsError(
+            "`batch_tokens` must train without DeepSpeed, whose engine counts on equally many micro-batches a step. "
+            "Hint: FSDP2 (configs/accelerate_fsdp.yaml), or `batch` and `accumulation` alone.",
+            setting="batch_tokens",
+        )
 
 
 def _from_main(work: Callable[[], T]) -> T:
@@ -166,12 +181,12 @@ class _Trained:
     Attributes:
         log: What was logged.
         drawn: What was drawn by chance.
-        note: What there is to say of the seed.
+        notes: What a person should know of the seed and of groups.
     """
 
     log: list[dict[str, Any]]
     drawn: list[str]
-    note: str | None
+    notes: tuple[str, ...]
 
 
 def _train(
@@ -198,8 +213,8 @@ def _train(
     plan, total = job.plan, f"{job.plan.epochs * len(job.plan.ids):,}"
     with quietly():
         model, drawn = _model(job)
-        note = seed_note(settings, drawn)
-        if note and process == 0:
+        notes = tuple(note for note in (seed_note(settings, drawn), group_note(settings, drawn)) if note)
+        for note in notes if process == 0 else ():
             say(f"note: {note}")
         trainer = OrderedTrainer(
             plan=job.plan,
@@ -228,7 +243,7 @@ def _train(
             if trainer.args.should_save:
                 ordinary_permissions(model_folder)
             trainer.accelerator.wait_for_everyone()
-    return _Trained(trainer.state.log_history, drawn, note)
+    return _Trained(trainer.state.log_history, drawn, notes)
 
 
 def _model(job: Job) -> tuple[Any, list[str]]:

@@ -20,6 +20,9 @@ __all__ = ["PRESETS", "Lora", "TuneSettings"]
 Form = Literal["auto", "chat", "paper"]
 Schedule = Literal["constant", "cosine"]
 Precision = Literal["float32", "bf16"]
+Base = Literal["float32", "bf16", "stored"]
+Optimizer = Literal["adamw", "adafactor"]
+Attention = Literal["auto", "eager", "sdpa", "flash"]
 
 
 @named_fields
@@ -31,11 +34,33 @@ class Lora:
         rank: Their rank.
         alpha: Their scale, before division by the rank.
         dropout: The share of their inputs that is dropped.
+        target_modules: Names of the layers that get adapters, such as ``q_proj``; None takes all linear layers.
+        dora: Split weights into size and direction, and train both (DoRA, arXiv 2402.09353).
+        rank_stabilised: Divide the scale by the root of the rank, not by the rank (rsLoRA, arXiv 2312.03732).
+        base: How the base's weights, which are not trained, are held: ``float32``, ``bf16``, or ``stored`` for as they
+            lie in its files. Adapters are float32 throughout.
+
+    Raises:
+        SettingsError: If `base` is unknown.
     """
 
     rank: int = 16
     alpha: int = 32
     dropout: float = 0.0
+    target_modules: tuple[str, ...] | None = None
+    dora: bool = False
+    rank_stabilised: bool = False
+    base: Base = "float32"
+
+    def __post_init__(self) -> None:
+        if self.base not in get_args(Base):
+            raise unknown_name("base", self.base, get_args(Base))
+
+    @classmethod
+    def read(cls, found: Mapping[str, Any]) -> Lora:
+        """Adapters as a mapping of JSON or YAML has them, in which a tuple is a list."""
+        names = found.get("target_modules")
+        return cls(**{**found, "target_modules": tuple(names) if isinstance(names, list) else names})
 
 
 class TuneChanges(TypedDict, total=False):
@@ -43,6 +68,7 @@ class TuneChanges(TypedDict, total=False):
 
     batch: int
     accumulation: int
+    batch_tokens: int | None
     epochs: int
     shuffle_after: int | None
     learning_rate: float | None
@@ -58,6 +84,8 @@ class TuneChanges(TypedDict, total=False):
     answer_end: AnswerEnd
     lora: Lora | None
     precision: Precision
+    optimizer: Optimizer
+    attention: Attention
     recompute: bool
     seed: int | None
     save_every: int
@@ -76,6 +104,8 @@ class TuneSettings:
     Attributes:
         batch: Rows of one micro-batch of one process.
         accumulation: Micro-batches of one optimizer step.
+        batch_tokens: Inside an optimizer step, which consumes the same rows, group them by length into micro-batches of
+            at most so many tokens with padding; None cuts it into `accumulation` micro-batches of `batch` rows.
         epochs: How often every row is consumed.
         shuffle_after: Follow the arrangement for so many steps, then shuffle; None follows it throughout.
         learning_rate: The highest rate; None takes 1e-5, or 1e-4 with adapters. `rate` tells it.
@@ -92,6 +122,9 @@ class TuneSettings:
         answer_end: Where an answer ends: ``token`` or ``template``; see `righttime.tokenization.masking`.
         lora: Adapters instead of all weights, or None.
         precision: ``float32``, or ``bf16`` for bfloat16 arithmetic on float32 weights.
+        optimizer: ``adamw``, or ``adafactor``, whose state is much smaller and which has neither `betas` nor `eps`.
+        attention: How attention is computed: ``eager``, ``sdpa``, ``flash`` (needs ``flash-attn`` and ``bf16``), or
+            ``auto`` for what transformers takes.
         recompute: Recompute activations in the backward pass, for less memory.
         seed: Decides what is drawn by chance: shuffles, adapters, dropout. None takes 0, and asks for no word where
             nothing is. `chance` tells it.
@@ -109,6 +142,7 @@ class TuneSettings:
 
     batch: int = 16
     accumulation: int = 1
+    batch_tokens: int | None = None
     epochs: int = 1
     shuffle_after: int | None = None
     learning_rate: float | None = None
@@ -124,6 +158,8 @@ class TuneSettings:
     answer_end: AnswerEnd = "token"
     lora: Lora | None = None
     precision: Precision = "float32"
+    optimizer: Optimizer = "adamw"
+    attention: Attention = "auto"
     recompute: bool = False
     seed: int | None = None
     save_every: int = 500
@@ -134,7 +170,16 @@ class TuneSettings:
     allow_reorder: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("batch", "accumulation", "epochs", "max_length", "save_every", "log_every", "keep"):
+        for name in (
+            "batch",
+            "accumulation",
+            "batch_tokens",
+            "epochs",
+            "max_length",
+            "save_every",
+            "log_every",
+            "keep",
+        ):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SettingsError(f"{name} must be at least 1, got {value}.", setting=name)
@@ -148,9 +193,25 @@ class TuneSettings:
         if not 0 <= self.min_rate <= 1:
             raise SettingsError(f"min_rate must be between 0 and 1, got {self.min_rate}.", setting="min_rate")
         chosen = ("schedule", Schedule), ("precision", Precision), ("answer_end", AnswerEnd)
-        for kind, known in chosen:
+        for kind, known in (*chosen, ("optimizer", Optimizer), ("attention", Attention)):
             if (value := getattr(self, kind)) not in get_args(known):
                 raise unknown_name(kind, value, get_args(known))
+        self._check_effect()
+
+    def _check_effect(self) -> None:
+        """Refuse what would be given without effect."""
+        defaults = {entry.name: entry.default for entry in dataclasses.fields(self)}
+        for name in ("betas", "eps") if self.optimizer == "adafactor" else ():
+            if getattr(self, name) != defaults[name]:
+                raise SettingsError(
+                    f"{name} must not be given with adafactor, which has none, got {getattr(self, name)}.", setting=name
+                )
+        if self.attention == "flash" and self.precision != "bf16":
+            raise SettingsError(
+                f'`attention="flash"` must compute in bfloat16, got precision {self.precision!r}. '
+                'Hint: `precision="bf16"`.',
+                setting="attention",
+            )
 
     @classmethod
     def preset(cls, name: str, **changes: Unpack[TuneChanges]) -> TuneSettings:

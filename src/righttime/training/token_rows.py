@@ -56,6 +56,11 @@ class TokenRows:
         return tuple(tokens_hash(row.ids) for row in self.tokens)
 
     @cached_property
+    def lengths(self) -> tuple[int, ...]:
+        """Tokens of each row."""
+        return tuple(len(row.ids) for row in self.tokens)
+
+    @cached_property
     def learnt_sha256(self) -> str:
         """A hash of which tokens of which row are learnt."""
         digest = hashlib.sha256()
@@ -93,7 +98,7 @@ class TokenRows:
                 "place": pa.array(range(len(self.ids)), pa.int64()),
                 "id": pa.array(self.ids, pa.string()),
                 "task": pa.array(self.tasks or [None] * len(self.ids), pa.string()),
-                "tokens": pa.array([len(row.ids) for row in self.tokens], pa.int32()),
+                "tokens": pa.array(self.lengths, pa.int32()),
                 "learnt": pa.array([int(row.learnt.sum()) for row in self.tokens], pa.int32()),
                 "cut": pa.array([row.cut for row in self.tokens], pa.int32()),
                 "hash": pa.array(self.hashes, pa.string()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ __all__ = [
     "OrderedTrainer",
     "PlannedBatches",
     "PlannedRows",
+    "PlannedSteps",
     "check_trackers",
     "collated",
     "show_progress",
@@ -67,13 +69,26 @@ class PlannedBatches:
         self._plan, self._process, self._step = plan, process, step
 
     def __len__(self) -> int:
-        return self._plan.micros_per_epoch
+        return self._plan.micros_in(self._step() // self._plan.steps_per_epoch)
 
     def __iter__(self) -> Iterator[list[int]]:
         # The step, and not a count of calls, tells the epoch: it is right after a resume too.
         epoch = self._step() // self._plan.steps_per_epoch
         for batch in self._plan.batches(self._process, epoch):
             yield list(batch.places) or [-1]
+
+
+class PlannedSteps(PlannedBatches):
+    """The same, a whole optimizer step at a time: with groups one step has more micro-batches than another."""
+
+    def __len__(self) -> int:
+        return self._plan.steps_per_epoch
+
+    def __iter__(self) -> Iterator[list[list[int]]]:  # type: ignore[override]
+        epoch = self._step() // self._plan.steps_per_epoch
+        batches = self._plan.batches(self._process, epoch)
+        for _, together in groupby(batches, key=lambda batch: batch.step):
+            yield [list(batch.places) or [-1] for batch in together]
 
 
 def collated(places: Sequence[int], rows: TokenRows, pad: int) -> dict[str, Tensor]:
@@ -114,13 +129,14 @@ def training_arguments(settings: TuneSettings, folder: Path) -> TrainingArgument
     return TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=settings.batch,
-        gradient_accumulation_steps=settings.accumulation,
+        # With groups a step is one item of the loader, which holds all its micro-batches.
+        gradient_accumulation_steps=settings.accumulation if settings.batch_tokens is None else 1,
         num_train_epochs=settings.epochs,
         learning_rate=settings.rate,
         lr_scheduler_type="cosine_with_min_lr" if settings.schedule == "cosine" else constant,
         lr_scheduler_kwargs={"min_lr_rate": settings.min_rate} if settings.schedule == "cosine" else {},
         warmup_steps=settings.warmup,
-        optim="adamw_torch",
+        optim="adafactor" if settings.optimizer == "adafactor" else "adamw_torch",
         adam_beta1=settings.betas[0],
         adam_beta2=settings.betas[1],
         adam_epsilon=settings.eps,
@@ -243,19 +259,45 @@ class OrderedTrainer(Trainer):  # type: ignore[misc]
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """The plan's micro-batches of this process. Not prepared by accelerate, which would share them out again."""
-        batches = PlannedBatches(self._plan, self.args.process_index, lambda: int(self.state.global_step))
+        rows, pad = self._rows, self._pad
+        grouped = self._plan.batch_tokens is not None
+        kind = PlannedSteps if grouped else PlannedBatches
         return DataLoader(
-            PlannedRows(len(self._rows.ids)),
-            batch_sampler=batches,
-            collate_fn=lambda places: collated(places, self._rows, self._pad),
+            PlannedRows(len(rows.ids)),
+            batch_sampler=kind(self._plan, self.args.process_index, lambda: int(self.state.global_step)),
+            collate_fn=(lambda step: [collated(places, rows, pad) for places in step])
+            if grouped
+            else (lambda places: collated(places, rows, pad)),
         )
 
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list[Any], Any]:
+        """What a step is made of, and its learnt tokens; with groups all its micro-batches as one item."""
+        if self._plan.batch_tokens is None:
+            return super().get_batch_samples(epoch_iterator, num_batches, device)  # type: ignore[no-any-return]
+        micros = next(epoch_iterator)
+        _, count = super().get_batch_samples(iter(micros), len(micros), device)
+        return [{"micros": micros}], count
+
     def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **settings: Any) -> Tensor:
-        """One micro-batch: shown to the oracle, then trained on."""
+        """One micro-batch, or with groups a whole step: each is shown to the oracle, then trained on."""
+        if "micros" not in inputs:
+            return self._micro_step(model, inputs, *args, **settings)
+        *others, last = inputs["micros"]
+        total = torch.zeros((), device=self.args.device)
+        for micro in others:
+            with self.accelerator.no_sync(model):
+                total += self._micro_step(model, micro, *args, **settings)
+        return total + self._micro_step(model, last, *args, **settings)
+
+    def _micro_step(self, model: Any, inputs: dict[str, Any], *args: Any, **settings: Any) -> Tensor:
         self._oracle.consume(int(self.state.global_step), inputs)
         inputs.pop("places", None)
         loss: Tensor = super().training_step(model, inputs, *args, **settings)
         return loss
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Operations of a step, for the Trainer's records."""
+        return sum(int(super(OrderedTrainer, self).floating_point_ops(one)) for one in inputs.get("micros", [inputs]))
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **settings: Any) -> Any:
         """The loss of a micro-batch, with logits only where a token is learnt."""

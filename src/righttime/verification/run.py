@@ -20,8 +20,9 @@ __all__ = ["verify"]
 def verify(run: Path, out: Path) -> list[Finding]:
     """Compare what a run consumed with the order of an arrangement.
 
-    The plan is made again from `out`, and `out`'s rows are tokenized again; of the run only its numbers (batch,
-    processes, epochs, ...), its records and its files are taken.
+    The plan is made again from `out`, and `out`'s rows are tokenized again, which also gives the lengths by which a
+    step's rows were grouped; of the run only its numbers (batch, processes, epochs, ...), its records and its files
+    are taken. While there is no tokenizer to be had, the lengths are those that the run recorded.
 
     Args:
         run: A folder that ``righttime tune`` wrote; what is there of an unfinished run is compared too.
@@ -34,7 +35,8 @@ def verify(run: Path, out: Path) -> list[Finding]:
         StoreError: If a folder is not what it should be.
     """
     opened, arranged = begun_run(run), arranged_rows(out)
-    plan, records = _plan(tuple(arranged.ids), opened), opened.records
+    rows = _tokenized(opened, arranged)
+    plan, records = _plan(tuple(arranged.ids), opened, rows), opened.records
     findings = [
         _finished(opened),
         Finding("the run was planned for this arrangement", opened.begun.plan.ids_sha256 == ids_sha256(plan.ids)),
@@ -49,14 +51,18 @@ def verify(run: Path, out: Path) -> list[Finding]:
     if isinstance(opened, FinishedRun):
         findings += _files(opened)
     if findings[1].ok:
-        findings += _texts(opened, arranged)
+        findings += _texts(opened, rows)
     return findings
 
 
-def _plan(ids: tuple[str, ...], opened: Run) -> Plan:
+def _plan(ids: tuple[str, ...], opened: Run, rows: TokenRows | ModelError | None) -> Plan:
     """The plan of a run's numbers for these ids."""
+    lengths: tuple[int, ...] = ()
+    if opened.begun.plan.batch_tokens is not None:
+        # A row that the run does not know makes another plan, which is found, whatever its length.
+        lengths = rows.lengths if isinstance(rows, TokenRows) else tuple(opened.lengths.get(name, 1) for name in ids)
     try:
-        return opened.begun.plan.plan(ids)
+        return opened.begun.plan.plan(ids, lengths)
     except (SettingsError, TypeError) as error:
         raise StoreError(
             f"{opened.folder / BEGUN} must hold the numbers of a plan, but it was changed: {error}."
@@ -84,21 +90,32 @@ def _files(opened: FinishedRun) -> Iterator[Finding]:
         yield Finding("every file is as it was written", True, "the model was not saved")
 
 
-def _texts(opened: Run, arranged: Rows) -> Iterator[Finding]:
-    """Tokenize the texts again, with the tuned model's tokenizer or, where that was not saved, the first model's."""
+def _tokenized(opened: Run, arranged: Rows) -> TokenRows | ModelError | None:
+    """Tokenize the texts again, with the tuned model's tokenizer or, where that was not saved, the first model's.
+
+    None while there is no tuned model yet, or another arrangement's rows are of no use; the error where the first
+    model is gone.
+    """
     unsaved = isinstance(opened, FinishedRun) and not opened.manifest.settings.save_model
-    if not opened.model.is_dir() and not unsaved:
-        return
-    fed = opened.begun.rows
+    same = opened.begun.plan.ids_sha256 == ids_sha256(arranged.ids)
+    if not same or not (opened.model.is_dir() or unsaved):
+        return None
     try:
         tokenizer = load_tokenizer(opened.begun.model.name if unsaved else str(opened.model))
     except ModelError as error:
         if not unsaved:
             raise
-        yield Finding("the rows' texts are those that were tokenized", None, f"the run kept no tokenizer, and {error}")
-        return
-    rows = token_rows(arranged, tokenizer, fed.form, fed.max_length, answer_end=fed.answer_end)
-    yield from _tokens(rows, opened.records, fed)
+        return error
+    fed = opened.begun.rows
+    return token_rows(arranged, tokenizer, fed.form, fed.max_length, answer_end=fed.answer_end)
+
+
+def _texts(opened: Run, rows: TokenRows | ModelError | None) -> Iterator[Finding]:
+    if isinstance(rows, ModelError):
+        why = f"the run kept no tokenizer, and {rows}"
+        yield Finding("the rows' texts are those that were tokenized", None, why)
+    elif rows is not None:
+        yield from _tokens(rows, opened.records, opened.begun.rows)
 
 
 def _tokens(rows: TokenRows, records: Records, fed: FedRows) -> Iterator[Finding]:
