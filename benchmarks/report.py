@@ -40,8 +40,8 @@ def made(folder: Path, n_pool: int, n_target: int) -> Path:
                 file.write(json.dumps(row) + "\n")
     np.savez(folder / "v.npz", pool=pool, target=target)
     out = folder / "out"
-    given = {"embedder": f"vectors:{folder / 'v.npz'}", "guard": "off"}
-    righttime.arrange(folder / "pool.jsonl", folder / "target.jsonl", out=out, budget=n_pool // 5, **given)
+    sides = folder / "pool.jsonl", folder / "target.jsonl"
+    righttime.arrange(*sides, out=out, budget=n_pool // 5, embedder=f"vectors:{folder / 'v.npz'}", guard="off")
     return out
 
 
@@ -68,7 +68,7 @@ def main() -> None:
     given = parser(__doc__).parse_args()
     n_pool, n_target = (4_950, 50) if given.quick else (49_500, 500)
     projections = ["pca", *(["umap"] if find_spec("umap") else [])]
-    rows = []
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         outs = {f"made, {n_pool:,} × {n_target:,}": made(folder, n_pool, n_target)}
