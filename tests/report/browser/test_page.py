@@ -327,7 +327,7 @@ def test_controls_and_marks_of_direction_are_shown_not_obeyed(show: Show, hostil
         said = tab.run(f"document.querySelector('{selector}').textContent")
         assert not set(said) & set("\x1b\x07\x08\x7f\u202e\u2066\u2069\u200f\u061c\u2028\u2029")
     said = tab.run("document.querySelector('main').textContent")
-    assert "␛[31mred␛[0m" in said
+    assert "⟨U+001B⟩[31mred⟨U+001B⟩[0m" in said
     assert "access ⟨U+202E⟩⟨U+2066⟩// admin⟨U+2069⟩" in said
 
 
