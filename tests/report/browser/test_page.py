@@ -15,6 +15,8 @@ import pytest
 from chromium import Tab
 from made_page import MARKUP, PLANTED, made_data, write_page
 
+pytestmark = pytest.mark.linux  # the browser's processes are ended as a group
+
 Show = Callable[..., Tab]
 
 LIST = "document.querySelector('[data-view={side}] .list')"
