@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from chromium import Browser, Tab, chromium, running
 from machine import parser, save
@@ -63,7 +64,7 @@ def panned(tab: Tab, zooms: int) -> dict[str, float]:
     return {"frame_ms_median": middle, "frame_ms_p95": frames[int(0.95 * len(frames))], "frame_ms_most": most}
 
 
-def looked_at(browser: Browser, path: Path, ratio: float) -> list[dict[str, float]]:
+def looked_at(browser: Browser, path: Path, ratio: float) -> list[dict[str, Any]]:
     """A page at so many pixels of the screen for each of its own: opened, panned at two zooms, searched."""
     loads = []
     for _ in range(ROUNDS):
@@ -71,7 +72,9 @@ def looked_at(browser: Browser, path: Path, ratio: float) -> list[dict[str, floa
         loads.append(times)
         if len(loads) < ROUNDS:
             tab.close()
-    about: dict[str, float] = {"pixel_ratio": ratio} | {name: statistics.median(one[name] for one in loads) for name in loads[0]}
+    about: dict[str, Any] = {"pixel_ratio": ratio} | {
+        name: statistics.median(one[name] for one in loads) for name in loads[0]
+    }
     about["search_ms"] = statistics.median(tab.run(SEARCH.format(PLANTED)) for _ in range(3))
     found = [about | {"zoom": round(1.4**zooms, 1)} | panned(tab, zooms) for zooms in (0, 3)]
     if errors := tab.errors():

@@ -60,7 +60,10 @@ def test_the_wheel_holds_the_package_whole_and_nothing_else(wheel: Path) -> None
         names = archive.namelist()
         about = archive.read(next(name for name in names if name.endswith(".dist-info/METADATA"))).decode()
     ours = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "righttime").rglob("*.py")}
-    assert {*ours, "righttime/py.typed"} == {name for name in names if ".dist-info/" not in name}
+    page = (path for path in (ROOT / "src" / "righttime" / "report" / "assets").rglob("*") if path.is_file())
+    page_parts = {path.relative_to(ROOT / "src").as_posix() for path in page if path.suffix not in (".py", ".pyc")}
+    assert {"page.html", "page.css", "uPlot.LICENSE"} <= {name.rpartition("/")[2] for name in page_parts}
+    assert {*ours, *page_parts, "righttime/py.typed"} == {name for name in names if ".dist-info/" not in name}
     assert f"\nVersion: {righttime.__version__}\n" in about
     assert "\nRequires-Python: >=3.10\n" in about
     assert re.search(r"^Requires-Dist: backports\.zstd.*python_version < [\"']3\.14[\"']$", about, re.MULTILINE)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.linux  # as the browser's own tests
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -13,6 +13,8 @@ import pytest
 from chromium import Tab
 from righttime.cli import main
 
+pytestmark = pytest.mark.linux  # the browser's processes are ended as a group
+
 Show = Callable[..., Tab]
 
 

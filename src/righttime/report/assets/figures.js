@@ -67,7 +67,7 @@
 
   rt.BLOCKS.shares = function (block) {
     const last = block.rows.length - 1;
-    const others = (at) => at === last && /^others?$/i.test(block.rows[at].name);
+    const others = (at) => at === last && /^([\d,]+ )?others?$/i.test(block.rows[at].name);
     const bars = block.columns.map((column, c) => {
       const bar = rt.make("div", { class: "bar", role: "img", "aria-label": column + ": " + block.rows.slice(0, 4).map((row) =>
         row.name + " " + rt.number(100 * (row.shares[c] || 0), 1) + " %").join(", ") + (last > 3 ? " and others" : "") });

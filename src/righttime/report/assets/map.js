@@ -225,7 +225,7 @@
         picture.points(waiting, waiting.length, pool.x, pool.y, this.waitingColours(), radius * 0.7, false, 0);
       }
       picture.points(this.arranged, n, pool.x, pool.y, this.colours, radius, false, 0);
-      if (this.targets.on && target.x) picture.points(this.targets.rows, this.targets.rows.length, target.x, target.y, this.targets.colours, radius + 1.6, true, this.rim);
+      if (this.targets.on && target.x) picture.points(this.targets.rows, this.targets.rows.length, target.x, target.y, this.targets.colours, radius + (pool.x.length > 8000 ? 1.8 : 2.4), true, this.rim);
       picture.paint();
       [[this.hovered, rt.ink()], [this.pinned, rt.dark() ? "#e69f00" : "#d55e00"]].forEach(([one, colour]) => {
         if (one) picture.ring(this.state.rows[one.side].x[one.row], this.state.rows[one.side].y[one.row], colour, radius + 5);

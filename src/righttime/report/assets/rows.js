@@ -163,6 +163,7 @@
       list.box.focus({ preventScroll: true });
     };
     update();
+    list.choose(0);
     return [controls, tally, rt.make("div", { class: "browser" }, list.box, detail)];
   };
 })(righttime);

@@ -56,9 +56,12 @@
     const button = (index) => {
       const near = order.similarity && !Number.isNaN(order.similarity[index]) ? ", " + rt.similar(order.similarity[index]) : "";
       const made = rt.button("place " + rt.count(order.position[index] + 1) + near, () => {
-        buttons.forEach((one) => one.setAttribute("aria-pressed", one === made));
+        buttons.forEach((one) => {
+          one.setAttribute("aria-pressed", one === made);
+          one.tabIndex = one === made ? 0 : -1;
+        });
         choose(index);
-      }, { "aria-pressed": buttons.length ? "false" : "true" });
+      }, { "aria-pressed": buttons.length ? "false" : "true", tabindex: buttons.length ? "-1" : "0" });
       buttons.push(made);
       return rt.make("li", {}, made);
     };
@@ -72,7 +75,16 @@
       rt.make("h4", { text: (round === rt.NONE16 ? "Picked" : "Round " + rt.count(round)) + ": " + rt.many(some.length, "row") }),
       rt.make("ul", { class: "picks" }, ...some.map(button))));
     if (picked.length > PICKS) nodes.push(rt.make("p", { class: "caption", text: "The first " + PICKS + " of " + rt.count(picked.length) + "." }));
-    return [rt.make("div", { class: "rounds" }, ...nodes)];
+    // One stop for Tab, however many rows; arrows go from row to row.
+    const key = (event) => {
+      const at = buttons.indexOf(event.target), steps = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: buttons.length - 1 };
+      const next = Object.hasOwn(steps, event.key) && buttons[steps[event.key]];
+      if (at < 0 || !next) return;
+      event.preventDefault();
+      next.focus();
+      next.click();
+    };
+    return [rt.make("div", { class: "rounds", role: "group", "aria-label": "Rows that it picked; arrow keys go from one to the next", on: { keydown: key } }, ...nodes)];
   }
 
   async function compare(state, target, index, pair) {

@@ -5,14 +5,10 @@ const righttime = {};
 
   const ACTING = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
-  /** Control characters as their pictures, marks of direction and invisible ones by their numbers. */
+  /** Control characters, marks of direction and invisible ones by their numbers; their pictures are in few fonts. */
   rt.visible = function (text) {
-    return String(text).replace(/\r\n/g, "\n").replace(ACTING, (found) => {
-      const code = found.charCodeAt(0);
-      if (code < 32) return String.fromCharCode(0x2400 + code);
-      if (code === 127) return "\u2421";
-      return "\u27e8U+" + code.toString(16).toUpperCase().padStart(4, "0") + "\u27e9";
-    });
+    return String(text).replace(/\r\n/g, "\n").replace(ACTING, (found) =>
+      "\u27e8U+" + found.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0") + "\u27e9");
   };
 
   /** An element. `about` sets attributes, `text` (visible text), `on` (listeners) and `class`. */
