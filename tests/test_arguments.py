@@ -31,8 +31,15 @@ OF_OTHERS = {
         'trainer.train(resume_from_checkpoint="--resume" in sys.argv[1:])',
     },
     "gguf.py": {"pip install --no-deps {}=={}"},
+    "report/atlas.py": {
+        "``neighbors`` is what `embedding-atlas --neighbors` reads: "
+        '``{"ids": rows of the table, "distances": 1 - cosine}``.',
+        "embedding-atlas {} --text text --x x --y y",
+        "--neighbors neighbors",
+    },
+    "report/provenance.py": {"--target", "--out", "--param"},
 }
-"""Lines with flags of other programs, and of what a generated script says."""
+"""Lines with flags of other programs, of what a generated script says, and of the command that a page repeats."""
 
 
 def texts(tree: ast.AST) -> list[str]:

@@ -106,8 +106,11 @@ READS_ROWS = {
     "tokenization.counts": "counts a row's tokens",
     "tokenization.masking": "makes a row's tokens",
     "evaluation.sets": "what is asked of the model, and the right answers",
+    "report": "the turns of rows, to be looked at",
 }
 ASKS_ROWS = {
+    "report.texts": "the rows of a page",
+    "report.atlas": "the rows of both sides, to be looked at",
     "formats.reading": "hands out all rows as objects, for users",
     "arrangement.arrangement": "hands out the chosen rows, as objects or as a data set",
     "embedding.texts": "what is embedded",
@@ -160,4 +163,7 @@ def test_texts_and_whole_rows_are_asked_for_in_few_places() -> None:
 
 
 def test_all_rows_as_objects_are_for_users_alone() -> None:
-    assert set(taken({"examples"}, called=False)) == {"results.finished"}  # rows that a training file holds
+    assert set(taken({"examples"}, called=False)) == {
+        "results.finished",
+        "report.texts",
+    }  # rows that a training file holds

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from opened_page import data_of, numbers, policy_of, rows_of
 
+from opened_page import data_of, numbers, policy_of, rows_of
 from righttime.cli import main
 from righttime.report import make_report
 from righttime.report.html import assets, page_html

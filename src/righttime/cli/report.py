@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from righttime.cli.app import Cache, Overwrite, app
+from righttime.cli.flags import in_flags
 from righttime.cli.output import Json, emit
 from righttime.cli.text import printable
 
@@ -48,9 +49,9 @@ def report(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Make a page to look at: what was chosen, why, and what it did.
+    """Make a page to look at.
 
-    One HTML file that opens from disk and fetches nothing: the order, a map, every row with its reason, the curves.
+    What was chosen, why, and what it did, in one HTML file that opens from disk and fetches nothing.
     """
     from righttime.report import write_report
 
@@ -82,7 +83,7 @@ def _facts(made: Report, out: Path) -> dict[str, Any]:
 
 
 def _text(made: Report, out: Path) -> str:
-    lines = [f"not shown: {one.part}: {one.why}" for one in made.missing]
+    lines = [f"not shown: {one.part}: {in_flags(one.why)}" for one in made.missing]
     if made.shown is not None and made.total is not None and made.shown != made.total:
         lines.append(f"shown: {sum(made.shown):,} of {sum(made.total):,} rows; more with --max-rows")
     lines.append(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB); open it in a browser")

@@ -98,7 +98,7 @@ def arranged_from(
         read, why = _side(finished[0], side, given)
         sides.append(read)
         if read is None:
-            missing.append(Missing(f"{_TEXTS} of the {side}", f"{why}. Hint: --{side}"))
+            missing.append(Missing(f"{_TEXTS} of the {side}", f"{why}. Hint: `{side}`"))
     vectors, why = _vectors(finished, sides[0], sides[1], cache)
     if why:
         missing.append(Missing(_VECTORS, why))
@@ -130,7 +130,7 @@ def _side(finished: FinishedResult, side: str, given: Sequence[str] | None) -> t
     then = finished.manifest.pool if side == "pool" else finished.manifest.target
     if [file.sha256 for file in read.inputs] != [file.sha256 for file in then]:
         raise SettingsError(
-            f"--{side} must be the data that {finished.folder} was made from, but its content has another sha256."
+            f"`{side}` must be the data that {finished.folder} was made from, but its content has another sha256."
         )
     return read, ""
 
@@ -179,7 +179,10 @@ def _read_vectors(finished: FinishedResult, pool: Reading, target: Reading, cach
     target_texts = texts_for(embedder, target.rows, text)
     lacking = set(uncached([*texts, *target_texts], embedder, cache))
     if any(one in lacking for one in target_texts):
-        return None, "vectors of target rows are not in the cache. Hint: arrange again with the same cache, or --cache"
+        return (
+            None,
+            "vectors of target rows are not in the cache. Hint: the `cache` they were made with, or arrange again",
+        )
     rows = np.array([number for number, one in enumerate(texts) if one not in lacking], dtype=np.int64)
     wanted = [texts[number] for number in rows.tolist()] + list(target_texts)
     unit = unit_rows(embed_texts(wanted, embedder, cache).vectors, "vectors")

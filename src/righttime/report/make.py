@@ -68,7 +68,7 @@ def write_report(folders: Sequence[Path_], out: Path_, *, overwrite: bool = Fals
     if path.is_dir():
         raise StoreError(f"{path} must be a file to write, but it is a folder. Hint: {path / 'page.html'}.")
     if path.exists() and not overwrite:
-        raise StoreError(f"{path} is there already. Hint: --overwrite, or another name.")
+        raise StoreError(f"{path} is there already. Hint: `overwrite=True`, or another name.")
     report = make_report(folders, **how)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, report.html.encode("utf-8", "replace"))

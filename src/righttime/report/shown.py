@@ -61,4 +61,4 @@ def shown_rows(n_pool: int, n_target: int, orders: Sequence[NDArray[np.int64]], 
     parts += [f"{len(drawn):,} others drawn at random"] if len(drawn) else []
     sides = f"{len(pool):,} of {n_pool:,} pool rows ({' and '.join(parts)})"
     sides += f" and {n_shown:,} of {n_target:,} target rows" + (", drawn at random" if n_shown < n_target else "")
-    return Shown(pool, target, f"Shown are {sides}; seed {_SEED}. More with --max-rows.")
+    return Shown(pool, target, f"Shown are {sides}; seed {_SEED}. More with `max_rows`.")

@@ -13,7 +13,7 @@ from righttime.evaluation import means_by, read_evaluation
 from righttime.experiment import analyse_experiment, finished_runs, open_experiment
 from righttime.experiment.layout import cells, is_finished
 from righttime.report.blocks import Block, Chart, Column, Interval, Intervals, Mark, Section, Series, Table, Text
-from righttime.store import MANIFEST, read_manifest
+from righttime.store import MANIFEST
 
 __all__ = ["COMPARISON", "comparison_section", "experiment_section", "is_comparison", "is_run", "run_section"]
 
@@ -39,8 +39,7 @@ def run_section(folder: Path, name: str, number: int) -> Section:
     is_tuned = (folder / "run.json").is_file()
     evaluation = folder / "evaluation" if is_tuned else folder
     blocks: list[Block] = []
-    about = read_manifest(folder) if (folder / MANIFEST).is_file() else {}
-    if is_tuned and not about:
+    if is_tuned and not (folder / MANIFEST).is_file():
         blocks.append(Text("This run is not finished.", "warning"))
     trained = _trained(folder) if is_tuned else {}
     table = read_evaluation(evaluation) if evaluation.is_dir() else None

@@ -29,7 +29,7 @@ from righttime.errors import SettingsError, StoreError
 from righttime.locks import locked, unlocked
 from righttime.store import MANIFEST, clear_partial, make_folder, write_json
 from righttime.training.checkpoints import clear_broken, whole_checkpoints
-from righttime.training.manifest import BEGUN, read_begun
+from righttime.training.manifest import BEGUN, read_begun, with_defaults
 from righttime.training.records import last_attempt
 
 __all__ = ["Start", "begin", "end"]
@@ -106,7 +106,9 @@ def _begun(run: Path, deciding: Mapping[str, Any], lock: FileLock | None) -> Sta
         raise StoreError(f"{run} holds a finished run already. Hint: choose another `out`, or `overwrite=True`.")
     if not (run / BEGUN).exists():
         write_json(run / BEGUN, deciding)
-    for what, then, now in _deciding_changes(read_begun(run), json.loads(json.dumps(deciding))):
+    asked = json.loads(json.dumps(deciding))
+    asked["settings"] = with_defaults(asked["settings"])
+    for what, then, now in _deciding_changes(read_begun(run), asked):
         again = f"`{_DEFAULTED[what]}={then!r}`" if what in _DEFAULTED else "run the first command again"
         raise SettingsError(
             f"a run must go on with what it began with, but {what} was {then!r} and is {now!r} now ({run}). "
