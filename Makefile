@@ -118,6 +118,9 @@ docs: $(READY)
 	$(BIN)/python tools/registry_tables.py
 	$(BIN)/python -m pip install --quiet -c constraints.txt mkdocs-material
 	$(BIN)/mkdocs build --strict
+	$(BIN)/righttime builtin --out build/demo --overwrite
+	$(BIN)/righttime arrange build/demo/pool.jsonl --target build/demo/target.jsonl --out build/demo/arranged --overwrite
+	$(BIN)/righttime report build/demo/arranged --out site/demo.html --overwrite
 
 clean:
 	rm -rf .venv demo site

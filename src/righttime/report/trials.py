@@ -173,7 +173,7 @@ def _curves(found: Json, of_set: str, metric: str) -> Chart:
         _BAND if any(one.low for one in series) else "No bands: fewer than three replicates, or nothing varies."
     )
     y = _UNIT if metric == "loss" else f"mean {metric}"
-    return Chart(f"{metric.capitalize()}: {of_set} rows", "optimizer steps", y, series, first, told)
+    return Chart(f"{'Loss' if metric == 'loss' else metric}: {of_set} rows", "optimizer steps", y, series, first, told)
 
 
 def _differences(found: Json) -> Iterator[Block]:
