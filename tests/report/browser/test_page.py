@@ -95,6 +95,24 @@ def test_tables_are_sorted_by_number_and_what_has_none_comes_last(show: Show, pa
     assert tab.run("document.querySelectorAll('.table th')[1].getAttribute('aria-sort')") == "descending"
 
 
+def test_numbers_of_a_column_stand_below_one_another(show: Show, page: Path) -> None:
+    tab = show(page)
+    values = "[...document.querySelectorAll('.table tbody td:last-child')].map((one) => one.textContent)"
+    assert tab.run(values) == ["310.25", "640.00", "–", "1.2e−5"]
+
+
+def test_a_small_table_needs_no_scrolling_on_a_phone(show: Show, page: Path) -> None:
+    data = made_data(200, 20)
+    names = ["first rows", "mean similarity", "coverage", "found its nearest"]
+    columns = [{"name": name, "align": "right"} for name in names]
+    rows = [[14, 0.7439, 0.4124, 0.2667], [1400, 0.614, 0.5181, 1]]
+    data["page"]["sections"][0]["blocks"] = [
+        {"kind": "table", "title": "Quality", "columns": columns, "rows": rows, "caption": ""}
+    ]
+    tab = show(write_page(page.with_name("small.html"), data), 360)
+    assert tab.run("[...document.querySelectorAll('.wide')].every((one) => one.scrollWidth <= one.clientWidth)")
+
+
 def test_search_finds_the_planted_row(show: Show, page: Path) -> None:
     tab = show(page)
     search(tab, "pool", PLANTED.upper())

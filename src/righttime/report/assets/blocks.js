@@ -35,13 +35,14 @@
   /** A table that is sorted by its columns' buttons; of a long one the first rows, and a button for all. */
   rt.table = function (columns, rows, name) {
     const body = rt.make("tbody"), heads = [];
+    const decimals = columns.map((column, c) => (column.align === "right" ? rt.decimals(rows.map((row) => row[c])) : 0));
     let order = rows.map((_, at) => at), most = SHOWN;
     const more = rt.button("Show all " + rt.count(rows.length) + " rows", () => { most = Infinity; fill(); }, { class: "quiet" });
 
     function fill() {
       body.replaceChildren(...order.slice(0, most).map((at) => rt.make("tr", {}, ...columns.map((column, c) => {
         const value = rows[at][c];
-        return rt.make("td", { class: column.align === "right" ? "right" : null, dir: "auto", text: rt.number(value) });
+        return rt.make("td", { class: column.align === "right" ? "right" : null, dir: "auto", text: rt.number(value, 4, decimals[c]) });
       }))));
       more.hidden = rows.length <= most;
     }

@@ -46,13 +46,20 @@ const righttime = {};
 
   rt.count = (value) => Number(value).toLocaleString("en");
 
-  /** A number with at most four decimals; a dash where there is none. */
-  rt.number = function (value, decimals = 4) {
+  /** A number with at most four decimals (and at least so many); a dash where there is none. */
+  rt.number = function (value, decimals = 4, least = 0) {
     if (value === null || value === undefined || Number.isNaN(value)) return "\u2013";
     if (typeof value !== "number") return String(value);
     const small = value !== 0 && Math.abs(value) < 0.5 * 10 ** -decimals;
-    const said = small ? value.toExponential(1) : value.toLocaleString("en", { maximumFractionDigits: decimals });
+    const said = small ? value.toExponential(1) : value.toLocaleString("en", { maximumFractionDigits: decimals, minimumFractionDigits: least });
     return said.replaceAll("-", "\u2212");
+  };
+
+  /** How many decimals the numbers of a column need, so that they stand below one another; none beside large ones. */
+  rt.decimals = function (values) {
+    const numbers = values.filter(Number.isFinite);
+    if (numbers.some((value) => Math.abs(value) >= 1000)) return 0;
+    return numbers.reduce((most, value) => Math.max(most, (/^\u2212?\d+\.(\d+)$/.exec(rt.number(value)) || ["", ""])[1].length), 0);
   };
 
   rt.many = (n, one, more) => rt.count(n) + " " + (n === 1 ? one : more || one + "s");
