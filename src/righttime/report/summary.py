@@ -71,7 +71,7 @@ def _warnings(arranged: Arranged, near: Nearness | None) -> Iterator[str]:
         if poor:
             yield (
                 f"{poor:,} of {len(near.best):,} target rows have nobody near: their best similarity is below "
-                f"{near.median:.3f}, the median similarity of a pool row to its most similar other pool row."
+                f"{near.median:.4f}, the median similarity of a pool row to its most similar other pool row."
             )
 
 
