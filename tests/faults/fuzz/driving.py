@@ -35,7 +35,9 @@ def drive(reader: str, inputs: Iterator[bytes], read: Callable[[bytes], object],
             at = traceback.extract_tb(error.__traceback__)
             own = [one for one in at if "/righttime/" in one.filename][-1:]
             where = own or at[-1:]
-            others.setdefault(f"{type(error).__name__} {where[0].filename}:{where[0].lineno} {error!s:.80}", repr(data[:300]))
+            others.setdefault(
+                f"{type(error).__name__} {where[0].filename}:{where[0].lineno} {error!s:.80}", repr(data[:300])
+            )
     _written(reader, counts)
     return [f"{what} <- {data}" for what, data in others.items()]
 

@@ -7,16 +7,57 @@ import json
 import random
 from typing import Any
 
-_TOKENS = (b"\x00", b"\xef\xbb\xbf", b"\xff\xfe", b"\xed\xa0\x80", b'"', b"{", b"}", b"[", b"]", b",", b":", b"\n", b"\r")
-_TOKENS += (b"NaN", b"-Infinity", b"1e999", b"9" * 400, b"\\ud800", b"\\u0000", b"null", b"\t", b"-", b"&a", b"*a", b"!!")
+_TOKENS = (
+    b"\x00",
+    b"\xef\xbb\xbf",
+    b"\xff\xfe",
+    b"\xed\xa0\x80",
+    b'"',
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b",",
+    b":",
+    b"\n",
+    b"\r",
+)
+_TOKENS += (
+    b"NaN",
+    b"-Infinity",
+    b"1e999",
+    b"9" * 400,
+    b"\\ud800",
+    b"\\u0000",
+    b"null",
+    b"\t",
+    b"-",
+    b"&a",
+    b"*a",
+    b"!!",
+)
 
 
 def _values() -> list[Any]:
     deep: Any = "x"
-    for _ in range(500):
+    for _ in range(60):
         deep = [deep]
     wide: list[Any] = [None, True, 0, -1, 10**400, 2**63, 0.5, float("nan"), float("inf"), "", " ", "\x00", "\ud800"]
-    return [*wide, "\u202e\x85\ufffe", "x" * 5000, [], {}, [[]], [None], [{}], {"": None}, {"a": {"b": []}}, deep, "٣", -(2**70)]
+    return [
+        *wide,
+        "\u202e\x85\ufffe",
+        "x" * 5000,
+        [],
+        {},
+        [[]],
+        [None],
+        [{}],
+        {"": None},
+        {"a": {"b": []}},
+        deep,
+        "٣",
+        -(2**70),
+    ]
 
 
 def changed_bytes(seed: bytes, draw: random.Random) -> bytes:
@@ -72,8 +113,10 @@ def _places(value: Any) -> list[tuple[Any, Any]]:
 
 
 def as_json(value: Any, draw: random.Random) -> bytes:
-    """JSON of a value, now and then with its first key twice."""
+    """JSON of a value, now and then with a key twice or nested very deeply."""
     text = json.dumps(value)
+    if draw.random() < 0.03:
+        text = text.replace('""', "[" * 5000 + "]" * 5000)
     if draw.random() < 0.05 and text.startswith('{"'):
         text = '{"id": 1, "id": 2, ' + text[1:]
     return text.encode()
