@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import save
 
-from faults.fuzz.driving import drive, mixed
-from faults.fuzz.mutation import as_json, changed_bytes, changed_value
+from fuzz_driving import drive, mixed
+from fuzz_mutation import as_json, changed_bytes, changed_value
 from righttime.cli import main
 from righttime.embedding.given import given_vectors
 from righttime.errors import StoreError
