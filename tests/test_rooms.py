@@ -11,7 +11,7 @@ from syntax_trees import tree
 
 ROOT = Path(righttime.__file__).parent
 ROOMS = (
-    ("version", "errors", "progress", "choices", "keywords", "quiet", "drawing", "processor", "locks"),
+    ("version", "errors", "progress", "choices", "keywords", "quiet", "drawing", "processor", "locks", "strict_json"),
     ("store", "cluster"),
     ("model_files",),
     ("gguf",),

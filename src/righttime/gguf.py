@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from righttime import strict_json
 from righttime.errors import ModelError, StoreError
 from righttime.locks import alone
 from righttime.store import cache_folder, file_sha256, ordinary_permissions, write_json
@@ -132,7 +132,7 @@ def _converted(file: Path, wanted: str | None, name: str, about: dict[str, Any])
 def _whole(place: Path) -> bool:
     """Whether a converted model is there, with every file as it was written."""
     try:
-        files = json.loads((place / _ABOUT).read_text(encoding="utf-8"))["files"]
+        files = strict_json.loads((place / _ABOUT).read_text(encoding="utf-8"))["files"]
         return all(file_sha256(place / name) == digest for name, digest in files.items())
     except (OSError, ValueError, KeyError, AttributeError, StoreError):
         return False

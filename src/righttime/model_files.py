@@ -7,12 +7,12 @@ differ by version in what they refuse, so all of it is refused here, before anyt
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from righttime import strict_json
 from righttime.errors import RighttimeError
 from righttime.store import files_sha256
 
@@ -233,7 +233,7 @@ def _base_of(place: Path, error: type[RighttimeError]) -> str | None:
 def _json(file: Path, kind: type, error: type[RighttimeError]) -> Any:
     """What a JSON file holds; None where there is no such file."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = strict_json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, RecursionError) as problem:

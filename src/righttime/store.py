@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import platformdirs
 
+from righttime import strict_json
 from righttime.errors import StoreError
 from righttime.locks import hold, let_go
 
@@ -293,7 +294,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise StoreError(f"{folder} must be a folder that righttime wrote, but there is no such folder.")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = strict_json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise StoreError(
             f"{folder} must hold {MANIFEST}, but there is none: it is not a result of righttime, or not a finished one."

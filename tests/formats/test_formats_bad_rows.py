@@ -54,7 +54,7 @@ BAD: dict[str, tuple[bytes, str]] = {
         "`task` must be text or a whole number, got an obj",
     ),
     "bad tools": (b'{"instruction": "q", "output": "a", "tools": 5}', "`tools` must be text or a list, got a number"),
-    "deep": (b'{"a":' * 100_000, "the line's JSON is nested too deeply to be read"),
+    "deep": (b'{"a":' * 100_000, "nested too deeply to be read"),
 }
 
 

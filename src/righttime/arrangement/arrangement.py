@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from righttime import strict_json
 from righttime.errors import SettingsError, ShapeError, StoreError
 from righttime.examples import Example
 from righttime.rows import Rows
@@ -207,7 +208,7 @@ class Arrangement:
             file = file / "arrangement.parquet"
         try:
             table = pq.read_table(file)
-            about = json.loads(table.schema.metadata[_METADATA])
+            about = strict_json.loads(table.schema.metadata[_METADATA])
             labels = None
             if not table["id"].null_count:
                 names = ("id", "task", "source", "picked_by")

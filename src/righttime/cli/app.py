@@ -216,7 +216,10 @@ def bytes_in(size: str) -> int:
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)(?:i?B)?", size.strip(), re.IGNORECASE)
     if not found:
         raise SettingsError(f"a size must be a number with K, M, G or T, such as 512MiB, got {size!r}.")
-    return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
+    bytes_ = float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " ")
+    if not bytes_ < 2**63:
+        raise SettingsError(f"a size must be less than 8,388,608 TiB, got {size[:40]!r}.")
+    return int(bytes_)
 
 
 def _version(wanted: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from righttime import strict_json
 from righttime.cli.app import (
     BadRows,
     Fields,
@@ -131,7 +132,7 @@ def _mapping(groups: Path | None) -> dict[str, str] | None:
     if groups is None:
         return None
     try:
-        mapping = json.loads(groups.read_text(encoding="utf-8-sig"))
+        mapping = strict_json.loads(groups.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise SettingsError(f"--groups {groups} must be a readable JSON file: {error}.") from error
     if not isinstance(mapping, dict) or not all(isinstance(group, str) for group in mapping.values()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
@@ -50,16 +51,44 @@ def main(argv: Sequence[str] | None = None) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _stop)
     try:
-        with without_advice():
-            app(args=None if argv is None else list(argv), prog_name="righttime")
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    except RighttimeError as error:
-        print(f"righttime: error: {error}", file=sys.stderr)
-        return 1
+        return _shown(_run(argv))
     except (_StoppedError, KeyboardInterrupt) as stopped:
         print("righttime: stopped; run the same command again to go on where it was.", file=sys.stderr)
         return 128 + (stopped.args[0] if isinstance(stopped, _StoppedError) else signal.SIGINT)
     finally:
         let_all_go()
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        with without_advice():
+            app(args=None if argv is None else list(argv), prog_name="righttime")
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except RighttimeError as error:
+        return _failed(error)
+    except OSError as error:  # what the library does not foresee: disks and names
+        where = f"{error.filename}: " if error.filename else ""
+        return _failed(f"{where}the system must be able to read and write it, got {error.strerror or error}.")
+    except UnicodeEncodeError:
+        return _failed("every word of the command must be UTF-8, got other bytes in a name or a value.")
+    except MemoryError:
+        return _failed("there must be enough memory, got none. Hint: fewer rows, or a smaller batch.")
     return 0
+
+
+def _failed(why: object) -> int:
+    with contextlib.suppress(OSError):
+        print(f"righttime: error: {why}", file=sys.stderr)
+    return 1
+
+
+def _shown(code: int) -> int:
+    """The exit code once all that was printed has left; output that nobody reads any more does not change it."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (what is left has nowhere to go)
+        if not isinstance(error, BrokenPipeError):
+            return _failed(f"the output must be writable, got {error.strerror or error}.")
+    return code

@@ -8,7 +8,10 @@ vectors:pool.parquet#embedding     a column of lists; `embedding` if no name is 
 
 from __future__ import annotations
 
+import lzma
 import math
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -35,6 +38,13 @@ __all__ = [
 ]
 
 PREFIX = "vectors:"
+
+# What NumPy, zipfile and Arrow raise for files that are none; tokenize reads the header of a .npy.
+_BROKEN = (
+    *(OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, OverflowError, RecursionError),
+    *(SyntaxError, NotImplementedError, RuntimeError, struct.error, tokenize.TokenError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
 
 
 def given_vectors(spec: str, role: str, n_rows: int, memory: int = MEMORY) -> NDArray[Any]:
@@ -92,7 +102,7 @@ def told(path: str, read: Callable[[Path], Any]) -> Any:
         return read(file)
     except RighttimeError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+    except _BROKEN as error:
         raise EmbeddingError(
             f"{path} must hold vectors, reading it failed: {error or type(error).__name__}.", file=path
         ) from error

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from righttime import strict_json
 from righttime.errors import SettingsError, StoreError
 from righttime.evaluation.manifest import SETTINGS, read_evaluation_manifest, read_settings
 from righttime.evaluation.registry import Value
@@ -125,7 +126,7 @@ class EvaluationFolder:
         if not path.exists():
             return None
         with as_written(path, "righttime"):
-            found: str | None = json.loads(path.read_bytes())["first_from"]
+            found: str | None = strict_json.loads(path.read_bytes())["first_from"]
         return found
 
     def tell_first(self, name: str | None) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from righttime import strict_json
 from righttime.errors import StoreError
 from righttime.evaluation.generations import GenerationSettings
 from righttime.formats import InputFile
@@ -111,7 +111,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
         StoreError: If the folder does not hold it.
     """
     try:
-        found = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        found = strict_json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StoreError(f"{folder} must hold an evaluation, but its {SETTINGS} cannot be read: {error}.") from error
     if not isinstance(found, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Protocol
 
+from righttime import strict_json
 from righttime.errors import SettingsError
 from righttime.experiment.draws import JUDGE, read_pools
 from righttime.experiment.layout import DRAW, Cell, State, cells, is_done, is_finished, state_of
@@ -67,7 +67,7 @@ class Outcome:
 def why_failed(cell: Cell) -> str:
     """Why a run failed, in one sentence."""
     try:
-        return str(json.loads(cell.failed.read_text(encoding="utf-8"))["error"])
+        return str(strict_json.loads(cell.failed.read_text(encoding="utf-8"))["error"])
     except (OSError, ValueError, KeyError):
         return f"it was stopped; see {cell.log}"
 

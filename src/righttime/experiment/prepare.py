@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from righttime import strict_json
 from righttime.embedding import DEFAULT_MODEL
 from righttime.embedding.given import given_sides
 from righttime.embedding.vectors import embedded, vectors_given
@@ -101,7 +101,7 @@ def _check_inputs(pools: Pools, folder: Path) -> None:
 
 def read_draw(folder: Path) -> dict[str, Any]:
     """What ``draw.json`` says."""
-    found: dict[str, Any] = json.loads((folder / DRAW).read_text(encoding="utf-8"))
+    found: dict[str, Any] = strict_json.loads((folder / DRAW).read_text(encoding="utf-8"))
     return found
 
 

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from righttime import strict_json
 from righttime.analysis.comparable import PRIMARY
 from righttime.errors import SettingsError, StoreError
 from righttime.experiment.draws import JUDGE
@@ -57,7 +58,7 @@ def open_experiment(root: Path) -> Experiment:
     """
     path = root / ASKED
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = strict_json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise StoreError(f"{root} must hold an experiment, but it has no {ASKED}.") from error
     except (OSError, ValueError) as error:

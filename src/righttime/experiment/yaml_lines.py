@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from righttime.errors import SettingsError
+from righttime.errors import RighttimeError, SettingsError
 
 __all__ = ["Entry", "changed", "expanded", "read_yaml"]
 
@@ -53,8 +53,9 @@ def read_yaml(path: Path) -> Entry:
 
 
 def _entry_of(text: str, where: str) -> Entry:
-    loader = yaml.SafeLoader(text)
+    loader = None
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         return Entry({}, 1) if node is None else _entry(node, loader)
     except yaml.YAMLError as error:
@@ -62,8 +63,15 @@ def _entry_of(text: str, where: str) -> Entry:
         line = f"{mark.line + 1}" if mark else ""
         said = getattr(error, "problem", None) or str(error)
         raise SettingsError(f"{where}{line}: must be YAML, but {said}.") from error
+    except RecursionError as error:
+        raise SettingsError(f"{where} must be YAML that is not nested so deeply.") from error
+    except RighttimeError:
+        raise
+    except ValueError as error:  # a date or a number that YAML's form allows and Python does not
+        raise SettingsError(f"{where} must be YAML, but {error}.") from error
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 def _entry(node: Any, loader: Any) -> Entry:

@@ -25,10 +25,10 @@ LMSYS-Chat-1M, also WildChat:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from righttime import strict_json
 from righttime.errors import unknown_name
 from righttime.examples import Message
 from righttime.formats.fields import BadRowError, RefusedError, kind_of, optional
@@ -161,7 +161,7 @@ def _part(part: Any, field: str) -> tuple[str, str]:
 def _calls_in(value: str) -> list[Mapping[str, Any]]:
     """The calls in a function_call's JSON; none where it holds anything else, so that nothing is lost."""
     try:
-        loaded = json.loads(value)
+        loaded = strict_json.loads(value)
     except (ValueError, RecursionError):
         return []
     calls = loaded if isinstance(loaded, list) else [loaded]

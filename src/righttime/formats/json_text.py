@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
+from righttime import strict_json
 from righttime.errors import DataError
 from righttime.formats import natural_instructions
 from righttime.formats.bounds import TooLong, bounded_lines, too_long
@@ -23,7 +24,6 @@ __all__ = ["BOM", "Record", "array", "lines", "single", "text_lines", "whole"]
 
 BOM = b"\xef\xbb\xbf"
 
-_DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\r\n]*")
 _WRAPPERS = ("examples", "data", "rows", "train")
 
@@ -69,15 +69,13 @@ def lines(stream: IO[bytes], file: str, most: int) -> Iterator[Record]:
 def _line(body: bytes, file: str, number: int) -> Record:
     try:
         text = body.decode("utf-8")
-        return Record(file, number, json.loads(text), text)
+        return Record(file, number, strict_json.loads(text), text)
     except UnicodeDecodeError as error:
         where = f"byte 0x{body[error.start]:02x} at byte {error.start + 1} of the line"
         problem = f"the line must be UTF-8, got {where}; save the file as UTF-8"
-    except RecursionError:
-        problem = "the line's JSON is nested too deeply to be read"
     except json.JSONDecodeError as error:
         problem = f"the line must be one JSON object, but the JSON breaks at column {error.colno}: {error.msg}"
-    except ValueError as error:  # a whole number of thousands of digits
+    except ValueError as error:  # a key twice, too deep, a whole number of thousands of digits
         problem = f"the line must be one JSON object, but {error}"
     return Record(file, number, problem=problem)
 
@@ -100,8 +98,8 @@ def text_lines(stream: IO[bytes], file: str, most: int) -> Iterator[Record]:
 def whole(text: str) -> Any:
     """The value of a JSON text, or None if it is not JSON."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return strict_json.loads(text)
+    except ValueError:
         return None
 
 
@@ -205,7 +203,7 @@ def _list(text: str, at: int, most: int) -> tuple[list[tuple[int, Any]], int]:
         return items, at + 1
     while True:
         line, counted = line + text.count("\n", counted, at), at
-        value, end = _DECODER.raw_decode(text, at)
+        value, end = strict_json.DECODER.raw_decode(text, at)
         items.append((line, TooLong() if end - at > most else value))
         at = _skip(text, end)
         if text[at : at + 1] == "]":
@@ -223,16 +221,18 @@ def _object(text: str, at: int, most: int) -> tuple[dict[str, Any], dict[str, li
     while text[at : at + 1] != "}":
         if text[at : at + 1] != '"':
             raise json.JSONDecodeError("a key or the closing } must follow", text, at)
-        key, at = _DECODER.raw_decode(text, at)
+        key, at = strict_json.DECODER.raw_decode(text, at)
         at = _skip(text, at)
         if text[at : at + 1] != ":":
             raise json.JSONDecodeError("a colon must follow the key", text, at)
         at = _skip(text, at + 1)
+        if key in value:
+            raise json.JSONDecodeError(f"an object must hold each key once, got {key[:80]!a} twice", text, at)
         if text[at : at + 1] == "[":
             items, at = _list(text, at, most)
             value[key], lines_of[key] = [item for _, item in items], [line for line, _ in items]
         else:
-            value[key], at = _DECODER.raw_decode(text, at)
+            value[key], at = strict_json.DECODER.raw_decode(text, at)
         at = _skip(text, at)
         if text[at : at + 1] == ",":
             at = _skip(text, at + 1)

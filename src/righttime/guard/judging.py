@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
+from righttime import strict_json
 from righttime.contamination.leaks import Judged, Leak, Leaks
 from righttime.errors import SettingsError
 from righttime.examples import Example
@@ -76,7 +77,7 @@ class CommandJudge:
     def _read(self, answered: IO[bytes]) -> Iterator[tuple[bool, str]]:
         for number, line in enumerate((line for line in answered if line.strip()), 1):
             try:
-                said = json.loads(line)
+                said = strict_json.loads(line)
                 leak = said["leak"]
             except (ValueError, KeyError, TypeError, RecursionError):
                 said, leak = None, None

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from righttime import strict_json
 from righttime.report.arranged import Arranged
 from righttime.report.blocks import Block, Cell, Column, Facts, Pre, Section, Table, Text
 from righttime.results import FinishedResult
@@ -46,7 +47,7 @@ def provenance(arranged: Arranged) -> Section:
 
 
 def _manifest(one: FinishedResult) -> str:
-    found = json.loads((one.folder / MANIFEST).read_text(encoding="utf-8"))
+    found = strict_json.loads((one.folder / MANIFEST).read_text(encoding="utf-8"))
     return json.dumps(found, indent=1, ensure_ascii=False)
 
 

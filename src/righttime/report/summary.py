@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from righttime import strict_json
 from righttime.report.arranged import Arranged
 from righttime.report.blocks import Block, Cell, Column, Facts, Section, Table, Text
 from righttime.report.rows import Nearness
@@ -90,7 +91,7 @@ def _leaks(one: FinishedResult) -> Iterator[str]:
 def guard_of(one: FinishedResult) -> Mapping[str, Any]:
     """What the guard found, from the manifest; empty where it was off."""
     try:
-        found = json.loads((one.folder / "manifest.json").read_text(encoding="utf-8")).get("guard")
+        found = strict_json.loads((one.folder / "manifest.json").read_text(encoding="utf-8")).get("guard")
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

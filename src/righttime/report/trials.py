@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from righttime import strict_json
 from righttime.analysis import verdict
 from righttime.errors import StoreError
 from righttime.evaluation import means_by, read_evaluation
@@ -67,7 +67,7 @@ def _trained(folder: Path) -> dict[int, float]:
     if not log.is_file():
         return {}
     try:
-        entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        entries = [strict_json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
         return {int(entry["step"]): float(entry["loss"]) for entry in entries if "loss" in entry}
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise StoreError(f"{log} must be a log of `righttime tune`, got: {error!r}.") from error
@@ -104,7 +104,7 @@ def comparison_section(folder: Path, name: str, number: int) -> Section:
     """
     path = folder / COMPARISON
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = strict_json.loads(path.read_text(encoding="utf-8"))
         blocks = list(_analysis(found))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path} must be what `righttime compare` wrote, got: {error!r}.") from error

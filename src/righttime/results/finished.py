@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from righttime import strict_json
 from righttime.arrangement import Arrangement
 from righttime.errors import SettingsError, StoreError
 from righttime.examples import Example, Message
@@ -135,7 +135,7 @@ class FinishedResult:
         try:
             with self.train.open(encoding="utf-8", newline="\n") as file:
                 for line in islice(file, first):
-                    yield json.loads(line)
+                    yield strict_json.loads(line)
         except (OSError, ValueError) as error:
             raise StoreError(f"{self.train} must be readable JSONL, got: {error}.") from error
 

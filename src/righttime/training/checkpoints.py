@@ -6,12 +6,12 @@ and only while every file has the sha256 that stands there: one flipped bit woul
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from righttime import strict_json
 from righttime.errors import ModelError
 from righttime.store import file_sha256, write_json
 
@@ -88,7 +88,7 @@ def require_whole(path: Path) -> None:
         ModelError: If a file was changed.
     """
     try:
-        mark = json.loads((path / _MARK).read_text(encoding="utf-8"))
+        mark = strict_json.loads((path / _MARK).read_text(encoding="utf-8"))
         hashes = mark.get("sha256", {}).items()
         changed = [name for name, digest in hashes if (path / name).exists() and file_sha256(path / name) != digest]
     except FileNotFoundError:
@@ -116,7 +116,7 @@ def keep_newest(folder: Path, keep: int | None) -> None:
 
 def _whole(path: Path, hashed: bool) -> Checkpoint | None:
     try:
-        mark = json.loads((path / _MARK).read_text(encoding="utf-8"))
+        mark = strict_json.loads((path / _MARK).read_text(encoding="utf-8"))
         sound = path.name == f"checkpoint-{mark['step']}"
         sound = sound and all((path / name).stat().st_size == size for name, size in mark["files"].items())
         hashes = mark.get("sha256", {}) if hashed else {}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from righttime import strict_json
 from righttime.errors import StoreError
 from righttime.store import MANIFEST, as_written, made, read_manifest, versions_in
 from righttime.tokenization.masking import AnswerEnd, Form
@@ -202,7 +203,7 @@ def read_begun(run: Path) -> dict[str, Any]:
         StoreError: If there is no such run.
     """
     try:
-        found = json.loads((run / BEGUN).read_text(encoding="utf-8"))
+        found = strict_json.loads((run / BEGUN).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{run} must be a folder of righttime tune, but its {BEGUN} cannot be read: {error}."

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from righttime import strict_json
 from righttime.errors import StoreError
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ def _lines(path: Path) -> Sequence[Mapping[str, Any]]:
     lines = []
     for number, line in enumerate(whole, start=1):
         try:
-            lines.append(json.loads(line))
+            lines.append(strict_json.loads(line))
         except ValueError as error:
             raise StoreError(f"{path}:{number} must be JSON, got: {error}.") from error
     return lines
