@@ -7,7 +7,7 @@ import json
 import random
 from typing import Any
 
-_TOKENS = (
+_TOKENS: tuple[bytes, ...] = (
     b"\x00",
     b"\xef\xbb\xbf",
     b"\xff\xfe",

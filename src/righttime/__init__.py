@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from righttime.demo import builtin_rows
     from righttime.errors import RighttimeError
     from righttime.examples import Example, Message
-    from righttime.exporters import ExportSettings, export
+    from righttime.exporters import ExportSettings
+    from righttime.exporters.export import export
     from righttime.formats import read_rows
     from righttime.measures.agreement import agreement
     from righttime.training import Lora, TuneSettings, tune

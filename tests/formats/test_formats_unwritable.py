@@ -43,3 +43,12 @@ def test_a_file_whose_name_is_no_text_is_refused(inside: bool, data: Path, capsy
         "a file's name must be UTF-8 text, got b'folder/pool-\\xff.jsonl'. Hint: rename it." in capsys.readouterr().err
     )
     assert not (data / "out").exists()
+
+
+def test_a_key_in_another_case_loses_no_instance(tmp_path: Path) -> None:
+    from righttime.formats import read_rows
+
+    row = {"id": "a", "Instruction": "Suggest.", "Instances": [{"input": "", "output": "Oats."}, {"output": "Rye."}]}
+    (tmp_path / "seeds.jsonl").write_text(json.dumps(row) + "\n")
+    read = read_rows([tmp_path / "seeds.jsonl"], role="pool")
+    assert [(one.id, one.response) for one in read.examples] == [("a", "Oats."), ("a-1", "Rye.")]

@@ -44,13 +44,14 @@ def _history(record: Mapping[str, Any]) -> Iterator[Message]:
 
 def instances(record: Mapping[str, Any], _shots: int) -> Iterator[Mapping[str, Any]]:
     """Split a Self-Instruct record into one record for each instance, the k-th further id ending in ``-k``."""
-    given = record["instances"]
+    name = next(key for key in record if key.lower() == "instances")  # as detection finds it, in any case
+    given = record[name]
     if not isinstance(given, list) or len(given) < 2:
         yield record
         return
     for place, instance in enumerate(given):
         ending = {"id": f"{record['id']}-{place}"} if place and record.get("id") not in (None, "") else {}
-        yield {**record, **ending, "instances": [instance]}
+        yield {**record, **ending, name: [instance]}
 
 
 def self_instruct(record: Mapping[str, Any]) -> tuple[Message, ...]:

@@ -114,7 +114,7 @@ def _table(rows: int = 3) -> bytes:
 
 
 def _zstd(data: bytes) -> bytes:
-    return pa.compress(data, codec="zstd", asbytes=True)
+    return bytes(pa.compress(data, codec="zstd", asbytes=True))
 
 
 LINES = b'{"question": "2+2?", "answer": "4"}\n{"question": "3+2?", "answer": "5"}\n'
