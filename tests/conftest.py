@@ -67,6 +67,12 @@ def arranged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_arrangement(tmp_path_factory.mktemp("arranged"), 37)
 
 
+@pytest.fixture(scope="session")
+def ray_home(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One home for every cluster of this process: Ray keeps the first token that it finds in one."""
+    return str(tmp_path_factory.mktemp("ray-home"))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test reads or writes the user's cache of vectors, nor does a fixture of any scope."""

@@ -199,7 +199,8 @@ def prepare_folder(folder: Path, ours: Iterable[str], overwrite: bool = False) -
     new = not folder.exists()
     make_folder(folder)
     if new:  # only a trial: a run that fails later leaves no empty folder behind
-        folder.rmdir()
+        with _told(folder):
+            folder.rmdir()
         return
     names = {entry.name for entry in folder.iterdir() if not entry.name.endswith(".partial")}
     strangers = sorted(names - {*ours, MANIFEST})

@@ -55,6 +55,8 @@ def _judged(warm: Warm, name: str, done: Ended, wanted: dict[str, Any]) -> str:
         changed = [file for file in differing(contents(out), wanted) if ".partial" not in file]
         if changed:
             return f"it looks like a result, but {', '.join(changed)} differ (code {done.code}: {done.err[-300:]})"
+        if done.code == 0:
+            return ""
     again = warm.run(command.words)
     if again.code and "holds a finished" not in again.err:
         return f"with room again it ends with {again.code}: {again.err[-300:]}"

@@ -13,6 +13,7 @@ from righttime.cli import main
 from righttime.errors import StoreError
 from righttime.evaluation import read_evaluation
 from righttime.evaluation.folder import EvaluationFolder
+from righttime.experiment.prepare import read_draw
 
 
 def test_half_a_built_in_data_set_is_finished_by_the_same_command(tmp_path: Path) -> None:
@@ -38,3 +39,17 @@ def test_a_damaged_part_of_an_evaluation_is_refused(tmp_path: Path) -> None:
     part.write_bytes(data)
     with pytest.raises(StoreError, match=r"must be as it was written, but it is not what its name says"):
         read_evaluation(folder)
+
+
+def test_an_evaluation_that_was_cut_is_named(tmp_path: Path) -> None:
+    folder = made_evaluation(tmp_path / "eval", {("target", "loss"): np.zeros((5, 2))})
+    whole = (folder / "evaluation.parquet").read_bytes()
+    (folder / "evaluation.parquet").write_bytes(whole[:-9])
+    with pytest.raises(StoreError, match=r"evaluation\.parquet must be as it was written"):
+        read_evaluation(folder)
+
+
+def test_a_draw_that_was_changed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "draw.json").write_bytes(b'{"guard": "\xb5')
+    with pytest.raises(StoreError, match=r"draw\.json must be as `righttime experiment` wrote it"):
+        read_draw(tmp_path)

@@ -34,15 +34,17 @@ ROWS = {
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def cluster(tmp_path_factory: pytest.TempPathFactory, ray_home: str) -> Iterator[None]:
     import ray
 
     # The cluster's processes find the embedder where this one does.
     paths = {"env_vars": {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}}
     folder = str(tmp_path_factory.mktemp("ray"))
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env=paths, _temp_dir=folder)
-    yield
-    ray.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", ray_home)
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env=paths, _temp_dir=folder)
+        yield
+        ray.shutdown()
 
 
 @pytest.mark.parametrize("mode", ["report", "remove"])

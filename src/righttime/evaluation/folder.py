@@ -237,7 +237,12 @@ def read_evaluation(folder: Path) -> pa.Table:
     import pyarrow.parquet as pq
 
     if (folder / MANIFEST).exists():
-        return pq.read_table(folder / VALUES)
+        try:
+            return pq.read_table(folder / VALUES)
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"{folder / VALUES} must be as it was written, got: {error}. Hint: measure anew."
+            ) from error
     # Of a part that was being made again when the process was killed there are two files; one is as good as the other.
     one_each = {(step, name, process): path for path, step, name, process in _parts(folder)}
     parts = [_read(path) for path in one_each.values()]

@@ -23,6 +23,7 @@ from righttime.results import Request
 from righttime.rows import ExampleRows, Rows
 from righttime.similarity import unit_rows
 from righttime.store import (
+    as_written,
     cache_folder,
     clear_partial,
     file_sha256,
@@ -100,8 +101,13 @@ def _check_inputs(pools: Pools, folder: Path) -> None:
 
 
 def read_draw(folder: Path) -> dict[str, Any]:
-    """What ``draw.json`` says."""
-    found: dict[str, Any] = strict_json.loads((folder / DRAW).read_text(encoding="utf-8"))
+    """What ``draw.json`` says.
+
+    Raises:
+        StoreError: If it is not readable.
+    """
+    with as_written(folder / DRAW, "`righttime experiment`"):
+        found: dict[str, Any] = strict_json.loads((folder / DRAW).read_text(encoding="utf-8"))
     return found
 
 
