@@ -151,8 +151,8 @@ def stretches(text: str, size: int) -> list[str]:
         size: Characters of a stretch, about.
 
     Example:
-        >>> stretches("one two three four", 8)
-        ['one two', 'two three', 'three four', 'four']
+        >>> stretches("one two six ten", 8)
+        ['one two', 'two six', 'six ten', 'ten']
     """
     step = max(1, size // 2)
     starts = [_cut(text, at, step) for at in range(0, len(text), step)]
