@@ -247,11 +247,9 @@ def _write(
     embedder = str(asked["embedder"])
     vectors = f"given in {Path(embedder.partition(':')[2]).name}" if vectors_given(embedder) else embedder
     drawn = draw_curves(measured.whole, len(read.rows), vectors, "measures")
-    with staged(out) as staging:
+    with staged(out, (TABLE, *PICTURES)) as staging:
         write_parquet(staging / TABLE, measured.to_table())
         for name, picture in drawn.items():
             write_bytes(staging / name, picture)
         manifest["files"] = {file.name: file_sha256(file) for file in sorted(staging.iterdir())}
         write_json(staging / MANIFEST, manifest)
-    for name in set(PICTURES) - set(drawn):
-        (out / name).unlink(missing_ok=True)  # of an earlier result
