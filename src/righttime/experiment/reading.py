@@ -148,8 +148,8 @@ class _Reader:
         made = {name: value.plain() for name, value in found.items()}
         if isinstance(made.get("rounds"), str | list):
             made["rounds"] = self._read(found["rounds"], "rounds", _window)
-        if made.get("guard") is False:  # as YAML reads a bare ``off``
-            made["guard"] = "off"
+        if "guard" in made:
+            made["guard"] = _off(made["guard"])
         for name in ("embedder", "target_embedder"):
             if isinstance(made.get(name), str):
                 made[name] = self._path_of(made[name])
@@ -301,10 +301,9 @@ def _window(value: Any) -> tuple[int, int | None]:
     return first or 0, last
 
 
-def _guard(value: Any) -> str:
+def _off(value: Any) -> Any:
     """YAML reads a bare ``off`` as false."""
-    read: str = _one_of(Guard)("off" if value is False else value)
-    return read
+    return "off" if value is False else value
 
 
 def _steps(value: Any) -> tuple[int, ...]:
@@ -336,7 +335,7 @@ _VALUES: Mapping[str, Callable[[Any], Any]] = {
     "replicates": _POSITIVE,
     "subsample": part_of,
     "judge_share": share_of,
-    "guard": lambda value: _guard(value),
+    "guard": lambda value: _one_of(Guard)(_off(value)),
     "hold_out": _one_of(HoldOut),
     "max_tokens": _POSITIVE,
     "seed": _is(int, "a whole number of 0 or more", lambda value: value >= 0),
