@@ -21,7 +21,7 @@ from righttime.analysis.figures import FIGURES, figures
 from righttime.analysis.verdict import verdict
 from righttime.store import MANIFEST, file_sha256, prepare_folder, staged, write_bytes, write_json
 
-__all__ = ["FILES", "prepare_comparison", "write_comparison"]
+__all__ = ["COMPARISON", "FILES", "prepare_comparison", "write_comparison"]
 
 _TABLES = (
     "runs",
@@ -38,9 +38,9 @@ _TABLES = (
     "indicators",
     "measured",
 )
-_JSON = "compare.json"
+COMPARISON = "compare.json"
 FILES = (
-    _JSON,
+    COMPARISON,
     *(f"{name}.csv" for name in _TABLES),
     *(f"{name}.{form}" for name in FIGURES for form in ("svg", "png")),
 )
@@ -75,7 +75,7 @@ def write_comparison(analysis: Analysis, out: Path, overwrite: bool = False) -> 
     prepare_comparison(out, overwrite)
     found = {"verdict": verdict(analysis), **analysis.as_json()}
     with staged(out, FILES) as folder:
-        write_json(folder / _JSON, found)
+        write_json(folder / COMPARISON, found)
         for name in _TABLES:
             if lines := getattr(analysis, name):
                 write_bytes(folder / f"{name}.csv", _table(lines))

@@ -43,26 +43,16 @@ def _shares(title: str, arranged: Sequence[str | None], pool: Sequence[str | Non
     if pool is not None:
         parts.append((f"pool, {len(pool):,}", pool))
     counts = [Counter(names) for _, names in parts]
-    heights: Counter[str | None] = Counter()
-    for one, (_, names) in zip(counts, parts, strict=True):
-        for name, count in one.items():
-            heights[name] = max(heights[name], count / len(names))  # type: ignore[assignment]
-    largest = [name for name, _ in sorted(heights.items(), key=lambda item: -item[1])[:_LARGEST]]
-    rows = [Share(_called(name), _of(name, counts, parts)) for name in largest]
+    shares = {
+        name: [one[name] / len(names) for one, (_, names) in zip(counts, parts, strict=True)]
+        for name in dict.fromkeys(name for one in counts for name in one)
+    }
+    largest = sorted(shares, key=lambda name: -max(shares[name]))[:_LARGEST]
+    rows = [Share("no task" if name is None else name, shares[name]) for name in largest]
     rest = [max(0.0, 1 - sum(row.shares[place] for row in rows)) for place in range(len(parts))]
-    if len(heights) > _LARGEST:
-        rows.append(Share(f"{len(heights) - _LARGEST:,} others", rest))
+    if len(shares) > _LARGEST:
+        rows.append(Share(f"{len(shares) - _LARGEST:,} others", rest))
     return Shares(title, [label for label, _ in parts], rows, "Shares of the first rows of the order, and of the pool.")
-
-
-def _of(
-    name: str | None, counts: Sequence[Counter[str | None]], parts: Sequence[tuple[str, Sequence[str | None]]]
-) -> list[float]:
-    return [one[name] / len(names) for one, (_, names) in zip(counts, parts, strict=True)]
-
-
-def _called(name: str | None) -> str:
-    return "no task" if name is None else name
 
 
 def similarity_section(arranged: Arranged, near: Nearness | None) -> Section | None:

@@ -45,6 +45,11 @@ class Vectors:
     pool_rows: NDArray[np.int64]
     target: NDArray[np.float32]
 
+    def places(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Where pool rows stand in `pool`, those that have a vector; and which of them have one."""
+        known = np.isin(rows, self.pool_rows)
+        return np.searchsorted(self.pool_rows, rows[known]).astype(np.int64), known
+
 
 @dataclass(frozen=True, eq=False)
 class Arranged:
@@ -70,6 +75,12 @@ class Arranged:
     def first(self) -> FinishedResult:
         """The arrangement that stands for all where they share something."""
         return self.finished[0]
+
+    @property
+    def prefixed(self) -> list[tuple[FinishedResult, str]]:
+        """Each arrangement, and what a sentence about it begins with: its name, where there are several."""
+        several = len(self.finished) > 1
+        return [(one, f"{name}: " * several) for one, name in zip(self.finished, self.names, strict=True)]
 
 
 def arranged_from(
@@ -161,9 +172,8 @@ def _agree(finished: FinishedResult, vectors: Vectors) -> bool:
     arrangement = finished.arrangement
     if arrangement.similarity is None or arrangement.picked_by is None:
         return True
-    places = np.searchsorted(vectors.pool_rows, arrangement.order).clip(max=max(0, len(vectors.pool_rows) - 1))
-    known = vectors.pool_rows[places] == arrangement.order if len(vectors.pool_rows) else np.zeros(len(places), bool)
-    pool, target = vectors.pool[places[known]], vectors.target[arrangement.picked_by[known]]
+    places, known = vectors.places(arrangement.order)
+    pool, target = vectors.pool[places], vectors.target[arrangement.picked_by[known]]
     return bool((np.abs(pair_similarity(pool, target) - arrangement.similarity[known]) <= _CLOSE).all())
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from righttime.report.arranged import Arranged
 from righttime.report.blocks import Block, Column, Facts, Section, Table, Text
-from righttime.report.summary import guard_of
 
 __all__ = ["leaks_section"]
 
@@ -12,11 +11,10 @@ __all__ = ["leaks_section"]
 def leaks_section(arranged: Arranged) -> Section | None:
     """The leaks that the manifests name; None where no guard ran."""
     blocks: list[Block] = []
-    for one, name in zip(arranged.finished, arranged.names, strict=True):
-        found = guard_of(one)
+    for one, prefix in arranged.prefixed:
+        found = one.manifest.guard
         if not found:
             continue
-        prefix = f"{name}: " if len(arranged.finished) > 1 else ""
         if not found["leaks"]:
             blocks.append(Text(f"{prefix}The guard found no pool row that gives a target row away.", "good"))
         else:

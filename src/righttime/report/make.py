@@ -21,7 +21,7 @@ from righttime.report.html import page_html
 from righttime.report.leaks import leaks_section
 from righttime.report.projection import Projection, project
 from righttime.report.provenance import provenance
-from righttime.report.rows import Nearness, nearness, places_of, rows_json
+from righttime.report.rows import Nearness, nearness, rows_json
 from righttime.report.shown import MAX_ROWS, Shown, shown_rows
 from righttime.report.summary import summary
 from righttime.report.texts import texts_json
@@ -160,7 +160,7 @@ def _looked_at(
     vectors = arranged.vectors
     if vectors is None or not len(vectors.pool):
         return None, None, None
-    places, known = places_of(vectors, shown)
+    places, known = vectors.places(shown.pool)
     both = np.concatenate([vectors.pool[places], vectors.target[shown.target]])
     return nearness(vectors, shown), project(both, projection, cache), known
 

@@ -18,7 +18,7 @@ from righttime.report.shown import Shown
 from righttime.results import FinishedResult
 from righttime.rows import Rows
 
-__all__ = ["NEAREST", "Nearness", "nearness", "places_of", "rows_json"]
+__all__ = ["NEAREST", "Nearness", "nearness", "rows_json"]
 
 NEAREST = 3
 """Target rows that are named for each pool row."""
@@ -51,11 +51,11 @@ def nearness(vectors: Vectors, shown: Shown) -> Nearness:
         shown: The rows of the page.
     """
     k = min(NEAREST, len(vectors.target))
-    places, known = _places(vectors.pool_rows, shown.pool)
+    places, known = vectors.places(shown.pool)
     near = np.full((len(shown.pool), k), -1, dtype=np.int64)
     similarity = np.full((len(shown.pool), k), np.nan, dtype=np.float32)
     if known.any():
-        found = top_k(vectors.target, vectors.pool[places[known]], k)
+        found = top_k(vectors.target, vectors.pool[places], k)
         near[known], similarity[known] = found.rows, found.similarity
     best = top_k(vectors.pool, vectors.target, 1).similarity[:, 0]
     n = len(vectors.pool)
@@ -209,15 +209,3 @@ def _map(points: Projection | None, on_map: NDArray[np.bool_] | None) -> list[di
     pool = np.full((len(on_map), 2), NONE16, dtype=np.int64)
     pool[on_map] = at[:n]
     return [column(side[:, axis], "u16") for side in (pool, at[n:]) for axis in (0, 1)]
-
-
-def _places(rows: NDArray[np.int64], wanted: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Where each wanted row stands among ascending rows, and whether it is there."""
-    places = np.searchsorted(rows, wanted).clip(max=max(0, len(rows) - 1)).astype(np.int64)
-    return places, (rows[places] == wanted) if len(rows) else np.zeros(len(wanted), dtype=bool)
-
-
-def places_of(vectors: Vectors, shown: Shown) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """The places in `vectors.pool` of the shown pool rows that have a vector, and which have one."""
-    places, known = _places(vectors.pool_rows, shown.pool)
-    return places[known], known

@@ -5,18 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from righttime import strict_json
 from righttime.report.arranged import Arranged
 from righttime.report.blocks import Block, Cell, Column, Facts, Section, Table, Text
 from righttime.report.rows import Nearness
 from righttime.results import FinishedResult, Request
 
-__all__ = ["DOMINATES", "FIRST", "guard_of", "summary", "worst_served"]
+__all__ = ["DOMINATES", "FIRST", "summary", "worst_served"]
 
 FIRST, DOMINATES = 1000, 0.5
 """A task is said to dominate where it has more than this share of the first so many rows, and twice its share of the
@@ -29,23 +28,21 @@ _ALWAYS = ("method", "text", "embedder", "guard")
 def summary(arranged: Arranged, near: Nearness | None) -> Section:
     """The first section of a page about arrangements."""
     blocks: list[Block] = []
-    for one, name in zip(arranged.finished, arranged.names, strict=True):
-        blocks.append(Text(_sentence(one, name if len(arranged.finished) > 1 else "")))
+    blocks += [Text(prefix + _sentence(one)) for one, prefix in arranged.prefixed]
     blocks += [Text(warning, "warning") for warning in _warnings(arranged, near)]
     blocks.append(_counts(arranged))
-    blocks += [Text(f"{name}: {note}" if len(arranged.names) > 1 else note) for name, note in _notes(arranged)]
+    blocks += [Text(prefix + note) for one, prefix in arranged.prefixed for note in one.manifest.notes]
     blocks.append(_settings(arranged))
     return Section("summary", "Summary", blocks)
 
 
-def _sentence(one: FinishedResult, name: str) -> str:
+def _sentence(one: FinishedResult) -> str:
     counts, settings = one.manifest.counts, one.manifest.settings
     by = f" by {settings['distance']}" if settings.get("distance") else ""
     rounds = f" in {counts.rounds:,} rounds" if counts.rounds else ""
     left = f"; {counts.left_out:,} are left out" if counts.left_out else "; none is left out"
-    what = f"{name}: " if name else ""
     return (
-        f"{what}{counts.arranged:,} of {counts.pool_read:,} pool rows, arranged by {one.manifest.method}{by}{rounds} "
+        f"{counts.arranged:,} of {counts.pool_read:,} pool rows, arranged by {one.manifest.method}{by}{rounds} "
         f"around {counts.target_rows:,} target rows{left}."
     )
 
@@ -63,8 +60,7 @@ def _counts(arranged: Arranged) -> Table:
 
 
 def _warnings(arranged: Arranged, near: Nearness | None) -> Iterator[str]:
-    for one, name in zip(arranged.finished, arranged.names, strict=True):
-        prefix = f"{name}: " if len(arranged.finished) > 1 else ""
+    for one, prefix in arranged.prefixed:
         for warning in (*_leaks(one), *_cut(one), *_dominating(arranged, one)):
             yield prefix + warning
     if near is not None:
@@ -77,7 +73,7 @@ def _warnings(arranged: Arranged, near: Nearness | None) -> Iterator[str]:
 
 
 def _leaks(one: FinishedResult) -> Iterator[str]:
-    found = guard_of(one)
+    found = one.manifest.guard
     if found and found["leaks"]:
         did = "left out" if one.manifest.settings.get("guard") == "remove" else "kept"
         yield (
@@ -86,15 +82,6 @@ def _leaks(one: FinishedResult) -> Iterator[str]:
         )
     elif one.manifest.counts.target_prompts_in_pool and not found:
         yield f"the pool contains {one.manifest.counts.target_prompts_in_pool:,} target prompts word for word."
-
-
-def guard_of(one: FinishedResult) -> Mapping[str, Any]:
-    """What the guard found, from the manifest; empty where it was off."""
-    try:
-        found = strict_json.loads((one.folder / "manifest.json").read_text(encoding="utf-8")).get("guard")
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _cut(one: FinishedResult) -> Iterator[str]:
@@ -116,11 +103,6 @@ def _dominating(arranged: Arranged, one: FinishedResult) -> Iterator[str]:
         yield (
             f"one task dominates: {task} has {share:.0%} of the first {len(first):,} rows, and {whole:.0%} of the pool."
         )
-
-
-def _notes(arranged: Arranged) -> Iterator[tuple[str, str]]:
-    for one, name in zip(arranged.finished, arranged.names, strict=True):
-        yield from ((name, note) for note in one.manifest.notes)
 
 
 def _settings(arranged: Arranged) -> Facts | Table:

@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from righttime import strict_json
-from righttime.analysis import verdict
+from righttime.analysis import PRIMARY, verdict
+from righttime.analysis.write import COMPARISON
+from righttime.drawing import UNIT
 from righttime.errors import StoreError
 from righttime.evaluation import means_by, read_evaluation
+from righttime.evaluation.folder import VALUES
 from righttime.experiment import analyse_experiment, finished_runs, open_experiment
 from righttime.experiment.layout import cells, is_finished
 from righttime.report.blocks import Block, Chart, Column, Interval, Intervals, Mark, Section, Series, Table, Text
 from righttime.store import MANIFEST
+from righttime.training.manifest import BEGUN
 
-__all__ = ["COMPARISON", "comparison_section", "experiment_section", "is_comparison", "is_run", "run_section"]
+__all__ = ["comparison_section", "experiment_section", "is_comparison", "is_run", "run_section"]
 
-COMPARISON = "compare.json"
-_UNIT = "loss (nats per token)"
 _BAND = "Bands: 95% t intervals over replicates, at each step alone."
 
 Json = Mapping[str, Any]
@@ -26,7 +28,7 @@ Json = Mapping[str, Any]
 
 def is_run(folder: Path) -> bool:
     """Whether a folder is a run of ``righttime tune`` or an evaluation."""
-    return (folder / "run.json").is_file() or (folder / "evaluation.parquet").is_file()
+    return (folder / BEGUN).is_file() or (folder / VALUES).is_file()
 
 
 def is_comparison(folder: Path) -> bool:
@@ -36,29 +38,36 @@ def is_comparison(folder: Path) -> bool:
 
 def run_section(folder: Path, name: str, number: int) -> Section:
     """The losses along one run, or by the checkpoints of one evaluation."""
-    is_tuned = (folder / "run.json").is_file()
+    is_tuned = (folder / BEGUN).is_file()
     evaluation = folder / "evaluation" if is_tuned else folder
     blocks: list[Block] = []
     if is_tuned and not (folder / MANIFEST).is_file():
         blocks.append(Text("This run is not finished.", "warning"))
     trained = _trained(folder) if is_tuned else {}
-    table = read_evaluation(evaluation) if evaluation.is_dir() else None
-    means = {} if table is None else means_by(table, "set", "metric", "step")
-    by_metric: dict[str, dict[str, dict[int, float]]] = {}
-    for (of_set, metric, step), found in means.items():
-        by_metric.setdefault(metric, {}).setdefault(of_set, {})[step] = found.over_rows
-    for metric in sorted(by_metric.keys() | ({"loss"} if trained else set()), key=lambda one: (one != "loss", one)):
+    by_metric = _means(evaluation) if evaluation.is_dir() else {}
+    for metric in sorted(by_metric.keys() | ({PRIMARY} if trained else set()), key=lambda one: (one != PRIMARY, one)):
         series = [
             Series(f"{of_set}, mean over its rows", list(at), list(at.values()))
             for of_set, at in by_metric.get(metric, {}).items()
         ]
-        if metric == "loss" and trained:
+        if metric == PRIMARY and trained:
             series.append(Series("training, the rows of a step", list(trained), list(trained.values()), grey=True))
-        y = _UNIT if metric == "loss" else f"mean {metric}"
-        blocks.append(Chart(metric, "optimizer steps", y, series, caption="One run: no bands."))
+        blocks.append(Chart(metric, "optimizer steps", _y_label(metric), series, caption="One run: no bands."))
     if not by_metric and not trained:
         blocks.append(Text("Nothing was measured along this run.", "warning"))
     return Section(f"run-{number}", f"Run: {name}", blocks)
+
+
+def _means(evaluation: Path) -> dict[str, dict[str, dict[int, float]]]:
+    """The mean over rows by metric, set and step."""
+    found: dict[str, dict[str, dict[int, float]]] = {}
+    for (of_set, metric, step), means in means_by(read_evaluation(evaluation), "set", "metric", "step").items():
+        found.setdefault(metric, {}).setdefault(of_set, {})[step] = means.over_rows
+    return found
+
+
+def _y_label(metric: str) -> str:
+    return UNIT if metric == PRIMARY else f"mean {metric}"
 
 
 def _trained(folder: Path) -> dict[int, float]:
@@ -114,16 +123,11 @@ def comparison_section(folder: Path, name: str, number: int) -> Section:
 def _plain_curves(folder: Path) -> Iterator[Chart]:
     by_set: dict[str, list[Series]] = {}
     for run in finished_runs(folder):
-        means = means_by(read_evaluation(run.folder / "evaluation"), "set", "metric", "step")
-        at: dict[str, dict[int, float]] = {}
-        for (of_set, metric, step), found in means.items():
-            if metric == "loss":
-                at.setdefault(of_set, {})[step] = found.over_rows
-        for of_set, losses in at.items():
+        for of_set, losses in _means(run.folder / "evaluation").get(PRIMARY, {}).items():
             name = f"{run.name}, replicate {run.replicate}"
             by_set.setdefault(of_set, []).append(Series(name, list(losses), list(losses.values())))
     for of_set, series in by_set.items():
-        yield Chart(f"Loss: {of_set}", "optimizer steps", _UNIT, series, caption="Single runs: no bands.")
+        yield Chart(f"Loss: {of_set}", "optimizer steps", UNIT, series, caption="Single runs: no bands.")
 
 
 def _analysis(found: Json) -> Iterator[Block]:
@@ -132,7 +136,7 @@ def _analysis(found: Json) -> Iterator[Block]:
     yield from _differences(found)
     shown = sorted(
         {(one["set"], one["metric"]) for one in found["curves"]},
-        key=lambda key: (key[0] != judge, key[1] != "loss", key),
+        key=lambda key: (key[0] != judge, key[1] != PRIMARY, key),
     )
     for of_set, metric in shown:
         yield _curves(found, of_set, metric)
@@ -165,15 +169,15 @@ def _curves(found: Json, of_set: str, metric: str) -> Chart:
             for one in found["onsets"]
             if one["replicate"] is None and one["step"] is not None and one["order"] in names
         ]
-        if (of_set, metric) == (found["judge"], "loss")
+        if (of_set, metric) == (found["judge"], PRIMARY)
         else []
     )
     replicates = max((len(one["each"]) for one in points), default=0)
     told = f"Mean over {replicates} replicates. " + (
         _BAND if any(one.low for one in series) else "No bands: fewer than three replicates, or nothing varies."
     )
-    y = _UNIT if metric == "loss" else f"mean {metric}"
-    return Chart(f"{'Loss' if metric == 'loss' else metric}: {of_set} rows", "optimizer steps", y, series, first, told)
+    title = f"{'Loss' if metric == PRIMARY else metric}: {of_set} rows"
+    return Chart(title, "optimizer steps", _y_label(metric), series, first, told)
 
 
 def _differences(found: Json) -> Iterator[Block]:
@@ -192,7 +196,7 @@ def _differences(found: Json) -> Iterator[Block]:
         )
     yield Intervals(
         f"Difference from {found['baseline']}",
-        f"difference in area under the loss curve, {_UNIT}; below 0 is better",
+        f"difference in area under the loss curve, {UNIT}; below 0 is better",
         rows,
         "Paired by replicate; the intervals hold for all orders at once with 95%.",
     )

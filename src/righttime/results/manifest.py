@@ -89,6 +89,7 @@ class ResultManifest:
         embedding: Model, counts and the vectors' fingerprints; empty where no vectors were needed.
         counts: How many rows there are of what.
         falloff: Where quality falls; None without vectors and in results of earlier versions.
+        guard: What the guard found, see `righttime.results.guarded`; empty where it was off.
         notes: Sentences that a person should read.
         ids_sha256: The fingerprint of the order.
         files: The sha256 of each file.
@@ -106,6 +107,7 @@ class ResultManifest:
     ids_sha256: str
     files: Mapping[str, str]
     versions: Mapping[str, str] = field(default_factory=dict)
+    guard: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def method(self) -> str:
@@ -185,6 +187,7 @@ def typed_manifest(found: Mapping[str, Any], folder: Path) -> ResultManifest:
             ids_sha256=found["ids_sha256"],
             files=found["files"],
             versions=versions_in(found),
+            guard=found["guard"] if isinstance(found.get("guard"), dict) else {},
         )
 
 
