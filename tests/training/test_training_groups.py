@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import TrainerCallback
 
 from righttime.cli import main
 from righttime.errors import OrderError, SettingsError
@@ -22,25 +21,11 @@ from righttime.training.plan import Plan
 from righttime.training.token_rows import TokenRows, arranged_rows, token_rows
 from righttime.training.trainer import OrderedTrainer, training_arguments
 from righttime.verification.run import verify
+from stopped_runs import StopAt, weights
 from tiny_model import save_tiny_model
 
 PLAIN = TuneSettings(batch=4, accumulation=2, epochs=4, learning_rate=1e-3, eps=1e-5, save_every=5)
 GROUPED = dataclasses.replace(PLAIN, batch_tokens=160)
-
-
-class StopAt(TrainerCallback):  # type: ignore[misc]
-    """Fails at the start of a step, as a machine might."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **settings: Any) -> None:
-        if state.global_step == self.step:
-            raise RuntimeError("power failure")
-
-
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    return dict(load_file(run / "model" / "model.safetensors"))
 
 
 @pytest.fixture(scope="module")

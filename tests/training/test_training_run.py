@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from righttime.cli import main
 from righttime.errors import ModelError, SettingsError, StoreError
@@ -20,13 +20,10 @@ from righttime.tokenization.masking import AnswerEnd
 from righttime.training import Lora, TuneSettings, first_difference, open_run, read_records, tune
 from righttime.training.models import load_model
 from righttime.verification.run import verify
+from stopped_runs import StopAt, weights
 from tiny_model import CHATML, save_arrangement, save_tiny_model
 
 FAST = TuneSettings(batch=2, accumulation=2, epochs=2, learning_rate=1e-3, save_every=5)
-
-
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    return dict(load_file(run / "model" / "model.safetensors"))
 
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
@@ -35,17 +32,6 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 def close(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor], tolerance: float) -> bool:
     return a.keys() == b.keys() and all(torch.allclose(a[name], b[name], atol=tolerance, rtol=0) for name in a)
-
-
-class StopAt(TrainerCallback):  # type: ignore[misc]
-    """Fails at the start of a step, as a machine might."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **settings: Any) -> None:
-        if state.global_step == self.step:
-            raise RuntimeError("power failure")
 
 
 @pytest.fixture(scope="module")
