@@ -45,6 +45,6 @@ def test_killed_and_undisturbed_runs_end_with_the_same_bytes(
     assert not (tmp_path / "killed" / "manifest.json").exists(), "not a result"
     capfd.readouterr()
     assert main([*words, out, "--cache", str(cache)]) == 0
-    assert f"{1460 - finished:,} texts embedded now, {finished:,} taken from the cache" in capfd.readouterr().out
+    assert f"{1460 - finished:,} texts embedded now, {finished:,} from the cache" in capfd.readouterr().out
     for name in ("train.jsonl", "arrangement.parquet", "left_out.parquet"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
