@@ -28,6 +28,7 @@ ROOMS = (
     ("results",),
     ("inputs", "ordering", "guard"),
     ("pipeline",),
+    ("each_target",),
     ("api",),
     ("planning", "measures", "exporters"),
     ("training",),

@@ -26,19 +26,46 @@ from righttime.embedding.texts import shared_text
 from righttime.embedding.vectors import Sides, vectors_for
 from righttime.errors import EmptyDataError
 from righttime.filtering import TakingPart
-from righttime.neighbours import search_named
+from righttime.neighbours import Search, search_named
 from righttime.progress import counting
 from righttime.results import Request
 from righttime.rows import Rows
 from righttime.similarity import room_for
 from righttime.store import cache_folder
 
-__all__ = ["Guarding", "Ordered", "order_rows", "planned_idle_seed", "selection_input_of"]
+__all__ = [
+    "Guarding",
+    "Ordered",
+    "Ready",
+    "choose_rows",
+    "planned_idle_seed",
+    "ready_rows",
+    "selection_input_of",
+]
 
 
 Guarding = Callable[[Sequence[int], Sides], Set[int]]
 """From the rows that take part and their vectors to those that take no part after all."""
 _COPIED = 1 << 16  # vectors copied at a time
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Rows that take part and all that a method asks of them, but the search.
+
+    Attributes:
+        inputs: What the method is asked, with vectors and texts where it needs them.
+        kept: The pool row of each, ascending.
+        sides: Unit vectors of those rows and of the target; empty where the method needs none.
+        text: Which text represented a row.
+        notes: Sentences that a person should read.
+    """
+
+    inputs: SelectionInput
+    kept: Sequence[int]
+    sides: Sides
+    text: str
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -62,17 +89,18 @@ class Ordered:
     notes: tuple[str, ...]
 
 
-def order_rows(
+def ready_rows(
     pool: Rows,
     target: Rows,
     request: Request,
     taking: TakingPart,
     *,
     guard: Guarding | None = None,
+    vectors: Callable[..., Sides] = vectors_for,
     cache: str | os.PathLike[str] | None = None,
     progress: bool = False,
-) -> Ordered:
-    """Order the rows that take part around the target.
+) -> Ready:
+    """Check what is asked, and find the vectors of the rows that take part.
 
     Args:
         pool: The whole pool.
@@ -80,6 +108,7 @@ def order_rows(
         request: What is asked for.
         taking: Which rows take part.
         guard: Looks at the vectors first, and says which rows take no part after all.
+        vectors: Finds the vectors, as `righttime.embedding.vectors.vectors_for` does.
         cache: The folder of cached vectors; None takes the user's.
         progress: Show progress on stderr.
 
@@ -98,7 +127,7 @@ def order_rows(
     sides = Sides(inputs.pool, inputs.target, {})
     if "vectors" in needs:
         how: dict[str, Any] = {"n_pool": len(pool), "text": text, "cache": cache, "progress": progress}
-        sides = vectors_for(request, rows, target, rows=kept, **how)
+        sides = vectors(request, rows, target, rows=kept, **how)
         gone = guard(kept, sides) if guard else frozenset[int]()
         if gone:
             kept, sides = _without(gone, kept, sides, request.memory, Path(cache) if cache else cache_folder())
@@ -107,12 +136,40 @@ def order_rows(
     if "texts" in needs:
         both = list(rows.texts(text)), list(target.texts(text))
         inputs = dataclasses.replace(inputs, texts=both[0], target_texts=both[1])
-    found, best = _choose(request, inputs, sides, cache, progress)
-    if "warning" in found.settings:
-        notes.append(found.settings["warning"])
-    order = np.asarray(kept, dtype=np.int64)[found.order]
+    inputs = dataclasses.replace(inputs, pool=sides.pool, target=sides.target)
+    return Ready(inputs, kept, sides, sides.about.get("text", text), tuple(notes))
+
+
+def choose_rows(
+    pool: Rows,
+    target: Rows,
+    request: Request,
+    ready: Ready,
+    *,
+    search: Callable[[Search], Search] = lambda search: search,
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> Ordered:
+    """Let the method order the rows that take part around the target.
+
+    Args:
+        pool: The whole pool.
+        target: The target.
+        request: What is asked for.
+        ready: What `ready_rows` found.
+        search: From this request's search to the one that is asked; never changes a choice.
+        cache: The folder of cached vectors; None takes the user's.
+        progress: Show progress on stderr.
+
+    Raises:
+        RighttimeError: A kind of it, for anything wrong with settings, vectors or disk.
+    """
+    folder = Path(cache) if cache else cache_folder()
+    found, best = _choose(request, ready.inputs, search, folder, progress)
+    notes = ready.notes + ((found.settings["warning"],) if "warning" in found.settings else ())
+    order = np.asarray(ready.kept, dtype=np.int64)[found.order]
     arrangement = dataclasses.replace(found, order=order, n_pool=len(pool)).with_rows(pool, target)
-    return Ordered(arrangement, kept, sides, best, sides.about.get("text", text), tuple(notes))
+    return Ordered(arrangement, ready.kept, ready.sides, best, ready.text, notes)
 
 
 def _without(gone: Set[int], kept: Sequence[int], sides: Sides, memory: int, folder: Path) -> tuple[list[int], Sides]:
@@ -133,26 +190,23 @@ def selection_input_of(request: Request, pool: Rows, target: Rows) -> SelectionI
 
 
 def _choose(
-    request: Request, inputs: SelectionInput, sides: Sides, cache: str | os.PathLike[str] | None, progress: bool
+    request: Request, inputs: SelectionInput, asked: Callable[[Search], Search], folder: Path, progress: bool
 ) -> tuple[Arrangement, NDArray[np.float32] | None]:
     """The order, by the rows that take part, and their best similarities where a least one is asked for."""
     with (
-        counting("searching", len(sides.pool), shown=progress) as tell,
+        counting("searching", len(inputs.pool), shown=progress) as tell,
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore", UserWarning)  # told in the notes instead
         # Lists that run out take more passes than the one that can be foreseen.
-        search = search_named(request.engine, memory=request.memory, progress=tell)
-        best = None if request.min_similarity is None else search.nearest(sides.pool, sides.target)[1]
-        inputs = dataclasses.replace(
-            inputs, pool=sides.pool, target=sides.target, best=best, search=search, progress=tell
-        )
-        folder = Path(cache) if cache else cache_folder()
+        search = asked(search_named(request.engine, memory=request.memory, progress=tell))
+        best = None if request.min_similarity is None else search.nearest(inputs.pool, inputs.target)[1]
+        inputs = dataclasses.replace(inputs, best=best, search=search, progress=tell)
         return arrange_unit_vectors(request.method, inputs, most_bytes=request.memory, folder=folder), best
 
 
 def planned_idle_seed(request: Request) -> list[str]:
-    """The same as `order_rows` will say of the seed, before there are rows."""
+    """The same as `ready_rows` will say of the seed, before there are rows."""
     if request.subsample is not None:
         return []
     nothing = np.empty((0, 0), dtype=np.float32)

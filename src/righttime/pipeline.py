@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from righttime.contamination.prompts import same_prompts
-from righttime.filtering import take_part
+from righttime.embedding.vectors import Sides, vectors_for
+from righttime.filtering import TakingPart, take_part
 from righttime.guard.watch import Watch
-from righttime.inputs import read_inputs
-from righttime.ordering import order_rows
+from righttime.inputs import Inputs, read_inputs
+from righttime.ordering import Ready, choose_rows, ready_rows
 from righttime.results import BAD_TARGET, Data, Request, Result, not_chosen, prepare_result, write_result
 
-__all__ = ["arrange_into", "arrange_rows"]
+__all__ = ["Begun", "arrange_into", "arrange_rows", "begin", "finish", "taking_part"]
 
 
 def arrange_into(
@@ -63,35 +66,83 @@ def arrange_rows(
     """Arrange and tell everything about it; see `righttime.arrange`."""
     request.check()
     read = read_inputs(pool, target, request, keep_original=keep_original, progress=progress)
-    rows, targets = read.pool.rows, read.target.rows
-    taking = take_part(
-        rows,
+    how: dict[str, Any] = {"cache": cache, "progress": progress}
+    return finish(begin(read, request, taking_part(read, request), **how), **how)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """An arrangement before the method chooses."""
+
+    read: Inputs
+    request: Request
+    taking: TakingPart
+    watch: Watch
+    ready: Ready
+    leaks: Any
+
+
+def taking_part(read: Inputs, request: Request) -> TakingPart:
+    """The pool rows that take part, whatever the target."""
+    return take_part(
+        read.pool.rows,
         subsample=request.subsample,
         seed=request.seed or 0,
         duplicates=request.duplicates,
         tokenizer=request.tokenizer,
         max_tokens=request.max_tokens,
     )
+
+
+def begin(
+    read: Inputs,
+    request: Request,
+    taking: TakingPart,
+    *,
+    vectors: Callable[..., Sides] = vectors_for,
+    cache: str | os.PathLike[str] | None,
+    progress: bool,
+) -> Begun:
+    """The first half of `arrange_rows`: all but the choice.
+
+    Args:
+        read: Both sides.
+        request: What is asked for.
+        taking: The rows that take part.
+        vectors: Finds the vectors; see `righttime.ordering.ready_rows`.
+        cache: See `righttime.arrange`.
+        progress: See `righttime.arrange`.
+    """
+    rows, targets = read.pool.rows, read.target.rows
     leaks = same_prompts(rows, targets, taking.drawn)
     watch = Watch(rows, targets, request, cache=cache, progress=progress)
     taking = watch.by_texts(taking)
-    ordered = order_rows(rows, targets, request, taking, guard=watch.by_vectors, cache=cache, progress=progress)
+    how: dict[str, Any] = {"guard": watch.by_vectors, "cache": cache, "progress": progress}
+    ready = ready_rows(rows, targets, request, taking, vectors=vectors, **how)
+    return Begun(read, request, taking, watch, ready, leaks)
+
+
+def finish(begun: Begun, **how: Any) -> Result:
+    """The second half of `arrange_rows`; `how` as for `righttime.ordering.choose_rows`."""
+    read, request, taking = begun.read, begun.request, begun.taking
+    rows = read.pool.rows
+    ordered = choose_rows(rows, read.target.rows, request, begun.ready, **how)
     in_vain = not_chosen(rows, ordered.kept, ordered.arrangement, request, ordered.best)
     return Result(
         arrangement=ordered.arrangement,
         request=request,
         pool=read.pool,
         target=read.target,
-        left_out=(*read.pool.left_out, *taking.left_out, *watch.left_out, *in_vain),
+        left_out=(*read.pool.left_out, *taking.left_out, *begun.watch.left_out, *in_vain),
         left_out_of_target=tuple(dataclasses.replace(row, reason=BAD_TARGET) for row in read.target.left_out),
         text=ordered.text,
         embedding=ordered.sides.about,
         duplicates=taking.duplicates,
-        leaks=leaks,
+        leaks=begun.leaks,
         notes=ordered.notes,
         kept=ordered.kept,
         vectors=(ordered.sides.pool, ordered.sides.target),
         best=ordered.best,
         given=read.given,
-        guard=watch.leaks,
+        guard=begun.watch.leaks,
     )

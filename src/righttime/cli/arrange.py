@@ -181,6 +181,15 @@ def arrange(
         Literal["messages", "original"],
         typer.Option("--as", help="What train.jsonl holds: messages, or each row's original JSON."),
     ] = "messages",
+    each_target: Annotated[
+        bool,
+        typer.Option(
+            "--each-target",
+            help="Arrange for each target on its own, not for all jointly; the pool is read and embedded once. Writes "
+            "a folder in --out for each, named as its file; {NAME} in --target-embedder stands for that name.",
+            rich_help_panel=SELECTION,
+        ),
+    ] = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -190,6 +199,8 @@ def arrange(
     """
     from righttime.arrangement.budget import read_budget
     from righttime.cli.summary import arranged_facts, summary
+    from righttime.cli.text import printable
+    from righttime.each_target import arrange_each_into
     from righttime.embedding import DEFAULT_MODEL
     from righttime.pipeline import arrange_into
     from righttime.results import Request
@@ -230,6 +241,15 @@ def arrange(
         memory=bytes_in(memory),
     )
     how: dict[str, Any] = {"as_": as_, "overwrite": overwrite, "cache": cache, "progress": True}
+    if each_target:
+        each = arrange_each_into(out, pool, target, request, **how)
+        if as_json:
+            facts = {name: arranged_facts(result, out / name) for name, result in each}
+            emit(True, lambda: {"each": facts}, str)
+        else:
+            for name, result in each:
+                typer.echo(f"== {printable(name)}\n{summary(result, out / name)}\n")
+        return
     result = arrange_into(out, pool, target, request, **how)
     emit(as_json, lambda: arranged_facts(result, out), lambda: summary(result, out))
 

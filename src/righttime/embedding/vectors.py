@@ -9,13 +9,13 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeGuard
+from typing import Any, Protocol, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from righttime.embedding import Embedded, Embedder, embed_texts, fidelity_on, given_sides
-from righttime.embedding.given import PREFIX
+from righttime.embedding.given import PREFIX, given_vectors, split_spec
 from righttime.embedding.texts import texts_for
 from righttime.errors import SettingsError
 from righttime.neighbours import ENGINES
@@ -23,10 +23,11 @@ from righttime.rows import Rows
 from righttime.similarity import room_for, unit_rows
 from righttime.store import cache_folder
 
-__all__ = ["Asked", "Sides", "embedded", "given", "vectors_for", "vectors_given"]
+__all__ = ["Asked", "PoolOnce", "Sides", "embedded", "given", "vectors_for", "vectors_given"]
 
 _WIDEST = 4096  # bytes of a vector, at a guess: before the model is asked, its dimension is not known
 _COPIED = 1 << 16  # rows copied at a time
+_OF_POOL = ("agreement", "pool_truncated", "pool_vectors_sha256")  # what is said of a pool alone
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,59 @@ def vectors_for(
         )
     how: dict[str, Any] = {"workers": request.workers, "on_ray": ENGINES[request.engine].cluster, "progress": progress}
     return embedded(pool, target, text, request.model(), folder, memory=request.memory, **how)
+
+
+class PoolOnce:
+    """Vectors of one pool beside several targets, one target after another: the pool's are made once.
+
+    A call is one of `vectors_for`. While it is asked for the same pool rows, the pool's vectors are one array.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing embedded."""
+        self._model: Embedder | None = None
+        self._had: tuple[Sequence[int], str, Sides] | None = None
+
+    @property
+    def pool(self) -> NDArray[np.float32]:
+        """The pool's vectors as they were made last; none before that."""
+        return self._had[2].pool if self._had else np.empty((0, 0), dtype=np.float32)
+
+    def __call__(
+        self,
+        request: Asked,
+        pool: Rows,
+        target: Rows,
+        *,
+        rows: Sequence[int],
+        n_pool: int,
+        text: str,
+        cache: str | os.PathLike[str] | None = None,
+        progress: bool = False,
+    ) -> Sides:
+        """See `vectors_for`."""
+        if self._had is None or (rows, text) != self._had[:2]:
+            how: dict[str, Any] = {"n_pool": n_pool, "text": text, "cache": cache, "progress": progress}
+            self._had = rows, text, vectors_for(self._asked(request), pool, target, rows=rows, **how)
+            return self._had[2]
+        had = self._had[2]
+        if vectors_given(request.embedder):
+            spec = split_spec(request.embedder, request.target_embedder)[1]
+            unit = unit_rows(given_vectors(spec, "target", len(target), request.memory), "target vectors")
+            beside = _fingerprinted(had.pool[:0], unit, {"target_vectors": request.target_embedder or request.embedder})
+        else:
+            how = {"n_pool": n_pool, "text": text, "cache": cache, "progress": progress}
+            beside = vectors_for(self._asked(request), pool.take(()), target, rows=(), **how)
+        of_pool = {name: had.about[name] for name in _OF_POOL if name in had.about}
+        truncated = had.truncated and beside.truncated and (had.truncated[0], beside.truncated[1])
+        return Sides(had.pool, beside.target, {**had.about, **beside.about, **of_pool}, truncated)
+
+    def _asked(self, request: Asked) -> Asked:
+        """The same request, of a model that is loaded once."""
+        if isinstance(request.embedder, str) and not vectors_given(request.embedder):
+            self._model = self._model or request.model()
+            return cast(Asked, dataclasses.replace(cast(Any, request), embedder=self._model))
+        return request
 
 
 def vectors_given(spec: object) -> TypeGuard[str]:

@@ -1,6 +1,7 @@
 """Exact nearest neighbours in blocks, without a pool × target matrix."""
 
 from righttime.neighbours.blocks import Candidates, similarity_of, top_k
+from righttime.neighbours.joint import FirstPass
 from righttime.neighbours.local import BlockSearch
 from righttime.neighbours.nominate import Nominees, Progress
 from righttime.neighbours.protocol import MEMORY, Search
@@ -12,6 +13,7 @@ __all__ = [
     "BlockSearch",
     "Candidates",
     "Engine",
+    "FirstPass",
     "Nominees",
     "Progress",
     "Search",

@@ -1,0 +1,132 @@
+"""One arrangement for each of several targets, from one reading of the pool."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from righttime.arrangement import method_named
+from righttime.embedding.vectors import PoolOnce, vectors_given
+from righttime.errors import SettingsError
+from righttime.filtering import TakingPart
+from righttime.formats.files import stem_of
+from righttime.inputs import Inputs, read_inputs
+from righttime.neighbours import FirstPass
+from righttime.pipeline import Begun, begin, finish, taking_part
+from righttime.results import Data, Request, Result, prepare_result, write_result
+
+__all__ = ["arrange_each_into"]
+
+_UNFIT = re.compile(r"[^\w.-]+")  # what the name of a folder should not hold
+As = Literal["messages", "original"]
+
+
+def arrange_each_into(
+    out: str | os.PathLike[str],
+    pool: Data,
+    targets: Sequence[str | os.PathLike[str]],
+    request: Request,
+    *,
+    as_: As = "messages",
+    overwrite: bool = False,
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> Iterator[tuple[str, Result]]:
+    """Arrange a pool around each of several targets, and write each result to a folder of its own.
+
+    The pool is read and embedded once, and where targets share its rows, methods of rounds look at it in one pass for
+    all targets. Each folder holds what `arrange_into` would write for that target alone; of a model's vectors but for
+    rounding, since texts are embedded in other company.
+
+    Args:
+        out: The folder of the folders, which are named as the targets' files without their endings.
+        pool: See `righttime.arrange`, as for all that follow but `targets`, `request` and `as_`.
+        targets: A file, folder or hub name of each target.
+        request: What is asked for. ``{NAME}`` in its `target_embedder` stands for the target's name.
+        as_: See `arrange_into`.
+        overwrite: See `righttime.arrange`.
+        cache: See `righttime.arrange`.
+        progress: See `righttime.arrange`.
+
+    Yields:
+        The name of each target and its result, once it is written.
+
+    Raises:
+        RighttimeError: As `righttime.arrange`. Settings, names and folders are looked at before anything is read.
+    """
+    named = _named(targets)
+    asked = {name: _of_target(request, name, len(named)) for name in named}
+    for name, one in asked.items():
+        one.check()
+        prepare_result(Path(out) / name, overwrite)
+    how: dict[str, Any] = {"cache": cache, "progress": progress}
+    vectors = PoolOnce()
+    begun = _begun(pool, named, asked, vectors, {**how, "keep_original": as_ == "original"})
+    if request.guard == "remove" or "rounds" not in method_named(request.method).needs:
+        # Targets have pools of their own, or share no pass: nothing is gained by holding all of them.
+        for name, arranged in begun:
+            yield name, _written(arranged, Path(out) / name, as_, **how)
+        return
+    waiting = dict(begun)
+    first = FirstPass(vectors.pool, [one.ready.inputs.target for one in waiting.values()])
+    for name in list(waiting):
+        yield name, _written(waiting.pop(name), Path(out) / name, as_, search=first.before, **how)
+
+
+def _begun(
+    pool: Data,
+    targets: Mapping[str, str | os.PathLike[str]],
+    asked: Mapping[str, Request],
+    vectors: PoolOnce,
+    how: Mapping[str, Any],
+) -> Iterator[tuple[str, Begun]]:
+    """All but the choice for each target, the pool read once."""
+    first: tuple[Inputs, TakingPart] | None = None
+    reading = {name: how[name] for name in ("keep_original", "progress")}
+    for name, target in targets.items():
+        read = read_inputs(first[0].pool if first else pool, target, asked[name], **reading)
+        first = first or (read, taking_part(read, asked[name]))
+        read = dataclasses.replace(read, given={**read.given, "pool": first[0].given["pool"]})
+        yield (
+            name,
+            begin(read, asked[name], first[1], vectors=vectors, cache=how["cache"], progress=how["progress"]),
+        )
+
+
+def _named(targets: Sequence[str | os.PathLike[str]]) -> dict[str, str | os.PathLike[str]]:
+    """The targets by their names, which must differ."""
+    named: dict[str, str | os.PathLike[str]] = {}
+    for target in targets:
+        name = _UNFIT.sub("-", stem_of(os.fspath(target))).lstrip(".") or "target"
+        if name in named:
+            raise SettingsError(
+                f"targets that are arranged for one by one must differ in name, got {os.fspath(named[name])} and "
+                f"{os.fspath(target)}, which both give {name!r}. Hint: rename or link one of the files.",
+                setting="target",
+            )
+        named[name] = target
+    return named
+
+
+def _of_target(request: Request, name: str, n_targets: int) -> Request:
+    """The request for one of the targets."""
+    if not vectors_given(request.embedder):
+        return request
+    spec = request.target_embedder
+    if n_targets > 1 and "{NAME}" not in (spec or ""):
+        raise SettingsError(
+            "given vectors of several targets must have a file or tensor each, named by `{NAME}`, got "
+            f"{'none' if spec is None else repr(spec)}. Hint: `target_embedder='vectors:targets.npz#{{NAME}}'`.",
+            setting="target_embedder",
+        )
+    return request if spec is None else dataclasses.replace(request, target_embedder=spec.replace("{NAME}", name))
+
+
+def _written(begun: Begun, out: Path, as_: As, **how: Any) -> Result:
+    result = finish(begun, **how)
+    write_result(result, out, as_)
+    return result

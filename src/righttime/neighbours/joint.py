@@ -1,0 +1,75 @@
+"""One pass over a pool for several targets: each has its first nominees from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.neighbours.nominate import Nominees
+from righttime.neighbours.protocol import Search, Vectors
+
+__all__ = ["FirstPass"]
+
+
+@dataclass
+class FirstPass:
+    """The nominees of several targets' rows from one pass, made when the first of them is asked for.
+
+    Attributes:
+        pool: float32 unit vectors, shape (n_pool, d), that the targets share.
+        targets: float32 unit vectors of each target, shape (m, d).
+    """
+
+    pool: Vectors
+    targets: Sequence[Vectors]
+    _found: dict[int, Nominees] = field(default_factory=dict)
+    _done: bool = False
+
+    def before(self, search: Search) -> Search:
+        """A search that asks this pass first, and `search` for everything else."""
+        return _After(self, search)
+
+    def take(self, search: Search, pool: Vectors, target: Vectors, wanted: int) -> Nominees | None:
+        """The nominees of a target, once; None where they are not to be had from this pass."""
+        place = next((n for n, one in enumerate(self.targets) if np.array_equal(one, target)), None)
+        if pool is not self.pool or place is None:
+            return None
+        if not self._done:
+            self._done = True
+            found = search.nominees(pool, np.concatenate(self.targets), wanted, None)
+            start = 0
+            for number, one in enumerate(self.targets):
+                self._found[number] = _part(found, start, start + len(one))
+                start += len(one)
+        return self._found.pop(place, None)
+
+
+@dataclass(frozen=True)
+class _After:
+    """See `FirstPass.before`."""
+
+    first: FirstPass
+    search: Search
+
+    def nominees(self, pool: Vectors, target: Vectors, wanted: int, taken: NDArray[np.bool_] | None) -> Nominees:
+        """See `Search`."""
+        found = self.first.take(self.search, pool, target, wanted) if taken is None else None
+        return found or self.search.nominees(pool, target, wanted, taken)
+
+    def best(self, pool: Vectors, target: Vectors, wanted: int, taken: NDArray[np.bool_] | None) -> Nominees:
+        """See `Search`."""
+        return self.search.best(pool, target, wanted, taken)
+
+    def nearest(self, pool: Vectors, target: Vectors) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """See `Search`."""
+        return self.search.nearest(pool, target)
+
+
+def _part(found: Nominees, start: int, stop: int) -> Nominees:
+    """The nominees of some target rows, copied so that the others can be let go."""
+    some = slice(found.start[start], found.start[stop])
+    begin = found.start[start : stop + 1] - found.start[start]
+    return Nominees(begin, found.rows[some].copy(), found.value[some].copy(), found.cut[start:stop], found.margin)
