@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from righttime.errors import SettingsError
 from righttime.formats import Reading, from_records, read_rows
+from righttime.formats.remote import without_secrets
 from righttime.results import Data, Request
 
 __all__ = ["Inputs", "read_inputs", "read_side"]
@@ -97,7 +98,7 @@ def _settings(role: Side, request: Request) -> dict[str, Any]:
 def _names(data: Data) -> tuple[str, ...] | None:
     """The names of the files and folders that a side is read from; None where it is rows in memory."""
     if isinstance(data, str | os.PathLike):
-        return (os.fspath(data),)
+        return (without_secrets(os.fspath(data)),)
     if not isinstance(data, list | tuple) or not all(isinstance(name, str | os.PathLike) for name in data):
         return None
-    return tuple(os.fspath(name) for name in data)
+    return tuple(without_secrets(os.fspath(name)) for name in data)

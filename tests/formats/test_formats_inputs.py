@@ -239,12 +239,10 @@ def test_a_pool_without_the_named_response() -> None:
 
 
 REMOTE = [
-    ("s3://bucket/x.jsonl", "s3://bucket/x.jsonl: reading from s3:// is not supported yet", "`aws s3 cp s3://bucket/x"),
-    ("gs://bucket/x.jsonl", "reading from gs:// is not supported yet", "`gcloud storage cp gs://bucket/x.jsonl .`"),
-    ("https://e.org/x.jsonl", "reading from https:// is not supported yet", "`curl -LO https://e.org/x.jsonl`"),
-    ("https://huggingface.co/datasets/o/n/tree/main", "https:// is not", "a data set on the hub is named hf:o/n"),
-    ("hdfs://h/x", "reading from hdfs:// is not supported yet", "copy it here first"),
-    (Path("s3://bucket/x.jsonl"), "s3://bucket/x.jsonl: reading from s3://", "copy it here first"),
+    ("https://huggingface.co/datasets/o/n/tree/main", "this is a page", "the data set on the hub is named hf:o/n"),
+    ("hdfs://h/x", "hdfs://h/x: reading from hdfs:// is not supported", "copy it here first"),
+    (Path("sftp://h/x.jsonl"), "sftp://h/x.jsonl: reading from sftp://", "only s3://, gs://"),
+    ("shards-*.jsonl", "shards-*.jsonl: no file matches", "look for a slip in the pattern"),
 ]
 
 

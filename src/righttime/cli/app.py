@@ -61,7 +61,11 @@ app = Commands(
 
 Pools = Annotated[
     list[str],
-    typer.Argument(metavar="POOL...", help="Files, folders or hf:OWNER/NAME[/CONFIG][:SPLIT] to choose rows from."),
+    typer.Argument(
+        metavar="POOL...",
+        help="Files, folders, patterns, addresses such as s3://BUCKET/FILE, or hf:OWNER/NAME[/CONFIG][:SPLIT] to "
+        "choose rows from.",
+    ),
 ]
 Target = Annotated[
     list[str],

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.errors import EmbeddingError, RighttimeError, ShapeError
+from righttime.formats.remote import local_file
 from righttime.neighbours import MEMORY
 from righttime.similarity.pairs import as_vectors
 
@@ -95,9 +96,9 @@ def split_spec(spec: str, target_spec: str | None) -> tuple[str, str]:
 
 def told(path: str, read: Callable[[Path], Any]) -> Any:
     """What is read of a file, or one sentence about what is wrong with it."""
-    file = Path(path)
-    if file.suffix not in _READERS:
+    if Path(path).suffix not in _READERS:
         raise EmbeddingError(f"vectors must be a file ending in {', '.join(_READERS)}, got {path!r}.", file=path)
+    file = Path(local_file(path))
     try:
         return read(file)
     except RighttimeError:

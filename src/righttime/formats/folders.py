@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import glob
 import hashlib
 import os
 import re
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from righttime.errors import DataError, EmptyDataError
-from righttime.formats import hub
+from righttime.formats import hub, remote
 from righttime.formats.bounds import MAX_ROW_BYTES
 from righttime.formats.compression import opened
 from righttime.formats.files import SUFFIXES, Source, file_source, stem_of
@@ -26,7 +27,8 @@ def find_sources(path: str, role: str, *, numbered: bool = False, most: int = MA
     """What there is to read at a path.
 
     Args:
-        path: A file, a folder, or ``hf:owner/name[/config][:split]``.
+        path: A file, a folder, a pattern such as ``shards/*.parquet``, an address such as ``s3://bucket/pool.jsonl``,
+            or ``hf:owner/name[/config][:split]``.
         role: ``pool`` or ``target``, which tells the split where there are several.
         numbered: Whether the user named a table's columns by their numbers, which says that it has no header.
         most: Bytes of the longest row.
@@ -34,10 +36,16 @@ def find_sources(path: str, role: str, *, numbered: bool = False, most: int = MA
     Raises:
         DataError: If there is nothing at the path, or nothing to read.
     """
+    if remote.address(path) and not os.path.exists(path):
+        _refuse_page(path)
+        files = remote.fetched(path, _DATA)
+        return [file_source(copy, file, numbered=numbered, most=most) for file, copy in files]
     if path.startswith(hub.PREFIX):
         return [hub.hub_source(path, role)]
-    if address := re.match(r"(\w+):/", path):
-        _refuse_remote(path, address[1].lower())
+    if other := re.match(r"(\w+):/", path):
+        _refuse_scheme(path, other[1].lower())
+    if _PATTERN.search(path) and not os.path.exists(path):
+        return _matching(path, role, numbered, most)
     if not os.path.exists(path):
         folder = os.path.dirname(path) or "."
         near = (
@@ -66,28 +74,40 @@ def _require_text(path: str) -> None:
         ) from error
 
 
-_COPY = {
-    "s3": "aws s3 cp {path} .",
-    "gs": "gcloud storage cp {path} .",
-    "http": "curl -LO {path}",
-    "https": "curl -LO {path}",
-    **dict.fromkeys(("az", "abfs", "abfss", "hdfs", "gcs", "r2", "oci", "ftp", "sftp", "ssh"), ""),
-}
-_HUB = re.compile(r"https?:/+(?:huggingface\.co|hf\.co)/datasets/([^/?#]+/[^/?#]+)")
+_OTHERS = ("az", "abfs", "abfss", "hdfs", "r2", "oci", "ftp", "sftp", "ssh")
 
 
-def _refuse_remote(path: str, scheme: str) -> None:
-    """Say that an address is not read yet, and what to do; a drive's letter or a folder with a colon is no address."""
-    if scheme not in _COPY or os.path.exists(path):
+def _refuse_scheme(path: str, scheme: str) -> None:
+    """Say that an address is not read; a drive's letter or a folder with a colon is no address."""
+    if scheme not in _OTHERS or os.path.exists(path):
         return
-    path = re.sub(r":/+", "://", path, count=1)  # Path("s3://x") drops a slash
-    copy = _COPY[scheme].format(path=path)
-    hint = f"copy it here first{f', for example with `{copy}`' if copy else ''}"
-    if on_hub := _HUB.match(path):
-        hint = f"a data set on the hub is named hf:{on_hub[1]}"
+    path = re.sub(r":/+", "://", path, count=1)  # Path("hdfs://x") drops a slash
+    known = ", ".join(f"{name}://" for name in remote.PACKAGES)
     raise DataError(
-        f"{path}: reading from {scheme}:// is not supported yet, only local files and hf: are; {hint}", file=path
+        f"{path}: reading from {scheme}:// is not supported, only {known}, hf: and local files are; copy it here first",
+        file=path,
     )
+
+
+_HUB = re.compile(r"https?:/+(?:huggingface\.co|hf\.co)/datasets/([^/?#]+/[^/?#]+)(?!.*/resolve/)")
+
+
+def _refuse_page(path: str) -> None:
+    """Say of a data set's page on the hub what its data is called."""
+    if on_hub := _HUB.match(path):
+        shown = remote.without_secrets(path)
+        raise DataError(f"{shown}: this is a page; the data set on the hub is named hf:{on_hub[1]}", file=shown)
+
+
+_PATTERN = re.compile(r"[*?\[]")
+
+
+def _matching(path: str, role: str, numbered: bool, most: int) -> list[Source]:
+    """All that a pattern matches, by name."""
+    found = sorted(glob.glob(path, recursive=True))
+    if not found:
+        raise DataError(f"{path}: no file matches; look for a slip in the pattern", file=path)
+    return [source for one in found for source in find_sources(one, role, numbered=numbered, most=most)]
 
 
 def _in_folder(path: str, role: str, numbered: bool, most: int) -> list[Source]:

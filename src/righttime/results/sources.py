@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from righttime.errors import RighttimeError
 from righttime.formats import Reading, read_rows
 from righttime.formats.bounds import MAX_ROW_BYTES
 from righttime.formats.hub import PREFIX
+from righttime.formats.remote import address
 from righttime.results.manifest import ResultManifest
 
 __all__ = ["Sources", "find_sources_of", "inside", "read_again"]
@@ -56,7 +58,12 @@ def find_sources_of(manifest: ResultManifest) -> Sources:
 
 
 def _is_there(folder: Path, name: str) -> bool:
-    return name.startswith(PREFIX) or (folder / name).exists()
+    return (
+        name.startswith(PREFIX)
+        or address(name) is not None
+        or (folder / name).exists()
+        or bool(glob.glob(str(folder / name), recursive=True))
+    )
 
 
 @contextlib.contextmanager

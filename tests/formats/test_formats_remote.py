@@ -1,0 +1,211 @@
+"""Files at addresses, from a real S3 server and a real web server on this machine."""
+
+from __future__ import annotations
+
+import gzip
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from righttime.cli import main
+from righttime.errors import DataError
+from righttime.formats import read_rows, remote
+
+ROWS = [{"id": f"r{row}", "prompt": f"what is {row}?", "response": f"it is {row}"} for row in range(60)]
+
+
+def jsonl(rows: list[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+class Faulty:
+    """A WSGI application of which every so many-th request fails, or is answered with too little."""
+
+    def __init__(self, app: Any) -> None:
+        self.app, self.every, self.count, self.asked = app, 0, 0, list[str]()
+
+    def __call__(self, environ: dict[str, Any], start: Any) -> Any:
+        self.count += 1
+        self.asked.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
+        if self.every and self.count % self.every == 0:
+            start("503 Slow Down", [("Content-Length", "0")])
+            return [b""]
+        return self.app(environ, start)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[str, Faulty]]:
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
+
+    app = Faulty(DomainDispatcherApplication(create_backend_app))
+    made = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{made.server_port}", app
+    made.shutdown()
+
+
+@pytest.fixture
+def s3(server: tuple[str, Faulty], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A bucket of its own, and where copies are kept."""
+    import boto3
+    import s3fs
+
+    url, app = server
+    for name, value in (("AWS_ENDPOINT_URL", url), ("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "x")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("RIGHTTIME_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(remote, "_FIRST_WAIT", 0.001)
+    s3fs.S3FileSystem.clear_instance_cache()
+    client = boto3.client("s3", endpoint_url=url)
+    client.create_bucket(Bucket="rows")
+    yield client
+    app.every = 0
+    for found in client.list_objects_v2(Bucket="rows").get("Contents", []):
+        client.delete_object(Bucket="rows", Key=found["Key"])
+    client.delete_bucket(Bucket="rows")
+
+
+def put_shards(client: Any) -> None:
+    """The rows as four shards of four kinds."""
+    client.put_object(Bucket="rows", Key="pool/0.jsonl", Body=jsonl(ROWS[:20]))
+    client.put_object(Bucket="rows", Key="pool/1.jsonl.gz", Body=gzip.compress(jsonl(ROWS[20:30])))
+    client.put_object(Bucket="rows", Key="pool/2.json", Body=json.dumps(ROWS[30:40]).encode())
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(ROWS[40:]), sink)
+    client.put_object(Bucket="rows", Key="pool/deep/3.parquet", Body=sink.getvalue().to_pybytes())
+    client.put_object(Bucket="rows", Key="pool/README.md", Body=b"no data")
+    client.put_object(Bucket="rows", Key="pool/.hidden.jsonl", Body=b"{}")
+
+
+def test_a_folder_of_shards_of_several_kinds(s3: Any) -> None:
+    put_shards(s3)
+    found = read_rows(["s3://rows/pool"], role="pool")
+    assert [row.id for row in found.examples] == [row["id"] for row in ROWS]
+    names = ["0.jsonl", "1.jsonl.gz", "2.json", "deep/3.parquet"]
+    assert [file.path for file in found.inputs] == [f"s3://rows/pool/{name}" for name in names]
+
+
+def test_patterns_files_and_paths_with_one_slash(s3: Any) -> None:
+    put_shards(s3)
+    assert len(read_rows(["s3://rows/pool/*.json*"], role="pool").rows) == 40
+    assert len(read_rows(["s3://rows/pool/**/*.parquet"], role="pool").rows) == 20
+    assert len(read_rows([Path("s3://rows/pool/0.jsonl")], role="pool").rows) == 20
+
+
+def test_what_was_fetched_is_not_fetched_again_unless_it_changed(s3: Any, server: tuple[str, Faulty]) -> None:
+    put_shards(s3)
+    first = read_rows(["s3://rows/pool/0.jsonl"], role="pool")
+    server[1].asked.clear()
+    assert read_rows(["s3://rows/pool/0.jsonl"], role="pool").inputs == first.inputs
+    assert "GET /rows/pool/0.jsonl" not in server[1].asked
+    s3.put_object(Bucket="rows", Key="pool/0.jsonl", Body=jsonl(ROWS[50:]))
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()  # as a new process would begin
+    assert [row.id for row in read_rows(["s3://rows/pool/0.jsonl"], role="pool").examples] == [
+        f"r{n}" for n in range(50, 60)
+    ]
+
+
+def test_failing_requests_change_nothing(s3: Any, server: tuple[str, Faulty], monkeypatch: pytest.MonkeyPatch) -> None:
+    put_shards(s3)
+    body = jsonl([{**row, "response": "long " * 200} for row in ROWS])
+    s3.put_object(Bucket="rows", Key="long.jsonl", Body=body)
+    monkeypatch.setattr(remote, "_PART", 1000)  # many requests
+    server[1].every = 5
+    before = server[1].count
+    [(name, copy)] = remote.fetched("s3://rows/long.jsonl", (".jsonl",))
+    assert (name, Path(copy).read_bytes()) == ("s3://rows/long.jsonl", body)
+    assert server[1].count - before > len(body) // 1000
+
+
+def test_a_shard_that_cannot_be_had_is_named(
+    s3: Any, server: tuple[str, Faulty], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_shards(s3)
+    monkeypatch.setattr(remote, "_range", lambda *_: (_ for _ in ()).throw(OSError("the line is dead")))
+    with pytest.raises(DataError, match=r"s3://rows/pool/0\.jsonl: cannot be fetched \(the line is dead\), 6 attempts"):
+        read_rows(["s3://rows/pool/0.jsonl"], role="pool")
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("s3://rows/pool/9.jsonl", r"s3://rows/pool/9\.jsonl: no such file"),
+        ("s3://rows/pool/*.csv", r"s3://rows/pool/\*\.csv: no file there matches"),
+        ("s3://other/pool.jsonl", "s3://other/pool.jsonl: no such file"),
+    ],
+)
+def test_what_is_not_there(s3: Any, path: str, what: str) -> None:
+    put_shards(s3)
+    with pytest.raises(DataError, match=what):
+        read_rows([path], role="pool")
+
+
+def test_bad_rows_are_named_by_their_address(s3: Any) -> None:
+    s3.put_object(Bucket="rows", Key="bad.jsonl", Body=jsonl(ROWS[:2]) + b'{"prompt": "x"}\n')
+    with pytest.raises(DataError, match=r"s3://rows/bad\.jsonl:3"):
+        read_rows(["s3://rows/bad.jsonl"], role="pool")
+
+
+def test_arranged_from_an_address_is_verified_there(s3: Any, tmp_path: Path) -> None:
+    put_shards(s3)
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "pool.npy", rng.normal(size=(60, 5)))
+    np.save(tmp_path / "target.npy", rng.normal(size=(4, 5)))
+    (tmp_path / "target.jsonl").write_bytes(jsonl([{**row, "id": f"t{row['id']}"} for row in ROWS[:4]]))
+    s3.put_object(Bucket="rows", Key="pool.npy", Body=(tmp_path / "pool.npy").read_bytes())
+    sides = ["--target", f"{tmp_path}/target.jsonl", "--target-embedder", f"vectors:{tmp_path}/target.npy"]
+    for out, vectors in (("one", f"vectors:{tmp_path}/pool.npy"), ("two", "vectors:s3://rows/pool.npy")):
+        assert main(["arrange", "s3://rows/pool", *sides, "--embedder", vectors, "--out", f"{tmp_path}/{out}"]) == 0
+        assert main(["verify", f"{tmp_path}/{out}"]) == 0
+    assert json.loads((tmp_path / "one" / "manifest.json").read_text())["given"]["pool"] == ["s3://rows/pool"]
+    assert (tmp_path / "one" / "train.jsonl").read_bytes() == (tmp_path / "two" / "train.jsonl").read_bytes()
+
+
+def test_over_http_without_the_query_in_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RIGHTTIME_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "pool.jsonl").write_bytes(jsonl(ROWS))
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    served = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    threading.Thread(target=served.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{served.server_port}/pool.jsonl"
+    found = read_rows([f"{url}?X-Amz-Signature=secret"], role="pool")
+    served.shutdown()
+    assert len(found.rows) == 60
+    assert [file.path for file in found.inputs] == [url]
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fsspec.registry import known_implementations
+
+    monkeypatch.setitem(known_implementations, "gs", {"class": "no_such_package.X", "err": "none"})
+    with pytest.raises(DataError, match=r"gs://b/x\.jsonl: reading from gs:// needs the package gcsfs. Hint: pip"):
+        read_rows(["gs://b/x.jsonl"], role="pool")
+
+
+def test_local_patterns_and_folders_mix_kinds(tmp_path: Path) -> None:
+    for number in (2, 0, 1):
+        (tmp_path / f"shard-{number}.jsonl").write_bytes(jsonl(ROWS[20 * number : 20 * number + 20]))
+    assert [row.id for row in read_rows([tmp_path / "shard-*.jsonl"], role="pool").examples] == [r["id"] for r in ROWS]
+    assert len(read_rows([tmp_path / "shard-[12].jsonl"], role="pool").rows) == 40
+    named = tmp_path / "a[1].jsonl"  # a name that looks like a pattern
+    named.write_bytes(jsonl(ROWS[:3]))
+    assert len(read_rows([named], role="pool").rows) == 3
