@@ -34,6 +34,7 @@ def arrange(
     rounds: tuple[int, int | None] | None = None,
     within_round: WithinRound = "similarity",
     params: Mapping[str, Any] | None = None,
+    weave: str | float | None = None,
     seed: int | None = None,
     subsample: str | float | None = None,
     text: Text = "prompt+response",
@@ -76,6 +77,8 @@ def arrange(
         rounds: Keep only the rounds start <= r < stop (stop None: to the end), before the budget cuts.
         within_round: The order inside a round: ``similarity``, ``index`` (the paper's code) or ``random``.
         params: The method's own parameters.
+        weave: A share of the rows, such as 0.2, that is drawn by the seed from what the method has not taken, or from
+            another pool (``"0.2:FILE"``), and woven evenly among the others. The budget counts both.
         seed: For everything that is drawn by chance; None takes 0.
         subsample: A share such as 0.5 or ``"50%"``, or a number of rows, drawn by the seed before anything else;
             None takes all.
@@ -125,6 +128,7 @@ def arrange(
         rounds=rounds,
         within_round=within_round,
         params=params or {},
+        weave=weave,
         seed=seed,
         subsample=subsample,
         text=text,

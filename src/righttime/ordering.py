@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
+from bisect import bisect_left
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,7 @@ class Ready:
         inputs: What the method is asked, with vectors and texts where it needs them.
         kept: The pool row of each, ascending.
         sides: Unit vectors of those rows and of the target; empty where the method needs none.
+        others: How many of `kept`, the last, can only be woven; the inputs are without them.
         text: Which text represented a row.
         notes: Sentences that a person should read.
     """
@@ -64,6 +66,7 @@ class Ready:
     inputs: SelectionInput
     kept: Sequence[int]
     sides: Sides
+    others: int
     text: str
     notes: tuple[str, ...]
 
@@ -76,7 +79,9 @@ class Ordered:
         arrangement: The order, by pool row.
         kept: The rows that took part, ascending.
         sides: Unit vectors of those rows and of the target; empty where the method needs none.
-        best: Of each row that took part its similarity to its most similar target row; known with a least similarity.
+        best: Of each row that took part its similarity to its most similar target row, infinity where it can only be
+            woven; known with a least similarity.
+        others: How many of `kept`, the last, can only be woven.
         text: Which text represented a row.
         notes: Sentences that a person should read.
     """
@@ -85,6 +90,7 @@ class Ordered:
     kept: Sequence[int]
     sides: Sides
     best: NDArray[np.float32] | None
+    others: int
     text: str
     notes: tuple[str, ...]
 
@@ -97,6 +103,7 @@ def ready_rows(
     *,
     guard: Guarding | None = None,
     vectors: Callable[..., Sides] = vectors_for,
+    others: int = 0,
     cache: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> Ready:
@@ -109,17 +116,18 @@ def ready_rows(
         taking: Which rows take part.
         guard: Looks at the vectors first, and says which rows take no part after all.
         vectors: Finds the vectors, as `righttime.embedding.vectors.vectors_for` does.
+        others: The last so many rows of the pool can only be woven among the others.
         cache: The folder of cached vectors; None takes the user's.
         progress: Show progress on stderr.
 
     Raises:
         RighttimeError: A kind of it, for anything wrong with settings, vectors, model or disk.
     """
-    kept = taking.kept
+    kept, own = taking.kept, len(pool) - others
     rows = pool.take(kept)
-    inputs = selection_input_of(request, rows, target)
+    inputs = selection_input_of(request, _own(rows, kept, own), target)
     # Budget, parameters and tasks are checked before hours of embedding, not after.
-    checked = check_settings(request.method, inputs, len(rows))
+    checked = check_settings(request.method, inputs, _n_own(kept, own))
     text, notes = shared_text(request.text, target)
     if not (draws_by_chance(request.method, checked) or len(taking.drawn) < len(pool)):
         notes += _idle_seed(request)
@@ -132,12 +140,26 @@ def ready_rows(
         if gone:
             kept, sides = _without(gone, kept, sides, request.memory, Path(cache) if cache else cache_folder())
             rows = pool.take(kept)
-            inputs = selection_input_of(request, rows, target)
+            inputs = selection_input_of(request, _own(rows, kept, own), target)
     if "texts" in needs:
-        both = list(rows.texts(text)), list(target.texts(text))
+        both = list(_own(rows, kept, own).texts(text)), list(target.texts(text))
         inputs = dataclasses.replace(inputs, texts=both[0], target_texts=both[1])
-    inputs = dataclasses.replace(inputs, pool=sides.pool, target=sides.target)
-    return Ready(inputs, kept, sides, sides.about.get("text", text), tuple(notes))
+    n = _n_own(kept, own)
+    if inputs.weave is not None and request.woven_pool is not None:
+        inputs = dataclasses.replace(inputs, weave=dataclasses.replace(inputs.weave, others=len(kept) - n))
+    vectors_of_own = sides.pool[:n] if "vectors" in needs and n < len(kept) else sides.pool
+    inputs = dataclasses.replace(inputs, pool=vectors_of_own, target=sides.target)
+    return Ready(inputs, kept, sides, len(kept) - n, sides.about.get("text", text), tuple(notes))
+
+
+def _n_own(kept: Sequence[int], own: int) -> int:
+    """How many of the rows that take part, ascending, are below a number: those that a method may choose."""
+    return bisect_left(kept, own)
+
+
+def _own(rows: Rows, kept: Sequence[int], own: int) -> Rows:
+    """Those rows alone."""
+    return rows if _n_own(kept, own) == len(rows) else rows.take(range(_n_own(kept, own)))
 
 
 def choose_rows(
@@ -166,10 +188,12 @@ def choose_rows(
     """
     folder = Path(cache) if cache else cache_folder()
     found, best = _choose(request, ready.inputs, search, folder, progress)
+    if best is not None:
+        best = np.concatenate([best, np.full(ready.others, np.inf, dtype=np.float32)])
     notes = ready.notes + ((found.settings["warning"],) if "warning" in found.settings else ())
     order = np.asarray(ready.kept, dtype=np.int64)[found.order]
     arrangement = dataclasses.replace(found, order=order, n_pool=len(pool)).with_rows(pool, target)
-    return Ordered(arrangement, ready.kept, ready.sides, best, ready.text, notes)
+    return Ordered(arrangement, ready.kept, ready.sides, best, ready.others, ready.text, notes)
 
 
 def _without(gone: Set[int], kept: Sequence[int], sides: Sides, memory: int, folder: Path) -> tuple[list[int], Sides]:

@@ -17,6 +17,7 @@ from righttime.arrangement.methods.distance import in_order
 from righttime.arrangement.methods.tma import WITHIN_ROUND
 from righttime.arrangement.registry import METHODS, method_named, resolved_params
 from righttime.arrangement.selection import Selection, SelectionInput
+from righttime.arrangement.weaving import read_weave, woven
 from righttime.choices import Engine, FirstLook, WithinRound
 from righttime.errors import EmptyDataError, SettingsError, ShapeError, unknown_name
 from righttime.keywords import named_settings
@@ -43,6 +44,7 @@ def arrange_embeddings(
     rounds: tuple[int, int | None] | None = None,
     within_round: WithinRound = "similarity",
     params: Mapping[str, Any] | None = None,
+    weave: str | float | None = None,
     engine: Engine = "auto",
     memory: int = MEMORY,
     first_look: FirstLook = "float32",
@@ -70,6 +72,8 @@ def arrange_embeddings(
         rounds: Keep only the rounds start <= r < stop of TMA (stop None: to the end), before the budget cuts.
         within_round: The order inside a round: ``similarity``, ``index`` (the paper's code) or ``random``.
         params: The method's own parameters; see its entry in `righttime.arrangement.METHODS`.
+        weave: A share of the rows, such as 0.2, that is drawn by the seed from what the method has not taken and woven
+            evenly among the others. The budget counts both.
         engine: Where neighbours are looked for: ``auto``, ``cpu``, ``cuda`` or ``ray``. Speed only.
         memory: Bytes that the search may hold above the vectors. Vectors that have to be normalised and take more are
             written to a file in the folder for temporary files, and mapped.
@@ -94,6 +98,13 @@ def arrange_embeddings(
         [1, 2]
     """
     search = search_named(engine, memory=memory, first_look=first_look, block_rows=block_rows, progress=progress)
+    weaving = read_weave(weave)
+    if weaving is not None and weaving.pool is not None:
+        raise SettingsError(
+            f"`weave` must be a share where there are only vectors, got {weave!r}. Hint: `righttime.arrange` reads "
+            "rows of another pool.",
+            setting="weave",
+        )
     pool = unit_rows(pool_vectors, "pool_vectors", most_bytes=memory)
     target = unit_rows(target_vectors, "target_vectors")
     inputs = SelectionInput(
@@ -112,6 +123,7 @@ def arrange_embeddings(
         params=params or {},
         search=search,
         progress=progress,
+        weave=weaving,
     )
     return arrange_unit_vectors(method, inputs)
 
@@ -145,8 +157,17 @@ def arrange_unit_vectors(
     if check_settings(method, inputs).min_similarity is not None:
         rows, inputs = near_enough(inputs, most_bytes, folder)
     inputs = check_settings(method, inputs, len(inputs.pool))
-    found = _cut(method_named(method).order(inputs), method, inputs)
-    return found if rows is None else dataclasses.replace(found, order=rows[found.order], n_pool=n_pool)
+    found = _cut(method_named(method).order(inputs.own), method, inputs.own)
+    others = 0
+    if inputs.weave is not None:
+        found, others = woven(found, inputs.weave, inputs.budget, inputs.seed), inputs.weave.others or 0
+        found = dataclasses.replace(
+            found, settings={**found.settings, "budget": inputs.budget, "weave": inputs.weave.given}
+        )
+    if rows is None:
+        return found
+    rows = np.concatenate([rows, np.arange(n_pool, n_pool + others, dtype=np.int64)])
+    return dataclasses.replace(found, order=rows[found.order], n_pool=n_pool + others)
 
 
 def check_settings(method: str, inputs: SelectionInput, n_pool: int | None = None) -> SelectionInput:
@@ -173,18 +194,30 @@ def check_settings(method: str, inputs: SelectionInput, n_pool: int | None = Non
     if seed < 0:
         raise SettingsError(f"seed must be 0 or more, got {seed}.", setting="seed")
     budget = rows_of(inputs.budget, None)
-    if n_pool is not None and budget is not None and budget > n_pool:
-        raise SettingsError(
-            f"budget must be at most the pool's {n_pool} rows, got {budget}. Hint: leave it out to take all.",
-            setting="budget",
-        )
     rounds = None if inputs.rounds is None else _window(method, inputs.rounds)
     floor = check_floor(inputs.min_similarity, method, method_named(method).needs)
     checked = dataclasses.replace(inputs, budget=budget, seed=seed, rounds=rounds, params=params, min_similarity=floor)
+    _check_weave(checked)
+    if n_pool is not None and (checked.from_pool or 0) > n_pool:
+        raise SettingsError(
+            f"budget must be at most the pool's {n_pool} rows, got {checked.from_pool}. "
+            "Hint: leave it out to take all.",
+            setting="budget",
+        )
     check = method_named(method).check
     if n_pool is not None and check is not None:
-        check(checked)
+        check(checked.own)
     return checked
+
+
+def _check_weave(inputs: SelectionInput) -> None:
+    """Refuse a budget of which weaving leaves nothing to arrange."""
+    if inputs.weave is not None and inputs.own.budget == 0:
+        raise SettingsError(
+            f"`weave` must leave a row to arrange, but of a budget of {inputs.budget} it takes all. "
+            "Hint: a smaller share.",
+            setting="weave",
+        )
 
 
 def _whole(name: str, value: Any) -> int:

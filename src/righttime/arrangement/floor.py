@@ -76,9 +76,9 @@ def near_enough(
             f"some pool row must be {what}, but the most similar one is at {best.max():.4f}. Hint: lower it.",
             setting="min_similarity",
         )
-    if inputs.budget is not None and inputs.budget > len(rows):
+    if inputs.from_pool is not None and inputs.from_pool > len(rows):
         raise SettingsError(
-            f"budget must be at most the {len(rows)} of {len(best)} pool rows that are {what}, got {inputs.budget}. "
+            f"budget must be at most the {len(rows)} of {len(best)} pool rows that are {what}, got {inputs.from_pool}. "
             "Hint: leave the budget out to take all of them, or lower min_similarity.",
             setting="budget",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from righttime.arrangement.weaving import Weave
 from righttime.errors import SettingsError, unknown_name
 from righttime.neighbours import BlockSearch, Progress, Search
 
@@ -38,6 +40,7 @@ class SelectionInput:
         params: The method's own parameters, each resolved to a value.
         search: How to look for neighbours; never changes the result.
         progress: Called with the number of pool rows done since the last call, by methods that do not search.
+        weave: What is woven among the rows; then the budget counts both. No method sees it.
     """
 
     pool: NDArray[np.float32]
@@ -56,6 +59,19 @@ class SelectionInput:
     params: Mapping[str, Any] = field(default_factory=dict)
     search: Search = field(default_factory=BlockSearch)
     progress: Progress | None = None
+    weave: Weave | None = None
+
+    @property
+    def own(self) -> SelectionInput:
+        """The part of the input that the method sees: its budget is without the rows to be woven."""
+        if self.weave is None or self.budget is None:
+            return dataclasses.replace(self, weave=None)
+        return dataclasses.replace(self, weave=None, budget=self.budget - self.weave.among(self.budget))
+
+    @property
+    def from_pool(self) -> int | None:
+        """How many rows of `pool` the whole order takes, with those that are woven; None for no budget."""
+        return self.own.budget if self.weave is not None and self.weave.pool is not None else self.budget
 
     @property
     def wanted(self) -> int:

@@ -101,6 +101,15 @@ def arrange(
             metavar="NAME=VALUE", help="A parameter of the method; may be repeated.", rich_help_panel=SELECTION
         ),
     ] = None,
+    weave: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE[:POOL]",
+            help="Weave in a share of random rows: 0.2 or 20%, drawn by --seed from what the method has not taken, or "
+            "from another POOL. The budget counts both.",
+            rich_help_panel=SELECTION,
+        ),
+    ] = None,
     subsample: Subsample = None,
     duplicates: Annotated[
         Literal["keep", "drop"],
@@ -214,6 +223,7 @@ def arrange(
         rounds=_window(rounds),
         within_round=cast(Any, within_round),
         params=_params(param),
+        weave=weave,
         seed=seed,
         subsample=subsample,
         text=cast(Any, text),

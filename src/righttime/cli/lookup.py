@@ -42,6 +42,7 @@ class Position:
     similarity: float | None
     picked_by: str | None
     row: Json
+    woven: bool = False
 
 
 @dataclass(frozen=True)
@@ -212,10 +213,11 @@ def _positions(finished: FinishedResult, positions: Sequence[int]) -> Iterator[P
             id=arrangement.labels.id[at] if arrangement.labels else "",
             position=at,
             arranged=len(arrangement),
-            round=None if arrangement.round is None else int(arrangement.round[at]),
-            similarity=None if arrangement.similarity is None else float(arrangement.similarity[at]),
+            round=arrangement.at("round", at),
+            similarity=arrangement.at("similarity", at),
             picked_by=arrangement.labels.picked_by[at] if arrangement.labels else None,
             row=found[at],
+            woven=arrangement.woven is not None and bool(arrangement.woven[at]),
         )
 
 

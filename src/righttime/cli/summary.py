@@ -117,7 +117,8 @@ def _warned(result: Result) -> Iterator[str]:
 def _written(result: Result, out: Path) -> Iterator[str]:
     arrangement = result.arrangement
     rounds = f" in {arrangement.n_rounds:,} rounds" if arrangement.round is not None else ""
-    yield f"wrote    {len(arrangement):,} rows{rounds} to {out / 'train.jsonl'}"
+    woven = "" if arrangement.woven is None else f", {int(arrangement.woven.sum()):,} of them woven in at random,"
+    yield f"wrote    {len(arrangement):,} rows{rounds}{woven} to {out / 'train.jsonl'}"
     if result.left_out:
         yield f"         {len(result.left_out):,} rows left out, each with its reason in {out / 'left_out.parquet'}"
 

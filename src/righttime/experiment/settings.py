@@ -156,6 +156,12 @@ class Experiment:
         """The same for one order."""
         request, last = self.request(name, 1), self.steps(name)
         request.check()
+        if request.woven_pool is not None:
+            raise SettingsError(
+                "'weave' must be a share alone in an experiment, whose rows are those that a replicate draws, got "
+                f"{request.weave!r}. Hint: name the file under 'pool'.",
+                setting="weave",
+            )
         if last is not None and self.evaluation.at and (beyond := max(self.evaluation.at)) > last:
             raise SettingsError(
                 f"steps to evaluate at must be at most the last, which is {last:,}, got {beyond:,}.",

@@ -22,6 +22,7 @@ def not_chosen(
     arrangement: Arrangement,
     request: Request,
     best: NDArray[np.float32] | None,
+    others: int = 0,
 ) -> list[LeftOut]:
     """The rows that took part and are not in the order: too dissimilar to any target row, or not chosen.
 
@@ -31,6 +32,7 @@ def not_chosen(
         arrangement: The order.
         request: What was asked for.
         best: Of each row that took part its similarity to its most similar target row; None without a least one.
+        others: How many of `kept`, the last, could only be woven among the arranged rows.
     """
     chosen = set(arrangement.order.tolist())
     far = np.zeros(len(kept), dtype=np.bool_) if best is None else ~reaches(best, request.min_similarity)
@@ -41,7 +43,9 @@ def not_chosen(
             why = f"its most similar target row is at {best[place]:.4f}, below {request.min_similarity:g}"
             left.append(left_out(rows, number, "too-dissimilar", why))
         elif number not in chosen:
-            left.append(left_out(rows, number, "not-chosen", detail))
+            not_drawn = f"not among the rows of {request.woven_pool} that were drawn to be woven"
+            why = detail if place < len(kept) - others else not_drawn
+            left.append(left_out(rows, number, "not-chosen", why))
     return left
 
 

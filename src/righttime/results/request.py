@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from righttime.arrangement import METHODS, SelectionInput, check_settings, method_named
 from righttime.arrangement.budget import rows_of
+from righttime.arrangement.weaving import read_weave
 from righttime.choices import BadRows, Duplicates, Engine, Guard, Precision, Text, WithinRound
 from righttime.contamination.leaks import MODES
 from righttime.embedding import DEFAULT_MODEL, FULL, Embedder, embedder_named
@@ -41,6 +42,7 @@ class Request:
     within_round: WithinRound = "similarity"
     params: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
+    weave: str | float | None = None
     subsample: str | float | None = None
     text: Text = "prompt+response"
     embedder: str | Embedder = DEFAULT_MODEL
@@ -68,6 +70,13 @@ class Request:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "subsample", check_subsample(self.subsample))  # as a number, for the manifest
+        object.__setattr__(self, "weave", None if self.weave is None else str(self.weave))
+
+    @property
+    def woven_pool(self) -> str | None:
+        """The file or folder whose rows are woven among the arranged ones; None where that is no other pool."""
+        weave = read_weave(self.weave)
+        return None if weave is None else weave.pool
 
     def selection_input(self, pool: NDArray[np.float32], target: NDArray[np.float32]) -> SelectionInput:
         """The part of the request that a method looks at, with the vectors; how to search is left at its default."""
@@ -81,6 +90,7 @@ class Request:
             distance=self.distance or distance_names()[0],
             seed=0 if self.seed is None else self.seed,
             params=self.params,
+            weave=read_weave(self.weave),
         )
 
     def model(self) -> Embedder:

@@ -52,7 +52,7 @@ def with_stored_order(finished: FinishedResult, result: Result) -> Result:
         far = set(finished.left_out_rows("too-dissimilar"))
         out = np.array([row in far for row in result.kept])
         best = np.where(out, np.minimum(best, floor - 1), np.maximum(best, floor)).astype(np.float32)
-    vain = not_chosen(result.pool.rows, result.kept, same, result.request, best)
+    vain = not_chosen(result.pool.rows, result.kept, same, result.request, best, result.others)
     others = [row for row in result.left_out if row.reason not in _CHOSEN_OR_NOT]
     return dataclasses.replace(result, arrangement=same, left_out=(*others, *vain))
 

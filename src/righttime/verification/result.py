@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from righttime.arrangement import Arrangement, method_named
 from righttime.arrangement.floor import reaches
+from righttime.arrangement.weaving import read_weave, woven
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import EmbeddingError, RighttimeError, SettingsError
 from righttime.formats import Reading
@@ -143,6 +145,8 @@ def _numbers(finished: FinishedResult) -> Iterator[Finding]:
     yield equal("ids as fingerprinted", ids_sha256(ids), manifest.ids_sha256)
     yield Finding("ids are unique", len(set(ids)) == len(ids))
     yield from _train_lines(finished, ids)
+    yield from _woven_places(finished)
+    arrangement = arrangement.arranged()
     if arrangement.picked_by is not None:
         inside = (arrangement.picked_by >= 0) & (arrangement.picked_by < counts.target_rows)
         yield Finding("every row was picked by a row of the target", bool(inside.all()))
@@ -152,6 +156,14 @@ def _numbers(finished: FinishedResult) -> Iterator[Finding]:
     floor = manifest.settings.get("min_similarity")
     if floor is not None and arrangement.similarity is not None and method.picked_near:
         yield Finding(f"no row is less similar than {floor:g}", bool(reaches(arrangement.similarity, floor).all()))
+
+
+def _woven_places(finished: FinishedResult) -> Iterator[Finding]:
+    weave, at = read_weave(finished.manifest.settings.get("weave")), finished.arrangement.woven
+    if weave is None and at is None:
+        return
+    right = weave is not None and at is not None and np.array_equal(at, weave.places(len(at)))
+    yield Finding("woven rows stand at their places, evenly spread", bool(right))
 
 
 def _train_lines(finished: FinishedResult, ids: Sequence[str]) -> Iterator[Finding]:
@@ -174,6 +186,7 @@ def _same_data(finished: FinishedResult, pool: Reading, target: Reading) -> Iter
 
 def _again(finished: FinishedResult, result: Result) -> Iterator[Finding]:
     manifest, arrangement = finished.manifest, finished.arrangement
+    whole = result
     keys = sorted({name for one in (manifest, result) for name in one.embedding if name.endswith("_vectors_sha256")})
     same = _same(arrangement, result.arrangement)
     if all(manifest.embedding.get(key) == result.embedding.get(key) for key in keys):
@@ -195,14 +208,38 @@ def _again(finished: FinishedResult, result: Result) -> Iterator[Finding]:
         kept, vectors = [kept[number] for number in near.tolist()], (vectors[0][near], vectors[1])
     place = {row: number for number, row in enumerate(kept)}
     rows = [place.get(row, -1) for row in arrangement.order.tolist()]
+    n = len(kept) - result.others
     if min(rows) < 0:
         yield Finding("every arranged row takes part", False, f"row {arrangement.order[rows.index(-1)]} does not")
         return
-    order = np.asarray(rows, dtype=np.int64)
-    yield _similarities(order, arrangement, vectors)
+    order, sides = np.asarray(rows, dtype=np.int64), (vectors[0][:n], vectors[1])
+    if arrangement.woven is not None:
+        yield _woven_rows(order, arrangement, result, n)
+        order = order[~arrangement.woven]
+        arrangement, result = (
+            arrangement.arranged(),
+            dataclasses.replace(result, arrangement=result.arrangement.arranged()),
+        )
+    if len(order) and order.max() >= n:
+        yield Finding("every arranged row is one that the method could choose", False)
+        return
+    yield _similarities(order, arrangement, sides)
     yield _distances(arrangement, result.arrangement)
-    yield _order_holds(order, arrangement, result, vectors)
-    yield from contents_hold(finished, with_stored_order(finished, result), exact=False)
+    yield _order_holds(order, arrangement, result, sides)
+    yield from contents_hold(finished, with_stored_order(finished, whole), exact=False)
+
+
+def _woven_rows(order: NDArray[np.int64], arrangement: Arrangement, result: Result, n: int) -> Finding:
+    """The rows that the seed draws among what the stored arrangement has not taken."""
+    what = "woven rows are those that the seed draws"
+    weave = read_weave(result.request.weave)
+    if weave is None or arrangement.woven is None:
+        return Finding(what, False, "none were asked for")
+    if weave.pool is not None:
+        weave = dataclasses.replace(weave, others=result.others)
+    local = dataclasses.replace(arrangement.arranged(), order=order[~arrangement.woven], n_pool=n)
+    again = woven(local, weave, len(order), result.request.seed or 0)
+    return Finding(what, bool(np.array_equal(again.order, order)))
 
 
 def _near_enough(out_then: set[int], floor: float, result: Result, best: Vectors) -> tuple[NDArray[np.intp], Finding]:

@@ -1,0 +1,162 @@
+"""Weaving: rows drawn at random stand among the arranged ones, at places that are spread evenly.
+
+Rehearsal: what nearness leaves behind is kept by a few rows of something else. Of the first n rows, weave·n are woven
+ones, rounded to the nearest whole number, for every n: Bresenham's line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.arrangement.arrangement import Arrangement
+from righttime.errors import SettingsError
+
+__all__ = ["Weave", "drawn_in_turn", "read_weave", "woven"]
+
+_SHARE = re.compile(r"\s*(\d*\.?\d*)\s*(%?)\s*")
+_DIGITS = 9  # of a share, behind the point
+_STREAM = b"weave"  # apart from what a method draws with the same seed
+
+
+@dataclass(frozen=True)
+class Weave:
+    """What is woven among the arranged rows.
+
+    Attributes:
+        share: Of all rows, above 0 and below 1.
+        pool: The file or folder whose rows are woven; None: those that the arrangement has not taken.
+        others: How many rows that is; None where no other pool is woven.
+        given: Both as they were written.
+    """
+
+    share: Fraction
+    pool: str | None = None
+    others: int | None = None
+    given: str = ""
+
+    def among(self, n: int) -> int:
+        """How many of the first n rows are woven: share·n to the nearest whole number, halves down.
+
+        Example:
+            >>> [Weave(Fraction(1, 4)).among(n) for n in range(9)]
+            [0, 0, 0, 1, 1, 1, 1, 2, 2]
+        """
+        p, q = self.share.numerator, self.share.denominator
+        return -((q - 2 * p * n) // (2 * q))
+
+    def total(self, arranged: int) -> int:
+        """How many rows there are in all with so many arranged ones: the fewest, so the last is an arranged one."""
+        n = int(arranged / (1 - self.share))
+        while n - self.among(n) < arranged:
+            n += 1
+        while n and n - 1 - self.among(n - 1) >= arranged:
+            n -= 1
+        return n
+
+    def places(self, n: int) -> NDArray[np.bool_]:
+        """Of n places, those of woven rows: bool, shape (n,)."""
+        counts = np.array([self.among(k) for k in range(n + 1)], dtype=np.int64)
+        return np.diff(counts).astype(np.bool_)
+
+
+def read_weave(given: Any) -> Weave | None:
+    """``0.2``, ``20%``, or either with the file whose rows are woven behind a colon.
+
+    Raises:
+        SettingsError: If the share is not a number above 0 and below 1 of at most nine digits behind the point.
+
+    Example:
+        >>> read_weave("20%:replay.jsonl")
+        Weave(share=Fraction(1, 5), pool='replay.jsonl', others=None, given='20%:replay.jsonl')
+    """
+    if given is None:
+        return None
+    text, colon, pool = str(given).partition(":")
+    found = _SHARE.fullmatch(text)
+    digits = found[1] if found and not isinstance(given, bool) else ""
+    share = Fraction(digits) / (100 if found and found[2] else 1) if digits.strip(".") else Fraction(0)
+    if not 0 < share < 1 or len(digits.partition(".")[2]) > _DIGITS or (colon and not pool):
+        raise SettingsError(
+            "`weave` must be a share above 0 and below 1, such as 0.2 or 20%, with at most nine digits behind the "
+            f"point, or a share and a file such as 0.2:replay.jsonl, got {given!r}.",
+            setting="weave",
+        )
+    return Weave(share, pool or None, given=str(given))
+
+
+def drawn_in_turn(candidates: NDArray[np.int64], n_rows: int, seed: int) -> NDArray[np.int64]:
+    """Rows in the order in which they are drawn to be woven.
+
+    Every row has a key of its own, which the seed and its number alone decide, so which rows are there changes
+    nothing in the order of the others.
+
+    Args:
+        candidates: int64: the rows to draw from.
+        n_rows: Row numbers are below this.
+        seed: Decides the keys.
+    """
+    keys = np.random.default_rng([seed, *_STREAM]).random(n_rows)
+    return candidates[np.argsort(keys[candidates], kind="stable")]
+
+
+def woven(
+    found: Arrangement,
+    weave: Weave,
+    n: int | None,
+    seed: int,
+    choose: Callable[[NDArray[np.int64], int], NDArray[np.int64]] = lambda drawn, wanted: drawn[:wanted],
+) -> Arrangement:
+    """Weave rows drawn by the seed among those of an arrangement.
+
+    Args:
+        found: The arrangement, of exactly the rows that go with n.
+        weave: What is woven. Rows of another pool have the numbers from `found.n_pool` on.
+        n: How many rows there are to be in all; None keeps all of `found`.
+        seed: Decides the draw, and nothing else does.
+        choose: From rows in the order of the draw and how many are wanted to those that are woven.
+
+    Returns:
+        The arrangement with both, with its mark of which are woven.
+
+    Raises:
+        SettingsError: If there are too few rows to weave; says both numbers.
+    """
+    n = weave.total(len(found)) if n is None else n
+    at = weave.places(n)
+    n_rows = found.n_pool + (weave.others or 0)
+    there = np.arange(found.n_pool, n_rows, dtype=np.int64)
+    if weave.others is None:
+        left = np.ones(found.n_pool, dtype=np.bool_)
+        left[found.order] = False
+        there = np.flatnonzero(left).astype(np.int64)
+    wanted = int(at.sum())
+    drawn = choose(drawn_in_turn(there, n_rows, seed), wanted)
+    if len(drawn) < wanted:
+        where = "that the arrangement has not taken" if weave.others is None else f"of {weave.pool} that may be woven"
+        raise SettingsError(
+            f"`weave` takes {wanted:,} rows to weave among {n - wanted:,} arranged ones, but there are "
+            f"{len(drawn):,} {where}. Hint: a smaller share or `budget`, or rows of another pool: "
+            f"`weave='{float(weave.share):g}:FILE'`.",
+            setting="weave",
+        )
+    place = np.empty(n, dtype=np.int64)  # where each row stands in both, one after the other
+    place[~at], place[at] = np.arange(n - wanted), np.arange(n - wanted, n)
+    blank: dict[str, Any] = {"round": -1, "picked_by": -1, "similarity": np.nan, "distance": np.nan}
+    columns: dict[str, Any] = {
+        name: None if (old := getattr(found, name)) is None else _extended(old, none, wanted)[place]
+        for name, none in blank.items()
+    }
+    order = np.concatenate([found.order, drawn])[place]
+    return dataclasses.replace(found, order=order, woven=at, n_pool=n_rows, **columns)
+
+
+def _extended(column: NDArray[Any], none: float, count: int) -> NDArray[Any]:
+    return np.concatenate([column, np.full(count, none, dtype=column.dtype)])
