@@ -10,17 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import righttime
+from made_results import exchange, forged, nearly, words
 from righttime.cli import main
 from righttime.errors import SettingsError
-from righttime.store import file_sha256, ids_sha256
 from righttime.verification.result import check
-
-FILES = ("train.jsonl", "arrangement.parquet", "left_out.parquet")
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +37,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(folder / "both.npz", pool=pool, target=target)
     np.savez(folder / "own.npz", pool=pool[:40], target=target)
     return folder
-
-
-def words(data: Path, out: Path, *more: str) -> list[str]:
-    return ["arrange", f"{data}/pool.jsonl", "--target", f"{data}/target.jsonl", "--out", str(out), *more]
 
 
 @pytest.fixture(scope="module")
@@ -98,19 +91,6 @@ def test_it_is_verified(which: str, request: pytest.FixtureRequest) -> None:
     assert "woven rows stand at their places, evenly spread" in {one.what for one in found}
 
 
-def nearly(data: Path, out: Path, name: str, to: Path) -> Path:
-    """The same result made with vectors that differ in their last bits."""
-    with np.load(data / name) as both:
-        np.savez(to / name, **{side: both[side] * (1 + 1e-7) + 1e-8 for side in both.files})
-    sound = to / "sound"
-    shutil.copytree(out, sound)
-    said = json.loads((sound / "manifest.json").read_text())
-    said["settings"]["embedder"] = said["embedding"]["model"] = f"vectors:{to}/{name}"
-    said["embedding"]["target_vectors"] = said["settings"]["embedder"]
-    (sound / "manifest.json").write_text(json.dumps(said))
-    return sound
-
-
 @pytest.mark.parametrize(("which", "name"), [("own", "own.npz"), ("other", "both.npz")])
 def test_it_is_verified_with_vectors_that_differ_in_their_last_bits(
     which: str, name: str, data: Path, tmp_path: Path, request: pytest.FixtureRequest
@@ -120,35 +100,8 @@ def test_it_is_verified_with_vectors_that_differ_in_their_last_bits(
     assert {"woven rows are those that the seed draws", "every round holds within 1e-05"} <= {one.what for one in found}
 
 
-def exchange(kind: str) -> Callable[[list[dict[str, Any]]], None]:
-    """Put the first and the last row of a kind in each other's place, with all that is said of them."""
-
-    def change(rows: list[dict[str, Any]]) -> None:
-        first, *_, second = [row for row in rows if row["reason"] == kind]
-        kept = dict(first), dict(second)
-        first.update(kept[1], position=kept[0]["position"])
-        second.update(kept[0], position=kept[1]["position"])
-
-    return change
-
-
 def relabel(rows: list[dict[str, Any]]) -> None:
     next(row for row in rows if row["reason"] == "woven")["reason"] = "arranged"
-
-
-def forged(out: Path, to: Path, change: Callable[[list[dict[str, Any]]], None]) -> Path:
-    shutil.copytree(out, to)
-    table = pq.read_table(to / "arrangement.parquet")
-    rows = table.to_pylist()
-    lines = {json.loads(line)["id"]: line for line in (to / "train.jsonl").read_text().splitlines()}
-    change(rows)
-    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), to / "arrangement.parquet")
-    (to / "train.jsonl").write_text("".join(lines[row["id"]] + "\n" for row in rows))
-    said = json.loads((to / "manifest.json").read_text())
-    said["files"] = {name: file_sha256(to / name) for name in FILES}
-    said["ids_sha256"] = ids_sha256(row["id"] for row in rows)
-    (to / "manifest.json").write_text(json.dumps(said))
-    return to
 
 
 @pytest.mark.parametrize("change", [exchange("woven"), exchange("arranged"), relabel])

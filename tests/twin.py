@@ -72,3 +72,57 @@ def distances(s: NDArray[np.float32], pool: NDArray[np.float32], target: NDArray
     mean_ad, mean_md = math.fsum(ad) / len(ad), math.fsum(md) / len(md)
     w_avg = 1.0 if mean_ad > -0.01 or mean_md >= 0 else mean_md / mean_ad
     return [w_avg * a + m for a, m in zip(ad, md, strict=True)]
+
+
+Caps = list[tuple[list[str], int]]
+"""The name of each row, and how many rows one name may give."""
+
+
+def has_room(row: int, taken: list[int], caps: Caps) -> bool:
+    return all(sum(names[other] == names[row] for other in taken) < most for names, most in caps)
+
+
+def tma_within(
+    s: NDArray[np.float32], caps: Caps, farthest: bool = False, floor: float | None = None
+) -> list[list[tuple[int, int, np.float32]]]:
+    """Rounds in which target rows pick one after another, each the nearest row that there is room for."""
+    sign = -1 if farthest else 1
+    there, taken = set(range(len(s))), list[int]()
+    rounds: list[list[tuple[int, int, np.float32]]] = []
+    while True:
+        chosen: dict[int, tuple[np.float32, int]] = {}
+        for j in range(s.shape[1]):
+            may = [i for i in there if i in chosen or has_room(i, [*taken, *chosen], caps)]
+            best = min(may, key=lambda i: (-sign * s[i, j], i), default=None)
+            if best is None or (floor is not None and s[best, j] < np.float32(floor)):
+                continue
+            if best not in chosen or sign * s[best, j] > sign * chosen[best][0]:
+                chosen[best] = (s[best, j], j)
+        if not chosen:
+            return rounds
+        rounds.append([(i, chosen[i][1], chosen[i][0]) for i in sorted(chosen)])
+        taken += chosen
+        there -= set(chosen)
+
+
+def rds_within(s: NDArray[np.float32], caps: Caps, floor: float | None = None) -> list[tuple[int, int]]:
+    """(pool row, target row), turn by turn."""
+    turns, taken, by = list(range(s.shape[1])), list[int](), list[int]()
+    while turns:
+        j = turns.pop(0)
+        may = [i for i in range(len(s)) if i not in taken and has_room(i, taken, caps)]
+        best = min(may, key=lambda i: (-s[i, j], i), default=None)
+        if best is not None and (floor is None or s[best, j] >= np.float32(floor)):
+            taken.append(best)
+            by.append(j)
+            turns.append(j)
+    return list(zip(taken, by, strict=True))
+
+
+def walked(order: list[int], caps: Caps, budget: int | None = None) -> list[int]:
+    """An order from the front, past rows that there is no room for."""
+    taken: list[int] = []
+    for row in order:
+        if len(taken) != budget and has_room(row, taken, caps):
+            taken.append(row)
+    return taken

@@ -35,6 +35,8 @@ def arrange(
     within_round: WithinRound = "similarity",
     params: Mapping[str, Any] | None = None,
     weave: str | float | None = None,
+    cap_task: str | float | None = None,
+    cap_source: str | float | None = None,
     seed: int | None = None,
     subsample: str | float | None = None,
     text: Text = "prompt+response",
@@ -79,6 +81,8 @@ def arrange(
         params: The method's own parameters.
         weave: A share of the rows, such as 0.2, that is drawn by the seed from what the method has not taken, or from
             another pool (``"0.2:FILE"``), and woven evenly among the others. The budget counts both.
+        cap_task: The most rows of one task: a number, or a share of the budget such as ``"10%"``.
+        cap_source: The same of one file of the pool.
         seed: For everything that is drawn by chance; None takes 0.
         subsample: A share such as 0.5 or ``"50%"``, or a number of rows, drawn by the seed before anything else;
             None takes all.
@@ -129,6 +133,8 @@ def arrange(
         within_round=within_round,
         params=params or {},
         weave=weave,
+        cap_task=cap_task,
+        cap_source=cap_source,
         seed=seed,
         subsample=subsample,
         text=text,

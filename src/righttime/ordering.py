@@ -125,7 +125,7 @@ def ready_rows(
     """
     kept, own = taking.kept, len(pool) - others
     rows = pool.take(kept)
-    inputs = selection_input_of(request, _own(rows, kept, own), target)
+    inputs = _named(selection_input_of(request, _own(rows, kept, own), target), rows)
     # Budget, parameters and tasks are checked before hours of embedding, not after.
     checked = check_settings(request.method, inputs, _n_own(kept, own))
     text, notes = shared_text(request.text, target)
@@ -140,7 +140,7 @@ def ready_rows(
         if gone:
             kept, sides = _without(gone, kept, sides, request.memory, Path(cache) if cache else cache_folder())
             rows = pool.take(kept)
-            inputs = selection_input_of(request, _own(rows, kept, own), target)
+            inputs = _named(selection_input_of(request, _own(rows, kept, own), target), rows)
     if "texts" in needs:
         both = list(_own(rows, kept, own).texts(text)), list(target.texts(text))
         inputs = dataclasses.replace(inputs, texts=both[0], target_texts=both[1])
@@ -210,7 +210,15 @@ def _without(gone: Set[int], kept: Sequence[int], sides: Sides, memory: int, fol
 def selection_input_of(request: Request, pool: Rows, target: Rows) -> SelectionInput:
     """What a method is asked, as far as that is known before there are vectors."""
     inputs = request.selection_input(*(np.empty((len(side), 0), dtype=np.float32) for side in (pool, target)))
-    return dataclasses.replace(inputs, tasks=pool.tasks, target_tasks=target.tasks)
+    return _named(dataclasses.replace(inputs, tasks=pool.tasks, target_tasks=target.tasks), pool)
+
+
+def _named(inputs: SelectionInput, rows: Rows) -> SelectionInput:
+    """The same with the names that its caps go by, of all rows that may be taken or woven."""
+    names = {"cap_task": rows.tasks, "cap_source": rows.sources}
+    return dataclasses.replace(
+        inputs, caps=tuple(dataclasses.replace(cap, names=names[cap.setting]) for cap in inputs.caps)
+    )
 
 
 def _choose(

@@ -12,12 +12,14 @@ import numpy as np
 
 from righttime.arrangement.arrangement import Arrangement
 from righttime.arrangement.budget import rows_of
+from righttime.arrangement.caps import check_caps, read_caps
 from righttime.arrangement.floor import check_floor, near_enough
 from righttime.arrangement.methods.distance import in_order
 from righttime.arrangement.methods.tma import WITHIN_ROUND
 from righttime.arrangement.registry import METHODS, method_named, resolved_params
-from righttime.arrangement.selection import Selection, SelectionInput
-from righttime.arrangement.weaving import read_weave, woven
+from righttime.arrangement.selection import Method, Selection, SelectionInput
+from righttime.arrangement.walking import walked
+from righttime.arrangement.weaving import read_weave, still_in_room, woven
 from righttime.choices import Engine, FirstLook, WithinRound
 from righttime.errors import EmptyDataError, SettingsError, ShapeError, unknown_name
 from righttime.keywords import named_settings
@@ -45,6 +47,9 @@ def arrange_embeddings(
     within_round: WithinRound = "similarity",
     params: Mapping[str, Any] | None = None,
     weave: str | float | None = None,
+    cap_task: str | float | None = None,
+    cap_source: str | float | None = None,
+    sources: Sequence[str] | None = None,
     engine: Engine = "auto",
     memory: int = MEMORY,
     first_look: FirstLook = "float32",
@@ -74,6 +79,9 @@ def arrange_embeddings(
         params: The method's own parameters; see its entry in `righttime.arrangement.METHODS`.
         weave: A share of the rows, such as 0.2, that is drawn by the seed from what the method has not taken and woven
             evenly among the others. The budget counts both.
+        cap_task: The most rows of one task: a number, or a share of the budget such as ``"10%"``.
+        cap_source: The same of one entry of `sources`.
+        sources: Where each pool row comes from; needed by `cap_source`.
         engine: Where neighbours are looked for: ``auto``, ``cpu``, ``cuda`` or ``ray``. Speed only.
         memory: Bytes that the search may hold above the vectors. Vectors that have to be normalised and take more are
             written to a file in the folder for temporary files, and mapped.
@@ -124,6 +132,10 @@ def arrange_embeddings(
         search=search,
         progress=progress,
         weave=weaving,
+        caps=tuple(
+            dataclasses.replace(cap, names={"cap_task": tasks, "cap_source": sources}[cap.setting])
+            for cap in read_caps(cap_task, cap_source)
+        ),
     )
     return arrange_unit_vectors(method, inputs)
 
@@ -157,10 +169,11 @@ def arrange_unit_vectors(
     if check_settings(method, inputs).min_similarity is not None:
         rows, inputs = near_enough(inputs, most_bytes, folder)
     inputs = check_settings(method, inputs, len(inputs.pool))
-    found = _cut(method_named(method).order(inputs.own), method, inputs.own)
+    found = _cut(_order(method_named(method), inputs.own), method, inputs.own)
     others = 0
     if inputs.weave is not None:
-        found, others = woven(found, inputs.weave, inputs.budget, inputs.seed), inputs.weave.others or 0
+        others = inputs.weave.others or 0
+        found = woven(found, inputs.weave, inputs.budget, inputs.seed, still_in_room(inputs.caps, found))
         found = dataclasses.replace(
             found, settings={**found.settings, "budget": inputs.budget, "weave": inputs.weave.given}
         )
@@ -168,6 +181,13 @@ def arrange_unit_vectors(
         return found
     rows = np.concatenate([rows, np.arange(n_pool, n_pool + others, dtype=np.int64)])
     return dataclasses.replace(found, order=rows[found.order], n_pool=n_pool + others)
+
+
+def _order(method: Method, inputs: SelectionInput) -> Selection:
+    """What a method chooses, within caps."""
+    if not inputs.caps or method.caps_itself:
+        return method.order(inputs)
+    return walked(method.order, inputs)
 
 
 def check_settings(method: str, inputs: SelectionInput, n_pool: int | None = None) -> SelectionInput:
@@ -198,6 +218,8 @@ def check_settings(method: str, inputs: SelectionInput, n_pool: int | None = Non
     floor = check_floor(inputs.min_similarity, method, method_named(method).needs)
     checked = dataclasses.replace(inputs, budget=budget, seed=seed, rounds=rounds, params=params, min_similarity=floor)
     _check_weave(checked)
+    nested = method_named(method).nested
+    checked = dataclasses.replace(checked, caps=check_caps(checked.caps, budget, method, nested, n_pool is not None))
     if n_pool is not None and (checked.from_pool or 0) > n_pool:
         raise SettingsError(
             f"budget must be at most the pool's {n_pool} rows, got {checked.from_pool}. "
@@ -248,6 +270,13 @@ def _window(method: str, rounds: Any) -> tuple[int, int | None]:
 def _cut(found: Selection, method: str, inputs: SelectionInput) -> Arrangement:
     """Cut to the budget, which is exact, and record how the order came about."""
     n = len(found.order) if inputs.budget is None else inputs.budget
+    if n > len(found.order) and inputs.caps:
+        told = " and ".join(f"`{cap.setting}={cap.most}`" for cap in inputs.caps)
+        raise SettingsError(
+            f"budget must be at most the {len(found.order)} rows that there are within {told}, got {n}. "
+            "Hint: raise the cap or lower the budget.",
+            setting="budget",
+        )
     if n > len(found.order):
         raise SettingsError(
             f"budget must be at most the {len(found.order)} rows of the chosen rounds, got {n}. "
@@ -263,6 +292,8 @@ def _cut(found: Selection, method: str, inputs: SelectionInput) -> Arrangement:
         settings["distance"] = inputs.distance
     if inputs.min_similarity is not None:
         settings["min_similarity"] = inputs.min_similarity
+    if inputs.caps:
+        settings["caps"] = {cap.of: cap.most for cap in inputs.caps}
     if inputs.params:
         settings["params"] = dict(inputs.params)
     taken = in_order(found, np.arange(n))

@@ -88,7 +88,13 @@ def near_enough(
         tasks=_some(inputs.tasks, rows),
         texts=_some(inputs.texts, rows),
         best=best[rows],
+        caps=tuple(dataclasses.replace(cap, names=_named(cap.names, rows, len(best))) for cap in inputs.caps),
     )
+
+
+def _named(names: Sequence[One] | None, rows: NDArray[np.int64], n: int) -> list[One] | None:
+    """Names of those rows, and of all from n on, which are woven only."""
+    return None if names is None else [*(names[row] for row in rows.tolist()), *names[n:]]
 
 
 def _some(values: Sequence[One] | None, rows: NDArray[np.int64]) -> list[One] | None:

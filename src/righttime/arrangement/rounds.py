@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement.candidates import CandidateLists
+from righttime.arrangement.caps import Room
 from righttime.arrangement.floor import reaches
 from righttime.neighbours import Search
 
@@ -41,6 +42,7 @@ def tma_rounds(
     expected_rows: int | None = None,
     search: Search | None = None,
     min_similarity: float | None = None,
+    room: Room | None = None,
 ) -> Iterator[Round]:
     """Play the rounds of TMA, one after another, until the pool is empty or no target row picks any more.
 
@@ -53,6 +55,9 @@ def tma_rounds(
         expected_rows: How many rows the caller means to take; only sizes the lists, never changes a round.
         search: How to look for neighbours; does not change a round.
         min_similarity: A target row whose nearest remaining row is less similar than this stops picking.
+        room: What tasks and sources may give. Inside a round target rows then pick one after another, by their number:
+            each the nearest row that stood at the round's start and whose task and source are not full, or that was
+            picked in this round already.
 
     Yields:
         The rounds, from round 0.
@@ -70,9 +75,29 @@ def tma_rounds(
         picking = picking[near]
         if not len(picking):
             return
-        played = _as_round(choice[near], similarity[near], picking)
+        if room is None:
+            played = _as_round(choice[near], similarity[near], picking)
+        else:
+            played = _in_turn(lists, picking, room, min_similarity)
         lists.take(played.rows)
         yield played
+
+
+def _in_turn(lists: CandidateLists, picking: NDArray[np.intp], room: Room, floor: float | None) -> Round:
+    """A round in which target rows pick one after another, since what one picks may leave the next no room."""
+    rows: dict[int, None] = {}
+    choice, similarity, by = [], [], []
+    for who in picking.tolist():
+        row, value = lists.choose_one(who)
+        if not reaches(value, floor):
+            continue
+        if row not in rows:
+            rows[row] = None
+            room.take(lists, row, rows)
+        choice.append(row)
+        similarity.append(value)
+        by.append(who)
+    return _as_round(np.asarray(choice, np.int64), np.asarray(similarity, np.float32), np.asarray(by, np.intp))
 
 
 def _as_round(choice: NDArray[np.int64], similarity: NDArray[np.float32], who: NDArray[np.intp]) -> Round:

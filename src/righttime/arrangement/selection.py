@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from righttime.arrangement.caps import Cap
 from righttime.arrangement.weaving import Weave
 from righttime.errors import SettingsError, unknown_name
 from righttime.neighbours import BlockSearch, Progress, Search
@@ -41,6 +42,7 @@ class SelectionInput:
         search: How to look for neighbours; never changes the result.
         progress: Called with the number of pool rows done since the last call, by methods that do not search.
         weave: What is woven among the rows; then the budget counts both. No method sees it.
+        caps: How many rows one task or one source may give; numbers of rows, and with names, when a method is called.
     """
 
     pool: NDArray[np.float32]
@@ -60,6 +62,7 @@ class SelectionInput:
     search: Search = field(default_factory=BlockSearch)
     progress: Progress | None = None
     weave: Weave | None = None
+    caps: tuple[Cap, ...] = ()
 
     @property
     def own(self) -> SelectionInput:
@@ -207,6 +210,8 @@ class Method:
         rounds_fall: Whether similarity falls from round to round, so that one may be the first to scrape the barrel.
         ordered: Whether the order means something, so that a trainer must keep it.
         picked_near: Whether no row of the order is less similar to the target row it names than ``min_similarity``.
+        caps_itself: Whether its target rows look past rows whose task or source is full; else such rows of its order
+            are skipped.
         check: Refuses inputs whose parameters, tasks or size the method cannot do with, before there are vectors.
     """
 
@@ -230,3 +235,4 @@ class Method:
     rounds_fall: bool = False
     ordered: bool = True
     picked_near: bool = False
+    caps_itself: bool = False

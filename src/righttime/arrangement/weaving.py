@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement.arrangement import Arrangement
+from righttime.arrangement.caps import Cap, Room
 from righttime.errors import SettingsError
 
-__all__ = ["Weave", "drawn_in_turn", "read_weave", "woven"]
+__all__ = ["Weave", "drawn_in_turn", "read_weave", "still_in_room", "woven"]
 
 _SHARE = re.compile(r"\s*(\d*\.?\d*)\s*(%?)\s*")
 _DIGITS = 9  # of a share, behind the point
@@ -107,12 +108,26 @@ def drawn_in_turn(candidates: NDArray[np.int64], n_rows: int, seed: int) -> NDAr
     return candidates[np.argsort(keys[candidates], kind="stable")]
 
 
+def still_in_room(caps: Sequence[Cap], found: Arrangement) -> Callable[[NDArray[np.int64], int], NDArray[np.int64]]:
+    """How rows in the order of the draw are taken: as they come, past those that caps leave no room for."""
+
+    def choose(drawn: NDArray[np.int64], wanted: int) -> NDArray[np.int64]:
+        if not caps:
+            return drawn[:wanted]
+        room = Room(caps)
+        for row in found.order.tolist():
+            room.add(row)
+        return drawn[room.within(drawn, wanted)]
+
+    return choose
+
+
 def woven(
     found: Arrangement,
     weave: Weave,
     n: int | None,
     seed: int,
-    choose: Callable[[NDArray[np.int64], int], NDArray[np.int64]] = lambda drawn, wanted: drawn[:wanted],
+    choose: Callable[[NDArray[np.int64], int], NDArray[np.int64]],
 ) -> Arrangement:
     """Weave rows drawn by the seed among those of an arrangement.
 

@@ -110,6 +110,18 @@ def arrange(
             rich_help_panel=SELECTION,
         ),
     ] = None,
+    cap_task: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|SHARE",
+            help="The most rows of one task: a number, or a share of the budget such as 10%.",
+            rich_help_panel=SELECTION,
+        ),
+    ] = None,
+    cap_source: Annotated[
+        str | None,
+        typer.Option(metavar="N|SHARE", help="The same of one POOL file.", rich_help_panel=SELECTION),
+    ] = None,
     subsample: Subsample = None,
     duplicates: Annotated[
         Literal["keep", "drop"],
@@ -224,6 +236,8 @@ def arrange(
         within_round=cast(Any, within_round),
         params=_params(param),
         weave=weave,
+        cap_task=cap_task,
+        cap_source=cap_source,
         seed=seed,
         subsample=subsample,
         text=cast(Any, text),

@@ -162,6 +162,12 @@ class Experiment:
                 f"{request.weave!r}. Hint: name the file under 'pool'.",
                 setting="weave",
             )
+        if request.cap_source is not None:
+            raise SettingsError(
+                "'cap_source' must be left out of an experiment, whose replicates draw all rows into one file, got "
+                f"{request.cap_source!r}. Hint: 'rows' under 'pool' says how many of each file are drawn.",
+                setting="cap_source",
+            )
         if last is not None and self.evaluation.at and (beyond := max(self.evaluation.at)) > last:
             raise SettingsError(
                 f"steps to evaluate at must be at most the last, which is {last:,}, got {beyond:,}.",

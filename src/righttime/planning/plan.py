@@ -204,7 +204,8 @@ def _glimpsed(pool: Data, target: Data, request: Request) -> _Known:
 
 def _sized_input(request: Request, n_pool: int, n_target: int) -> SelectionInput:
     """What a method is asked, as far as sizes go."""
-    return request.selection_input(*(np.empty((n, 0), dtype=np.float32) for n in (n_pool, n_target)))
+    inputs = request.selection_input(*(np.empty((n, 0), dtype=np.float32) for n in (n_pool, n_target)))
+    return replace(inputs, caps=())  # which go by names that nobody has read yet
 
 
 def _head(data: Data, role: Literal["pool", "target"], request: Request) -> tuple[Reading, float, int]:

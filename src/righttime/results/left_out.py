@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,7 @@ def not_chosen(
         others: How many of `kept`, the last, could only be woven among the arranged rows.
     """
     chosen = set(arrangement.order.tolist())
+    full = _full(rows, arrangement)
     far = np.zeros(len(kept), dtype=np.bool_) if best is None else ~reaches(best, request.min_similarity)
     detail = f"not among the rows that {_limits(arrangement, request)} took"
     left = []
@@ -42,11 +44,31 @@ def not_chosen(
         if best is not None and far[place]:
             why = f"its most similar target row is at {best[place]:.4f}, below {request.min_similarity:g}"
             left.append(left_out(rows, number, "too-dissimilar", why))
-        elif number not in chosen:
+        elif number in chosen:
+            continue
+        elif said := full(number):
+            left.append(left_out(rows, number, *said))
+        else:
             not_drawn = f"not among the rows of {request.woven_pool} that were drawn to be woven"
             why = detail if place < len(kept) - others else not_drawn
             left.append(left_out(rows, number, "not-chosen", why))
     return left
+
+
+def _full(rows: Rows, arrangement: Arrangement) -> Callable[[int], tuple[str, str] | None]:
+    """Tells of a row that is not in the order whether its task or source has given all that it may: reason, detail."""
+    names = {"task": rows.tasks, "source": rows.sources}
+    caps = arrangement.settings.get("caps", {})
+    counts = {of: Counter(names[of][row] for row in arrangement.order.tolist()) for of in caps}
+
+    def said(number: int) -> tuple[str, str] | None:
+        for of, most in caps.items():
+            name = names[of][number]
+            if counts[of][name] >= most:
+                return f"{of}-full", f"its {of} {name} has the {most} rows that `cap_{of}` allows"
+        return None
+
+    return said
 
 
 def _limits(arrangement: Arrangement, request: Request) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from righttime.arrangement import METHODS, SelectionInput, check_settings, method_named
 from righttime.arrangement.budget import rows_of
+from righttime.arrangement.caps import read_caps
 from righttime.arrangement.weaving import read_weave
 from righttime.choices import BadRows, Duplicates, Engine, Guard, Precision, Text, WithinRound
 from righttime.contamination.leaks import MODES
@@ -43,6 +44,8 @@ class Request:
     params: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
     weave: str | float | None = None
+    cap_task: str | float | None = None
+    cap_source: str | float | None = None
     subsample: str | float | None = None
     text: Text = "prompt+response"
     embedder: str | Embedder = DEFAULT_MODEL
@@ -70,7 +73,8 @@ class Request:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "subsample", check_subsample(self.subsample))  # as a number, for the manifest
-        object.__setattr__(self, "weave", None if self.weave is None else str(self.weave))
+        for name in ("weave", "cap_task", "cap_source"):  # as they are written
+            object.__setattr__(self, name, None if getattr(self, name) is None else str(getattr(self, name)))
 
     @property
     def woven_pool(self) -> str | None:
@@ -91,6 +95,7 @@ class Request:
             seed=0 if self.seed is None else self.seed,
             params=self.params,
             weave=read_weave(self.weave),
+            caps=read_caps(self.cap_task, self.cap_source),
         )
 
     def model(self) -> Embedder:

@@ -27,7 +27,7 @@ from righttime.verification.finding import Finding
 
 __all__ = ["contents_hold", "with_stored_order"]
 
-_CHOSEN_OR_NOT = ("too-dissimilar", "not-chosen")
+_CHOSEN_OR_NOT = ("too-dissimilar", "not-chosen", "task-full", "source-full")
 _OF_THE_RUN = {"embedded_now", "from_cache", "cache_damaged", "found_in", "revision"}
 """What the manifest says of the vectors that tells of the run and the machine, not of them."""
 _VECTORS = {"pool_vectors_sha256", "target_vectors_sha256"}

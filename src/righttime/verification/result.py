@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement import Arrangement, method_named
+from righttime.arrangement.caps import Cap
 from righttime.arrangement.floor import reaches
-from righttime.arrangement.weaving import read_weave, woven
+from righttime.arrangement.weaving import read_weave, still_in_room, woven
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import EmbeddingError, RighttimeError, SettingsError
 from righttime.formats import Reading
@@ -146,6 +147,7 @@ def _numbers(finished: FinishedResult) -> Iterator[Finding]:
     yield Finding("ids are unique", len(set(ids)) == len(ids))
     yield from _train_lines(finished, ids)
     yield from _woven_places(finished)
+    yield from _caps_hold(finished)
     arrangement = arrangement.arranged()
     if arrangement.picked_by is not None:
         inside = (arrangement.picked_by >= 0) & (arrangement.picked_by < counts.target_rows)
@@ -164,6 +166,14 @@ def _woven_places(finished: FinishedResult) -> Iterator[Finding]:
         return
     right = weave is not None and at is not None and np.array_equal(at, weave.places(len(at)))
     yield Finding("woven rows stand at their places, evenly spread", bool(right))
+
+
+def _caps_hold(finished: FinishedResult) -> Iterator[Finding]:
+    labels, caps = finished.arrangement.labels, finished.arrangement.settings.get("caps", {})
+    for of, most in caps.items() if labels else ():
+        found = Counter(getattr(labels, of)).most_common(1)
+        detail = f"{found[0][0]} has {found[0][1]:,}" if found and found[0][1] > most else ""
+        yield Finding(f"no {of} has more than {most:,} rows", not detail, detail)
 
 
 def _train_lines(finished: FinishedResult, ids: Sequence[str]) -> Iterator[Finding]:
@@ -214,7 +224,7 @@ def _again(finished: FinishedResult, result: Result) -> Iterator[Finding]:
         return
     order, sides = np.asarray(rows, dtype=np.int64), (vectors[0][:n], vectors[1])
     if arrangement.woven is not None:
-        yield _woven_rows(order, arrangement, result, n)
+        yield _woven_rows(order, arrangement, result, kept, n)
         order = order[~arrangement.woven]
         arrangement, result = (
             arrangement.arranged(),
@@ -225,11 +235,13 @@ def _again(finished: FinishedResult, result: Result) -> Iterator[Finding]:
         return
     yield _similarities(order, arrangement, sides)
     yield _distances(arrangement, result.arrangement)
-    yield _order_holds(order, arrangement, result, sides)
+    yield _order_holds(order, arrangement, result, sides, _caps_of(arrangement, result, kept))
     yield from contents_hold(finished, with_stored_order(finished, whole), exact=False)
 
 
-def _woven_rows(order: NDArray[np.int64], arrangement: Arrangement, result: Result, n: int) -> Finding:
+def _woven_rows(
+    order: NDArray[np.int64], arrangement: Arrangement, result: Result, kept: Sequence[int], n: int
+) -> Finding:
     """The rows that the seed draws among what the stored arrangement has not taken."""
     what = "woven rows are those that the seed draws"
     weave = read_weave(result.request.weave)
@@ -238,8 +250,16 @@ def _woven_rows(order: NDArray[np.int64], arrangement: Arrangement, result: Resu
     if weave.pool is not None:
         weave = dataclasses.replace(weave, others=result.others)
     local = dataclasses.replace(arrangement.arranged(), order=order[~arrangement.woven], n_pool=n)
-    again = woven(local, weave, len(order), result.request.seed or 0)
+    caps = _caps_of(arrangement, result, kept)
+    again = woven(local, weave, len(order), result.request.seed or 0, still_in_room(caps, local))
     return Finding(what, bool(np.array_equal(again.order, order)))
+
+
+def _caps_of(arrangement: Arrangement, result: Result, kept: Sequence[int]) -> list[Cap]:
+    """The caps that the order was made within, of the rows that took part."""
+    names = {"task": result.pool.rows.tasks, "source": result.pool.rows.sources}
+    found = arrangement.settings.get("caps", {})
+    return [Cap(f"cap_{of}", most, [names[of][row] for row in kept]) for of, most in found.items()]
 
 
 def _near_enough(out_then: set[int], floor: float, result: Result, best: Vectors) -> tuple[NDArray[np.intp], Finding]:
@@ -252,20 +272,24 @@ def _near_enough(out_then: set[int], floor: float, result: Result, best: Vectors
 
 
 def _order_holds(
-    order: NDArray[np.int64], arrangement: Arrangement, result: Result, vectors: tuple[Vectors, Vectors]
+    order: NDArray[np.int64],
+    arrangement: Arrangement,
+    result: Result,
+    vectors: tuple[Vectors, Vectors],
+    caps: Sequence[Cap],
 ) -> Finding:
     """Rounds, turns and distances by the new vectors, within what new vectors may differ by."""
     settings = arrangement.settings
     method, floor = method_named(settings["method"]), settings.get("min_similarity")
     sign = -1.0 if method.farthest else 1.0
     if method.verified_by == "rounds" and not (settings.get("rounds") and settings["rounds"][0]):
-        wrong = rounds_hold(order, arrangement, *vectors, sign, _CLOSE, floor if sign > 0 else None)
+        wrong = rounds_hold(order, arrangement, *vectors, sign, _CLOSE, floor if sign > 0 else None, caps)
         return Finding(f"every round holds within {_CLOSE}", not wrong, wrong)
     if method.verified_by == "turns":
-        wrong = turns_hold(order, arrangement, *vectors, _CLOSE, floor)
+        wrong = turns_hold(order, arrangement, *vectors, _CLOSE, floor, caps)
         return Finding(f"every turn holds within {_CLOSE}", not wrong, wrong)
     distance = method.ranks_by or settings.get("distance")
-    if method.verified_by == "ranking" and distance is not None and DISTANCES[distance].steady:
+    if method.verified_by == "ranking" and not caps and distance is not None and DISTANCES[distance].steady:
         ranked = method.ranking(order, settings.get("seed", 0))
         wrong = distances_hold(ranked, *vectors, distance, settings.get("params", {}), sign, _CLOSE)
         return Finding(f"the order by distance holds within {_CLOSE}", not wrong, wrong)

@@ -10,6 +10,7 @@ from collections import deque
 import numpy as np
 
 from righttime.arrangement.candidates import CandidateLists
+from righttime.arrangement.caps import Room
 from righttime.arrangement.floor import reaches
 from righttime.arrangement.selection import Method, Selection, SelectionInput
 
@@ -27,18 +28,20 @@ def _in_turn(inputs: SelectionInput) -> Selection:
     row still there does not reach it has no more turns.
     """
     n, taken = inputs.wanted, 0
-    lists = CandidateLists(inputs.pool, inputs.target, n, inputs.search)
+    lists, room = CandidateLists(inputs.pool, inputs.target, n, inputs.search), Room(inputs.caps)
     order, picked_by, similarity = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.float32)
     turns = deque(range(len(inputs.target)))
-    while taken < n:
+    while taken < n and turns and lists.n_alive:
         who = turns.popleft()
         row, value = lists.choose_one(who)
         if not reaches(value, inputs.min_similarity):
             continue
         order[taken], picked_by[taken], similarity[taken] = row, who, value
+        room.take(lists, row)
         lists.take(order[taken : taken + 1])
         taken += 1
         turns.append(who)
+    order, picked_by, similarity = order[:taken], picked_by[:taken], similarity[:taken]
     return Selection(order, None, picked_by, similarity, 0.0 - similarity.astype(np.float64))
 
 
@@ -63,6 +66,7 @@ METHODS = {
         looks="rounds",
         verified_by="turns",
         picked_near=True,
+        caps_itself=True,
     ),
     "rds-max": Method(
         _by_best,
