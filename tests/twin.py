@@ -83,9 +83,16 @@ def has_room(row: int, taken: list[int], caps: Caps) -> bool:
 
 
 def tma_within(
-    s: NDArray[np.float32], caps: Caps, farthest: bool = False, floor: float | None = None
+    s: NDArray[np.float32],
+    caps: Caps,
+    farthest: bool = False,
+    floor: float | None = None,
+    apart: tuple[NDArray[np.float32], float] | None = None,
 ) -> list[list[tuple[int, int, np.float32]]]:
-    """Rounds in which target rows pick one after another, each the nearest row that there is room for."""
+    """Rounds in which target rows pick one after another, each the nearest row that there is room for.
+
+    With the similarities of pool rows to each other and a distance, only one that is that far from all of the round.
+    """
     sign = -1 if farthest else 1
     there, taken = set(range(len(s))), list[int]()
     rounds: list[list[tuple[int, int, np.float32]]] = []
@@ -93,6 +100,9 @@ def tma_within(
         chosen: dict[int, tuple[np.float32, int]] = {}
         for j in range(s.shape[1]):
             may = [i for i in there if i in chosen or has_room(i, [*taken, *chosen], caps)]
+            if apart is not None:
+                pairs, least = apart
+                may = [i for i in may if i in chosen or all(pairs[i, k] <= np.float32(1 - least) for k in chosen)]
             best = min(may, key=lambda i: (-sign * s[i, j], i), default=None)
             if best is None or (floor is not None and s[best, j] < np.float32(floor)):
                 continue

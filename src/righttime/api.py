@@ -37,6 +37,7 @@ def arrange(
     weave: str | float | None = None,
     cap_task: str | float | None = None,
     cap_source: str | float | None = None,
+    apart: float | None = None,
     seed: int | None = None,
     subsample: str | float | None = None,
     text: Text = "prompt+response",
@@ -83,6 +84,7 @@ def arrange(
             another pool (``"0.2:FILE"``), and woven evenly among the others. The budget counts both.
         cap_task: The most rows of one task: a number, or a share of the budget such as ``"10%"``.
         cap_source: The same of one file of the pool.
+        apart: No two rows of a round of TMA are nearer to each other than this cosine distance, such as 0.1.
         seed: For everything that is drawn by chance; None takes 0.
         subsample: A share such as 0.5 or ``"50%"``, or a number of rows, drawn by the seed before anything else;
             None takes all.
@@ -135,6 +137,7 @@ def arrange(
         weave=weave,
         cap_task=cap_task,
         cap_source=cap_source,
+        apart=apart,
         seed=seed,
         subsample=subsample,
         text=text,

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from righttime.arrangement.apart import check_apart
 from righttime.arrangement.arrangement import Arrangement
 from righttime.arrangement.budget import rows_of
 from righttime.arrangement.caps import check_caps, read_caps
@@ -50,6 +51,7 @@ def arrange_embeddings(
     cap_task: str | float | None = None,
     cap_source: str | float | None = None,
     sources: Sequence[str] | None = None,
+    apart: float | None = None,
     engine: Engine = "auto",
     memory: int = MEMORY,
     first_look: FirstLook = "float32",
@@ -82,6 +84,7 @@ def arrange_embeddings(
         cap_task: The most rows of one task: a number, or a share of the budget such as ``"10%"``.
         cap_source: The same of one entry of `sources`.
         sources: Where each pool row comes from; needed by `cap_source`.
+        apart: No two rows of a round of TMA are nearer to each other than this cosine distance, such as 0.1.
         engine: Where neighbours are looked for: ``auto``, ``cpu``, ``cuda`` or ``ray``. Speed only.
         memory: Bytes that the search may hold above the vectors. Vectors that have to be normalised and take more are
             written to a file in the folder for temporary files, and mapped.
@@ -136,6 +139,7 @@ def arrange_embeddings(
             dataclasses.replace(cap, names={"cap_task": tasks, "cap_source": sources}[cap.setting])
             for cap in read_caps(cap_task, cap_source)
         ),
+        apart=apart,
     )
     return arrange_unit_vectors(method, inputs)
 
@@ -218,8 +222,12 @@ def check_settings(method: str, inputs: SelectionInput, n_pool: int | None = Non
     floor = check_floor(inputs.min_similarity, method, method_named(method).needs)
     checked = dataclasses.replace(inputs, budget=budget, seed=seed, rounds=rounds, params=params, min_similarity=floor)
     _check_weave(checked)
-    nested = method_named(method).nested
-    checked = dataclasses.replace(checked, caps=check_caps(checked.caps, budget, method, nested, n_pool is not None))
+    nested, needs = method_named(method).nested, method_named(method).needs
+    checked = dataclasses.replace(
+        checked,
+        caps=check_caps(checked.caps, budget, method, nested, n_pool is not None),
+        apart=check_apart(inputs.apart, method, nested and "rounds" in needs),
+    )
     if n_pool is not None and (checked.from_pool or 0) > n_pool:
         raise SettingsError(
             f"budget must be at most the pool's {n_pool} rows, got {checked.from_pool}. "
@@ -294,6 +302,8 @@ def _cut(found: Selection, method: str, inputs: SelectionInput) -> Arrangement:
         settings["min_similarity"] = inputs.min_similarity
     if inputs.caps:
         settings["caps"] = {cap.of: cap.most for cap in inputs.caps}
+    if inputs.apart is not None:
+        settings["apart"] = inputs.apart
     if inputs.params:
         settings["params"] = dict(inputs.params)
     taken = in_order(found, np.arange(n))

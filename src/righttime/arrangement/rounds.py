@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from righttime.arrangement.apart import Apart, next_free
 from righttime.arrangement.candidates import CandidateLists
 from righttime.arrangement.caps import Room
 from righttime.arrangement.floor import reaches
@@ -43,6 +44,7 @@ def tma_rounds(
     search: Search | None = None,
     min_similarity: float | None = None,
     room: Room | None = None,
+    apart: float | None = None,
 ) -> Iterator[Round]:
     """Play the rounds of TMA, one after another, until the pool is empty or no target row picks any more.
 
@@ -58,6 +60,8 @@ def tma_rounds(
         room: What tasks and sources may give. Inside a round target rows then pick one after another, by their number:
             each the nearest row that stood at the round's start and whose task and source are not full, or that was
             picked in this round already.
+        apart: No two rows of a round are more similar than 1 - apart. Target rows pick one after another then too; rows
+            too near to one of the round are skipped, and stand again in the next.
 
     Yields:
         The rounds, from round 0.
@@ -68,6 +72,7 @@ def tma_rounds(
         [[0, 1], [2]]
     """
     lists = CandidateLists(pool, target, expected_rows or len(pool), search)
+    keeping = None if apart is None else Apart(pool, apart)
     picking = np.arange(len(target))
     while lists.n_alive:
         choice, similarity = lists.choose(picking)
@@ -75,25 +80,36 @@ def tma_rounds(
         picking = picking[near]
         if not len(picking):
             return
-        if room is None:
+        if room is None and apart is None:
             played = _as_round(choice[near], similarity[near], picking)
         else:
-            played = _in_turn(lists, picking, room, min_similarity)
+            played = _in_turn(lists, picking, room or Room(()), keeping, min_similarity)
         lists.take(played.rows)
         yield played
 
 
-def _in_turn(lists: CandidateLists, picking: NDArray[np.intp], room: Room, floor: float | None) -> Round:
+def _in_turn(
+    lists: CandidateLists, picking: NDArray[np.intp], room: Room, apart: Apart | None, floor: float | None
+) -> Round:
     """A round in which target rows pick one after another, since what one picks may leave the next no room."""
     rows: dict[int, None] = {}
     choice, similarity, by = [], [], []
+    if apart is not None:
+        apart.start()
     for who in picking.tolist():
         row, value = lists.choose_one(who)
+        if apart is not None and row not in rows and not apart.free(np.array([row]))[0]:
+            found = next_free(lists, who, rows, apart, floor)
+            if found is None:
+                continue
+            row, value = found
         if not reaches(value, floor):
             continue
         if row not in rows:
             rows[row] = None
             room.take(lists, row, rows)
+            if apart is not None:
+                apart.add(row)
         choice.append(row)
         similarity.append(value)
         by.append(who)

@@ -43,6 +43,7 @@ class SelectionInput:
         progress: Called with the number of pool rows done since the last call, by methods that do not search.
         weave: What is woven among the rows; then the budget counts both. No method sees it.
         caps: How many rows one task or one source may give; numbers of rows, and with names, when a method is called.
+        apart: No two rows of a round are more similar than 1 less this; None: any two may be.
     """
 
     pool: NDArray[np.float32]
@@ -63,6 +64,7 @@ class SelectionInput:
     progress: Progress | None = None
     weave: Weave | None = None
     caps: tuple[Cap, ...] = ()
+    apart: float | None = None
 
     @property
     def own(self) -> SelectionInput:

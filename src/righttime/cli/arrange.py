@@ -122,6 +122,14 @@ def arrange(
         str | None,
         typer.Option(metavar="N|SHARE", help="The same of one POOL file.", rich_help_panel=SELECTION),
     ] = None,
+    apart: Annotated[
+        float | None,
+        typer.Option(
+            metavar="D",
+            help="Keep rows of a round of TMA apart: no two nearer than this cosine distance, such as 0.1.",
+            rich_help_panel=SELECTION,
+        ),
+    ] = None,
     subsample: Subsample = None,
     duplicates: Annotated[
         Literal["keep", "drop"],
@@ -238,6 +246,7 @@ def arrange(
         weave=weave,
         cap_task=cap_task,
         cap_source=cap_source,
+        apart=apart,
         seed=seed,
         subsample=subsample,
         text=cast(Any, text),

@@ -46,6 +46,7 @@ class Request:
     weave: str | float | None = None
     cap_task: str | float | None = None
     cap_source: str | float | None = None
+    apart: float | None = None
     subsample: str | float | None = None
     text: Text = "prompt+response"
     embedder: str | Embedder = DEFAULT_MODEL
@@ -96,6 +97,7 @@ class Request:
             params=self.params,
             weave=read_weave(self.weave),
             caps=read_caps(self.cap_task, self.cap_source),
+            apart=self.apart,
         )
 
     def model(self) -> Embedder:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement import Arrangement, method_named
+from righttime.arrangement.apart import too_near
 from righttime.arrangement.caps import Cap
 from righttime.arrangement.floor import reaches
 from righttime.arrangement.weaving import read_weave, still_in_room, woven
@@ -282,7 +283,12 @@ def _order_holds(
     settings = arrangement.settings
     method, floor = method_named(settings["method"]), settings.get("min_similarity")
     sign = -1.0 if method.farthest else 1.0
-    if method.verified_by == "rounds" and not (settings.get("rounds") and settings["rounds"][0]):
+    apart = settings.get("apart")
+    if apart is not None:
+        near = _near_in_a_round(order, arrangement, vectors[0], float(apart))
+        if near:
+            return Finding(f"no two rows of a round are nearer than {apart:g} within {_CLOSE}", False, near)
+    if method.verified_by == "rounds" and apart is None and not (settings.get("rounds") and settings["rounds"][0]):
         wrong = rounds_hold(order, arrangement, *vectors, sign, _CLOSE, floor if sign > 0 else None, caps)
         return Finding(f"every round holds within {_CLOSE}", not wrong, wrong)
     if method.verified_by == "turns":
@@ -298,6 +304,18 @@ def _order_holds(
     differing = int((arrangement.order != result.arrangement.order).sum())
     detail = f"{differing:,} of {len(order):,} places differ, perhaps only by near ties" if differing else ""
     return Finding("the order comes out again", None if differing else True, detail)
+
+
+def _near_in_a_round(order: NDArray[np.int64], arrangement: Arrangement, pool: Vectors, apart: float) -> str:
+    """The first round with two rows that are nearer to each other than they may be, in words; empty where none is."""
+    assert arrangement.round is not None
+    most = np.float32(1 - apart + _CLOSE)
+    for number in np.unique(arrangement.round).tolist():
+        rows = order[arrangement.round == number]
+        for place in range(1, len(rows)):
+            if too_near(pool[rows[place : place + 1]], pool[rows[:place]], most).any():
+                return f"two rows of round {number} are"
+    return ""
 
 
 def _same(a: Arrangement, b: Arrangement) -> bool:
