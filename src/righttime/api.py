@@ -38,6 +38,7 @@ def arrange(
     cap_task: str | float | None = None,
     cap_source: str | float | None = None,
     apart: float | None = None,
+    target_weight: Mapping[str, float | str] | None = None,
     seed: int | None = None,
     subsample: str | float | None = None,
     text: Text = "prompt+response",
@@ -85,6 +86,8 @@ def arrange(
         cap_task: The most rows of one task: a number, or a share of the budget such as ``"10%"``.
         cap_source: The same of one file of the pool.
         apart: No two rows of a round of TMA are nearer to each other than this cosine distance, such as 0.1.
+        target_weight: What each row of a file of the target weighs, by the file's short name (or by a task's name);
+            1 for all that are not named.
         seed: For everything that is drawn by chance; None takes 0.
         subsample: A share such as 0.5 or ``"50%"``, or a number of rows, drawn by the seed before anything else;
             None takes all.
@@ -138,6 +141,7 @@ def arrange(
         cap_task=cap_task,
         cap_source=cap_source,
         apart=apart,
+        target_weight=target_weight or {},
         seed=seed,
         subsample=subsample,
         text=text,

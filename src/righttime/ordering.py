@@ -23,6 +23,7 @@ from righttime.arrangement import (
     method_named,
 )
 from righttime.arrangement.registry import resolved_params
+from righttime.arrangement.weights import weights_of_rows
 from righttime.embedding.texts import shared_text
 from righttime.embedding.vectors import Sides, vectors_for
 from righttime.errors import EmptyDataError
@@ -210,7 +211,9 @@ def _without(gone: Set[int], kept: Sequence[int], sides: Sides, memory: int, fol
 def selection_input_of(request: Request, pool: Rows, target: Rows) -> SelectionInput:
     """What a method is asked, as far as that is known before there are vectors."""
     inputs = request.selection_input(*(np.empty((len(side), 0), dtype=np.float32) for side in (pool, target)))
-    return _named(dataclasses.replace(inputs, tasks=pool.tasks, target_tasks=target.tasks), pool)
+    weights = weights_of_rows(request.target_weight, target.sources, target.tasks)
+    sided = dataclasses.replace(inputs, tasks=pool.tasks, target_tasks=target.tasks, target_weights=weights)
+    return _named(sided, pool)
 
 
 def _named(inputs: SelectionInput, rows: Rows) -> SelectionInput:

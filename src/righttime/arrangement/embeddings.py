@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import operator
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +23,14 @@ from righttime.arrangement.registry import METHODS, method_named, resolved_param
 from righttime.arrangement.selection import Method, Selection, SelectionInput
 from righttime.arrangement.walking import walked
 from righttime.arrangement.weaving import read_weave, still_in_room, woven
+from righttime.arrangement.weights import equal_is_none, weight_of
 from righttime.choices import Engine, FirstLook, WithinRound
 from righttime.errors import EmptyDataError, SettingsError, ShapeError, unknown_name
 from righttime.keywords import named_settings
 from righttime.neighbours import MEMORY, Progress, search_named
-from righttime.similarity import distance_names, unit_rows
+from righttime.similarity import DISTANCES, distance_names, unit_rows
 
-__all__ = ["arrange_embeddings", "arrange_unit_vectors", "check_settings"]
+__all__ = ["arrange_embeddings", "arrange_unit_vectors", "check_settings", "check_weighing"]
 
 
 @named_settings
@@ -52,6 +55,7 @@ def arrange_embeddings(
     cap_source: str | float | None = None,
     sources: Sequence[str] | None = None,
     apart: float | None = None,
+    target_weights: Sequence[float | str] | None = None,
     engine: Engine = "auto",
     memory: int = MEMORY,
     first_look: FirstLook = "float32",
@@ -85,6 +89,7 @@ def arrange_embeddings(
         cap_source: The same of one entry of `sources`.
         sources: Where each pool row comes from; needed by `cap_source`.
         apart: No two rows of a round of TMA are nearer to each other than this cosine distance, such as 0.1.
+        target_weights: What each target row weighs, above 0; None: all the same.
         engine: Where neighbours are looked for: ``auto``, ``cpu``, ``cuda`` or ``ray``. Speed only.
         memory: Bytes that the search may hold above the vectors. Vectors that have to be normalised and take more are
             written to a file in the folder for temporary files, and mapped.
@@ -140,8 +145,17 @@ def arrange_embeddings(
             for cap in read_caps(cap_task, cap_source)
         ),
         apart=apart,
+        target_weights=_weights(target_weights, len(target)),
     )
     return arrange_unit_vectors(method, inputs)
+
+
+def _weights(given: Sequence[Any] | None, n_target: int) -> tuple[Fraction, ...] | None:
+    if given is None:
+        return None
+    if len(given) != n_target:
+        raise ShapeError(f"target_weights must have one entry for each of the {n_target} rows, got {len(given)}.")
+    return equal_is_none(tuple(weight_of(weight) for weight in given))
 
 
 def arrange_unit_vectors(
@@ -222,6 +236,8 @@ def check_settings(method: str, inputs: SelectionInput, n_pool: int | None = Non
     floor = check_floor(inputs.min_similarity, method, method_named(method).needs)
     checked = dataclasses.replace(inputs, budget=budget, seed=seed, rounds=rounds, params=params, min_similarity=floor)
     _check_weave(checked)
+    if inputs.target_weights is not None:
+        check_weighing(method, checked.distance)
     nested, needs = method_named(method).nested, method_named(method).needs
     checked = dataclasses.replace(
         checked,
@@ -238,6 +254,27 @@ def check_settings(method: str, inputs: SelectionInput, n_pool: int | None = Non
     if n_pool is not None and check is not None:
         check(checked.own)
     return checked
+
+
+def check_weighing(method: str, distance: str) -> None:
+    """Refuse weights of target rows where they would change nothing.
+
+    Raises:
+        SettingsError: If the method does not take turns or means, or its distance takes no mean.
+    """
+    entry = method_named(method)
+    told = f"{method!r}"
+    if "distance" in entry.needs:
+        told, fits = f"the distance {distance!r}", DISTANCES[distance].averages
+    else:
+        fits = "rounds" in entry.needs or entry.verified_by == "turns"
+    if not fits:
+        having = ", ".join(name for name, kind in DISTANCES.items() if kind.averages)
+        raise SettingsError(
+            f"`target_weight` is for methods whose target rows take turns (rounds), and for the distances {having}, "
+            f"got it with {told}.",
+            setting="target_weight",
+        )
 
 
 def _check_weave(inputs: SelectionInput) -> None:
@@ -302,6 +339,9 @@ def _cut(found: Selection, method: str, inputs: SelectionInput) -> Arrangement:
         settings["min_similarity"] = inputs.min_similarity
     if inputs.caps:
         settings["caps"] = {cap.of: cap.most for cap in inputs.caps}
+    if inputs.target_weights is not None:
+        counts = Counter(inputs.target_weights)
+        settings["target_rows_by_weight"] = {str(weight): counts[weight] for weight in sorted(counts)}
     if inputs.apart is not None:
         settings["apart"] = inputs.apart
     if inputs.params:

@@ -6,8 +6,9 @@ start, so several may choose the same row, which the round holds once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from righttime.arrangement.apart import Apart, next_free
 from righttime.arrangement.candidates import CandidateLists
 from righttime.arrangement.caps import Room
 from righttime.arrangement.floor import reaches
+from righttime.arrangement.weights import Turns
 from righttime.neighbours import Search
 
 __all__ = ["Round", "tma_rounds"]
@@ -45,6 +47,7 @@ def tma_rounds(
     min_similarity: float | None = None,
     room: Room | None = None,
     apart: float | None = None,
+    weights: Sequence[Fraction] | None = None,
 ) -> Iterator[Round]:
     """Play the rounds of TMA, one after another, until the pool is empty or no target row picks any more.
 
@@ -62,6 +65,7 @@ def tma_rounds(
             picked in this round already.
         apart: No two rows of a round are more similar than 1 - apart. Target rows pick one after another then too; rows
             too near to one of the round are skipped, and stand again in the next.
+        weights: The weight of each target row: who picks in a round goes by `Turns`. None: all pick in every round.
 
     Yields:
         The rounds, from round 0.
@@ -74,16 +78,18 @@ def tma_rounds(
     lists = CandidateLists(pool, target, expected_rows or len(pool), search)
     keeping = None if apart is None else Apart(pool, apart)
     picking = np.arange(len(target))
-    while lists.n_alive:
-        choice, similarity = lists.choose(picking)
+    turns = Turns(weights, len(target))
+    while lists.n_alive and len(picking):
+        who = turns.next(picking)
+        choice, similarity = lists.choose(who)
         near = reaches(similarity, min_similarity)  # what is left only gets less similar, so who stops, stops for good
-        picking = picking[near]
-        if not len(picking):
-            return
+        picking, who = np.setdiff1d(picking, who[~near], assume_unique=True), who[near]
+        if not len(who):
+            continue
         if room is None and apart is None:
-            played = _as_round(choice[near], similarity[near], picking)
+            played = _as_round(choice[near], similarity[near], who)
         else:
-            played = _in_turn(lists, picking, room or Room(()), keeping, min_similarity)
+            played = _in_turn(lists, who, room or Room(()), keeping, min_similarity)
         lists.take(played.rows)
         yield played
 

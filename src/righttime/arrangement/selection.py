@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
@@ -44,6 +45,7 @@ class SelectionInput:
         weave: What is woven among the rows; then the budget counts both. No method sees it.
         caps: How many rows one task or one source may give; numbers of rows, and with names, when a method is called.
         apart: No two rows of a round are more similar than 1 less this; None: any two may be.
+        target_weights: What each target row weighs; None: all the same.
     """
 
     pool: NDArray[np.float32]
@@ -65,6 +67,7 @@ class SelectionInput:
     weave: Weave | None = None
     caps: tuple[Cap, ...] = ()
     apart: float | None = None
+    target_weights: tuple[Fraction, ...] | None = None
 
     @property
     def own(self) -> SelectionInput:

@@ -130,6 +130,14 @@ def arrange(
             rich_help_panel=SELECTION,
         ),
     ] = None,
+    target_weight: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=W",
+            help="Weight of a target file's rows, by its short name, or of a task's; may be repeated.",
+            rich_help_panel=SELECTION,
+        ),
+    ] = None,
     subsample: Subsample = None,
     duplicates: Annotated[
         Literal["keep", "drop"],
@@ -247,6 +255,7 @@ def arrange(
         cap_task=cap_task,
         cap_source=cap_source,
         apart=apart,
+        target_weight=_weights(target_weight),
         seed=seed,
         subsample=subsample,
         text=cast(Any, text),
@@ -296,6 +305,17 @@ def _params(given: list[str] | None) -> dict[str, str]:
         if sum(other == name for other, _, _ in pairs) > 1:
             raise SettingsError(f"--param {name} must be given once, got it more often. Hint: leave out all but one.")
     return {name: value for name, _, value in pairs}
+
+
+def _weights(given: list[str] | None) -> dict[str, str]:
+    """`NAME=W` as a mapping; a name may hold an equals sign."""
+    pairs = [entry.rpartition("=") for entry in given or []]
+    for name, equals, weight in pairs:
+        if not equals or not name:
+            raise SettingsError(f"--target-weight must be NAME=W, got {weight!r}.")
+        if sum(other == name for other, _, _ in pairs) > 1:
+            raise SettingsError(f"--target-weight {name} must be given once, got it more often.")
+    return {name: weight for name, _, weight in pairs}
 
 
 def _window(rounds: str | None) -> tuple[int, int | None] | None:

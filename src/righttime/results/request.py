@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from righttime.arrangement import METHODS, SelectionInput, check_settings, method_named
 from righttime.arrangement.budget import rows_of
 from righttime.arrangement.caps import read_caps
+from righttime.arrangement.embeddings import check_weighing
 from righttime.arrangement.weaving import read_weave
+from righttime.arrangement.weights import read_weights
 from righttime.choices import BadRows, Duplicates, Engine, Guard, Precision, Text, WithinRound
 from righttime.contamination.leaks import MODES
 from righttime.embedding import DEFAULT_MODEL, FULL, Embedder, embedder_named
@@ -47,6 +49,7 @@ class Request:
     cap_task: str | float | None = None
     cap_source: str | float | None = None
     apart: float | None = None
+    target_weight: Mapping[str, float | str] = field(default_factory=dict)
     subsample: str | float | None = None
     text: Text = "prompt+response"
     embedder: str | Embedder = DEFAULT_MODEL
@@ -76,6 +79,7 @@ class Request:
         object.__setattr__(self, "subsample", check_subsample(self.subsample))  # as a number, for the manifest
         for name in ("weave", "cap_task", "cap_source"):  # as they are written
             object.__setattr__(self, name, None if getattr(self, name) is None else str(getattr(self, name)))
+        object.__setattr__(self, "target_weight", {name: str(value) for name, value in self.target_weight.items()})
 
     @property
     def woven_pool(self) -> str | None:
@@ -111,6 +115,8 @@ class Request:
         """Refuse what can be refused before anything is read."""
         nothing = np.empty((0, 1), dtype=np.float32)
         check_settings(self.method, self.selection_input(nothing, nothing))
+        if read_weights(self.target_weight):
+            check_weighing(self.method, self.distance or distance_names()[0])
         search_named(self.engine, memory=self.memory)
         if self.distance is not None and "distance" not in method_named(self.method).needs:
             having = ", ".join(name for name, entry in METHODS.items() if "distance" in entry.needs)

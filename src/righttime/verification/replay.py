@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,6 +123,7 @@ def distances_hold(
     weights: Mapping[str, float | None],
     sign: float,
     close: float,
+    target_weights: Sequence[Fraction] | None = None,
 ) -> str:
     """Are rows sorted by their distance, with new vectors, and is no row left out that is nearer?
 
@@ -133,12 +135,13 @@ def distances_hold(
         weights: The weights that were given to it, if any.
         sign: 1.0 for nearest, -1.0 for farthest.
         close: How far similarities of new vectors may lie from those of the old ones.
+        target_weights: What each target row weighs, where they differ.
 
     Returns:
         What does not hold, or an empty string.
     """
     nearest = BlockSearch().nearest(pool, target)[1]
-    found = target_distance(distance, pool, target, nearest, **weights)
+    found = target_distance(distance, pool, target, nearest, **weights, target_weights=target_weights)
     # A weight multiplies what the vectors differ by.
     room = 2 * close * (1 + sum(abs(weight) for weight in found.weights.values()))
     values = sign * found.values

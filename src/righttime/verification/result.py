@@ -16,6 +16,7 @@ from righttime.arrangement.apart import too_near
 from righttime.arrangement.caps import Cap
 from righttime.arrangement.floor import reaches
 from righttime.arrangement.weaving import read_weave, still_in_room, woven
+from righttime.arrangement.weights import weights_of_rows
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import EmbeddingError, RighttimeError, SettingsError
 from righttime.formats import Reading
@@ -288,16 +289,19 @@ def _order_holds(
         near = _near_in_a_round(order, arrangement, vectors[0], float(apart))
         if near:
             return Finding(f"no two rows of a round are nearer than {apart:g} within {_CLOSE}", False, near)
-    if method.verified_by == "rounds" and apart is None and not (settings.get("rounds") and settings["rounds"][0]):
+    asked, rows = result.request.target_weight, result.target.rows
+    weights = weights_of_rows(asked, rows.sources, rows.tasks)
+    window = settings.get("rounds") and settings["rounds"][0]
+    if method.verified_by == "rounds" and not window and apart is None and weights is None:
         wrong = rounds_hold(order, arrangement, *vectors, sign, _CLOSE, floor if sign > 0 else None, caps)
         return Finding(f"every round holds within {_CLOSE}", not wrong, wrong)
-    if method.verified_by == "turns":
+    if method.verified_by == "turns" and weights is None:
         wrong = turns_hold(order, arrangement, *vectors, _CLOSE, floor, caps)
         return Finding(f"every turn holds within {_CLOSE}", not wrong, wrong)
     distance = method.ranks_by or settings.get("distance")
     if method.verified_by == "ranking" and not caps and distance is not None and DISTANCES[distance].steady:
         ranked = method.ranking(order, settings.get("seed", 0))
-        wrong = distances_hold(ranked, *vectors, distance, settings.get("params", {}), sign, _CLOSE)
+        wrong = distances_hold(ranked, *vectors, distance, settings.get("params", {}), sign, _CLOSE, weights)
         return Finding(f"the order by distance holds within {_CLOSE}", not wrong, wrong)
     if len(result.arrangement) != len(order):
         return Finding("the order comes out again", None, f"{len(result.arrangement):,} rows now, {len(order):,} then")

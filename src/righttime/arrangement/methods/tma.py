@@ -63,6 +63,7 @@ def play(inputs: SelectionInput, sign: float) -> Selection:
         min_similarity=inputs.min_similarity if sign > 0 else None,
         room=Room(inputs.caps) if inputs.caps else None,
         apart=inputs.apart,
+        weights=inputs.target_weights,
     )
     parts: list[tuple[NDArray[Any], ...]] = []
     number, taken = -1, 0
