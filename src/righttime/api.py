@@ -35,6 +35,7 @@ def arrange(
     within_round: WithinRound = "similarity",
     params: Mapping[str, Any] | None = None,
     weave: str | float | None = None,
+    anneal: str | None = None,
     cap_task: str | float | None = None,
     cap_source: str | float | None = None,
     apart: float | None = None,
@@ -83,6 +84,8 @@ def arrange(
         params: The method's own parameters.
         weave: A share of the rows, such as 0.2, that is drawn by the seed from what the method has not taken, or from
             another pool (``"0.2:FILE"``), and woven evenly among the others. The budget counts both.
+        anneal: The same with a share that changes along the order: ``"1:0.5"`` begins with rows of the method alone
+            and ends with half of them.
         cap_task: The most rows of one task: a number, or a share of the budget such as ``"10%"``.
         cap_source: The same of one file of the pool.
         apart: No two rows of a round of TMA are nearer to each other than this cosine distance, such as 0.1.
@@ -138,6 +141,7 @@ def arrange(
         within_round=within_round,
         params=params or {},
         weave=weave,
+        anneal=anneal,
         cap_task=cap_task,
         cap_source=cap_source,
         apart=apart,

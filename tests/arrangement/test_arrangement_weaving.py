@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from made_vectors import arranged, every_method, same, some
 from righttime import Arrangement, arrange_embeddings
 from righttime.arrangement import METHODS
-from righttime.arrangement.weaving import Weave, read_weave
+from righttime.arrangement.weaving import Weave, read_anneal, read_weave
 from righttime.errors import SettingsError
 
 shares = st.fractions(min_value=Fraction(1, 1000), max_value=Fraction(999, 1000), max_denominator=1000)
@@ -37,15 +37,41 @@ def test_places_equal_the_twin_and_are_spread_evenly(share: Fraction, n: int) ->
     assert places.tolist() == twin_places(share, n)
     for k in range(n + 1):
         assert abs(int(places[:k].sum()) - share * k) <= Fraction(1, 2)
-        assert weave.among(k) == int(places[:k].sum())
+        assert weave.among(k, n) == int(places[:k].sum())
 
 
 @given(shares, st.integers(0, 300))
 def test_the_total_is_the_fewest_rows_with_so_many_arranged(share: Fraction, n: int) -> None:
     weave = Weave(share)
     total = weave.total(n)
-    assert total - weave.among(total) == n
-    assert total == 0 or (total - 1) - weave.among(total - 1) == n - 1
+    assert total - weave.among(total, total) == n
+    assert total == 0 or (total - 1) - weave.among(total - 1, total - 1) == n - 1
+
+
+@given(shares, shares, st.integers(0, 200))
+def test_places_of_a_changing_share_equal_the_twin(first: Fraction, last: Fraction, n: int) -> None:
+    places = Weave(first, last).places(n)
+    want, due = 0, Fraction(0)
+    for k in range(1, n + 1):
+        due += first + (last - first) * Fraction(2 * k - 1, 2 * n)
+        woven = due - want > Fraction(1, 2)
+        assert bool(places[k - 1]) == woven
+        want += woven
+        assert abs(want - due) <= Fraction(1, 2)
+
+
+@every_method
+def test_every_method_is_annealed(method: str) -> None:
+    weave = read_anneal("1:25%")
+    assert weave is not None
+    found = arranged(method, some(), budget=40, seed=3, anneal="1:25%")
+    alone = arranged(method, some(), budget=40 - weave.among(40, 40), seed=3)
+    assert found.woven is not None
+    assert found.woven.tolist() == weave.places(40).tolist()
+    assert found.arranged().order.tolist() == alone.order.tolist()
+    assert int(found.woven.sum()) == 15  # three eighths
+    assert int(found.woven[:20].sum()) < int(found.woven[20:].sum())
+    assert found.settings == {**alone.settings, "budget": 40, "anneal": "1:25%"}
 
 
 def twin(alone: Arrangement, share: Fraction, n: int, seed: int, n_pool: int) -> list[int]:
@@ -64,7 +90,7 @@ def test_every_method_is_woven_as_the_twin(method: str, share: str) -> None:
     assert weave is not None
     for budget in (7, 30):
         found = arranged(method, some(), budget=budget, seed=3, weave=share)
-        alone = arranged(method, some(), budget=budget - weave.among(budget), seed=3)
+        alone = arranged(method, some(), budget=budget - weave.among(budget, budget), seed=3)
         assert found.order.tolist() == twin(alone, weave.share, budget, 3, 50)
         assert len(set(found.order.tolist())) == budget
         assert found.woven is not None
@@ -139,6 +165,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"weave": "0.2:other.jsonl"}, "must be a share where there are only vectors, got '0.2:other.jsonl'"),
     ({"weave": "0.2"}, "12 rows to weave among 50 arranged ones, but there are 0 that the arrangement has not taken"),
     ({"weave": "0.9", "budget": 1}, "must leave a row to arrange, but of a budget of 1 it takes all"),
+    *(({"anneal": two}, "`anneal` must be the share of arranged rows") for two in ("1", "1:1", "2:1", "1:x", "1:0.5:")),
+    ({"anneal": "1:0.5"}, "`anneal` must have a `budget`"),
+    ({"anneal": "1:0.5", "weave": "0.2", "budget": 20}, "both weave rows in: give one of them"),
+    ({"anneal": "0:0", "budget": 20}, "must leave a row to arrange, but of a budget of 20 it takes all"),
     ({"weave": "0.5", "budget": 51}, "budget must be at most the pool's 50 rows, got 51"),
 ]
 
@@ -147,7 +177,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
 def test_bad_shares_get_their_sentence(change: dict[str, Any], sentence: str) -> None:
     with pytest.raises(SettingsError, match=sentence) as caught:
         arrange_embeddings(**some(), **{"method": "tma", **change})
-    assert caught.value.setting in ("weave", "budget")
+    assert caught.value.setting in ("weave", "anneal", "budget")
 
 
 def test_every_method_draws_where_rows_are_woven() -> None:

@@ -102,7 +102,7 @@ def test_all_problems_are_named_with_their_lines(data: Path) -> None:
         ({"orders": {"random": None, "tma": {"cap_source": 5}}}, "'cap_source' must be left out of an experiment"),
         ({"orders": {"random": None, "tma": {"cap_task": "x"}}}, "order tma: 'cap_task' must be a whole number"),
         ({"orders": {"random": None, "tma": {"weave": 1.5}}}, "order tma: 'weave' must be a share above 0"),
-        ({"orders": {"random": None, "tma": {"weave": "0.2:x.jsonl"}}}, "a share alone in an experiment"),
+        ({"orders": {"random": None, "tma": {"weave": "0.2:x.jsonl"}}}, "must name no file in an experiment"),
     ],
 )
 def test_wrong_values_are_refused(data: Path, tiny: str, changes: dict[str, Any], part: str) -> None:

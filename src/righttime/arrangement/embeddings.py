@@ -22,7 +22,7 @@ from righttime.arrangement.methods.tma import WITHIN_ROUND
 from righttime.arrangement.registry import METHODS, method_named, resolved_params
 from righttime.arrangement.selection import Method, Selection, SelectionInput
 from righttime.arrangement.walking import walked
-from righttime.arrangement.weaving import read_weave, still_in_room, woven
+from righttime.arrangement.weaving import still_in_room, what_is_woven, woven
 from righttime.arrangement.weights import equal_is_none, weight_of
 from righttime.choices import Engine, FirstLook, WithinRound
 from righttime.errors import EmptyDataError, SettingsError, ShapeError, unknown_name
@@ -51,6 +51,7 @@ def arrange_embeddings(
     within_round: WithinRound = "similarity",
     params: Mapping[str, Any] | None = None,
     weave: str | float | None = None,
+    anneal: str | None = None,
     cap_task: str | float | None = None,
     cap_source: str | float | None = None,
     sources: Sequence[str] | None = None,
@@ -85,6 +86,8 @@ def arrange_embeddings(
         params: The method's own parameters; see its entry in `righttime.arrangement.METHODS`.
         weave: A share of the rows, such as 0.2, that is drawn by the seed from what the method has not taken and woven
             evenly among the others. The budget counts both.
+        anneal: The same with a share that changes along the order: ``"1:0.5"`` begins with rows of the method alone
+            and ends with half of them.
         cap_task: The most rows of one task: a number, or a share of the budget such as ``"10%"``.
         cap_source: The same of one entry of `sources`.
         sources: Where each pool row comes from; needed by `cap_source`.
@@ -114,12 +117,12 @@ def arrange_embeddings(
         [1, 2]
     """
     search = search_named(engine, memory=memory, first_look=first_look, block_rows=block_rows, progress=progress)
-    weaving = read_weave(weave)
+    weaving = what_is_woven(weave, anneal)
     if weaving is not None and weaving.pool is not None:
         raise SettingsError(
-            f"`weave` must be a share where there are only vectors, got {weave!r}. Hint: `righttime.arrange` reads "
-            "rows of another pool.",
-            setting="weave",
+            f"`{weaving.setting}` must be a share where there are only vectors, got "
+            f"{weaving.given!r}. Hint: `righttime.arrange` reads rows of another pool.",
+            setting=weaving.setting,
         )
     pool = unit_rows(pool_vectors, "pool_vectors", most_bytes=memory)
     target = unit_rows(target_vectors, "target_vectors")
@@ -193,7 +196,7 @@ def arrange_unit_vectors(
         others = inputs.weave.others or 0
         found = woven(found, inputs.weave, inputs.budget, inputs.seed, still_in_room(inputs.caps, found))
         found = dataclasses.replace(
-            found, settings={**found.settings, "budget": inputs.budget, "weave": inputs.weave.given}
+            found, settings={**found.settings, "budget": inputs.budget, inputs.weave.setting: inputs.weave.given}
         )
     if rows is None:
         return found
@@ -235,7 +238,7 @@ def check_settings(method: str, inputs: SelectionInput, n_pool: int | None = Non
     rounds = None if inputs.rounds is None else _window(method, inputs.rounds)
     floor = check_floor(inputs.min_similarity, method, method_named(method).needs)
     checked = dataclasses.replace(inputs, budget=budget, seed=seed, rounds=rounds, params=params, min_similarity=floor)
-    _check_weave(checked)
+    _check_weave(checked, n_pool is not None)
     if inputs.target_weights is not None:
         check_weighing(method, checked.distance)
     nested, needs = method_named(method).nested, method_named(method).needs
@@ -277,13 +280,18 @@ def check_weighing(method: str, distance: str) -> None:
         )
 
 
-def _check_weave(inputs: SelectionInput) -> None:
-    """Refuse a budget of which weaving leaves nothing to arrange."""
-    if inputs.weave is not None and inputs.own.budget == 0:
+def _check_weave(inputs: SelectionInput, known: bool) -> None:
+    """Refuse a budget of which weaving leaves nothing to arrange; `known`: whether it is known if there is one."""
+    weave = inputs.weave
+    if weave is not None and weave.last is not None and inputs.budget is None and known:
         raise SettingsError(
-            f"`weave` must leave a row to arrange, but of a budget of {inputs.budget} it takes all. "
+            "`anneal` must have a `budget`, which says where the order ends, but there is none.", setting="anneal"
+        )
+    if weave is not None and inputs.own.budget == 0:
+        raise SettingsError(
+            f"`{weave.setting}` must leave a row to arrange, but of a budget of {inputs.budget} it takes all. "
             "Hint: a smaller share.",
-            setting="weave",
+            setting=weave.setting,
         )
 
 

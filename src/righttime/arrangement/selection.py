@@ -74,7 +74,7 @@ class SelectionInput:
         """The part of the input that the method sees: its budget is without the rows to be woven."""
         if self.weave is None or self.budget is None:
             return dataclasses.replace(self, weave=None)
-        return dataclasses.replace(self, weave=None, budget=self.budget - self.weave.among(self.budget))
+        return dataclasses.replace(self, weave=None, budget=self.budget - self.weave.among(self.budget, self.budget))
 
     @property
     def from_pool(self) -> int | None:

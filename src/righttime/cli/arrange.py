@@ -110,6 +110,14 @@ def arrange(
             rich_help_panel=SELECTION,
         ),
     ] = None,
+    anneal: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A:B[:POOL]",
+            help="As --weave, with a changing share: the method's own rows are A at the beginning, B at the end.",
+            rich_help_panel=SELECTION,
+        ),
+    ] = None,
     cap_task: Annotated[
         str | None,
         typer.Option(
@@ -252,6 +260,7 @@ def arrange(
         within_round=cast(Any, within_round),
         params=_params(param),
         weave=weave,
+        anneal=anneal,
         cap_task=cap_task,
         cap_source=cap_source,
         apart=apart,

@@ -158,8 +158,8 @@ class Experiment:
         request.check()
         if request.woven_pool is not None:
             raise SettingsError(
-                "'weave' must be a share alone in an experiment, whose rows are those that a replicate draws, got "
-                f"{request.weave!r}. Hint: name the file under 'pool'.",
+                "'weave' and 'anneal' must name no file in an experiment, whose rows are those that a replicate draws, "
+                f"got {request.woven_pool!r}. Hint: name it under 'pool'.",
                 setting="weave",
             )
         if request.cap_source is not None:

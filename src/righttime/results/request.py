@@ -14,7 +14,7 @@ from righttime.arrangement import METHODS, SelectionInput, check_settings, metho
 from righttime.arrangement.budget import rows_of
 from righttime.arrangement.caps import read_caps
 from righttime.arrangement.embeddings import check_weighing
-from righttime.arrangement.weaving import read_weave
+from righttime.arrangement.weaving import what_is_woven
 from righttime.arrangement.weights import read_weights
 from righttime.choices import BadRows, Duplicates, Engine, Guard, Precision, Text, WithinRound
 from righttime.contamination.leaks import MODES
@@ -46,6 +46,7 @@ class Request:
     params: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
     weave: str | float | None = None
+    anneal: str | None = None
     cap_task: str | float | None = None
     cap_source: str | float | None = None
     apart: float | None = None
@@ -84,7 +85,7 @@ class Request:
     @property
     def woven_pool(self) -> str | None:
         """The file or folder whose rows are woven among the arranged ones; None where that is no other pool."""
-        weave = read_weave(self.weave)
+        weave = what_is_woven(self.weave, self.anneal)
         return None if weave is None else weave.pool
 
     def selection_input(self, pool: NDArray[np.float32], target: NDArray[np.float32]) -> SelectionInput:
@@ -99,7 +100,7 @@ class Request:
             distance=self.distance or distance_names()[0],
             seed=0 if self.seed is None else self.seed,
             params=self.params,
-            weave=read_weave(self.weave),
+            weave=what_is_woven(self.weave, self.anneal),
             caps=read_caps(self.cap_task, self.cap_source),
             apart=self.apart,
         )

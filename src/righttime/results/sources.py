@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from righttime.arrangement.weaving import read_weave
+from righttime.arrangement.weaving import what_is_woven
 from righttime.errors import RighttimeError
 from righttime.formats import Reading, read_rows
 from righttime.formats.bounds import MAX_ROW_BYTES
@@ -49,7 +49,7 @@ def find_sources_of(manifest: ResultManifest) -> Sources:
         if not recorded:
             return Sources(Path.cwd(), lost=f"the {side} was not read from files")
         names[side] = recorded
-    weave = read_weave(manifest.settings.get("weave"))
+    weave = what_is_woven(manifest.settings.get("weave"), manifest.settings.get("anneal"))
     every = [*names["pool"], *names["target"], *([weave.pool] if weave and weave.pool else [])]
     made_in = Path(manifest.given.folder or Path.cwd())
     for folder in dict.fromkeys((made_in, Path.cwd())):
@@ -86,7 +86,7 @@ def read_again(manifest: ResultManifest, side: Literal["pool", "target"]) -> tup
     found, settings = find_sources_of(manifest), manifest.settings
     if found.lost:
         return None, found.lost
-    weave = read_weave(settings.get("weave"))
+    weave = what_is_woven(settings.get("weave"), settings.get("anneal"))
     others = [weave.pool] if weave and weave.pool else []
     try:
         with inside(found.folder):

@@ -15,7 +15,7 @@ from righttime.arrangement import Arrangement, method_named
 from righttime.arrangement.apart import too_near
 from righttime.arrangement.caps import Cap
 from righttime.arrangement.floor import reaches
-from righttime.arrangement.weaving import read_weave, still_in_room, woven
+from righttime.arrangement.weaving import still_in_room, what_is_woven, woven
 from righttime.arrangement.weights import weights_of_rows
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import EmbeddingError, RighttimeError, SettingsError
@@ -163,11 +163,12 @@ def _numbers(finished: FinishedResult) -> Iterator[Finding]:
 
 
 def _woven_places(finished: FinishedResult) -> Iterator[Finding]:
-    weave, at = read_weave(finished.manifest.settings.get("weave")), finished.arrangement.woven
+    said, at = finished.manifest.settings, finished.arrangement.woven
+    weave = what_is_woven(said.get("weave"), said.get("anneal"))
     if weave is None and at is None:
         return
     right = weave is not None and at is not None and np.array_equal(at, weave.places(len(at)))
-    yield Finding("woven rows stand at their places, evenly spread", bool(right))
+    yield Finding("woven rows stand at their places", bool(right))
 
 
 def _caps_hold(finished: FinishedResult) -> Iterator[Finding]:
@@ -246,7 +247,7 @@ def _woven_rows(
 ) -> Finding:
     """The rows that the seed draws among what the stored arrangement has not taken."""
     what = "woven rows are those that the seed draws"
-    weave = read_weave(result.request.weave)
+    weave = what_is_woven(result.request.weave, result.request.anneal)
     if weave is None or arrangement.woven is None:
         return Finding(what, False, "none were asked for")
     if weave.pool is not None:
