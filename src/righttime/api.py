@@ -40,6 +40,7 @@ def arrange(
     cap_source: str | float | None = None,
     apart: float | None = None,
     target_weight: Mapping[str, float | str] | None = None,
+    shape: str | None = None,
     seed: int | None = None,
     subsample: str | float | None = None,
     text: Text = "prompt+response",
@@ -91,6 +92,8 @@ def arrange(
         apart: No two rows of a round of TMA are nearer to each other than this cosine distance, such as 0.1.
         target_weight: What each row of a file of the target weighs, by the file's short name (or by a task's name);
             1 for all that are not named.
+        shape: Another order of the rows chosen: a name of `righttime.arrangement.SHAPES`, with parameters as in
+            ``"folded:layers=3,by=length"``.
         seed: For everything that is drawn by chance; None takes 0.
         subsample: A share such as 0.5 or ``"50%"``, or a number of rows, drawn by the seed before anything else;
             None takes all.
@@ -146,6 +149,7 @@ def arrange(
         cap_source=cap_source,
         apart=apart,
         target_weight=target_weight or {},
+        shape=shape,
         seed=seed,
         subsample=subsample,
         text=text,

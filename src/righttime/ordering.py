@@ -23,6 +23,7 @@ from righttime.arrangement import (
     method_named,
 )
 from righttime.arrangement.registry import resolved_params
+from righttime.arrangement.shapes import read_shape
 from righttime.arrangement.weights import weights_of_rows
 from righttime.embedding.texts import shared_text
 from righttime.embedding.vectors import Sides, vectors_for
@@ -130,7 +131,9 @@ def ready_rows(
     # Budget, parameters and tasks are checked before hours of embedding, not after.
     checked = check_settings(request.method, inputs, _n_own(kept, own))
     text, notes = shared_text(request.text, target)
-    if not (draws_by_chance(request.method, checked) or len(taking.drawn) < len(pool)):
+    shape = read_shape(request.shape)
+    drawn = draws_by_chance(request.method, checked) or (shape is not None and shape.draws)
+    if not (drawn or len(taking.drawn) < len(pool)):
         notes += _idle_seed(request)
     needs = method_named(request.method).needs
     sides = Sides(inputs.pool, inputs.target, {})
@@ -146,6 +149,9 @@ def ready_rows(
         both = list(_own(rows, kept, own).texts(text)), list(target.texts(text))
         inputs = dataclasses.replace(inputs, texts=both[0], target_texts=both[1])
     n = _n_own(kept, own)
+    if shape is not None and shape.by == "length":
+        texts = _own(rows, kept, own).texts("all")
+        inputs = dataclasses.replace(inputs, lengths=np.array([len(one) for one in texts], dtype=np.int64))
     if inputs.weave is not None and request.woven_pool is not None:
         inputs = dataclasses.replace(inputs, weave=dataclasses.replace(inputs.weave, others=len(kept) - n))
     vectors_of_own = sides.pool[:n] if "vectors" in needs and n < len(kept) else sides.pool
@@ -237,12 +243,14 @@ def _choose(
         search = asked(search_named(request.engine, memory=request.memory, progress=tell))
         best = None if request.min_similarity is None else search.nearest(inputs.pool, inputs.target)[1]
         inputs = dataclasses.replace(inputs, best=best, search=search, progress=tell)
-        return arrange_unit_vectors(request.method, inputs, most_bytes=request.memory, folder=folder), best
+        how: dict[str, Any] = {"most_bytes": request.memory, "folder": folder}
+        return arrange_unit_vectors(request.method, inputs, shape=read_shape(request.shape), **how), best
 
 
 def planned_idle_seed(request: Request) -> list[str]:
     """The same as `ready_rows` will say of the seed, before there are rows."""
-    if request.subsample is not None:
+    shape = read_shape(request.shape)
+    if request.subsample is not None or (shape is not None and shape.draws):
         return []
     nothing = np.empty((0, 0), dtype=np.float32)
     params = resolved_params(request.method, request.params or {})

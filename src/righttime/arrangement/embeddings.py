@@ -21,6 +21,7 @@ from righttime.arrangement.methods.distance import in_order
 from righttime.arrangement.methods.tma import WITHIN_ROUND
 from righttime.arrangement.registry import METHODS, method_named, resolved_params
 from righttime.arrangement.selection import Method, Selection, SelectionInput
+from righttime.arrangement.shapes import Shape, in_shape, read_shape
 from righttime.arrangement.walking import walked
 from righttime.arrangement.weaving import still_in_room, what_is_woven, woven
 from righttime.arrangement.weights import equal_is_none, weight_of
@@ -57,6 +58,7 @@ def arrange_embeddings(
     sources: Sequence[str] | None = None,
     apart: float | None = None,
     target_weights: Sequence[float | str] | None = None,
+    shape: str | None = None,
     engine: Engine = "auto",
     memory: int = MEMORY,
     first_look: FirstLook = "float32",
@@ -93,6 +95,8 @@ def arrange_embeddings(
         sources: Where each pool row comes from; needed by `cap_source`.
         apart: No two rows of a round of TMA are nearer to each other than this cosine distance, such as 0.1.
         target_weights: What each target row weighs, above 0; None: all the same.
+        shape: Another order of the rows chosen: a name of `righttime.arrangement.SHAPES`, with parameters as in
+            ``"folded:layers=3"``. Length is that of `texts`.
         engine: Where neighbours are looked for: ``auto``, ``cpu``, ``cuda`` or ``ray``. Speed only.
         memory: Bytes that the search may hold above the vectors. Vectors that have to be normalised and take more are
             written to a file in the folder for temporary files, and mapped.
@@ -149,8 +153,9 @@ def arrange_embeddings(
         ),
         apart=apart,
         target_weights=_weights(target_weights, len(target)),
+        lengths=None if texts is None else np.array([len(text) for text in texts], dtype=np.int64),
     )
-    return arrange_unit_vectors(method, inputs)
+    return arrange_unit_vectors(method, inputs, shape=read_shape(shape))
 
 
 def _weights(given: Sequence[Any] | None, n_target: int) -> tuple[Fraction, ...] | None:
@@ -162,13 +167,19 @@ def _weights(given: Sequence[Any] | None, n_target: int) -> tuple[Fraction, ...]
 
 
 def arrange_unit_vectors(
-    method: str, inputs: SelectionInput, *, most_bytes: int | None = None, folder: Path | None = None
+    method: str,
+    inputs: SelectionInput,
+    *,
+    shape: Shape | None = None,
+    most_bytes: int | None = None,
+    folder: Path | None = None,
 ) -> Arrangement:
     """Arrange vectors that are float32 and of unit length already; see `arrange_embeddings`.
 
     Args:
         method: The method's name.
         inputs: Vectors and settings.
+        shape: Another order of the rows that the method chooses.
         most_bytes: Vectors that a least similarity leaves are copied; more bytes than this to a file, and mapped.
         folder: Where that file lies.
     """
@@ -191,6 +202,9 @@ def arrange_unit_vectors(
         rows, inputs = near_enough(inputs, most_bytes, folder)
     inputs = check_settings(method, inputs, len(inputs.pool))
     found = _cut(_order(method_named(method), inputs.own), method, inputs.own)
+    if shape is not None:
+        found = in_shape(found, shape, inputs.seed, inputs.lengths)
+        found = dataclasses.replace(found, settings={**found.settings, "shape": shape.given})
     others = 0
     if inputs.weave is not None:
         others = inputs.weave.others or 0

@@ -88,6 +88,7 @@ def near_enough(
         tasks=_some(inputs.tasks, rows),
         texts=_some(inputs.texts, rows),
         best=best[rows],
+        lengths=None if inputs.lengths is None else inputs.lengths[rows],
         caps=tuple(dataclasses.replace(cap, names=_named(cap.names, rows, len(best))) for cap in inputs.caps),
     )
 

@@ -46,6 +46,7 @@ class SelectionInput:
         caps: How many rows one task or one source may give; numbers of rows, and with names, when a method is called.
         apart: No two rows of a round are more similar than 1 less this; None: any two may be.
         target_weights: What each target row weighs; None: all the same.
+        lengths: int64, shape (n_pool,): characters of each pool row, where a shape goes by them.
     """
 
     pool: NDArray[np.float32]
@@ -68,6 +69,7 @@ class SelectionInput:
     caps: tuple[Cap, ...] = ()
     apart: float | None = None
     target_weights: tuple[Fraction, ...] | None = None
+    lengths: NDArray[np.int64] | None = None
 
     @property
     def own(self) -> SelectionInput:

@@ -101,6 +101,14 @@ def arrange(
             metavar="NAME=VALUE", help="A parameter of the method; may be repeated.", rich_help_panel=SELECTION
         ),
     ] = None,
+    shape: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[:KEY=VALUE,...]",
+            help="Another order of the chosen rows: {shapes}; for example zigzag:layers=3,by=length,window=32.",
+            rich_help_panel=SELECTION,
+        ),
+    ] = None,
     weave: Annotated[
         str | None,
         typer.Option(
@@ -265,6 +273,7 @@ def arrange(
         cap_source=cap_source,
         apart=apart,
         target_weight=_weights(target_weight),
+        shape=shape,
         seed=seed,
         subsample=subsample,
         text=cast(Any, text),

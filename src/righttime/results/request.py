@@ -14,6 +14,7 @@ from righttime.arrangement import METHODS, SelectionInput, check_settings, metho
 from righttime.arrangement.budget import rows_of
 from righttime.arrangement.caps import read_caps
 from righttime.arrangement.embeddings import check_weighing
+from righttime.arrangement.shapes import read_shape
 from righttime.arrangement.weaving import what_is_woven
 from righttime.arrangement.weights import read_weights
 from righttime.choices import BadRows, Duplicates, Engine, Guard, Precision, Text, WithinRound
@@ -44,6 +45,7 @@ class Request:
     rounds: tuple[int, int | None] | None = None
     within_round: WithinRound = "similarity"
     params: Mapping[str, Any] = field(default_factory=dict)
+    shape: str | None = None
     seed: int | None = None
     weave: str | float | None = None
     anneal: str | None = None
@@ -116,6 +118,7 @@ class Request:
         """Refuse what can be refused before anything is read."""
         nothing = np.empty((0, 1), dtype=np.float32)
         check_settings(self.method, self.selection_input(nothing, nothing))
+        read_shape(self.shape)
         if read_weights(self.target_weight):
             check_weighing(self.method, self.distance or distance_names()[0])
         search_named(self.engine, memory=self.memory)

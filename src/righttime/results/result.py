@@ -80,7 +80,8 @@ class Result:
         arranged = self.arrangement.arranged()  # of woven rows nobody asks how similar they are
         place = np.full(self.arrangement.n_pool, -1, dtype=np.int64)
         place[arranged.order] = np.arange(len(arranged))
-        rounds = arranged.round if method_named(self.request.method).rounds_fall else None
+        in_rounds = method_named(self.request.method).rounds_fall and self.request.shape is None
+        rounds = arranged.round if in_rounds else None
         pool, kept = self.vectors[0][: self.to_arrange], np.asarray(self.kept[: self.to_arrange])
         found = falloff(pool, self.vectors[1], place[kept], rounds, self.request.min_similarity)
         if found.barrel_place is not None and self.arrangement.woven is not None:

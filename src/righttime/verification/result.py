@@ -15,6 +15,7 @@ from righttime.arrangement import Arrangement, method_named
 from righttime.arrangement.apart import too_near
 from righttime.arrangement.caps import Cap
 from righttime.arrangement.floor import reaches
+from righttime.arrangement.shapes import out_of_shape, read_shape
 from righttime.arrangement.weaving import still_in_room, what_is_woven, woven
 from righttime.arrangement.weights import weights_of_rows
 from righttime.embedding.vectors import vectors_given
@@ -155,7 +156,7 @@ def _numbers(finished: FinishedResult) -> Iterator[Finding]:
         inside = (arrangement.picked_by >= 0) & (arrangement.picked_by < counts.target_rows)
         yield Finding("every row was picked by a row of the target", bool(inside.all()))
     method = method_named(manifest.method)
-    if arrangement.round is not None and method.verified_by == "rounds":
+    if arrangement.round is not None and method.verified_by == "rounds" and manifest.settings.get("shape") is None:
         yield Finding("rounds never go back", bool((np.diff(arrangement.round) >= 0).all()))
     floor = manifest.settings.get("min_similarity")
     if floor is not None and arrangement.similarity is not None and method.picked_near:
@@ -283,6 +284,12 @@ def _order_holds(
 ) -> Finding:
     """Rounds, turns and distances by the new vectors, within what new vectors may differ by."""
     settings = arrangement.settings
+    shape = read_shape(settings.get("shape"))
+    if shape is not None and shape.by == "order":
+        seed = result.request.seed or 0
+        arrangement, places = out_of_shape(arrangement, shape, seed)
+        order, now = order[places], out_of_shape(result.arrangement, shape, seed)[0]
+        result, shape = dataclasses.replace(result, arrangement=now), None
     method, floor = method_named(settings["method"]), settings.get("min_similarity")
     sign = -1.0 if method.farthest else 1.0
     apart = settings.get("apart")
@@ -293,14 +300,20 @@ def _order_holds(
     asked, rows = result.request.target_weight, result.target.rows
     weights = weights_of_rows(asked, rows.sources, rows.tasks)
     window = settings.get("rounds") and settings["rounds"][0]
-    if method.verified_by == "rounds" and not window and apart is None and weights is None:
+    if method.verified_by == "rounds" and not window and apart is None and weights is None and shape is None:
         wrong = rounds_hold(order, arrangement, *vectors, sign, _CLOSE, floor if sign > 0 else None, caps)
         return Finding(f"every round holds within {_CLOSE}", not wrong, wrong)
-    if method.verified_by == "turns" and weights is None:
+    if method.verified_by == "turns" and weights is None and shape is None:
         wrong = turns_hold(order, arrangement, *vectors, _CLOSE, floor, caps)
         return Finding(f"every turn holds within {_CLOSE}", not wrong, wrong)
     distance = method.ranks_by or settings.get("distance")
-    if method.verified_by == "ranking" and not caps and distance is not None and DISTANCES[distance].steady:
+    if (
+        method.verified_by == "ranking"
+        and not caps
+        and shape is None
+        and distance is not None
+        and DISTANCES[distance].steady
+    ):
         ranked = method.ranking(order, settings.get("seed", 0))
         wrong = distances_hold(ranked, *vectors, distance, settings.get("params", {}), sign, _CLOSE, weights)
         return Finding(f"the order by distance holds within {_CLOSE}", not wrong, wrong)
