@@ -79,7 +79,7 @@ ALLOWED: Mapping[tuple[str, str], str] = {
         (f"arrangement/methods/{path.name}", "vectors"): "the same" for path in (ROOT / "arrangement/methods").iterdir()
     },
     **{(file, "vectors"): "what an error calls them" for file in ("similarity/pairs.py", "embedding/fidelity.py")},
-    ("embedding/vectors.py", "vectors"): "what an error calls them",
+    ("embedding/represent.py", "vectors"): "what an error calls them",
     **{("experiment/pilot.py", name): "the orders of a pilot" for name in ("random", "tma", "nearest")},
     ("experiment/settings.py", "random"): "the usual baseline",
     ("experiment/estimate.py", "random"): "an order that takes no vectors, to try",

@@ -153,6 +153,16 @@ def embedders() -> str:
     return grid(["`--embedder`", "vectors", "source"], rows)
 
 
+def embedder_options() -> str:
+    """Every option of every kind of embedder."""
+    rows = [
+        [f"`{entry.spelled}`", f"`{option.spelled}`", option.does]
+        for entry in EMBEDDERS.values()
+        for option in entry.options.values()
+    ]
+    return grid(["`--embedder`", "option", "does"], rows)
+
+
 def precisions() -> str:
     """Every precision."""
     return grid(["`--precision`", "vectors"], [[f"`{name}`", entry.does] for name, entry in PRECISIONS.items()])
@@ -174,6 +184,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "shapes": shapes,
     "trainers": trainers,
     "embedders": embedders,
+    "embedder-options": embedder_options,
     "precisions": precisions,
     "engines": engines,
 }

@@ -182,7 +182,7 @@ def test_dsir_embeds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: Any, **settings: Any) -> None:
         raise AssertionError("no vectors are needed")
 
-    monkeypatch.setattr("righttime.embedding.vectors.embed_texts", refuse)
+    monkeypatch.setattr("righttime.embedding.represent.embed_texts", refuse)
     rows = righttime.builtin_rows("pool", rows_per_family=2)
     found = righttime.arrange(rows, righttime.builtin_rows("target", rows_per_family=1), method="dsir", budget=9)
     assert len(found) == 9

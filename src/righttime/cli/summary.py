@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,10 +91,20 @@ def _embedded(result: Result) -> Iterator[str]:
                 f"note: {about['pool_truncated']:,} pool rows and {about['target_truncated']:,} target rows are longer "
                 f"than the {about['max_length']} tokens that the model reads"
             )
+        if "centring" in about:
+            yield f"         {_centred(about['centring'])}"
         if "agreement" in about:
             yield f"         stands in for the float32 model; {Fidelity(**about['agreement'])}"
     elif about:
         yield f"vectors  {about['model'].removeprefix('vectors:')}"
+
+
+def _centred(about: Mapping[str, Any]) -> str:
+    """What centring did to vectors."""
+    return (
+        f"{about['how']} on {about['sample']:,} texts of the pool (seed {about['seed']}): their mean cosine was "
+        f"{about['mean_cosine']:.3f} and is {about['mean_cosine_after']:.3f}"
+    )
 
 
 def _warned(result: Result) -> Iterator[str]:

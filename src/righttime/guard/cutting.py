@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.embedding import embed_texts
+from righttime.embedding.represent import represent
 from righttime.embedding.vectors import Sides
 from righttime.errors import SettingsError
 from righttime.neighbours import ENGINES
 from righttime.results import Request
 from righttime.rows import Rows
-from righttime.similarity import unit_rows
 from righttime.store import cache_folder
 
 __all__ = ["Chunk", "Chunker", "check_chunks", "chunker_for", "chunks_of", "stretches", "window_for", "window_of"]
@@ -96,7 +95,8 @@ def chunker_for(
     how: dict[str, Any] = {"workers": request.workers, "on_ray": ENGINES[request.engine].cluster, "progress": progress}
 
     def embed(texts: Sequence[str]) -> Vectors:
-        return unit_rows(embed_texts(texts, embedder, folder, label="embedding chunks", **how).vectors, "chunks")
+        made = represent(texts, len(texts), embedder, folder, made=sides.about, label="embedding chunks", **how)
+        return made.vectors
 
     long_pool, long_target = sides.truncated or (np.empty(0, np.int64), np.empty(0, np.int64))
     rows = [numbers[place] for place in long_pool.tolist()]

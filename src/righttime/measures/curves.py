@@ -201,7 +201,8 @@ def _vectors(
     )
     how: dict[str, Any] = {"n_pool": arrangement.n_pool, "text": settings["text"], "cache": cache}
     rows = arrangement.order.tolist()
-    sides = vectors_for(request, finished.arranged, target.rows, rows=rows, progress=progress, **how)
+    made = finished.manifest.embedding if settings["embedder"] == finished.manifest.settings["embedder"] else None
+    sides = vectors_for(request, finished.arranged, target.rows, rows=rows, progress=progress, made=made, **how)
     if vectors_given(spec) and spec == finished.manifest.settings["embedder"]:
         _must_be_the_same(finished, target, given_vectors(spec, "pool", arrangement.n_pool), sides.target)
     return sides.pool, sides.target

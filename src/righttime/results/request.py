@@ -20,6 +20,7 @@ from righttime.arrangement.weights import read_weights
 from righttime.choices import BadRows, Duplicates, Engine, Guard, Precision, Text, WithinRound
 from righttime.contamination.leaks import MODES
 from righttime.embedding import DEFAULT_MODEL, FULL, Embedder, embedder_named
+from righttime.embedding.registry import check_embedder
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, unknown_name
 from righttime.examples import TEXTS
@@ -134,6 +135,8 @@ class Request:
                 f"got {type(self.embedder).__name__}.",
                 setting="embedder",
             )
+        if isinstance(self.embedder, str) and not vectors_given(self.embedder):
+            check_embedder(self.embedder)
         if self.precision != FULL and (not isinstance(self.embedder, str) or vectors_given(self.embedder)):
             raise SettingsError(
                 f"`precision` is for models that are named, got {self.precision} with another embedder.",

@@ -30,7 +30,7 @@ __all__ = ["contents_hold", "with_stored_order"]
 _CHOSEN_OR_NOT = ("too-dissimilar", "not-chosen", "task-full", "source-full")
 _OF_THE_RUN = {"embedded_now", "from_cache", "cache_damaged", "found_in", "revision"}
 """What the manifest says of the vectors that tells of the run and the machine, not of them."""
-_VECTORS = {"pool_vectors_sha256", "target_vectors_sha256"}
+_VECTORS = {"pool_vectors_sha256", "target_vectors_sha256", "statistics_sha256"}
 _NOT_THE_RESULT = {"engine", "memory", "workers", "device"}
 _DEFAULTS = plain(Request())
 _EXACT, _NEAR = 1e-5, 1e-3
@@ -135,7 +135,7 @@ def _manifest(
     stored, new = finished.arrangement, result.arrangement
     said, true = ((one.n_pool, one.n_target, one.settings) for one in (stored, new))
     yield _alike("arrangement.parquet names the same settings", said, true, close)
-    then, now = (_but(one.embedding, _OF_THE_RUN | _VECTORS) for one in (found, want))
+    then, now = (_of_the_vectors(one.embedding) for one in (found, want))
     yield _alike("the embedder and what it truncated are as described", then, now, _NEAR)
     fall = _alike("where quality falls is as described", found.falloff, want.falloff, close)
     # By other vectors a near tie may fall otherwise.
@@ -184,6 +184,13 @@ def _moved_file(file: InputFile, renamed: Callable[[str], str]) -> InputFile:
 
 def _but(entries: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
     return {name: value for name, value in entries.items() if name not in names}
+
+
+def _of_the_vectors(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What the manifest says of vectors that others in their last bits have in common with them."""
+    return {name: value for name, value in about.items() if name not in _OF_THE_RUN | _VECTORS} | {
+        name: _but(value, _VECTORS) for name, value in about.items() if isinstance(value, dict)
+    }
 
 
 def _alike(what: str, found: Any, want: Any, close: float = 0.0) -> Finding:

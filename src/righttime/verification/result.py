@@ -18,6 +18,7 @@ from righttime.arrangement.floor import reaches
 from righttime.arrangement.shapes import out_of_shape, read_shape
 from righttime.arrangement.weaving import still_in_room, what_is_woven, woven
 from righttime.arrangement.weights import weights_of_rows
+from righttime.embedding.represent import amplification
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import EmbeddingError, RighttimeError, SettingsError
 from righttime.formats import Reading
@@ -37,6 +38,8 @@ Vectors = NDArray[np.float32]
 
 _CLOSE = 1e-5
 """Vectors embedded in other company may differ by 1e-6; similarities of such vectors agree within this."""
+_FARTHEST = 0.01
+"""The most that they may differ by where centring widens such differences."""
 
 _ROUGHLY = 1e-3
 """The same of a distance, which weights and logarithms may widen."""
@@ -213,11 +216,11 @@ def _again(finished: FinishedResult, result: Result) -> Iterator[Finding]:
         yield Finding(what, False, "the manifest has another sha256 than vectors that give these similarities")
         return
     yield Finding(what, None, "embedded anew, or the manifest was changed; what follows allows for that")
-    kept, vectors = result.kept, result.vectors
+    kept, vectors, close = result.kept, result.vectors, _close(result)
     if result.best is not None:
         floor = float(manifest.settings["min_similarity"])
         out_then = set(finished.left_out_rows("too-dissimilar"))
-        near, finding = _near_enough(out_then, floor, result, result.best)
+        near, finding = _near_enough(out_then, floor, result, result.best, close)
         yield finding
         kept, vectors = [kept[number] for number in near.tolist()], (vectors[0][near], vectors[1])
     place = {row: number for number, row in enumerate(kept)}
@@ -237,9 +240,9 @@ def _again(finished: FinishedResult, result: Result) -> Iterator[Finding]:
     if len(order) and order.max() >= n:
         yield Finding("every arranged row is one that the method could choose", False)
         return
-    yield _similarities(order, arrangement, sides)
+    yield _similarities(order, arrangement, sides, close)
     yield _distances(arrangement, result.arrangement)
-    yield _order_holds(order, arrangement, result, sides, _caps_of(arrangement, result, kept))
+    yield _order_holds(order, arrangement, result, sides, _caps_of(arrangement, result, kept), close)
     yield from contents_hold(finished, with_stored_order(finished, whole), exact=False)
 
 
@@ -266,12 +269,22 @@ def _caps_of(arrangement: Arrangement, result: Result, kept: Sequence[int]) -> l
     return [Cap(f"cap_{of}", most, [names[of][row] for row in kept]) for of, most in found.items()]
 
 
-def _near_enough(out_then: set[int], floor: float, result: Result, best: Vectors) -> tuple[NDArray[np.intp], Finding]:
+def _close(result: Result) -> float:
+    """How far similarities of new vectors may lie from those of the old ones: more where centring widens differences.
+
+    By what was computed now, not by what the manifest says.
+    """
+    return min(_CLOSE * amplification(result.embedding), _FARTHEST)
+
+
+def _near_enough(
+    out_then: set[int], floor: float, result: Result, best: Vectors, close: float
+) -> tuple[NDArray[np.intp], Finding]:
     """The places in `kept` of the rows that were similar enough then, and whether new vectors agree."""
     then = np.array([row not in out_then for row in result.kept])
-    wrong = np.flatnonzero(np.where(then, best < floor - _CLOSE, best >= floor + _CLOSE))
+    wrong = np.flatnonzero(np.where(then, best < floor - close, best >= floor + close))
     detail = f"{len(wrong):,} rows are not, the first: pool row {result.kept[wrong[0]]}" if len(wrong) else ""
-    what = f"rows less similar than {floor:g} within {_CLOSE}, and only these, are left out as too dissimilar"
+    what = f"rows less similar than {floor:g} within {close:g}, and only these, are left out as too dissimilar"
     return np.flatnonzero(then), Finding(what, not len(wrong), detail)
 
 
@@ -281,6 +294,7 @@ def _order_holds(
     result: Result,
     vectors: tuple[Vectors, Vectors],
     caps: Sequence[Cap],
+    close: float,
 ) -> Finding:
     """Rounds, turns and distances by the new vectors, within what new vectors may differ by."""
     settings = arrangement.settings
@@ -294,18 +308,18 @@ def _order_holds(
     sign = -1.0 if method.farthest else 1.0
     apart = settings.get("apart")
     if apart is not None:
-        near = _near_in_a_round(order, arrangement, vectors[0], float(apart))
+        near = _near_in_a_round(order, arrangement, vectors[0], float(apart), close)
         if near:
-            return Finding(f"no two rows of a round are nearer than {apart:g} within {_CLOSE}", False, near)
+            return Finding(f"no two rows of a round are nearer than {apart:g} within {close:g}", False, near)
     asked, rows = result.request.target_weight, result.target.rows
     weights = weights_of_rows(asked, rows.sources, rows.tasks)
     window = settings.get("rounds") and settings["rounds"][0]
     if method.verified_by == "rounds" and not window and apart is None and weights is None and shape is None:
-        wrong = rounds_hold(order, arrangement, *vectors, sign, _CLOSE, floor if sign > 0 else None, caps)
-        return Finding(f"every round holds within {_CLOSE}", not wrong, wrong)
+        wrong = rounds_hold(order, arrangement, *vectors, sign, close, floor if sign > 0 else None, caps)
+        return Finding(f"every round holds within {close:g}", not wrong, wrong)
     if method.verified_by == "turns" and weights is None and shape is None:
-        wrong = turns_hold(order, arrangement, *vectors, _CLOSE, floor, caps)
-        return Finding(f"every turn holds within {_CLOSE}", not wrong, wrong)
+        wrong = turns_hold(order, arrangement, *vectors, close, floor, caps)
+        return Finding(f"every turn holds within {close:g}", not wrong, wrong)
     distance = method.ranks_by or settings.get("distance")
     if (
         method.verified_by == "ranking"
@@ -315,8 +329,8 @@ def _order_holds(
         and DISTANCES[distance].steady
     ):
         ranked = method.ranking(order, settings.get("seed", 0))
-        wrong = distances_hold(ranked, *vectors, distance, settings.get("params", {}), sign, _CLOSE, weights)
-        return Finding(f"the order by distance holds within {_CLOSE}", not wrong, wrong)
+        wrong = distances_hold(ranked, *vectors, distance, settings.get("params", {}), sign, close, weights)
+        return Finding(f"the order by distance holds within {close:g}", not wrong, wrong)
     if len(result.arrangement) != len(order):
         return Finding("the order comes out again", None, f"{len(result.arrangement):,} rows now, {len(order):,} then")
     differing = int((arrangement.order != result.arrangement.order).sum())
@@ -324,10 +338,12 @@ def _order_holds(
     return Finding("the order comes out again", None if differing else True, detail)
 
 
-def _near_in_a_round(order: NDArray[np.int64], arrangement: Arrangement, pool: Vectors, apart: float) -> str:
+def _near_in_a_round(
+    order: NDArray[np.int64], arrangement: Arrangement, pool: Vectors, apart: float, close: float
+) -> str:
     """The first round with two rows that are nearer to each other than they may be, in words; empty where none is."""
     assert arrangement.round is not None
-    most = np.float32(1 - apart + _CLOSE)
+    most = np.float32(1 - apart + close)
     for number in np.unique(arrangement.round).tolist():
         rows = order[arrangement.round == number]
         for place in range(1, len(rows)):
@@ -353,12 +369,14 @@ def _distances(then: Arrangement, now: Arrangement) -> Finding:
     return Finding(what, None if off and not method_named(then.settings["method"]).verified_by else not off, detail)
 
 
-def _similarities(order: NDArray[np.int64], arrangement: Arrangement, vectors: tuple[Vectors, Vectors]) -> Finding:
+def _similarities(
+    order: NDArray[np.int64], arrangement: Arrangement, vectors: tuple[Vectors, Vectors], close: float
+) -> Finding:
     """Each place's similarity against the pair's new vectors."""
-    what = f"every similarity is that of its pair within {_CLOSE}"
+    what = f"every similarity is that of its pair within {close:g}"
     if arrangement.similarity is None or arrangement.picked_by is None:
         return Finding(what, True, "the method has none")
     pool, target = vectors
     now = pair_similarity(pool[order], target[arrangement.picked_by])
     worst = float(np.abs(now - arrangement.similarity).max())
-    return Finding(what, worst <= _CLOSE, f"largest difference {worst:.1e}")
+    return Finding(what, worst <= close, f"largest difference {worst:.1e}")

@@ -1,0 +1,117 @@
+"""From texts to the unit vectors that rows are compared by: embedded through the cache, centred where that is asked."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.embedding.centring import Centring, fit, kept_sample, sample_of
+from righttime.embedding.embed import embed_texts, uncached
+from righttime.embedding.fidelity import fidelity_on
+from righttime.embedding.protocol import Embedded, Embedder
+from righttime.neighbours import MEMORY
+from righttime.similarity import unit_rows
+
+__all__ = ["Represented", "amplification", "lacking", "represent"]
+
+_WIDEST = 4096  # bytes of a vector, at a guess: before the model is asked, its dimension is not known
+
+
+@dataclass(frozen=True, eq=False)
+class Represented:
+    """Unit vectors of texts, and what is known of them.
+
+    Attributes:
+        vectors: float32 unit vectors, shape (n_texts, d).
+        truncated: bool, shape (n_texts,): whether the model reads less than the whole text.
+        about: What the manifest says of them: model, counts, truncation, centring.
+    """
+
+    vectors: NDArray[np.float32]
+    truncated: NDArray[np.bool_]
+    about: Mapping[str, Any]
+
+
+def represent(
+    texts: Sequence[str],
+    n_pool: int,
+    embedder: Embedder,
+    cache: Path,
+    *,
+    memory: int = MEMORY,
+    made: Mapping[str, Any] | None = None,
+    compare: bool = False,
+    **how: Any,
+) -> Represented:
+    """Unit vectors of texts of the pool and, after them, of the target.
+
+    Args:
+        texts: The texts.
+        n_pool: How many of them are the pool's.
+        embedder: The model.
+        cache: The folder of cached vectors.
+        memory: Vectors of more bytes than this are mapped from a file in that folder.
+        made: What a manifest says of vectors made earlier: these are centred as those were, by the same sample. None
+            draws the sample from the pool's texts given.
+        compare: Whether an embedder that stands in for another is compared with it; see `fidelity_on`.
+        how: As for `righttime.embedding.embed_texts`: workers, on_ray, progress, label.
+
+    Raises:
+        EmbeddingError: If the model fails, or vectors cannot be centred as they were.
+    """
+    done = _embed(texts, embedder, cache, memory, how)
+    centring: Centring | None = getattr(embedder, "centring", None)
+    more: dict[str, Any] = {}
+    if centring is None:
+        unit = unit_rows(done.vectors, "vectors", most_bytes=memory, folder=cache)
+    else:
+        keys = sample_of(texts[:n_pool], centring) if made is None else kept_sample(made.get("centring", {}), cache)
+        statistics = fit(embedder.identity, keys, centring, cache)
+        unit = statistics.unit(done.vectors, memory, cache)
+        more["centring"] = dict(statistics.about)
+    truncated = done.lengths > done.max_length
+    fidelity = fidelity_on(texts, embedder) if compare else None
+    about = {
+        **embedder.identity,
+        **({"text": getattr(embedder, "text_name", "the embedder's own")} if hasattr(embedder, "text_of") else {}),
+        "found_in": getattr(getattr(embedder, "found", None), "found_in", None),
+        "embedded_now": done.n_embedded,
+        "from_cache": done.n_cached,
+        **({"cache_damaged": done.n_damaged} if done.n_damaged else {}),
+        "pool_truncated": int(truncated[:n_pool].sum()),
+        "target_truncated": int(truncated[n_pool:].sum()),
+        **({"agreement": dataclasses.asdict(fidelity)} if fidelity else {}),
+        **more,
+    }
+    return Represented(unit, truncated, about)
+
+
+def _embed(texts: Sequence[str], embedder: Embedder, cache: Path, memory: int, how: Mapping[str, Any]) -> Embedded:
+    if len(texts) * _WIDEST <= memory:
+        return embed_texts(texts, embedder, cache, **how)
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as folder:  # gone at once; what is mapped stays until it is let go
+        into = Path(folder) / "vectors.npy"
+        return embed_texts(texts, embedder, cache, into=into, **how)
+
+
+def lacking(texts: Sequence[str], embedder: Embedder, cache: Path) -> NDArray[np.bool_]:
+    """Which texts have vectors that the cache lacks: bool, shape (n_texts,)."""
+    missing = set(uncached(texts, embedder, cache))
+    return np.array([text in missing for text in texts], dtype=np.bool_)
+
+
+def amplification(about: Mapping[str, Any]) -> float:
+    """By how much centring may widen a difference of two vectors of one text; 1 where there is none.
+
+    Args:
+        about: What the manifest says of the vectors.
+    """
+    return max(1.0, float(about.get("centring", {}).get("amplification", 1.0)))
