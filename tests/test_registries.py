@@ -85,6 +85,7 @@ ALLOWED: Mapping[tuple[str, str], str] = {
     ("experiment/estimate.py", "random"): "an order that takes no vectors, to try",
     ("experiment/prepare.py", "vectors"): "an entry of draw.json",
     **{("experiment/reading.py", name): "a prefix before a path" for name in ("vectors", "lm", "gradients")},
+    ("planning/plan.py", "combine"): "the name of a stage",
     ("embedding/static.py", "static"): "its own module",
     ("embedding/gradients.py", "gradients"): "its own module",
     ("embedding/hidden_states.py", "lm"): "its own module",

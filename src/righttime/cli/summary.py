@@ -91,10 +91,12 @@ def _embedded(result: Result) -> Iterator[str]:
                 f"note: {about['pool_truncated']:,} pool rows and {about['target_truncated']:,} target rows are longer "
                 f"than the {about['max_length']} tokens that the model reads"
             )
-        if "centring" in about:
-            yield f"         {_centred(about['centring'])}"
-        if "agreement" in about:
-            yield f"         stands in for the float32 model; {Fidelity(**about['agreement'])}"
+        for part in about.get("parts", [about]):
+            name = f"{part['model']} " if "parts" in about else ""
+            if "centring" in part:
+                yield f"         {name}{_centred(part['centring'])}"
+            if "agreement" in part:
+                yield f"         {name}stands in for the float32 model; {Fidelity(**part['agreement'])}"
     elif about:
         yield f"vectors  {about['model'].removeprefix('vectors:')}"
 

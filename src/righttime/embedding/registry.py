@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from righttime.embedding import given, gradients, hidden_states, static
+from righttime.embedding import combined, given, gradients, hidden_states, static
 from righttime.embedding.centring import CENTRINGS, SAMPLE, Centring
 from righttime.embedding.int8 import Int8Embedder
 from righttime.embedding.models import DEFAULT_MODEL, FULL, load_embedder
@@ -30,6 +30,7 @@ class EmbedderKind:
         alone: Whether the kind alone, without a model, names one.
         options: What may follow the model's name after a ``#``, with commas between: name to option.
         read: What `make` gets of the options given; refuses those that do not go together.
+        parts: The embedders that a name names, with weights, where it names several.
     """
 
     spelled: str
@@ -40,6 +41,7 @@ class EmbedderKind:
     alone: bool = False
     options: Mapping[str, Option] = field(default_factory=dict)
     read: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
+    parts: Callable[[str], list[tuple[str, float]]] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,20 @@ _CENTRING = {
 }
 
 
+def _combined(spec: str, **settings: Any) -> Embedder:
+    """A combination, each part with the settings that it takes."""
+    named = combined.weighted_parts(spec)
+    takes = [_entry(name)[1].takes for name, _ in named]
+    precision = settings.pop("precision")
+    if precision != FULL and not any("precision" in one for one in takes):
+        raise _no_precision(precision, combined.joined(named))
+    parts = [
+        embedder_named(name, **settings, precision=precision if "precision" in one else FULL)
+        for (name, _), one in zip(named, takes, strict=True)
+    ]
+    return combined.CombinedEmbedder(parts, [weight for _, weight in named], combined.joined(named))
+
+
 def _of_precision(name: str, *, precision: str, **settings: Any) -> Embedder:
     entry = PRECISIONS[precision]
     return entry.make(name, **settings, **({"precision": precision} if entry.passed else {}))
@@ -151,6 +167,14 @@ EMBEDDERS: Mapping[str, EmbedderKind] = {
         gradients.GradientEmbedder,
         frozenset({"max_length", "device"}),
     ),
+    combined.PREFIX.rstrip(":"): EmbedderKind(
+        "combine:A*W+B*W",
+        "those of several embedders: similarities are summed with weights",
+        "ours",
+        _combined,
+        frozenset({"max_length", "device", "precision"}),
+        parts=combined.weighted_parts,
+    ),
     given.PREFIX.rstrip(":"): EmbedderKind(
         "vectors:FILE[#NAME]", "vectors of your own, in a file", "yours", None, frozenset()
     ),
@@ -181,13 +205,11 @@ def embedder_named(
     """
     if precision not in PRECISIONS:
         raise unknown_name("precision", precision, PRECISIONS)
-    kind, model, entry = _entry(name)
+    model, entry = _entry(name)
     if precision != FULL and "precision" not in entry.takes:
-        raise SettingsError(
-            f"`precision` is for sentence-transformers models, got {precision} with {name!r}.", setting="precision"
-        )
+        raise _no_precision(precision, name)
     if prefix and "prefix" not in entry.takes:
-        raise SettingsError(f"`prefix` does not go with {kind}:MODEL, got {prefix!r}.", setting="prefix")
+        raise SettingsError(f"`prefix` does not go with {entry.spelled}, got {prefix!r}.", setting="prefix")
     settings = {"max_length": max_length, "prefix": prefix, "device": device, "precision": precision}
     taken: dict[str, Any] = {setting: settings[setting] for setting in settings if setting in entry.takes}
     if entry.options:
@@ -197,22 +219,30 @@ def embedder_named(
     return entry.make(model, **taken)
 
 
+def _no_precision(precision: str, name: str) -> SettingsError:
+    return SettingsError(
+        f"`precision` is for sentence-transformers models, got {precision} with {name!r}.", setting="precision"
+    )
+
+
 def check_embedder(name: str) -> None:
     """Refuse wrong options of an embedder before anything is loaded.
 
     Raises:
         SettingsError: As `embedder_named`.
     """
-    _, model, entry = _entry(name)
+    model, entry = _entry(name)
     if entry.options:
         _options(model, entry)
+    for part, _ in entry.parts(model) if entry.parts else ():
+        check_embedder(part)
 
 
-def _entry(name: str) -> tuple[str, str, EmbedderKind]:
-    """The kind of an embedder, the model's name with its options, and the kind's entry."""
+def _entry(name: str) -> tuple[str, EmbedderKind]:
+    """The model's name with its options, and the entry of its kind."""
     kind, colon, model = name.partition(":")
     entry = EMBEDDERS.get(kind) if kind and (colon or EMBEDDERS.get(kind, EMBEDDERS[""]).alone) else None
-    return (kind, model, entry) if entry is not None and entry.make is not None else ("", name, EMBEDDERS[""])
+    return (model, entry) if entry is not None and entry.make is not None else (name, EMBEDDERS[""])
 
 
 def _options(model: str, entry: EmbedderKind) -> tuple[str, dict[str, Any]]:

@@ -13,15 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.embedding.centring import Centring, fit, kept_sample, sample_of
+from righttime.embedding.combined import CombinedEmbedder
 from righttime.embedding.embed import embed_texts, uncached
 from righttime.embedding.fidelity import fidelity_on
 from righttime.embedding.protocol import Embedded, Embedder
 from righttime.neighbours import MEMORY
-from righttime.similarity import unit_rows
+from righttime.similarity import room_for, unit_rows
 
-__all__ = ["Represented", "amplification", "lacking", "represent"]
+__all__ = ["Represented", "amplification", "lacking", "of_meaning", "represent"]
 
 _WIDEST = 4096  # bytes of a vector, at a guess: before the model is asked, its dimension is not known
+_TOGETHER = 4096  # rows put together at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +68,8 @@ def represent(
     Raises:
         EmbeddingError: If the model fails, or vectors cannot be centred as they were.
     """
+    if isinstance(embedder, CombinedEmbedder):
+        return _combined(texts, n_pool, embedder, cache, memory=memory, made=made, compare=compare, **how)
     done = _embed(texts, embedder, cache, memory, how)
     centring: Centring | None = getattr(embedder, "centring", None)
     more: dict[str, Any] = {}
@@ -93,6 +97,39 @@ def represent(
     return Represented(unit, truncated, about)
 
 
+def _combined(
+    texts: Sequence[str],
+    n_pool: int,
+    embedder: CombinedEmbedder,
+    cache: Path,
+    *,
+    memory: int,
+    made: Mapping[str, Any] | None,
+    **how: Any,
+) -> Represented:
+    """The same of a combination: each part for itself, then together."""
+    each: list[Mapping[str, Any] | None] = [None] * len(embedder.parts)
+    if made is not None:
+        each = list(made.get("parts") or [{}] * len(each))
+    sides = [
+        represent(column, n_pool, part, cache, memory=memory, made=then, **how)
+        for part, column, then in zip(embedder.parts, embedder.columns(texts), each, strict=True)
+    ]
+    out = room_for((len(texts), sum(side.vectors.shape[1] for side in sides)), memory, cache)
+    for start in range(0, len(texts), _TOGETHER):
+        some = slice(start, start + _TOGETHER)
+        out[some] = embedder.together([side.vectors[some] for side in sides])
+    truncated = np.logical_or.reduce([side.truncated for side in sides])
+    about = {
+        **embedder.identity,
+        **{name: sum(side.about[name] for side in sides) for name in ("embedded_now", "from_cache")},
+        "pool_truncated": int(truncated[:n_pool].sum()),
+        "target_truncated": int(truncated[n_pool:].sum()),
+        "parts": [{"weight": w, **side.about} for w, side in zip(embedder.weights, sides, strict=True)],
+    }
+    return Represented(out, truncated, about)
+
+
 def _embed(texts: Sequence[str], embedder: Embedder, cache: Path, memory: int, how: Mapping[str, Any]) -> Embedded:
     if len(texts) * _WIDEST <= memory:
         return embed_texts(texts, embedder, cache, **how)
@@ -104,8 +141,20 @@ def _embed(texts: Sequence[str], embedder: Embedder, cache: Path, memory: int, h
 
 def lacking(texts: Sequence[str], embedder: Embedder, cache: Path) -> NDArray[np.bool_]:
     """Which texts have vectors that the cache lacks: bool, shape (n_texts,)."""
+    if isinstance(embedder, CombinedEmbedder):
+        parts = zip(embedder.parts, embedder.columns(texts), strict=True)
+        return np.asarray(np.logical_or.reduce([lacking(column, part, cache) for part, column in parts]))
     missing = set(uncached(texts, embedder, cache))
     return np.array([text in missing for text in texts], dtype=np.bool_)
+
+
+def of_meaning(about: Mapping[str, Any]) -> bool:
+    """Whether vectors say what texts mean; those of an embedder that reads rows in a way of its own do not.
+
+    Args:
+        about: What the manifest says of the vectors.
+    """
+    return "text" not in about and all(map(of_meaning, about.get("parts", ())))
 
 
 def amplification(about: Mapping[str, Any]) -> float:
@@ -114,4 +163,5 @@ def amplification(about: Mapping[str, Any]) -> float:
     Args:
         about: What the manifest says of the vectors.
     """
-    return max(1.0, float(about.get("centring", {}).get("amplification", 1.0)))
+    own = float(about.get("centring", {}).get("amplification", 1.0))
+    return max([1.0, own, *map(amplification, about.get("parts", ()))])

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.embedding.represent import represent
+from righttime.embedding.texts import reads_its_own
 from righttime.embedding.vectors import Sides
 from righttime.errors import SettingsError
 from righttime.neighbours import ENGINES
@@ -65,7 +66,7 @@ def check_chunks(request: Request) -> None:
     Raises:
         SettingsError: If they are asked for of such an embedder, as of gradients.
     """
-    if request.guard_chunks and hasattr(request.model(), "text_of"):
+    if request.guard_chunks and reads_its_own(request.model()):
         raise SettingsError(
             "`guard_chunks` is for embedders of texts, got one that reads rows in a way of its own.",
             setting="guard_chunks",

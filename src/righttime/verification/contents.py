@@ -188,9 +188,12 @@ def _but(entries: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
 
 def _of_the_vectors(about: Mapping[str, Any]) -> dict[str, Any]:
     """What the manifest says of vectors that others in their last bits have in common with them."""
-    return {name: value for name, value in about.items() if name not in _OF_THE_RUN | _VECTORS} | {
-        name: _but(value, _VECTORS) for name, value in about.items() if isinstance(value, dict)
-    }
+    kept = _but(about, _OF_THE_RUN | _VECTORS)
+    if "centring" in kept:
+        kept["centring"] = _but(kept["centring"], _VECTORS)
+    if "parts" in kept:
+        kept["parts"] = [_of_the_vectors(part) for part in kept["parts"]]
+    return kept
 
 
 def _alike(what: str, found: Any, want: Any, close: float = 0.0) -> Finding:
