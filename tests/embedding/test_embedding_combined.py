@@ -118,10 +118,10 @@ def test_each_part_has_its_own_cache(tiny: str, tmp_path: Path) -> None:
     alone = embedder_named(f"lm:{tiny}", device="cpu")
     represent(texts, len(texts), alone, tmp_path)
     both = embedder_named(f"combine:lm:{tiny}#centred+lm:{tiny}#layer=1", device="cpu")
-    assert lacking(texts, both, tmp_path).all()
+    assert lacking(texts, len(texts), both, tmp_path).all()
     done = represent(texts, len(texts), both, tmp_path)
     assert [part["embedded_now"] for part in done.about["parts"]] == [0, len(set(texts))]
-    assert not lacking(texts, both, tmp_path).any()
+    assert not lacking(texts, len(texts), both, tmp_path).any()
     assert done.vectors.shape == (len(texts), 48)
     mapped = represent(texts, len(texts), both, tmp_path, memory=1)
     assert np.array_equal(mapped.vectors, done.vectors)

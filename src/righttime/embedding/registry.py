@@ -78,8 +78,12 @@ def _loaded(name: str, **settings: Any) -> Embedder:
     return load_embedder(name, **settings)
 
 
-def _int8(name: str, **settings: Any) -> Embedder:
-    return Int8Embedder(name, **settings)
+def _int8(name: str, *, prompts: str | None = None, centring: Centring | None = None, **settings: Any) -> Embedder:
+    if prompts is not None:
+        raise SettingsError(f"`prompts` do not go with int8, got {prompts!r}.", setting="precision")
+    embedder = Int8Embedder(name, **settings)
+    embedder.centring = centring
+    return embedder
 
 
 PRECISIONS: Mapping[str, Precision] = {
@@ -91,11 +95,26 @@ PRECISIONS: Mapping[str, Precision] = {
 """Name in `precision` to precision, the default first."""
 
 
+def _name(value: str) -> str:
+    if not all(value.split(":")) or value.count(":") > 1:
+        raise ValueError
+    return value
+
+
+def _of_texts(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a sentence-transformers model that options are."""
+    return {"prompts": options.get("prompts"), "centring": _centring_in(options)}
+
+
 def _of_states(options: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of hidden states that options are."""
     layer: int | None = options.get("layer")
     if layer == 0:
         raise SettingsError("`layer` must be 1 or more, or -1 or less from the end, got 0.", setting="embedder")
+    return {"layer": layer, "centring": _centring_in(options)}
+
+
+def _centring_in(options: Mapping[str, Any]) -> Centring | None:
     how = [name for name in CENTRINGS if name in options]
     drawn = {name: options[name] for name in ("sample", "seed") if name in options}
     if len(how) > 1 or (drawn and not how):
@@ -103,7 +122,7 @@ def _of_states(options: Mapping[str, Any]) -> dict[str, Any]:
             f"`sample` and `seed` go with one of {' and '.join(CENTRINGS)}, got {', '.join(options)}.",
             setting="embedder",
         )
-    return {"layer": layer, "centring": Centring(how[0], **drawn) if how else None}
+    return Centring(how[0], **drawn) if how else None
 
 
 _CENTRING = {
@@ -139,6 +158,13 @@ EMBEDDERS: Mapping[str, EmbedderKind] = {
         "Reimers and Gurevych 2019",
         _of_precision,
         frozenset({"max_length", "prefix", "device", "precision"}),
+        options={
+            "prompts": Option(
+                "prompts=WHICH", "the model's prompts: card, the name of one, or POOL:TARGET, the names of two", _name
+            ),
+            **_CENTRING,
+        },
+        read=_of_texts,
     ),
     static.PREFIX: EmbedderKind(
         "static[:MODEL]",

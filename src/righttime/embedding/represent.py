@@ -70,7 +70,7 @@ def represent(
     """
     if isinstance(embedder, CombinedEmbedder):
         return _combined(texts, n_pool, embedder, cache, memory=memory, made=made, compare=compare, **how)
-    done = _embed(texts, embedder, cache, memory, how)
+    done = _embed_sides(texts, n_pool, embedder, cache, memory, how)
     centring: Centring | None = getattr(embedder, "centring", None)
     more: dict[str, Any] = {}
     if centring is None:
@@ -81,9 +81,11 @@ def represent(
         unit = statistics.unit(done.vectors, memory, cache)
         more["centring"] = dict(statistics.about)
     truncated = done.lengths > done.max_length
-    fidelity = fidelity_on(texts, embedder) if compare else None
+    asks = target_side(embedder)
+    fidelity = fidelity_on(texts if asks is embedder else texts[:n_pool], embedder) if compare else None
     about = {
         **embedder.identity,
+        **({} if asks is embedder else {"target_prompt": asks.identity["prompt"]}),
         **({"text": getattr(embedder, "text_name", "the embedder's own")} if hasattr(embedder, "text_of") else {}),
         "found_in": getattr(getattr(embedder, "found", None), "found_in", None),
         "embedded_now": done.n_embedded,
@@ -130,6 +132,35 @@ def _combined(
     return Represented(out, truncated, about)
 
 
+def target_side(embedder: Embedder) -> Embedder:
+    """What embeds the target's rows: the embedder itself, unless they have a prompt of their own."""
+    own = getattr(embedder, "for_target", None)
+    return own() if own else embedder
+
+
+def _embed_sides(
+    texts: Sequence[str], n_pool: int, embedder: Embedder, cache: Path, memory: int, how: Mapping[str, Any]
+) -> Embedded:
+    """Both sides at once where one embedder is for both: which texts share a batch decides last bits."""
+    asks = target_side(embedder)
+    if asks is embedder or n_pool == len(texts):
+        return _embed(texts, embedder, cache, memory, how)
+    pool, target = (
+        _embed(texts[:n_pool], embedder, cache, memory, how),
+        _embed(texts[n_pool:], asks, cache, memory, how),
+    )
+    vectors = room_for((len(texts), target.vectors.shape[1]), memory, cache)
+    vectors[:n_pool], vectors[n_pool:] = pool.vectors if n_pool else 0, target.vectors
+    return Embedded(
+        vectors,
+        pool.n_embedded + target.n_embedded,
+        pool.n_cached + target.n_cached,
+        np.concatenate([pool.lengths, target.lengths]),
+        target.max_length,
+        pool.n_damaged + target.n_damaged,
+    )
+
+
 def _embed(texts: Sequence[str], embedder: Embedder, cache: Path, memory: int, how: Mapping[str, Any]) -> Embedded:
     if len(texts) * _WIDEST <= memory:
         return embed_texts(texts, embedder, cache, **how)
@@ -139,22 +170,31 @@ def _embed(texts: Sequence[str], embedder: Embedder, cache: Path, memory: int, h
         return embed_texts(texts, embedder, cache, into=into, **how)
 
 
-def lacking(texts: Sequence[str], embedder: Embedder, cache: Path) -> NDArray[np.bool_]:
-    """Which texts have vectors that the cache lacks: bool, shape (n_texts,)."""
+def lacking(texts: Sequence[str], n_pool: int, embedder: Embedder, cache: Path) -> NDArray[np.bool_]:
+    """Which texts, of the pool and after them of the target, have no vector in the cache: bool, shape (n_texts,)."""
     if isinstance(embedder, CombinedEmbedder):
         parts = zip(embedder.parts, embedder.columns(texts), strict=True)
-        return np.asarray(np.logical_or.reduce([lacking(column, part, cache) for part, column in parts]))
+        return np.asarray(np.logical_or.reduce([lacking(column, n_pool, part, cache) for part, column in parts]))
+    asks = target_side(embedder)
+    if asks is not embedder:
+        return np.concatenate([_lacking(texts[:n_pool], embedder, cache), _lacking(texts[n_pool:], asks, cache)])
+    return _lacking(texts, embedder, cache)
+
+
+def _lacking(texts: Sequence[str], embedder: Embedder, cache: Path) -> NDArray[np.bool_]:
     missing = set(uncached(texts, embedder, cache))
     return np.array([text in missing for text in texts], dtype=np.bool_)
 
 
 def of_meaning(about: Mapping[str, Any]) -> bool:
-    """Whether vectors say what texts mean; those of an embedder that reads rows in a way of its own do not.
+    """Whether similarities of two pool rows tell what one of a pool and a target row means, as the guard assumes.
+
+    Not so where an embedder reads rows in a way of its own, or puts other prompts before the target's.
 
     Args:
         about: What the manifest says of the vectors.
     """
-    return "text" not in about and all(map(of_meaning, about.get("parts", ())))
+    return not {"text", "target_prompt"} & set(about) and all(map(of_meaning, about.get("parts", ())))
 
 
 def amplification(about: Mapping[str, Any]) -> float:

@@ -6,7 +6,7 @@ from righttime.embedding.combined import CombinedEmbedder, joined_texts
 from righttime.embedding.protocol import Embedder
 from righttime.rows import Rows
 
-__all__ = ["reads_its_own", "shared_text", "texts_for"]
+__all__ = ["reads_alike", "shared_text", "texts_for"]
 
 
 def texts_for(embedder: Embedder, rows: Rows, which: str) -> list[str]:
@@ -28,9 +28,14 @@ def texts_for(embedder: Embedder, rows: Rows, which: str) -> list[str]:
     return list(map(own, rows.examples()) if own else rows.texts(which))
 
 
-def reads_its_own(embedder: Embedder) -> bool:
-    """Whether an embedder, or a part of it, reads rows in a way of its own."""
-    return embedder.apart if isinstance(embedder, CombinedEmbedder) else hasattr(embedder, "text_of")
+def reads_alike(embedder: Embedder) -> bool:
+    """Whether an embedder, with all its parts, reads any text as it reads a row's, and of both sides alike.
+
+    Not so where it reads rows in a way of its own, or puts a prompt of their own before the target's.
+    """
+    if isinstance(embedder, CombinedEmbedder):
+        return all(map(reads_alike, embedder.parts))
+    return not (hasattr(embedder, "text_of") or getattr(embedder, "two_sided", False))
 
 
 def shared_text(text: str, target: Rows, done: str = "embedded") -> tuple[str, list[str]]:

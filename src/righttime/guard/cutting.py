@@ -16,15 +16,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.embedding.represent import represent
-from righttime.embedding.texts import reads_its_own
-from righttime.embedding.vectors import Sides
+from righttime.embedding.texts import reads_alike
+from righttime.embedding.vectors import Sides, vectors_given
 from righttime.errors import SettingsError
 from righttime.neighbours import ENGINES
 from righttime.results import Request
 from righttime.rows import Rows
 from righttime.store import cache_folder
 
-__all__ = ["Chunk", "Chunker", "check_chunks", "chunker_for", "chunks_of", "stretches", "window_for", "window_of"]
+__all__ = [
+    "Chunk",
+    "Chunker",
+    "check_chunks",
+    "check_meaning",
+    "chunker_for",
+    "chunks_of",
+    "stretches",
+    "window_for",
+    "window_of",
+]
 
 Vectors = NDArray[np.float32]
 
@@ -66,10 +76,25 @@ def check_chunks(request: Request) -> None:
     Raises:
         SettingsError: If they are asked for of such an embedder, as of gradients.
     """
-    if request.guard_chunks and reads_its_own(request.model()):
+    if request.guard_chunks and not reads_alike(request.model()):
         raise SettingsError(
-            "`guard_chunks` is for embedders of texts, got one that reads rows in a way of its own.",
+            "`guard_chunks` is for embedders of texts that read both sides alike, got one that reads rows in a way of "
+            "its own.",
             setting="guard_chunks",
+        )
+
+
+def check_meaning(request: Request) -> None:
+    """Refuse, before anything is embedded, an embedder whose similarities say nothing of meaning.
+
+    Raises:
+        SettingsError: If it reads rows in a way of its own, as of gradients, or the target's with another prompt.
+    """
+    if not vectors_given(request.embedder) and not reads_alike(request.model()):
+        raise SettingsError(
+            "`meaning` needs an embedder that reads both sides alike, as texts: its threshold comes from pairs of pool "
+            "rows. Hint: another `embedder`, or one prompt for both sides.",
+            setting="embedder",
         )
 
 

@@ -22,10 +22,11 @@ import numpy as np
 
 from righttime.arrangement import SelectionInput, check_settings, method_named
 from righttime.arrangement.budget import rows_of
-from righttime.embedding import Embedder, plan_batches, uncached
+from righttime.embedding import Embedder, plan_batches
 from righttime.embedding.combined import CombinedEmbedder
 from righttime.embedding.given import split_spec
 from righttime.embedding.glimpse import Glimpse, glimpse
+from righttime.embedding.represent import lacking
 from righttime.embedding.texts import shared_text, texts_for
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, ShapeError
@@ -273,11 +274,11 @@ def _embedding(rows: Rows, targets: Rows, request: Request, cache: Path) -> tupl
     text, _ = shared_text(request.text, targets)
     texts = texts_for(embedder, rows, text) + texts_for(embedder, targets, text)
     if not isinstance(embedder, CombinedEmbedder):
-        stage, dimension, sample, per_second = _of_one(embedder, texts, request, cache)
+        stage, dimension, sample, per_second = _of_one(embedder, texts, len(rows), request, cache)
         stages = [stage]
     else:
         parts = [
-            _of_one(part, column, request, cache)
+            _of_one(part, column, len(rows), request, cache)
             for part, column in zip(embedder.parts, embedder.columns(texts), strict=True)
         ]
         stages = [
@@ -305,11 +306,12 @@ def _together(n: int, dimension: int, parts: int, request: Request) -> Stage:
 
 
 def _of_one(
-    embedder: Embedder, texts: Sequence[str], request: Request, cache: Path
+    embedder: Embedder, texts: Sequence[str], n_pool: int, request: Request, cache: Path
 ) -> tuple[Stage, int, Sequence[str], float]:
     """The stage of one embedder, its dimension, the texts that it was measured on, and tokens a second."""
     n = len(texts)
-    missing = uncached(texts, embedder, cache)
+    without = lacking(texts, n_pool, embedder, cache)
+    missing = list(dict.fromkeys(text for text, lacks in zip(texts, without, strict=True) if lacks))
     sample = random.Random(0).sample(missing or texts, min(len(missing or texts), _TEXTS))
     rate, dimension, tokens = _rate(sample, embedder)
     activations = max(0, most_resident() - resident())

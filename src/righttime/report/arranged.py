@@ -188,7 +188,7 @@ def _read_vectors(finished: FinishedResult, pool: Reading, target: Reading, cach
         return Vectors(found[0], np.arange(n[0], dtype=np.int64), found[1]), ""
     embedder, text, n_pool = request.model(), finished.manifest.text, len(pool.rows)
     texts = texts_for(embedder, pool.rows, text) + texts_for(embedder, target.rows, text)
-    without = lacking(texts, embedder, cache)
+    without = lacking(texts, n_pool, embedder, cache)
     if without[n_pool:].any():
         return (
             None,
