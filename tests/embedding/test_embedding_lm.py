@@ -12,7 +12,8 @@ import pytest
 import righttime
 from righttime import read_rows
 from righttime.embedding import GradientEmbedder, HiddenStateEmbedder, embed_texts, embedder_named
-from righttime.embedding.gradients import ADAPTED, SEPARATOR
+from righttime.embedding.adapters import ADAPTED
+from righttime.embedding.gradients import SEPARATOR
 from righttime.embedding.models import find_model
 from righttime.embedding.texts import texts_for
 from righttime.errors import EmbeddingError, SettingsError

@@ -188,10 +188,11 @@ EMBEDDERS: Mapping[str, EmbedderKind] = {
     ),
     gradients.PREFIX.rstrip(":"): EmbedderKind(
         "gradients:MODEL",
-        "a causal model's gradients, projected at random",
+        "gradients of a causal model's adapters, fresh or trained, projected at random",
         "Xia et al. 2024 (LESS)",
         gradients.GradientEmbedder,
         frozenset({"max_length", "device"}),
+        options={"adam": Option("adam", "of a checkpoint of adapters: pool rows by Adam's next step, as in LESS")},
     ),
     combined.PREFIX.rstrip(":"): EmbedderKind(
         "combine:A*W+B*W",

@@ -85,7 +85,7 @@ def represent(
     fidelity = fidelity_on(texts if asks is embedder else texts[:n_pool], embedder) if compare else None
     about = {
         **embedder.identity,
-        **({} if asks is embedder else {"target_prompt": asks.identity["prompt"]}),
+        **{f"target_{name}": value for name, value in asks.identity.items() if embedder.identity.get(name) != value},
         **({"text": getattr(embedder, "text_name", "the embedder's own")} if hasattr(embedder, "text_of") else {}),
         "found_in": getattr(getattr(embedder, "found", None), "found_in", None),
         "embedded_now": done.n_embedded,
