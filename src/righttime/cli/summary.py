@@ -95,6 +95,12 @@ def _embedded(result: Result) -> Iterator[str]:
             name = f"{part['model']} " if "parts" in about else ""
             if "centring" in part:
                 yield f"         {name}{_centred(part['centring'])}"
+            if "subspace" in part:
+                kept = part["subspace"]
+                yield (
+                    f"         {name}projected on {kept['directions']:,} directions of the target, which hold "
+                    f"{kept['energy']:.0%} of its squared lengths"
+                )
             if "agreement" in part:
                 yield f"         {name}stands in for the float32 model; {Fidelity(**part['agreement'])}"
     elif about:

@@ -64,7 +64,8 @@ class Statistics:
 
     Attributes:
         mean: float64, shape (d,).
-        whitening: float64, shape (d, d): the inverse of the covariance's Cholesky factor; None where only centred.
+        whitening: float64, shape (k, d), what vectors less the mean are multiplied by: the inverse of the covariance's
+            Cholesky factor, with k = d, or the k directions of a subspace; None where they are only centred.
         about: What the manifest says of them.
     """
 
@@ -73,7 +74,7 @@ class Statistics:
     about: Mapping[str, Any]
 
     def moved(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Vectors less the mean, whitened where that is asked for: float64, shape (n, d)."""
+        """Vectors less the mean, multiplied where that is asked for: float64, shape (n, k)."""
         rest = np.asarray(vectors, dtype=np.float64) - self.mean
         if self.whitening is None:
             return rest
@@ -83,12 +84,13 @@ class Statistics:
     def unit(
         self, vectors: NDArray[np.float32], most_bytes: int | None = None, folder: Path | None = None
     ) -> NDArray[np.float32]:
-        """The same, of length 1: float32, shape (n, d); in memory or mapped as by `righttime.similarity.unit_rows`.
+        """The same, of length 1: float32, shape (n, k); in memory or mapped as by `righttime.similarity.unit_rows`.
 
         Raises:
-            NonFiniteError: If a vector is the mean itself, so that nothing is left of it; names the row.
+            NonFiniteError: If nothing is left of a vector, as of the mean itself; names the row.
         """
-        out = room_for(vectors.shape, most_bytes, folder)
+        width = vectors.shape[1] if self.whitening is None else len(self.whitening)
+        out = room_for((len(vectors), width), most_bytes, folder)
         for start in range(0, len(vectors), _ROWS):
             rest = self.moved(vectors[start : start + _ROWS])
             bad = np.flatnonzero(~rest.any(axis=1) | ~np.isfinite(rest).all(axis=1))

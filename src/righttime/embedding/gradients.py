@@ -57,6 +57,7 @@ class GradientEmbedder:
         rank: int = 8,
         seed: int = 0,
         adam: bool = False,
+        subspace: int | None = None,
     ) -> None:
         """Find a model; it is loaded when the first text needs it.
 
@@ -70,10 +71,13 @@ class GradientEmbedder:
             rank: The rank of fresh adapters (LESS: 128).
             seed: Draws the signs, and A of fresh adapters.
             adam: Represent pool rows by Adam's next step; for a checkpoint of adapters that `righttime tune` wrote.
+            subspace: Compare rows by so many directions, those in which the target's gradients mostly lie; see
+                `righttime.embedding.subspace`. None compares them by all.
 
         Raises:
             EmbeddingError: If there is no such model; names it.
         """
+        self.subspace = subspace
         self._causal = CausalModel(name, heads=True, max_length=max_length, device=device)
         self.found = self._causal.found
         self._dim, self._rank, self._seed = dim, rank, seed

@@ -24,6 +24,7 @@ class Embedder(Protocol):
     - ``for_worker(number) -> Embedder``: what the worker process of that number embeds with;
     - ``reference``: the embedder that this one stands in for, if it is an approximation;
     - ``for_target() -> Embedder``: what embeds the target's rows, if they have a prompt of their own;
+    - ``subspace``, an int: how many directions of the target's vectors rows are compared by;
     - ``centring``, a `righttime.embedding.centring.Centring`: what is done to its vectors before rows are compared.
     """
 

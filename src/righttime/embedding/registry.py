@@ -95,6 +95,12 @@ PRECISIONS: Mapping[str, Precision] = {
 """Name in `precision` to precision, the default first."""
 
 
+def _positive(value: str) -> int:
+    if int(value) < 1:
+        raise ValueError
+    return int(value)
+
+
 def _name(value: str) -> str:
     if not all(value.split(":")) or value.count(":") > 1:
         raise ValueError
@@ -192,7 +198,10 @@ EMBEDDERS: Mapping[str, EmbedderKind] = {
         "Xia et al. 2024 (LESS)",
         gradients.GradientEmbedder,
         frozenset({"max_length", "device"}),
-        options={"adam": Option("adam", "of a checkpoint of adapters: pool rows by Adam's next step, as in LESS")},
+        options={
+            "adam": Option("adam", "of a checkpoint of adapters: pool rows by Adam's next step, as in LESS"),
+            "subspace": Option("subspace=K", "K directions of the target's gradients, as in GIST", _positive),
+        },
     ),
     combined.PREFIX.rstrip(":"): EmbedderKind(
         "combine:A*W+B*W",

@@ -17,6 +17,7 @@ from righttime.embedding.combined import CombinedEmbedder
 from righttime.embedding.embed import embed_texts, uncached
 from righttime.embedding.fidelity import fidelity_on
 from righttime.embedding.protocol import Embedded, Embedder
+from righttime.embedding.subspace import subspace_of
 from righttime.neighbours import MEMORY
 from righttime.similarity import room_for, unit_rows
 
@@ -50,6 +51,7 @@ def represent(
     memory: int = MEMORY,
     made: Mapping[str, Any] | None = None,
     compare: bool = False,
+    n_steer: int | None = None,
     **how: Any,
 ) -> Represented:
     """Unit vectors of texts of the pool and, after them, of the target.
@@ -63,17 +65,27 @@ def represent(
         made: What a manifest says of vectors made earlier: these are centred as those were, by the same sample. None
             draws the sample from the pool's texts given.
         compare: Whether an embedder that stands in for another is compared with it; see `fidelity_on`.
+        n_steer: How many of the target's texts, the first, decide what vectors are made of it; None takes all. The
+            rest, which judge an order, must not.
         how: As for `righttime.embedding.embed_texts`: workers, on_ray, progress, label.
 
     Raises:
         EmbeddingError: If the model fails, or vectors cannot be centred as they were.
     """
     if isinstance(embedder, CombinedEmbedder):
-        return _combined(texts, n_pool, embedder, cache, memory=memory, made=made, compare=compare, **how)
+        return _combined(
+            texts, n_pool, embedder, cache, memory=memory, made=made, compare=compare, n_steer=n_steer, **how
+        )
     done = _embed_sides(texts, n_pool, embedder, cache, memory, how)
     centring: Centring | None = getattr(embedder, "centring", None)
+    directions: int | None = getattr(embedder, "subspace", None)
     more: dict[str, Any] = {}
-    if centring is None:
+    if directions is not None:
+        steer = done.vectors[n_pool:] if n_steer is None else done.vectors[n_pool : n_pool + n_steer]
+        statistics = subspace_of(steer, done.vectors[:n_pool], directions)
+        unit = statistics.unit(done.vectors, memory, cache)
+        more["subspace"] = dict(statistics.about)
+    elif centring is None:
         unit = unit_rows(done.vectors, "vectors", most_bytes=memory, folder=cache)
     else:
         keys = sample_of(texts[:n_pool], centring) if made is None else kept_sample(made.get("centring", {}), cache)
@@ -198,10 +210,10 @@ def of_meaning(about: Mapping[str, Any]) -> bool:
 
 
 def amplification(about: Mapping[str, Any]) -> float:
-    """By how much centring may widen a difference of two vectors of one text; 1 where there is none.
+    """By how much centring or a subspace may widen a difference of two vectors of one text; 1 where there is none.
 
     Args:
         about: What the manifest says of the vectors.
     """
-    own = float(about.get("centring", {}).get("amplification", 1.0))
-    return max([1.0, own, *map(amplification, about.get("parts", ()))])
+    own = [float(about.get(kind, {}).get("amplification", 1.0)) for kind in ("centring", "subspace")]
+    return max([1.0, *own, *map(amplification, about.get("parts", ()))])

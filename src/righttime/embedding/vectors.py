@@ -210,6 +210,7 @@ def embedded(
     on_ray: bool = False,
     progress: bool = False,
     made: Mapping[str, Any] | None = None,
+    n_steer: int | None = None,
 ) -> Sides:
     """Vectors of rows, through the cache.
 
@@ -224,11 +225,12 @@ def embedded(
         on_ray: Embed on the Ray cluster instead.
         progress: Show a progress bar on stderr.
         made: See `vectors_for`.
+        n_steer: See `righttime.embedding.represent.represent`.
     """
     texts = texts_for(embedder, pool, text) + texts_for(embedder, target, text)
     n = len(pool)
     how: dict[str, Any] = {"workers": workers, "on_ray": on_ray, "progress": progress}
-    done = represent(texts, n, embedder, cache, memory=memory, made=made, compare=made is None, **how)
+    done = represent(texts, n, embedder, cache, memory=memory, made=made, compare=made is None, n_steer=n_steer, **how)
     sides = _fingerprinted(done.vectors[:n], done.vectors[n:], done.about)
     truncated = np.flatnonzero(done.truncated[:n]), np.flatnonzero(done.truncated[n:])
     return dataclasses.replace(sides, truncated=truncated)

@@ -139,6 +139,6 @@ def _given(request: Request, pools: Pools, draw: Draw) -> dict[str, NDArray[Any]
 def _embedded(request: Request, draw: Draw, progress: bool) -> tuple[dict[str, NDArray[Any]], Mapping[str, Any]]:
     target: Rows = ExampleRows([*draw.steer.examples(), *draw.judge.examples()])
     how: dict[str, Any] = {"memory": request.memory, "workers": request.workers, "progress": progress}
-    sides = embedded(draw.pool, target, request.text, request.model(), cache_folder(), **how)
     n = len(draw.steer)
+    sides = embedded(draw.pool, target, request.text, request.model(), cache_folder(), n_steer=n, **how)
     return {"pool": sides.pool, "target": sides.target[:n], JUDGE: sides.target[n:]}, dict(sides.about)
