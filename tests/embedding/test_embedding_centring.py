@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import righttime
 from righttime.cli import main
-from righttime.embedding import HiddenStateEmbedder, embedder_named
+from righttime.embedding import DEFAULT_MODEL, HiddenStateEmbedder, embedder_named
 from righttime.embedding.centring import Centring, fit, mean_cosine, sample_of
 from righttime.embedding.represent import amplification, lacking, represent
 from righttime.errors import EmbeddingError, NonFiniteError, SettingsError
@@ -247,6 +247,18 @@ def test_what_reads_an_arrangement_again_centres_by_its_sample(
     want = measure(made.vectors.pool[order], made.vectors.target, every=len(table)).columns
     for name, column in want.items():
         assert np.allclose(curves.whole["out"].columns[name], column, atol=1e-5), name
+    folders = [folder / "out", folder / "other"]
+    words = ["arrange", str(folder / "pool.jsonl"), "--target", str(folder / "target.jsonl"), "--device", "cpu"]
+    words += [
+        "--subsample",
+        "50%",
+        "--embedder",
+        str(json.loads((folder / "out/manifest.json").read_text())["settings"]["embedder"]),
+    ]
+    assert main([*words, "--cache", str(folder / "cache"), "--out", str(folders[1])]) == 0
+    for some, embedder in ((folders, None), (folders[:1], f"lm:{DEFAULT_MODEL}#centred")):
+        with pytest.raises(SettingsError, match="only if all were made with them and centred by one sample"):
+            measure_folders(some, folder / "target.jsonl", cache=folder / "cache", embedder=embedder)
     with pytest.raises(EmbeddingError, match="whitened by a sample of pool rows that is not in the cache"):
         measure_folders([folder / "out"], folder / "target.jsonl", cache=tmp_path)
 

@@ -21,7 +21,16 @@ from righttime.embedding.subspace import subspace_of
 from righttime.neighbours import MEMORY
 from righttime.similarity import room_for, unit_rows
 
-__all__ = ["Represented", "amplification", "lacking", "of_meaning", "represent"]
+__all__ = [
+    "Represented",
+    "amplification",
+    "is_centred",
+    "lacking",
+    "of_meaning",
+    "represent",
+    "samples_of",
+    "shaped_by_target",
+]
 
 _WIDEST = 4096  # bytes of a vector, at a guess: before the model is asked, its dimension is not known
 _TOGETHER = 4096  # rows put together at a time
@@ -196,6 +205,30 @@ def lacking(texts: Sequence[str], n_pool: int, embedder: Embedder, cache: Path) 
 def _lacking(texts: Sequence[str], embedder: Embedder, cache: Path) -> NDArray[np.bool_]:
     missing = set(uncached(texts, embedder, cache))
     return np.array([text in missing for text in texts], dtype=np.bool_)
+
+
+def shaped_by_target(embedder: Embedder) -> bool:
+    """Whether the target's vectors decide what becomes of the pool's."""
+    if isinstance(embedder, CombinedEmbedder):
+        return any(map(shaped_by_target, embedder.parts))
+    return getattr(embedder, "subspace", None) is not None
+
+
+def samples_of(about: Mapping[str, Any]) -> tuple[str, ...]:
+    """The hashes of the samples that vectors are centred by; none where they are not.
+
+    Args:
+        about: What the manifest says of the vectors.
+    """
+    own = (str(about["centring"]["sample_sha256"]),) if "centring" in about else ()
+    return own + tuple(one for part in about.get("parts", ()) for one in samples_of(part))
+
+
+def is_centred(embedder: Embedder) -> bool:
+    """Whether vectors, or those of a part, are centred by a sample of the pool."""
+    if isinstance(embedder, CombinedEmbedder):
+        return any(map(is_centred, embedder.parts))
+    return getattr(embedder, "centring", None) is not None
 
 
 def of_meaning(about: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from righttime.embedding import Embedder, given_sides
 from righttime.embedding.given import PREFIX, given_vectors, split_spec
-from righttime.embedding.represent import represent
+from righttime.embedding.represent import represent, shaped_by_target
 from righttime.embedding.texts import texts_for
 from righttime.errors import SettingsError
 from righttime.neighbours import ENGINES
@@ -141,7 +141,7 @@ class PoolOnce:
         progress: bool = False,
     ) -> Sides:
         """See `vectors_for`."""
-        if self._had is None or (rows, text) != self._had[:2]:
+        if self._had is None or (rows, text) != self._had[:2] or self._shaped_by_target:
             how: dict[str, Any] = {"n_pool": n_pool, "text": text, "cache": cache, "progress": progress}
             self._had = rows, text, vectors_for(self._asked(request), pool, target, rows=rows, **how)
             return self._had[2]
@@ -154,9 +154,13 @@ class PoolOnce:
             how = {"n_pool": n_pool, "text": text, "cache": cache, "progress": progress}
             asked = self._asked(request)
             beside = vectors_for(asked, pool.take(()), target, rows=(), made=had.about, **how)
-        of_pool = {name: had.about[name] for name in _OF_POOL if name in had.about}
         truncated = had.truncated and beside.truncated and (had.truncated[0], beside.truncated[1])
-        return Sides(had.pool, beside.target, {**had.about, **beside.about, **of_pool}, truncated)
+        return Sides(had.pool, beside.target, _with_pool(beside.about, had.about), truncated)
+
+    @property
+    def _shaped_by_target(self) -> bool:
+        """Whether the target decides the pool's vectors too, so that no two targets share them."""
+        return self._model is not None and shaped_by_target(self._model)
 
     def _asked(self, request: Asked) -> Asked:
         """The same request, of a model that is loaded once."""
@@ -164,6 +168,14 @@ class PoolOnce:
             self._model = self._model or request.model()
             return cast(Asked, dataclasses.replace(cast(Any, request), embedder=self._model))
         return request
+
+
+def _with_pool(about: Mapping[str, Any], of_pool: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said of a target's vectors, with what was said of the pool's beside them."""
+    joined = {**of_pool, **about, **{name: of_pool[name] for name in _OF_POOL if name in of_pool}}
+    if "parts" in joined:
+        joined["parts"] = [_with_pool(*both) for both in zip(about["parts"], of_pool["parts"], strict=True)]
+    return joined
 
 
 def vectors_given(spec: object) -> TypeGuard[str]:
