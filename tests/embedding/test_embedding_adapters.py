@@ -112,6 +112,7 @@ def test_adam_takes_the_step_that_torch_would_take(warmed: Path) -> None:
     plainly = GradientEmbedder(str(checkpoint), device="cpu", dim=64).embed(TEXTS[1:2])[0]
     asks = embedder.for_target()
     assert np.allclose(asks.embed(TEXTS[1:2])[0], plainly, atol=1e-7), "of target rows it is the gradient"
+    assert asks._adapters is embedder._adapters, "their signs are large"
     assert (embedder.identity["gradient"], asks.identity["gradient"]) == ("adam", "plain")
 
 

@@ -95,6 +95,13 @@ def test_without_prompts_nothing_changed(model: Path) -> None:
     assert embedder.for_target() is embedder
 
 
+def test_both_sides_share_one_model(model: Path) -> None:
+    embedder = embedder_named(f"{model}#prompts=card", device="cpu")
+    assert isinstance(embedder, SentenceTransformerEmbedder)
+    assert embedder.for_target().model is embedder.model
+    assert (embedder.instruction, embedder.for_target().instruction) == (OWN["document"], OWN["query"])
+
+
 def test_lengths_count_the_prompt(model: Path) -> None:
     plainly, query = (embedder_named(f"{model}{end}", device="cpu") for end in ("", "#prompts=query"))
     assert query.lengths(["one two"])[0] == plainly.lengths([f"{OWN['query']}one two"])[0]

@@ -81,7 +81,8 @@ class GradientEmbedder:
         self._causal = CausalModel(name, heads=True, max_length=max_length, device=device)
         self.found = self._causal.found
         self._dim, self._rank, self._seed = dim, rank, seed
-        self._adam, self._is_target = adam, False
+        self._adam = adam
+        self._pool_side: GradientEmbedder | None = None  # of the target's side
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the adapters, which stand in the loaded model: a process that gets a copy makes its own."""
@@ -92,9 +93,8 @@ class GradientEmbedder:
         if not self._adam:
             return self
         there = copy.copy(self)
-        there._is_target = True
-        for name in ("identity", "_moments"):
-            there.__dict__.pop(name, None)
+        there._pool_side = self
+        there.__dict__.pop("identity", None)
         return there
 
     @cached_property
@@ -106,7 +106,7 @@ class GradientEmbedder:
         if rank is not None:
             about |= {"layers": "those of the adapter", "rank": rank}
         if self._adam:
-            about["gradient"] = "plain" if self._is_target else "adam"
+            about["gradient"] = "adam" if self._pool_side is None else "plain"
             about["moments"] = moments_sha256(Path(self.found.path))
         return about
 
@@ -196,6 +196,8 @@ class GradientEmbedder:
         Raises:
             EmbeddingError: If the model has no layers that could get any.
         """
+        if self._pool_side is not None:
+            return self._pool_side._adapters  # signs are large
         model = self._causal.model
         found = trained_adapters(model, self._dim, self._seed) or fresh_adapters(
             model, self._rank, self._dim, self._seed
@@ -210,6 +212,6 @@ class GradientEmbedder:
     @cached_property
     def _moments(self) -> list[Moments | None]:
         """Adam's moments of each adapter; of the target's rows, and without `adam`, none."""
-        if not self._adam or self._is_target:
+        if not self._adam or self._pool_side is not None:
             return [None] * len(self._adapters)
         return [*read_moments(Path(self.found.path), self._adapters)]

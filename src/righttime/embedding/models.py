@@ -189,9 +189,9 @@ class SentenceTransformerEmbedder:
         """The embedder of the target's rows: the same model with the target's prompt."""
         if not self.two_sided:
             return self
-        _ = self.model  # so that both share it
         there = copy.copy(self)
         there._is_target = True
+        there.__dict__["model"] = self.model  # a copy is without, and it is one model
         for name in ("identity", "instruction"):
             there.__dict__.pop(name, None)
         return there
