@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import righttime
 from righttime.cli import main
-from righttime.embedding import DEFAULT_MODEL, embedder_named
+from righttime.embedding import DEFAULT_MODEL, Centring, GradientEmbedder, HiddenStateEmbedder, embedder_named
 from righttime.embedding.combined import CombinedEmbedder, joined, weighted_parts
 from righttime.embedding.represent import lacking, represent
 from righttime.embedding.texts import texts_for
@@ -111,6 +111,15 @@ def test_an_order_by_a_combination(tiny: str, folder: Path, tmp_path: Path, seco
     (tmp_path / "out" / "manifest.json").write_text(json.dumps({**manifest, "embedding": about}))
     wrong = [one.what for one in check(tmp_path / "out", cache=folder / "cache") if one.ok is False]
     assert "the embedder and what it truncated are as described" in wrong
+
+
+def test_from_python_it_is_the_same(tiny: str, tmp_path: Path) -> None:
+    states = HiddenStateEmbedder(tiny, device="cpu", layer=1, centring=Centring("centred", sample=50, seed=1))
+    both = CombinedEmbedder([states, GradientEmbedder(tiny, device="cpu")], [3, 1])
+    found = righttime.arrange(ROWS, GOALS, embedder=both, cache=tmp_path, out=tmp_path / "out")
+    spec = f"combine:lm:{tiny}#layer=1,centred,sample=50,seed=1*3+gradients:{tiny}"
+    again = righttime.arrange(ROWS, GOALS, embedder=spec, device="cpu", cache=tmp_path)
+    assert found.order.tolist() == again.order.tolist()
 
 
 def test_each_part_has_its_own_cache(tiny: str, tmp_path: Path) -> None:
