@@ -186,7 +186,7 @@ def test_rows_in_memory_have_no_other_pool() -> None:
         righttime.builtin_rows("pool", rows_per_family=2),
         righttime.builtin_rows("target", rows_per_family=1),
     )
-    with pytest.raises(SettingsError, match=r"takes rows of other.jsonl only where the pool is read from files"):
+    with pytest.raises(SettingsError, match=r"rows of other.jsonl can be woven only where the pool is read from files"):
         righttime.arrange(pool, target, method="random", weave="0.2:other.jsonl")
     found = righttime.arrange(pool, target, method="random", weave=0.2, budget=10)
     assert found.woven is not None

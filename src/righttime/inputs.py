@@ -84,9 +84,9 @@ def read_side(data: Data, role: Side, request: Request, keep_original: bool = Fa
         return read_rows([*paths, *others], max_row_bytes=request.max_row_bytes, **settings)
     if others:
         raise SettingsError(
-            f"`weave` takes rows of {others[0]} only where the pool is read from files too, got rows in memory. "
-            "Hint: save the pool to a file.",
-            setting="weave",
+            f"rows of {without_secrets(others[0])} can be woven only where the pool is read from files too, got rows "
+            "in memory. Hint: save the pool to a file.",
+            setting="anneal" if request.weave is None else "weave",
         )
     return from_records(records, source=role, **settings)
 

@@ -157,6 +157,14 @@ def test_rows_below_the_least_similarity_are_not_woven() -> None:
     assert found.n_pool == 50
 
 
+def test_what_is_kept_has_no_secrets() -> None:
+    weave, anneal = read_weave("0.2:https://me:word@example.org/a.jsonl?key=1"), read_anneal("1:0.5:s3://me:word@b/c")
+    assert weave is not None
+    assert anneal is not None
+    assert (weave.pool, weave.given) == ("https://me:word@example.org/a.jsonl?key=1", "0.2:https://example.org/a.jsonl")
+    assert (anneal.given, anneal.shares, weave.shares) == ("1:0.5:s3://b/c", "1:0.5", "0.2")
+
+
 BAD: list[tuple[dict[str, Any], str]] = [
     *(({"weave": share}, r"a share above 0 and below 1.*got ") for share in ("0", "1", "1.5", "-0.1", "x", "", "100%")),
     ({"weave": "0.0000000001"}, "at most nine digits behind the point"),

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from righttime.arrangement.arrangement import Arrangement
 from righttime.arrangement.caps import Cap, Room
 from righttime.errors import SettingsError
+from righttime.formats.remote import without_secrets
 
 __all__ = ["Weave", "drawn_in_turn", "read_anneal", "read_weave", "still_in_room", "what_is_woven", "woven"]
 
@@ -38,7 +39,7 @@ class Weave:
         last: The share at the end of the order, to which it changes linearly; None: the same throughout.
         pool: The file or folder whose rows are woven; None: those that the arrangement has not taken.
         others: How many rows that is; None where no other pool is woven.
-        given: Both as they were written.
+        given: What was written, as it may be kept: an address without user, password and query.
     """
 
     share: Fraction
@@ -46,6 +47,11 @@ class Weave:
     pool: str | None = None
     others: int | None = None
     given: str = ""
+
+    @property
+    def shares(self) -> str:
+        """The shares as they were written."""
+        return self.given.split(":", 1)[0] if self.last is None else ":".join(self.given.split(":", 2)[:2])
 
     @property
     def setting(self) -> str:
@@ -107,7 +113,7 @@ def read_weave(given: Any) -> Weave | None:
             f"point, or a share and a file such as 0.2:replay.jsonl, got {given!r}.",
             setting="weave",
         )
-    return Weave(share, pool=pool or None, given=str(given))
+    return Weave(share, pool=pool or None, given=_kept(text, pool))
 
 
 def read_anneal(given: Any) -> Weave | None:
@@ -132,7 +138,11 @@ def read_anneal(given: Any) -> Weave | None:
             setting="anneal",
         )
     begin, end = (1 - share for share in shares if share is not None)
-    return Weave(begin, end, pool or None, given=str(given))
+    return Weave(begin, end, pool or None, given=_kept(f"{first}:{second}", pool))
+
+
+def _kept(shares: str, pool: str) -> str:
+    return f"{shares}:{without_secrets(pool)}" if pool else shares
 
 
 def _share(text: str) -> Fraction | None:
@@ -217,11 +227,13 @@ def woven(
     wanted = int(at.sum())
     drawn = choose(drawn_in_turn(there, n_rows, seed), wanted)
     if len(drawn) < wanted:
-        where = "that the arrangement has not taken" if weave.others is None else f"of {weave.pool} that may be woven"
+        where = "that the arrangement has not taken"
+        if weave.others is not None:
+            where = f"of {without_secrets(weave.pool or '')} that may be woven"
         raise SettingsError(
             f"`{weave.setting}` takes {wanted:,} rows to weave among {n - wanted:,} arranged ones, but there are "
             f"{len(drawn):,} {where}. Hint: a smaller share or `budget`, or rows of another pool: "
-            f"`{weave.setting}='{weave.given.removesuffix(f':{weave.pool}')}:FILE'`.",
+            f"`{weave.setting}='{weave.shares}:FILE'`.",
             setting=weave.setting,
         )
     place = np.empty(n, dtype=np.int64)  # where each row stands in both, one after the other

@@ -12,6 +12,7 @@ from righttime.arrangement.budget import rows_of
 from righttime.choices import Guard
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, unknown_name
+from righttime.formats.remote import without_secrets
 from righttime.results import Request
 from righttime.training.settings import Lora, TuneSettings
 
@@ -159,7 +160,7 @@ class Experiment:
         if request.woven_pool is not None:
             raise SettingsError(
                 "'weave' and 'anneal' must name no file in an experiment, whose rows are those that a replicate draws, "
-                f"got {request.woven_pool!r}. Hint: name it under 'pool'.",
+                f"got {without_secrets(request.woven_pool)!r}. Hint: name it under 'pool'.",
                 setting="weave",
             )
         if request.cap_source is not None:

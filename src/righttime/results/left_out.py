@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from righttime.arrangement import Arrangement
 from righttime.arrangement.floor import reaches
 from righttime.examples import LeftOut
+from righttime.formats.remote import without_secrets
 from righttime.results.request import Request
 from righttime.rows import Rows, left_out
 
@@ -49,7 +50,7 @@ def not_chosen(
         elif said := full(number):
             left.append(left_out(rows, number, *said))
         else:
-            not_drawn = f"not among the rows of {request.woven_pool} that were drawn to be woven"
+            not_drawn = f"not among the rows of {without_secrets(request.woven_pool or '')} that were drawn to be woven"
             why = detail if place < len(kept) - others else not_drawn
             left.append(left_out(rows, number, "not-chosen", why))
     return left
