@@ -134,7 +134,8 @@ def read_anneal(given: Any) -> Weave | None:
     if None in shares or shares == [1, 1] or not colon or (more and not pool):
         raise SettingsError(
             "`anneal` must be the share of arranged rows at the beginning and at the end, from 0 to 1 and not both 1, "
-            f"such as 1:0.5, with at most nine digits behind the point, got {given!r}.",
+            f"such as 1:0.5, with at most nine digits behind the point, got {given!r}. Hint: in a YAML file it stands "
+            "in quotes.",
             setting="anneal",
         )
     begin, end = (1 - share for share in shares if share is not None)
