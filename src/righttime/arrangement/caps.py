@@ -127,8 +127,8 @@ class Room:
         self._left: list[list[int]] = []
         self._members: list[list[NDArray[np.int64]]] = []
         for cap in caps:
-            _, codes = np.unique(np.asarray(cap.names, dtype=np.str_), return_inverse=True)
-            codes = codes.astype(np.int64)
+            number: dict[str | None, int] = {}  # not np.unique, whose array of texts is as wide as the longest name
+            codes = np.array([number.setdefault(name, len(number)) for name in cap.names or ()], dtype=np.int64)
             ends = np.cumsum(np.bincount(codes))
             self._codes.append(codes)
             self._left.append([int(cap.most)] * len(ends))
