@@ -278,7 +278,7 @@ def test_the_commands_make_the_same_result_again(tmp_path: Path) -> None:
     arrange("tma", "--rounds", "1:3", "--within-round", "random", "--seed", "3")
     for name in ("out", "tma"):
         page = data_of(make_report([name]).html)["page"]
-        command = section(page, "provenance")["blocks"][-3]["text"]
+        command = next(block["text"] for block in section(page, "provenance")["blocks"] if block["kind"] == "pre")
         there, line = command.split("\n")
         assert there == f"cd {tmp_path}"
         words = shlex.split(line)
@@ -318,6 +318,34 @@ def test_the_command_says_what_it_wrote_and_refuses_what_it_must(capsys: pytest.
     assert "nowhere must be a folder that righttime wrote" in capsys.readouterr().err
     assert main(["report", "out", "--out", "other.html", "--max-rows", "3"]) == 1
     assert "must be at least 10" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "what"),
+    [
+        ((), ("--fields", "prompt=response,response=prompt"), "its pool in one way"),
+        ((), ("--target-fields", "prompt=response,response=prompt"), "its target in one way"),
+        ((), ("--task-field", "id"), "with the task field of its format and two with id"),
+    ],
+)
+def test_orders_of_one_file_that_was_read_in_two_ways_are_refused(
+    data: Path, capsys: pytest.CaptureFixture[str], one: tuple[str, ...], other: tuple[str, ...], what: str
+) -> None:
+    arrange("one", *one)
+    arrange("two", *other)
+    capsys.readouterr()
+    assert main(["report", "one", "two", "--out", "page.html"]) == 1
+    said = capsys.readouterr().err
+    assert what.replace("its", "their") in said or what in said
+    assert "Hint: make a page of each." in said
+    assert not Path("page.html").exists()
+
+
+@pytest.mark.usefixtures("data")
+def test_a_format_that_is_named_is_the_one_that_is_found() -> None:
+    arrange("one")
+    arrange("two", "--format", "prompt-completion")
+    assert make_report(["one", "two"]).shown == (N_POOL, N_TARGET)
 
 
 def test_orders_of_other_data_are_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,6 +22,10 @@ FIRST, DOMINATES = 1000, 0.5
 pool."""
 
 _NAMED = 5
+_ALONE = (
+    "One pool row alone has a vector: there is no median similarity between pool rows, and no telling which target "
+    "rows have nobody near."
+)
 _ALWAYS = ("method", "text", "embedder", "guard")
 
 
@@ -30,6 +34,10 @@ def summary(arranged: Arranged, near: Nearness | None) -> Section:
     blocks: list[Block] = []
     blocks += [Text(prefix + _sentence(one)) for one, prefix in arranged.prefixed]
     blocks += [Text(warning, "warning") for warning in _warnings(arranged, near)]
+    if near is not None and near.median is None:
+        blocks.append(Text(_ALONE))
+    if arranged.vectors is not None and arranged.vectors.others:
+        blocks += map(Text, arranged.vectors.sentences())
     blocks.append(_counts(arranged))
     blocks += [Text(prefix + note) for one, prefix in arranged.prefixed for note in one.manifest.notes]
     blocks.append(_settings(arranged))
@@ -63,12 +71,14 @@ def _warnings(arranged: Arranged, near: Nearness | None) -> Iterator[str]:
     for one, prefix in arranged.prefixed:
         for warning in (*_leaks(one), *_cut(one), *_dominating(arranged, one)):
             yield prefix + warning
-    if near is not None:
+    if near is not None and near.median is not None:
         poor = int((near.best < near.median).sum())
         if poor:
+            vectors = arranged.vectors
+            by = f", by the vectors of {' and '.join(vectors.made)}" if vectors is not None and vectors.others else ""
             yield (
                 f"{poor:,} of {len(near.best):,} target rows have nobody near: their best similarity is below "
-                f"{near.median:.4f}, the median similarity of a pool row to its most similar other pool row."
+                f"{near.median:.4f}, the median similarity of a pool row to its most similar other pool row{by}."
             )
 
 

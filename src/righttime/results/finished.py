@@ -10,6 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from righttime import strict_json
 from righttime.arrangement import Arrangement
 from righttime.errors import SettingsError, StoreError
@@ -82,6 +85,16 @@ class FinishedResult:
         """The pool rows that were left out for that reason."""
         rows = self.left_out.select(["row", "reason"]).to_pylist()
         return [row["row"] for row in rows if row["reason"] == reason]
+
+    @cached_property
+    def embedded_rows(self) -> NDArray[np.int64]:
+        """The pool rows that took part when vectors were made, ascending: those that the vectors' sha256 is of."""
+        took_part = np.ones(self.manifest.counts.pool_rows, dtype=np.bool_)
+        for row in self.left_out.select(["row", "reason", "detail"]).to_pylist():
+            by_vectors = row["reason"] == "leak" and str(row["detail"]).startswith("meaning")
+            if row["row"] is not None and not by_vectors and row["reason"] not in ("not-chosen", "too-dissimilar"):
+                took_part[row["row"]] = False
+        return np.flatnonzero(took_part)
 
     @cached_property
     def left_out(self) -> pa.Table:

@@ -7,6 +7,8 @@
   rt.BLOCKS.text = (block) => rt.make("p", { class: block.tone ? "tone " + block.tone : null, dir: "auto" },
     block.tone === "warning" ? rt.make("strong", { text: "Warning: " }) : null, rt.visible(block.text));
 
+  rt.BLOCKS.heading = (block) => rt.make("h3", { text: block.text, dir: "auto" });
+
   rt.BLOCKS.facts = (block) => rt.make("dl", { class: "facts" }, ...block.rows.map(([name, value]) =>
     rt.make("div", {}, rt.make("dt", { text: name }), rt.make("dd", { text: value, dir: "auto" }))));
 
@@ -21,7 +23,8 @@
       rt.say("Copied");
       setTimeout(() => { copy.textContent = "Copy"; }, 1500);
     }, { class: "quiet copy" });
-    return rt.make("div", { class: "pre" }, copy, said);
+    const box = rt.make("div", { class: "pre" }, copy, said);
+    return block.title ? rt.make("details", { class: "folded" }, rt.make("summary", { text: block.title }), box) : box;
   };
 
   rt.caption = (text) => (text ? rt.make("p", { class: "caption", text, dir: "auto" }) : null);
