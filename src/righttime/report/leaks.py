@@ -7,7 +7,7 @@ from typing import Any
 
 from righttime.guard.finished import FinishedGuard
 from righttime.report.arranged import Arranged
-from righttime.report.blocks import Block, Cell, Column, Facts, Section, Table, Text
+from righttime.report.blocks import Block, Cell, Column, Facts, Heading, Section, Table, Text
 from righttime.results import FinishedResult
 
 __all__ = ["guard_section", "is_of", "leaks_section"]
@@ -24,21 +24,26 @@ def leaks_section(arranged: Arranged, guards: Sequence[FinishedGuard] = ()) -> S
         guards: What the guard found on its own, which names all: taken for arrangements of the same data.
     """
     blocks: list[Block] = []
-    for one, prefix in arranged.prefixed:
-        found = one.manifest.guard
-        if not found:
-            continue
+    with_guard = [(one, prefix) for one, prefix in arranged.prefixed if one.manifest.guard]
+    for one, prefix in with_guard:
         did = "left out" if one.manifest.settings.get("guard") == "remove" else "kept"
         whole = next((guard for guard in guards if _same_leaks(guard, one)), None)
-        rows = found["first"] if whole is None else whole.leaks.to_pylist()
-        blocks += _told(found, rows, prefix, did)
+        found = one.manifest.guard
+        blocks += _found(found, found["first"] if whole is None else whole.leaks.to_pylist(), prefix, did)
+    beside = [list(_beside(one.manifest.guard)) for one, _ in with_guard]
+    if beside and all(each == beside[0] for each in beside):
+        blocks += beside[0]
+    else:
+        for (_, prefix), each in zip(with_guard, beside, strict=True):
+            blocks += [Heading(prefix.removesuffix(": ")), *each] if each else []
     return Section("leaks", "Leaks", blocks) if blocks else None
 
 
 def guard_section(found: FinishedGuard, name: str, number: int) -> Section:
     """What the guard found on its own."""
     did = "taken out of the pool that was written" if found.settings.get("remove") else "only reported"
-    return Section(f"guard-{number}", f"Guard: {name}", list(_told(found.found, found.leaks.to_pylist(), "", did)))
+    leaks = _found(found.found, found.leaks.to_pylist(), "", did)
+    return Section(f"guard-{number}", f"Guard: {name}", [*leaks, *_beside(found.found)])
 
 
 def is_of(guard: FinishedGuard, arranged: Arranged) -> bool:
@@ -55,7 +60,7 @@ def _same_leaks(guard: FinishedGuard, one: FinishedResult) -> bool:
     return all(guard.found[name] == manifest.guard.get(name) for name in ("leaks", "first"))
 
 
-def _told(found: Mapping[str, Any], leaks: Sequence[Mapping[str, Any]], prefix: str, did: str) -> Iterator[Block]:
+def _found(found: Mapping[str, Any], leaks: Sequence[Mapping[str, Any]], prefix: str, did: str) -> Iterator[Block]:
     if not found["leaks"]:
         yield Text(f"{prefix}The guard found no pool row that gives a target row away.", "good")
     else:
@@ -72,9 +77,13 @@ def _told(found: Mapping[str, Any], leaks: Sequence[Mapping[str, Any]], prefix: 
                 "leaks.parquet."
             )
         yield Table(f"{prefix}Leaks", columns, rows, told)
+
+
+def _beside(found: Mapping[str, Any]) -> Iterator[Block]:
+    """Sources that are on both sides, and what was not looked at."""
     if groups := found.get("shared_groups"):
         sides = [[group["group"], group["pool_tasks"], group["target_tasks"]] for group in groups]
         columns = [Column("source"), Column("pool tasks", "right"), Column("target tasks", "right")]
-        yield Table(f"{prefix}Sources on both sides", columns, sides, "As far as the tasks' names tell.")
+        yield Table("Sources on both sides", columns, sides, "As far as the tasks' names tell.")
     if unseen := found.get("unseen"):
         yield Facts([("not looked at", sentence) for sentence in unseen])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -135,7 +135,9 @@ def _settings(arranged: Arranged) -> Facts | Table:
 
 
 def _told(value: Any) -> str:
-    if value in (None, "", [], {}):
+    if isinstance(value, Mapping):
+        value = ", ".join(f"{name}={one}" for name, one in value.items() if one is not None)
+    if value in (None, "", []):
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"

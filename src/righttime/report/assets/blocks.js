@@ -7,10 +7,10 @@
   rt.BLOCKS.text = (block) => rt.make("p", { class: block.tone ? "tone " + block.tone : null, dir: "auto" },
     block.tone === "warning" ? rt.make("strong", { text: "Warning: " }) : null, rt.visible(block.text));
 
-  rt.BLOCKS.heading = (block) => rt.make("h3", { text: block.text, dir: "auto" });
+  rt.BLOCKS.heading = (block) => rt.make("h3", { class: "heading", text: block.text, dir: "auto" });
 
   rt.BLOCKS.facts = (block) => rt.make("dl", { class: "facts" }, ...block.rows.map(([name, value]) =>
-    rt.make("div", {}, rt.make("dt", { text: name }), rt.make("dd", { text: value, dir: "auto" }))));
+    rt.make("div", {}, rt.make("dt", { text: name }), rt.make("dd", { class: rt.isHash(value) ? "hash" : null, text: value, dir: "auto" }))));
 
   rt.BLOCKS.pre = function (block) {
     const said = rt.make("pre", { text: block.text, tabindex: "0" });
@@ -45,7 +45,7 @@
     function fill() {
       body.replaceChildren(...order.slice(0, most).map((at) => rt.make("tr", {}, ...columns.map((column, c) => {
         const value = rows[at][c];
-        return rt.make("td", { class: column.align === "right" ? "right" : null, dir: "auto", text: rt.number(value, 4, decimals[c]) });
+        return rt.make("td", { class: column.align === "right" ? "right" : rt.isHash(value) ? "hash" : null, dir: "auto", text: rt.number(value, 4, decimals[c]) });
       }))));
       more.hidden = rows.length <= most;
     }
