@@ -305,6 +305,57 @@ def test_leaks_have_their_spans(data: Path) -> None:
     assert "1 pool rows give away 1 target rows; they were kept" in said(page)
 
 
+def leaking(data: Path, n: int) -> None:
+    """Make the first rows of the pool hold target rows."""
+    rows = [json.loads(line) for line in (data / "pool.jsonl").read_text().splitlines()]
+    target = [json.loads(line) for line in (data / "target.jsonl").read_text().splitlines()]
+    for row in rows[:n]:
+        row |= {key: target[0][key] for key in ("prompt", "response")}
+    write(data / "pool.jsonl", rows)
+
+
+def test_leaks_that_a_manifest_does_not_name_are_counted_or_read_where_the_guard_wrote_them(data: Path) -> None:
+    leaking(data, 25)
+    arrange("out")
+    first = next(
+        b for b in section(data_of(make_report(["out"]).html)["page"], "leaks")["blocks"] if b["kind"] == "table"
+    )
+    assert len(first["rows"]) == 20
+    assert "Shown are the first 20 of 25; `righttime guard` writes all of them to leaks.parquet." in first["caption"]
+    words = ["guard", "pool.jsonl", "--target", "target.jsonl", "--meaning", "--embedder", "vectors:v.npz"]
+    assert main([*words, "--out", "guarded"]) == 0
+    page = data_of(make_report(["out", "guarded"]).html)["page"]
+    every = next(block for block in section(page, "leaks")["blocks"] if block["kind"] == "table")
+    wanted = pq.read_table("guarded/leaks.parquet").to_pylist()
+    assert [row[:2] for row in every["rows"]] == [[one["pool_id"], one["target_id"]] for one in wanted]
+    assert len(every["rows"]) == 25
+    assert "Shown are" not in every["caption"]
+    assert not [one for one in page["sections"] if one["id"].startswith("guard-")], "they are shown once"
+
+
+def test_what_the_guard_found_elsewhere_stands_by_itself(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arrange("out")
+    leaking(data, 3)
+    assert main(["guard", "pool.jsonl", "--target", "target.jsonl", "--out", "guarded", "--remove"]) == 0
+    page = data_of(make_report(["out", "guarded"]).html)["page"]
+    found = next(block for block in section(page, "guard-1")["blocks"] if block["kind"] == "table")
+    assert [row[0] for row in found["rows"]] == ["row-0", "row-1", "row-2"]
+    assert "taken out of the pool that was written" in found["caption"]
+    assert "The guard found no pool row" in said(page)
+    (data / "guarded" / "leaks.parquet").write_bytes(b"other")
+    assert main(["report", "guarded", "--out", "page.html"]) == 1
+    assert "leaks.parquet must be what was written" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("data")
+def test_a_task_has_one_colour_in_all_orders() -> None:
+    arrange("one", "--budget", "9")
+    arrange("two", "--budget", "9", "--method", "random")
+    page = data_of(make_report(["one", "two"]).html)["page"]
+    one, two = section(page, "composition")["blocks"]
+    assert [part["name"] for part in one["rows"]] == [part["name"] for part in two["rows"]]
+
+
 @pytest.mark.usefixtures("data")
 def test_the_command_says_what_it_wrote_and_refuses_what_it_must(capsys: pytest.CaptureFixture[str]) -> None:
     arrange("out")

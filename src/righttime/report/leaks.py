@@ -7,7 +7,7 @@ from typing import Any
 
 from righttime.guard.finished import FinishedGuard
 from righttime.report.arranged import Arranged
-from righttime.report.blocks import Block, Cell, Column, Facts, Heading, Section, Table, Text
+from righttime.report.blocks import Block, Cell, Column, Facts, Section, Table, Text
 from righttime.results import FinishedResult
 
 __all__ = ["guard_section", "is_of", "leaks_section"]
@@ -30,12 +30,10 @@ def leaks_section(arranged: Arranged, guards: Sequence[FinishedGuard] = ()) -> S
         whole = next((guard for guard in guards if _same_leaks(guard, one)), None)
         found = one.manifest.guard
         blocks += _found(found, found["first"] if whole is None else whole.leaks.to_pylist(), prefix, did)
-    beside = [list(_beside(one.manifest.guard)) for one, _ in with_guard]
-    if beside and all(each == beside[0] for each in beside):
-        blocks += beside[0]
-    else:
-        for (_, prefix), each in zip(with_guard, beside, strict=True):
-            blocks += [Heading(prefix.removesuffix(": ")), *each] if each else []
+    for told in (_shared, _unseen):
+        same = len({repr(list(told(one.manifest.guard))) for one, _ in with_guard}) == 1
+        for one, prefix in with_guard[:1] if same else with_guard:
+            blocks += told(one.manifest.guard, "" if same else prefix)
     return Section("leaks", "Leaks", blocks) if blocks else None
 
 
@@ -43,7 +41,7 @@ def guard_section(found: FinishedGuard, name: str, number: int) -> Section:
     """What the guard found on its own."""
     did = "taken out of the pool that was written" if found.settings.get("remove") else "only reported"
     leaks = _found(found.found, found.leaks.to_pylist(), "", did)
-    return Section(f"guard-{number}", f"Guard: {name}", [*leaks, *_beside(found.found)])
+    return Section(f"guard-{number}", f"Guard: {name}", [*leaks, *_shared(found.found), *_unseen(found.found)])
 
 
 def is_of(guard: FinishedGuard, arranged: Arranged) -> bool:
@@ -79,11 +77,15 @@ def _found(found: Mapping[str, Any], leaks: Sequence[Mapping[str, Any]], prefix:
         yield Table(f"{prefix}Leaks", columns, rows, told)
 
 
-def _beside(found: Mapping[str, Any]) -> Iterator[Block]:
-    """Sources that are on both sides, and what was not looked at."""
+def _shared(found: Mapping[str, Any], prefix: str = "") -> Iterator[Block]:
+    """Sources that are on both sides."""
     if groups := found.get("shared_groups"):
         sides = [[group["group"], group["pool_tasks"], group["target_tasks"]] for group in groups]
         columns = [Column("source"), Column("pool tasks", "right"), Column("target tasks", "right")]
-        yield Table("Sources on both sides", columns, sides, "As far as the tasks' names tell.")
+        yield Table(f"{prefix}Sources on both sides", columns, sides, "As far as the tasks' names tell.")
+
+
+def _unseen(found: Mapping[str, Any], prefix: str = "") -> Iterator[Block]:
+    """What was not looked at."""
     if unseen := found.get("unseen"):
-        yield Facts([("not looked at", sentence) for sentence in unseen])
+        yield Facts([(f"{prefix}not looked at", sentence) for sentence in unseen])

@@ -45,7 +45,7 @@
       width, height: narrow ? 240 : HEIGHT, series: lines, bands, legend: { show: false },
       scales: { x: { time: false, distr: block.x.log ? 3 : 1 } },
       axes: [{ ...axis(block.x.label, 38), ...(block.x.log ? {} : { values: write, space: narrow ? 60 : 50, ...(whole ? { incrs: WHOLE } : {}) }) },
-        { ...axis(block.y.label, narrow ? 46 : 56), values: write }],
+        { ...axis(block.y.label, (_, said) => 20 + 7 * Math.max(3, ...(said || []).map((one) => one.length))), values: write }],
       cursor: { drag: { x: false, y: false } },
       hooks: { draw: [(plot) => drawMarks(plot, block)], setCursor: [(plot) => plot.told && plot.told(plot.cursor.idx)] },
     };

@@ -89,7 +89,7 @@
         piece.className = "piece" + (!others(at) && rt.again(at) ? " hatched" : "");
         piece.style.flexGrow = share;
         piece.title = rt.visible(row.name) + ": " + rt.number(100 * share, 1) + " %";
-        if (share > 0.03) piece.append(rt.make("b", { class: "key", text: at + 1 }));  // on paper, where colours may be greys
+        if (share > 0.02) piece.append(rt.make("b", { class: "key", text: at + 1 }));  // on paper, where colours may be greys
         if (share > 0.12) piece.append(rt.make("span", { text: rt.number(100 * share, 0) + " %" }));
         bar.append(piece);
       });

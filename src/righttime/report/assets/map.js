@@ -211,10 +211,10 @@
         const code = this.by.of(row);
         if (Number.isNaN(code)) return;
         this.colours[row] = packed.get(code) ?? other;
-        if (this.kindOf) this.kindOf[row] = shapes.get(code) ?? 0;
+        if (this.kindOf) this.kindOf[row] = shapes.get(code) ?? rt.KINDS;
       });
       const entries = shown.map(([code, n], at) => this.entry(this.by.label(code), rt.kind(at), n, at));
-      if (ranked.length > shown.length) entries.push(this.entry(rt.many(ranked.length - shown.length, "other"), rt.grey(), ranked.slice(rt.KINDS).reduce((sum, [, n]) => sum + n, 0)));
+      if (ranked.length > shown.length) entries.push(this.entry(rt.many(ranked.length - shown.length, "other"), rt.grey(), ranked.slice(rt.KINDS).reduce((sum, [, n]) => sum + n, 0), rt.KINDS));
       return [rt.make("ul", { class: "legend" }, ...entries)];
     }
 

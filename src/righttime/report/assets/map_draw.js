@@ -41,6 +41,7 @@
     { sign: "\u25cb", inside: (x, y, r) => Math.hypot(x, y) <= r && Math.hypot(x, y) > r * 0.6 },
     { sign: "\u2716", inside: (x, y, r) => Math.abs(Math.abs(x) - Math.abs(y)) <= r * 0.35 && Math.max(Math.abs(x), Math.abs(y)) <= r * 0.85 },
     { sign: "\u25bc", inside: (x, y, r) => -y <= r * 0.8 && -y >= -r && Math.abs(x) <= (r - y) * 0.6 },
+    { sign: "\u2022", inside: (x, y, r) => Math.hypot(x, y) <= r * 0.55 },  // of all other kinds
   ];
 
   /** The offsets of a shape's pixels: a disc, a diamond with a rim, or one of `rt.SHAPES`. */
@@ -66,7 +67,8 @@
     /** Fit the buffer to the canvas; what was in the middle stays there. */
     fit() {
       const ratio = this.finer ? Math.max(3, devicePixelRatio) : devicePixelRatio || 1;
-      const width = Math.max(1, Math.round(this.canvas.clientWidth * ratio)), height = Math.max(1, Math.round(this.canvas.clientHeight * ratio));
+      if (!this.finer || !this.size) this.size = [this.canvas.clientWidth, this.canvas.clientHeight];  // on paper that of the screen
+      const [width, height] = this.size.map((one) => Math.max(1, Math.round(one * ratio)));
       if (this.buffer && this.canvas.width === width && this.canvas.height === height) return;
       const middle = this.view && this.data(this.canvas.width / 2, this.canvas.height / 2);
       this.canvas.width = width;
