@@ -333,6 +333,17 @@ def test_leaks_that_a_manifest_does_not_name_are_counted_or_read_where_the_guard
     assert not [one for one in page["sections"] if one["id"].startswith("guard-")], "they are shown once"
 
 
+def test_leaks_that_orders_share_are_listed_once(data: Path) -> None:
+    leaking(data, 4)
+    arrange("kept")
+    arrange("clean", "--guard", "remove")
+    page = data_of(make_report(["kept", "clean"]).html)["page"]
+    tables = [block for block in section(page, "leaks")["blocks"] if block["kind"] == "table"]
+    assert [block["title"] for block in tables].count("Leaks") == 1
+    assert len(tables[0]["rows"]) == 4
+    assert "the pool rows were kept in kept and left out in clean." in tables[0]["caption"]
+
+
 def test_what_the_guard_found_elsewhere_stands_by_itself(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arrange("out")
     leaking(data, 3)

@@ -13,28 +13,19 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from made_experiments import InProcess, made_data, written
 from made_runs import STEPS, made_evaluation, made_family
 from opened_page import data_of, numbers, rows_of
 from righttime.analysis import analyse, given_runs, read_given, verdict
 from righttime.cli import main
 from righttime.errors import StoreError
 from righttime.evaluation import means_by, open_evaluation, read_evaluation
-from righttime.experiment import finished_runs, read_experiment, run_experiment
+from righttime.experiment import finished_runs
 from righttime.measures import MEASURES
 from righttime.report import make_report
 from righttime.results import open_result
 from righttime.training import open_run
 
 MANIFESTS = ("manifest.json", "evaluation/manifest.json")
-
-
-@pytest.fixture(scope="module")
-def experiment(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("experiment") / "out"
-    asked = read_experiment(written(made_data(tmp_path_factory.mktemp("data")), tiny))
-    run_experiment(asked, out, place=InProcess())
-    return out
 
 
 def blocks(page: dict[str, Any], kind: str) -> list[dict[str, Any]]:
@@ -87,7 +78,8 @@ def test_a_comparison_shows_its_verdict_bands_and_intervals(tmp_path: Path) -> N
         assert line["low"] == [(one.band or (one.mean,))[0] for one in points]
 
 
-def test_an_experiment_with_empty_cells_says_so(experiment: Path) -> None:
+def test_an_experiment_with_empty_cells_says_so(experiment: Path, tmp_path: Path) -> None:
+    experiment = shutil.copytree(experiment, tmp_path / "out")
     page = data_of(make_report([experiment]).html)["page"]
     table = next(block for block in blocks(page, "table") if block["title"] == "Runs")
     assert {cell for row in table["rows"] for cell in row[1:]} == {"finished"}

@@ -25,16 +25,39 @@ def leaks_section(arranged: Arranged, guards: Sequence[FinishedGuard] = ()) -> S
     """
     blocks: list[Block] = []
     with_guard = [(one, prefix) for one, prefix in arranged.prefixed if one.manifest.guard]
-    for one, prefix in with_guard:
-        did = "left out" if one.manifest.settings.get("guard") == "remove" else "kept"
+    # Orders of one pool mostly leak the same rows, which are listed once.
+    same_leaks = [
+        [(one, prefix) for one, prefix in with_guard if _leaks_of(one) == leaks]
+        for leaks in dict.fromkeys(_leaks_of(one) for one, _ in with_guard)
+    ]
+    for alike in same_leaks:
+        one = alike[0][0]
         whole = next((guard for guard in guards if _same_leaks(guard, one)), None)
         found = one.manifest.guard
-        blocks += _found(found, found["first"] if whole is None else whole.leaks.to_pylist(), prefix, did)
+        names = "" if len(same_leaks) == 1 else ", ".join(prefix.removesuffix(": ") for _, prefix in alike) + ": "
+        rows = found["first"] if whole is None else whole.leaks.to_pylist()
+        blocks += _found(found, rows, names, _fates(alike))
     for told in (_shared, _unseen):
         same = len({repr(list(told(one.manifest.guard))) for one, _ in with_guard}) == 1
         for one, prefix in with_guard[:1] if same else with_guard:
             blocks += told(one.manifest.guard, "" if same else prefix)
     return Section("leaks", "Leaks", blocks) if blocks else None
+
+
+def _leaks_of(one: FinishedResult) -> str:
+    """What tells whether two arrangements found the same."""
+    return repr((one.manifest.guard["leaks"], one.manifest.guard["first"]))
+
+
+def _fates(alike: Sequence[tuple[FinishedResult, str]]) -> str:
+    """What became of the pool rows that leak, by arrangement where that differs."""
+    fates = {
+        prefix.removesuffix(": "): "left out" if one.manifest.settings.get("guard") == "remove" else "kept"
+        for one, prefix in alike
+    }
+    if len(set(fates.values())) == 1:
+        return next(iter(fates.values()))
+    return " and ".join(f"{fate} in {name}" for name, fate in fates.items())
 
 
 def guard_section(found: FinishedGuard, name: str, number: int) -> Section:

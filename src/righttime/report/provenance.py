@@ -25,7 +25,8 @@ def provenance(arranged: Arranged) -> list[Block]:
         blocks.append(Heading(f"Arrangement: {name}"))
         blocks.append(inputs_table({"pool": manifest.pool, "target": manifest.target}))
         blocks.append(files_table({**manifest.files, "ids in order": manifest.ids_sha256}))
-        about = [(key, str(value)) for key, value in manifest.embedding.items() if not isinstance(value, dict)]
+        told = {key: value for key, value in manifest.embedding.items() if value not in (None, "")}
+        about = [(key, str(value)) for key, value in told.items() if not isinstance(value, dict)]
         if about:
             blocks.append(Facts(about))
         blocks.append(versions(manifest.versions))
