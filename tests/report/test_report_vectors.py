@@ -102,7 +102,7 @@ def test_the_hash_is_of_the_rows_that_took_part(data: Path, more: tuple[str, ...
     report = make_report(["out"])
     assert not report.missing
     assert data_of(report.html)["rows"]["has_map"]
-    assert "Vectors: vectors:v.npz." in said(report.html)
+    assert "Vectors: given in v.npz." in said(report.html)
 
 
 @pytest.mark.usefixtures("data")
@@ -110,7 +110,7 @@ def test_two_orders_by_the_same_vectors_share_them() -> None:
     arrange("all")
     arrange("few", "--subsample", "0.5", "--seed", "1", "--budget", "4")
     text = said(make_report(["all", "few"]).html)
-    assert "Vectors: vectors:v.npz." in text
+    assert "Vectors: given in v.npz." in text
     assert "other vectors" not in text
 
 
@@ -120,10 +120,10 @@ def test_whose_vectors_the_map_is_of_is_told(data: Path) -> None:
     arrange("other", vectors="w.npz")
     arrange("chance", "--method", "random")
     for text in (said(make_report(["one", "other", "chance"]).html, name) for name in ("map", "summary")):
-        assert "by the vectors of one: vectors:v.npz." in text
-        assert "other was arranged by other vectors (vectors:w.npz)" in text
+        assert "by the vectors of one: given in v.npz." in text
+        assert "other was arranged by other vectors (given in w.npz)" in text
         assert "chance was arranged" not in text
-    assert "by the vectors of other: vectors:w.npz." in said(make_report(["other", "one"]).html)
+    assert "by the vectors of other: given in w.npz." in said(make_report(["other", "one"]).html)
 
 
 def test_where_the_first_vectors_are_gone_the_next_are_taken(data: Path) -> None:
@@ -133,7 +133,7 @@ def test_where_the_first_vectors_are_gone_the_next_are_taken(data: Path) -> None
     (data / "v.npz").unlink()
     report = make_report(["one", "other"])
     assert not report.missing
-    assert "by the vectors of other: vectors:w.npz." in said(report.html)
+    assert "by the vectors of other: given in w.npz." in said(report.html)
     (data / "w.npz").unlink()
     assert "v.npz" in make_report(["one", "other"]).missing[0].why
 

@@ -47,12 +47,17 @@ def summary(arranged: Arranged, near: Nearness | None) -> Section:
 def _sentence(one: FinishedResult) -> str:
     counts, settings = one.manifest.counts, one.manifest.settings
     by = f" by {settings['distance']}" if settings.get("distance") else ""
-    rounds = f" in {counts.rounds:,} rounds" if counts.rounds else ""
-    left = f"; {counts.left_out:,} are left out" if counts.left_out else "; none is left out"
+    rounds = f" in {_many(counts.rounds, 'round')}" if counts.rounds else ""
+    left = f"; {counts.left_out:,} {'is' if counts.left_out == 1 else 'are'} left out" if counts.left_out else ""
+    left = left or "; none is left out"
     return (
-        f"{counts.arranged:,} of {counts.pool_read:,} pool rows, arranged by {one.manifest.method}{by}{rounds} "
-        f"around {counts.target_rows:,} target rows{left}."
+        f"{counts.arranged:,} of {_many(counts.pool_read, 'pool row')}, arranged by {one.manifest.method}{by}{rounds} "
+        f"around {_many(counts.target_rows, 'target row')}{left}."
     )
+
+
+def _many(n: int, what: str) -> str:
+    return f"{n:,} {what}" + ("" if n == 1 else "s")
 
 
 def _counts(arranged: Arranged) -> Table:

@@ -17,7 +17,7 @@ from righttime.measures.finished import open_measures
 from righttime.report.blocks import Block, Cell, Column, Facts, Heading, Table, Text
 from righttime.report.commands import compare_again, measure_again, tune_again
 from righttime.report.provenance import command_blocks, files_table, inputs_table, versions, written
-from righttime.store import MANIFEST, file_sha256
+from righttime.store import MANIFEST, as_written, file_sha256
 from righttime.training import FinishedRun, begun_run, open_run
 from righttime.training.manifest import BEGUN
 
@@ -188,13 +188,14 @@ def _runs(folder: Path, experiment: Experiment) -> Iterator[Block]:
 def comparison_provenance(folder: Path, name: str) -> Iterator[Block]:
     """The runs of a comparison, its manifest and its command."""
     yield Heading(f"Comparison: {name}")
-    found: Mapping[str, Any] = strict_json.loads((folder / COMPARISON).read_text(encoding="utf-8"))
-    runs = sorted(found["runs"], key=lambda run: int(run["replicate"]))
-    columns = [Column("order"), Column("replicate", "right"), Column("folder")]
-    rows: list[list[Cell]] = [[run["order"], run["replicate"], run["folder"]] for run in runs]
-    yield Table("Runs compared", columns, rows)
-    pairs = [(str(run["order"]), str(run["folder"])) for run in runs]
-    yield from command_blocks(compare_again(folder, found["baseline"], found["judge"], pairs))
+    with as_written(folder / COMPARISON, "`righttime compare`"):
+        found: Mapping[str, Any] = strict_json.loads((folder / COMPARISON).read_text(encoding="utf-8"))
+        runs = sorted(found["runs"], key=lambda run: int(run["replicate"]))
+        rows: list[list[Cell]] = [[run["order"], run["replicate"], run["folder"]] for run in runs]
+        pairs = [(str(run["order"]), str(run["folder"])) for run in runs]
+        command = compare_again(folder, found["baseline"], found["judge"], pairs)
+    yield Table("Runs compared", [Column("order"), Column("replicate", "right"), Column("folder")], rows)
+    yield from command_blocks(command)
     if (folder / MANIFEST).is_file():
         yield written(folder / MANIFEST)
 

@@ -112,7 +112,7 @@ def _told(one: FinishedResult) -> str:
     settings = one.manifest.settings
     if vectors_given(settings["embedder"]):
         files = dict.fromkeys((settings["embedder"], settings.get("target_embedder") or settings["embedder"]))
-        return " and ".join(files)
+        return f"given in {' and '.join(name.partition(':')[2] for name in files)}"
     more = [f"prefix {settings['prefix']!r}"] if settings.get("prefix") else []
     more += [f"{settings['max_length']:,} tokens"] if settings.get("max_length") else []
     more += [settings["precision"]] if settings.get("precision", "float32") != "float32" else []
