@@ -78,6 +78,12 @@ def test_a_changed_vector_of_a_row_that_was_left_out_is_noticed(data: Path) -> N
         ("--min-similarity", "0.2"),
         ("--guard", "remove"),
         ("--guard", "off", "--budget", "3"),
+        ("--weave", "0.5", "--budget", "12", "--seed", "2"),
+        ("--weave", "0.5:pool-2.jsonl", "--budget", "12", "--seed", "2", "--duplicates", "drop"),
+        ("--anneal", "0.9:0.1", "--budget", "12", "--seed", "2"),
+        ("--cap-task", "4", "--budget", "8"),
+        ("--apart", "0.2", "--shape", "folded:layers=2", "--budget", "8"),
+        ("--target-weight", "target=2", "--budget", "8"),
     ],
 )
 def test_the_hash_is_of_the_rows_that_took_part(data: Path, more: tuple[str, ...]) -> None:
@@ -93,6 +99,9 @@ def test_the_hash_is_of_the_rows_that_took_part(data: Path, more: tuple[str, ...
     with np.load(data / "v.npz") as arrays:
         both = {name: arrays[name] for name in ("pool", "target")}
     both["pool"][11] = both["target"][2]  # in other words
+    if "pool-2.jsonl" in str(more):  # its rows follow those of the pool
+        write(data / "pool-2.jsonl", [{"id": f"other-{k}", "prompt": f"quite {k}", "response": "so"} for k in range(9)])
+        both["pool"] = np.concatenate([both["pool"], np.random.default_rng(1).normal(size=(9, 5))])
     np.savez(data / "v.npz", **both)
     arrange("out", *more)
     left = pq.read_table("out/left_out.parquet").to_pylist()

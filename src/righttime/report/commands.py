@@ -52,7 +52,10 @@ def _of_request(settings: Mapping[str, Any]) -> Iterator[Sequence[str]]:
         if name not in _ELSEWHERE and hasattr(defaults, name) and value not in (None, "", {}, getattr(defaults, name)):
             if name == "rounds":
                 value = f"{value[0]}:{'' if value[1] is None else value[1]}"
-            yield _option(name, value)
+            if name == "target_weight":  # given once for each
+                yield _each(name, [f"{key}={weight}" for key, weight in value.items()])
+            else:
+                yield _option(name, value)
     for key, value in (settings.get("params") or {}).items():
         if value is not None:
             yield _option("param", f"{key}={value}")

@@ -145,7 +145,7 @@ def _made(finished: FinishedResult, vectors: Vectors, alike: bool) -> bool:
 
 def _agree(finished: FinishedResult, vectors: Vectors) -> bool:
     """Whether vectors give the similarities that were written, of the arranged rows that have a vector."""
-    arrangement = finished.arrangement
+    arrangement = finished.arrangement.arranged()
     if arrangement.similarity is None or arrangement.picked_by is None:
         return True
     places, known = vectors.places(arrangement.order)

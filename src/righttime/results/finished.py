@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FileState", "FinishedResult", "open_result"]
 
+_NOT_EMBEDDED = ("duplicate", "too-long", "sampled-away")
+"""Reasons of rows that leave before anything is embedded; so do leaks that are found by their texts."""
+
 
 @dataclass(frozen=True)
 class FileState:
@@ -91,8 +94,8 @@ class FinishedResult:
         """The pool rows that took part when vectors were made, ascending: those that the vectors' sha256 is of."""
         took_part = np.ones(self.manifest.counts.pool_rows, dtype=np.bool_)
         for row in self.left_out.select(["row", "reason", "detail"]).to_pylist():
-            by_vectors = row["reason"] == "leak" and str(row["detail"]).startswith("meaning")
-            if row["row"] is not None and not by_vectors and row["reason"] not in ("not-chosen", "too-dissimilar"):
+            by_texts = row["reason"] == "leak" and not str(row["detail"]).startswith("meaning")
+            if row["row"] is not None and (by_texts or row["reason"] in _NOT_EMBEDDED):
                 took_part[row["row"]] = False
         return np.flatnonzero(took_part)
 
