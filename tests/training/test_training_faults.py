@@ -174,12 +174,15 @@ def test_two_processes_killed(tmp_path: Path, tiny: str, many: Path, two: Any, w
     assert all(torch.equal(value, undisturbed[name]) for name, value in weights(run).items())
 
 
-def test_two_processes_with_grouped_rows_killed(tmp_path: Path, tiny: str, many: Path, two: Any) -> None:
+@pytest.mark.parametrize("layout", ["--batch-tokens", "--pack-tokens"])
+def test_two_processes_with_grouped_or_packed_rows_killed(
+    tmp_path: Path, tiny: str, many: Path, two: Any, layout: str
+) -> None:
     """Steps of changing numbers of micro-batches, as many on each process; the weights are those of plain steps."""
     undisturbed, run = tmp_path / "undisturbed", tmp_path / "run"
-    code, said = finish(start([*_two_words(tiny, many, undisturbed), "--batch-tokens", "160"], 2))
+    code, said = finish(start([*_two_words(tiny, many, undisturbed), layout, "160"], 2))
     assert code == 0, said
-    words = [*_two_words(tiny, many, run), "--batch-tokens", "160"]
+    words = [*_two_words(tiny, many, run), layout, "160"]
     process = start(words, 2)
     wait_for(process, run, 1, 20)
     kill(process)

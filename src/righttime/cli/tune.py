@@ -96,6 +96,17 @@ def tune(
             rich_help_panel=OPTIMIZATION,
         ),
     ] = None,
+    pack_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Inside a step, pack whole rows in order into sequences of at most N tokens, without padding; each "
+            "step consumes the same rows.",
+            show_default="no packing",
+            rich_help_panel=OPTIMIZATION,
+        ),
+    ] = None,
     learning_rate: Annotated[
         float | None,
         typer.Option(
@@ -273,6 +284,7 @@ def tune(
         "batch": batch_size,
         "accumulation": accumulation,
         "batch_tokens": batch_tokens,
+        "pack_tokens": pack_tokens,
         "epochs": epochs,
         "shuffle_after": curriculum_then_shuffle,
         "learning_rate": learning_rate,

@@ -81,6 +81,11 @@ def announcement(job: Job, start: Start) -> str:
             f"inside a step rows are grouped by length into micro-batches of at most {plan.batch_tokens:,} tokens with "
             f"padding: {plan.n_batches / plan.world / plan.n_steps:.1f} a step and process"
         )
+    if plan.pack_tokens is not None:
+        lines.append(
+            f"inside a step rows are packed in order into sequences of at most {plan.pack_tokens:,} tokens: "
+            f"{plan.n_batches / plan.world / plan.n_steps:.1f} a step and process"
+        )
     settings = job.settings
     tuned = "all weights" if settings.lora is None else f"adapters of rank {settings.lora.rank}"
     falls = " at most" if settings.schedule == "cosine" else ""

@@ -105,7 +105,8 @@ def tune(
         shuffle_after=settings.shuffle_after,
         seed=settings.chance,
         batch_tokens=settings.batch_tokens,
-        lengths=rows.lengths if settings.batch_tokens else (),
+        lengths=rows.lengths if settings.by_length else (),
+        pack_tokens=settings.pack_tokens,
     )
     job = Job(folder, model, settings, plan, rows, open_result(out).manifest.method)
     start = _from_main(lambda: begin(folder, job.deciding(), overwrite))
@@ -139,11 +140,12 @@ def _check_groups(settings: TuneSettings) -> None:
     """Make sure, before any work, that steps of changing numbers of micro-batches can be trained."""
     from accelerate.utils import parse_flag_from_env
 
-    if settings.batch_tokens is not None and parse_flag_from_env("ACCELERATE_USE_DEEPSPEED"):
+    given = [name for name in ("batch_tokens", "pack_tokens") if getattr(settings, name) is not None]
+    if given and parse_flag_from_env("ACCELERATE_USE_DEEPSPEED"):
         raise SettingsError(
-            "`batch_tokens` must train without DeepSpeed, whose engine counts on equally many micro-batches a step. "
+            f"`{given[0]}` must train without DeepSpeed, whose engine counts on equally many micro-batches a step. "
             "Hint: FSDP2 (configs/accelerate_fsdp.yaml), or `batch` and `accumulation` alone.",
-            setting="batch_tokens",
+            setting=given[0],
         )
 
 
@@ -195,6 +197,7 @@ def _train(
     """Train from where the attempt starts to the end, and save the model if that is wanted."""
     from transformers import set_seed
 
+    from righttime.training.apart import require_rows_apart
     from righttime.training.trainer import OrderedTrainer, show_progress, training_arguments
 
     settings, model_folder = job.settings, job.folder / "model"
@@ -228,6 +231,9 @@ def _train(
             processing_class=tokenizer,
             callbacks=list(callbacks),
         )
+        if plan.pack_tokens is not None:
+            with trainer.accelerator.autocast():
+                require_rows_apart(trainer.model)
         show_progress(trainer, progress, lambda steps: f"{plan.consumed(steps):,} of {total} rows")
         for callback in callbacks:
             if hasattr(callback, "attach"):  # an evaluation, whose means are for the trackers too

@@ -69,6 +69,7 @@ class TuneChanges(TypedDict, total=False):
     batch: int
     accumulation: int
     batch_tokens: int | None
+    pack_tokens: int | None
     epochs: int
     shuffle_after: int | None
     learning_rate: float | None
@@ -106,6 +107,8 @@ class TuneSettings:
         accumulation: Micro-batches of one optimizer step.
         batch_tokens: Inside an optimizer step, which consumes the same rows, group them by length into micro-batches of
             at most so many tokens with padding; None cuts it into `accumulation` micro-batches of `batch` rows.
+        pack_tokens: Inside an optimizer step, which consumes the same rows, pack them in order, each whole, into
+            sequences of at most so many tokens, one for a micro-batch; None packs nothing.
         epochs: How often every row is consumed.
         shuffle_after: Follow the arrangement for so many steps, then shuffle; None follows it throughout.
         learning_rate: The highest rate; None takes 1e-5, or 1e-4 with adapters. `rate` tells it.
@@ -143,6 +146,7 @@ class TuneSettings:
     batch: int = 16
     accumulation: int = 1
     batch_tokens: int | None = None
+    pack_tokens: int | None = None
     epochs: int = 1
     shuffle_after: int | None = None
     learning_rate: float | None = None
@@ -174,6 +178,7 @@ class TuneSettings:
             "batch",
             "accumulation",
             "batch_tokens",
+            "pack_tokens",
             "epochs",
             "max_length",
             "save_every",
@@ -200,6 +205,12 @@ class TuneSettings:
 
     def _check_effect(self) -> None:
         """Refuse what would be given without effect."""
+        if self.batch_tokens is not None and self.pack_tokens is not None:
+            raise SettingsError(
+                "`batch_tokens` and `pack_tokens` must not be given together: rows are either grouped or packed. "
+                "Hint: give one of them.",
+                setting="pack_tokens",
+            )
         defaults = {entry.name: entry.default for entry in dataclasses.fields(self)}
         for name in ("betas", "eps") if self.optimizer == "adafactor" else ():
             if getattr(self, name) != defaults[name]:
@@ -237,6 +248,11 @@ class TuneSettings:
             of_preset.pop("learning_rate", None)
         fields: dict[str, Any] = {**of_preset, **changes}
         return cls(**fields)
+
+    @property
+    def by_length(self) -> bool:
+        """Whether the layout inside a step follows from the rows' lengths."""
+        return self.batch_tokens is not None or self.pack_tokens is not None
 
     @property
     def rate(self) -> float:

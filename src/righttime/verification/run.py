@@ -21,8 +21,8 @@ def verify(run: Path, out: Path) -> list[Finding]:
     """Compare what a run consumed with the order of an arrangement.
 
     The plan is made again from `out`, and `out`'s rows are tokenized again, which also gives the lengths by which a
-    step's rows were grouped; of the run only its numbers (batch, processes, epochs, ...), its records and its files
-    are taken. While there is no tokenizer to be had, the lengths are those that the run recorded.
+    step's rows were grouped or packed; of the run only its numbers (batch, processes, epochs, ...), its records and its
+    files are taken. While there is no tokenizer to be had, the lengths are those that the run recorded.
 
     Args:
         run: A folder that ``righttime tune`` wrote; what is there of an unfinished run is compared too.
@@ -58,7 +58,7 @@ def verify(run: Path, out: Path) -> list[Finding]:
 def _plan(ids: tuple[str, ...], opened: Run, rows: TokenRows | ModelError | None) -> Plan:
     """The plan of a run's numbers for these ids."""
     lengths: tuple[int, ...] = ()
-    if opened.begun.plan.batch_tokens is not None:
+    if opened.begun.plan.by_length:
         # A row that the run does not know makes another plan, which is found, whatever its length.
         lengths = rows.lengths if isinstance(rows, TokenRows) else tuple(opened.lengths.get(name, 1) for name in ids)
     try:
