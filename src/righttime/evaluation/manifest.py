@@ -63,6 +63,7 @@ class EvaluationSettings:
         answer_end: Where an answer ends; evaluations that do not say it knew one way alone.
         every: Optimizer steps between two measurements while training; None afterwards.
         models: The models that were measured afterwards, by their steps.
+        averaged: Steps of the checkpoints whose mean was measured; none where it was a model itself.
     """
 
     run: str
@@ -76,6 +77,7 @@ class EvaluationSettings:
     answer_end: AnswerEnd = "template"
     every: int | None = None
     models: tuple[tuple[int, str], ...] = ()
+    averaged: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,7 @@ def _settings(found: Mapping[str, Any]) -> EvaluationSettings:
         "metrics": tuple(found["metrics"]),
         "generation": None if drawn is None else made(GenerationSettings, drawn),
         "without_loss": {name: tuple(ids) for name, ids in found["without_loss"].items()},
+        "averaged": tuple(found.get("averaged", ())),
         "models": tuple((step, name) for step, name in found.get("models", ())),
     }
     return made(EvaluationSettings, {**found, **typed})

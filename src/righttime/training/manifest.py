@@ -181,6 +181,7 @@ class RunManifest:
         first_difference: Where consumption left the plan, if that was allowed; None where it never did.
         unlearnt: Ids of the rows with no token to learn.
         drawn_by_chance: What the seed decided.
+        averaged: Steps of the checkpoints whose mean was taken; none where that was not asked for.
         notes: Sentences that a person should read.
         files: The sha256 of each file, by its path in the folder.
         versions: Of righttime, Python and the libraries that take part.
@@ -197,6 +198,7 @@ class RunManifest:
     first_difference: str | None
     unlearnt: tuple[str, ...]
     drawn_by_chance: tuple[str, ...]
+    averaged: tuple[int, ...]
     notes: tuple[str, ...]
     files: Mapping[str, str]
     versions: Mapping[str, str]
@@ -262,6 +264,7 @@ def _manifest(found: Mapping[str, Any]) -> RunManifest:
         first_difference=found["first_difference"],
         unlearnt=tuple(found["unlearnt"]),
         drawn_by_chance=tuple(found.get("drawn_by_chance", ())),
+        averaged=tuple(found.get("averaged", ())),
         notes=tuple(found.get("notes", ())),
         files=files if isinstance(files, dict) else {},
         versions=versions_in(found),

@@ -91,6 +91,7 @@ class TuneChanges(TypedDict, total=False):
     seed: int | None
     save_every: int
     keep: int | None
+    average_last: int | None
     save_model: bool
     log_every: int
     report_to: tuple[str, ...]
@@ -133,6 +134,8 @@ class TuneSettings:
             nothing is. `chance` tells it.
         save_every: A checkpoint every so many steps, and one at the end.
         keep: How many checkpoints are kept; None keeps all.
+        average_last: Keep the mean of the last so many checkpoints beside the last, and measure it too where the run is
+            evaluated; at least these are kept. None averages nothing.
         save_model: Save the tuned model. Without it records and evaluation alone are kept: no checkpoint is written at
             the end, and earlier ones, which a stopped run resumes from, are removed when the run is finished.
         log_every: The training loss is logged every so many steps.
@@ -168,6 +171,7 @@ class TuneSettings:
     seed: int | None = None
     save_every: int = 500
     keep: int | None = 2
+    average_last: int | None = None
     save_model: bool = True
     log_every: int = 1
     report_to: tuple[str, ...] = ()
@@ -205,6 +209,11 @@ class TuneSettings:
 
     def _check_effect(self) -> None:
         """Refuse what would be given without effect."""
+        if self.average_last is not None and self.average_last < 2:
+            raise SettingsError(
+                f"average_last must be at least 2, got {self.average_last}: one checkpoint is its own mean.",
+                setting="average_last",
+            )
         if self.batch_tokens is not None and self.pack_tokens is not None:
             raise SettingsError(
                 "`batch_tokens` and `pack_tokens` must not be given together: rows are either grouped or packed. "
@@ -250,6 +259,11 @@ class TuneSettings:
         return cls(**fields)
 
     @property
+    def kept(self) -> int | None:
+        """How many checkpoints are kept: those that are averaged at the least."""
+        return None if self.keep is None else max(self.keep, self.average_last or 0)
+
+    @property
     def by_length(self) -> bool:
         """Whether the layout inside a step follows from the rows' lengths."""
         return self.batch_tokens is not None or self.pack_tokens is not None
@@ -281,7 +295,7 @@ _LORA_RATE = 1e-4
 
 
 # Where answers end decides too, by the tokens that are learnt: those are compared themselves.
-_FREE = {"save_every", "keep", "save_model", "log_every", "report_to", "allow_reorder", "answer_end"}
+_FREE = {"save_every", "keep", "average_last", "save_model", "log_every", "report_to", "allow_reorder", "answer_end"}
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
