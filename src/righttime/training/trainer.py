@@ -108,7 +108,7 @@ def training_arguments(settings: TuneSettings, folder: Path) -> TrainingArgument
         lr_scheduler_type="cosine_with_min_lr" if settings.schedule == "cosine" else constant,
         lr_scheduler_kwargs={"min_lr_rate": settings.min_rate} if settings.schedule == "cosine" else {},
         warmup_steps=settings.warmup,
-        optim="adafactor" if settings.optimizer == "adafactor" else "adamw_torch",
+        optim="adafactor" if settings.optimizer == "adafactor" else "adamw_torch_fused",
         adam_beta1=settings.betas[0],
         adam_beta2=settings.betas[1],
         adam_epsilon=settings.eps,
