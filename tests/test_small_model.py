@@ -60,6 +60,28 @@ def test_it_is_tuned_and_verified_and_its_manifest_tells_what_it_is(folder: Path
     assert main(["verify", str(run), str(out)]) == 0
 
 
+def test_its_packed_rows_are_read_as_they_are_alone(folder: Path) -> None:
+    import torch
+
+    from righttime.tokenization.loading import load_tokenizer
+    from righttime.training import TuneSettings
+    from righttime.training.apart import require_rows_apart
+    from righttime.training.batches import packed
+    from righttime.training.models import load_model
+    from righttime.training.token_rows import arranged_rows, token_rows
+
+    out = arranged(folder, "packed", "--method", "random", "--budget", "3")
+    rows = token_rows(arranged_rows(out), load_tokenizer(NAME), "chat", 128)
+    model = load_model(NAME, TuneSettings(attention="sdpa")).eval()
+    model.config.use_cache = False
+    require_rows_apart(model)
+    batch = packed([0, 1, 2], rows, pad=0)
+    with torch.no_grad():
+        together = model(input_ids=batch["input_ids"], position_ids=batch["position_ids"]).logits[0]
+        alone = [model(input_ids=torch.tensor(row.ids)[None].long()).logits[0] for row in rows.tokens]
+    assert float((together - torch.cat(alone)).norm() / together.norm()) < 1e-5
+
+
 def test_it_is_evaluated(folder: Path) -> None:
     words = ["--target", str(folder / "target.jsonl"), "--out", str(folder / "evaluation"), "--max-length", "128"]
     assert main(["evaluate", NAME, *words]) == 0

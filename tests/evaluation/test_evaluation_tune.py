@@ -95,14 +95,33 @@ def test_runs_of_one_model_share_what_is_measured_before_the_first_step(
     assert tables["one"].drop_columns("run").equals(tables["two"].drop_columns("run"))
 
 
-@pytest.mark.parametrize("variable", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])
-def test_a_sharded_model_is_not_measured_while_it_trains(
-    tiny: str, arranged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+@pytest.mark.parametrize(
+    ("variables", "metrics", "refused"),
+    [
+        ({"ACCELERATE_USE_DEEPSPEED": "true"}, ("loss",), "got DeepSpeed and the metrics loss"),
+        ({"ACCELERATE_USE_FSDP": "true"}, ("loss",), "got FSDP and the metrics loss"),
+        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "1"}, ("loss",), "got FSDP and the metrics loss"),
+        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}, ("loss", "em"), "got FSDP and the metrics loss, em"),
+        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}, ("loss",), None),
+    ],
+)
+def test_of_a_sharded_model_the_loss_alone_is_measured_under_fsdp2(
+    tiny: str,
+    arranged: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    metrics: tuple[str, ...],
+    refused: str | None,
 ) -> None:
-    monkeypatch.setenv(variable, "true")  # as accelerate launch sets it
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)  # as accelerate launch sets it
     sets = {"target": arranged.parent / "data" / "target.jsonl"}
-    with pytest.raises(SettingsError, match="needs the whole model in each process.*righttime evaluate"):
-        dense_evaluation(tmp_path / "run", tiny, sets, every=2)
+    if refused is None:  # what comes of it: tests/training/test_training_faults.py
+        dense_evaluation(tmp_path / "run", tiny, sets, every=2, metrics=metrics)
+        return
+    with pytest.raises(SettingsError, match=f"loss under FSDP2 alone, .*{refused}.*righttime evaluate"):
+        dense_evaluation(tmp_path / "run", tiny, sets, every=2, metrics=metrics)
 
 
 def test_a_target_without_an_answer_is_refused_before_training(tiny: str, tmp_path: Path) -> None:

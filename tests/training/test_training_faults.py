@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from righttime.cli import main
+from righttime.evaluation import open_evaluation
 from righttime.training import first_difference, read_records, tune
 from righttime.training.plan import Plan
 from righttime.training.records import last_attempt
@@ -174,12 +175,15 @@ def test_two_processes_killed(tmp_path: Path, tiny: str, many: Path, two: Any, w
     assert all(torch.equal(value, undisturbed[name]) for name, value in weights(run).items())
 
 
-def test_two_processes_with_grouped_rows_killed(tmp_path: Path, tiny: str, many: Path, two: Any) -> None:
+@pytest.mark.parametrize("layout", ["--batch-tokens", "--pack-tokens"])
+def test_two_processes_with_grouped_or_packed_rows_killed(
+    tmp_path: Path, tiny: str, many: Path, two: Any, layout: str
+) -> None:
     """Steps of changing numbers of micro-batches, as many on each process; the weights are those of plain steps."""
     undisturbed, run = tmp_path / "undisturbed", tmp_path / "run"
-    code, said = finish(start([*_two_words(tiny, many, undisturbed), "--batch-tokens", "160"], 2))
+    code, said = finish(start([*_two_words(tiny, many, undisturbed), layout, "160"], 2))
     assert code == 0, said
-    words = [*_two_words(tiny, many, run), "--batch-tokens", "160"]
+    words = [*_two_words(tiny, many, run), layout, "160"]
     process = start(words, 2)
     wait_for(process, run, 1, 20)
     kill(process)
@@ -201,6 +205,16 @@ def _refused(words: list[str], processes: int, message: str) -> None:
     assert message in said
 
 
+def _measured_as_later(run: Path, target: str, later: Path) -> None:
+    """Every step was measured, and the last as the saved model is by one process."""
+    assert main(["evaluate", str(run / "model"), "--target", target, "--out", str(later)]) == 0
+    while_training, wanted = open_evaluation(run / "evaluation").table, open_evaluation(later).table
+    assert set(while_training["step"].to_pylist()) == {0, 6, 12, 18}
+    last = while_training.filter([step == 18 for step in while_training["step"].to_pylist()])
+    assert last["id"].to_pylist() == wanted["id"].to_pylist()
+    assert last["value"].to_pylist() == pytest.approx(wanted["value"].to_pylist(), rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("name", "script"),
     [
@@ -213,7 +227,7 @@ def _refused(words: list[str], processes: int, message: str) -> None:
     ],
 )
 def test_sharded(tmp_path: Path, tiny: str, many: Path, two: Any, name: str, script: list[str]) -> None:
-    """The shipped configurations, on CPUs; killed once."""
+    """The shipped configurations, on CPUs; killed once. Under FSDP2 the sharded model is measured too."""
     shipped = (ROOT / "configs" / f"accelerate_{name}.yaml").read_text()
     config = tmp_path / "config.yaml"
     config.write_text(
@@ -221,7 +235,8 @@ def test_sharded(tmp_path: Path, tiny: str, many: Path, two: Any, name: str, scr
     )
     launcher = ["accelerate.commands.launch", "--config_file", str(config), *script]
     run = tmp_path / "run"
-    words = _two_words(tiny, many, run)
+    words, target = _two_words(tiny, many, run), str(many.parent / "data" / "target.jsonl")
+    words += ["--target", target, "--evaluate-every", "6"] if name == "fsdp" else []
     process = start(words, 2, *launcher)
     wait_for(process, run, 1, 20)
     kill(process)
@@ -231,5 +246,7 @@ def test_sharded(tmp_path: Path, tiny: str, many: Path, two: Any, name: str, scr
     assert "attempt 2, going on from step 4" in said
     assert name == "deepspeed" or said.count("DistributedType.FSDP") == 2
     assert main(["verify", str(run), str(many)]) == 0
+    if name == "fsdp":
+        _measured_as_later(run, target, tmp_path / "later")
     sharded = weights(run)  # names the tied embedding twice
     assert all(torch.allclose(value, sharded[name], atol=2e-5, rtol=0) for name, value in weights(two[0]).items())

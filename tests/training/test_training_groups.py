@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from one_step import distance, step_gradients
 from righttime.cli import main
 from righttime.errors import OrderError, SettingsError
 from righttime.tokenization.loading import load_tokenizer
@@ -19,7 +19,6 @@ from righttime.training import Oracle, TuneSettings, begun_run, open_run, read_r
 from righttime.training.models import load_model
 from righttime.training.plan import Plan
 from righttime.training.token_rows import TokenRows, arranged_rows, token_rows
-from righttime.training.trainer import OrderedTrainer, training_arguments
 from righttime.verification.run import verify
 from stopped_runs import StopAt, weights
 from tiny_model import save_tiny_model
@@ -38,34 +37,6 @@ def grouped(tiny: str, arranged: Path, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="module")
 def rows(tiny: str, arranged: Path) -> TokenRows:
     return token_rows(arranged_rows(arranged), load_tokenizer(tiny), "chat", 512)
-
-
-def step_gradients(model: Any, rows: TokenRows, settings: TuneSettings, folder: Path) -> dict[str, torch.Tensor]:
-    """The gradients of the first step, through the trainer's own way of making a step."""
-    lengths = rows.lengths if settings.batch_tokens else ()
-    numbers = (settings.epochs, 1, settings.batch, settings.accumulation, None, 0)
-    plan = Plan(rows.ids, *numbers, settings.batch_tokens, lengths)
-    trainer = OrderedTrainer(
-        plan=plan,
-        rows=rows,
-        oracle=Oracle(plan, rows.hashes, folder / "consumed"),
-        keep=None,
-        pad=0,
-        model=model,
-        args=training_arguments(settings, folder / "checkpoints"),
-    )
-    model.zero_grad()
-    count = 1 if settings.batch_tokens else settings.accumulation
-    batches, learnt = trainer.get_batch_samples(iter(trainer.get_train_dataloader()), count, trainer.args.device)
-    for batch in batches:
-        trainer.training_step(model, batch, learnt)
-    return {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None}
-
-
-def distance(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> float:
-    """The largest relative difference of a whole tensor, by norms."""
-    assert a.keys() == b.keys()
-    return max(float((a[name] - b[name]).norm() / b[name].norm().clamp(min=1e-12)) for name in a)
 
 
 @pytest.mark.parametrize("budget", [1, 100, 160, 10_000])

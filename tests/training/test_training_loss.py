@@ -14,10 +14,11 @@ from torch import Tensor
 from righttime.evaluation import row_losses
 from righttime.tokenization.masking import Tokens
 from righttime.training import Lora, Oracle, Plan, TuneSettings
+from righttime.training.batches import collated
 from righttime.training.loss import IGNORED, learnt_logits, next_tokens, summed_loss
 from righttime.training.models import load_model
 from righttime.training.token_rows import TokenRows
-from righttime.training.trainer import OrderedTrainer, collated, training_arguments
+from righttime.training.trainer import OrderedTrainer, training_arguments
 
 LENGTHS, LEARNT = (9, 14, 5, 11), ((6, 9), (2, 3), (), (1, 4))  # tokens of each row; which of them are learnt, from–to
 

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingA
 from righttime.errors import OrderError, SettingsError
 from righttime.training import Oracle, Plan, TuneSettings, first_difference, read_records, tune, watch
 from righttime.training import trainer as ours
+from righttime.training.batches import collated
 from righttime.training.token_rows import TokenRows, arranged_rows, token_rows
 
 BATCH = 2
@@ -130,7 +131,7 @@ def _random_batches(self: Any) -> DataLoader[Any]:
         ours.PlannedRows(len(self._rows.ids)),
         batch_size=self.args.per_device_train_batch_size,
         sampler=sampler,
-        collate_fn=lambda places: ours.collated(places, self._rows, self._pad),
+        collate_fn=lambda places: collated(places, self._rows, self._pad),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -31,7 +32,12 @@ from righttime.cli.flags import in_flags
 from righttime.cli.output import Json, emit
 from righttime.errors import SettingsError
 
+if TYPE_CHECKING:
+    from righttime.planning import Stage
+
 __all__ = ["plan"]
+
+TUNING = "Tuning"
 
 
 @app.command(rich_help_panel="Arrange", old_values={"--precision": OLD_PRECISIONS})
@@ -41,6 +47,32 @@ def plan(
     rows: Annotated[int | None, typer.Option(help="Without data: pool rows to plan for.")] = None,
     target_rows: Annotated[int | None, typer.Option(help="Without data: target rows to plan for.")] = None,
     dim: Annotated[int | None, typer.Option(help="Without data: dimensions of given vectors.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Plan tuning: a model, of which the configuration alone is read.", rich_help_panel=TUNING),
+    ] = None,
+    tune: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="With --model: a setting of tuning, named as in an experiment's file; may be repeated.",
+            rich_help_panel=TUNING,
+        ),
+    ] = None,
+    row_tokens: Annotated[
+        int | None,
+        typer.Option(
+            help="With --model: tokens of the longest rows.",
+            show_default="the most that a row may have",
+            rich_help_panel=TUNING,
+        ),
+    ] = None,
+    learnt_tokens: Annotated[
+        int | None,
+        typer.Option(
+            help="With --model: learnt tokens of such a row.", show_default="a quarter", rich_help_panel=TUNING
+        ),
+    ] = None,
     method: Annotated[str, typer.Option(help="As for arrange.")] = "tma",
     distance: Annotated[str | None, typer.Option(help="As for arrange.", show_default="wsd")] = None,
     budget: Annotated[str | None, typer.Option(metavar="ROWS", help="As for arrange.")] = None,
@@ -76,7 +108,8 @@ def plan(
 ) -> None:
     """Estimate time, memory and disk.
 
-    Passes over the data, time, memory and disk of each stage of an arrangement, before it is started.
+    Passes over the data, time, memory and disk of each stage of an arrangement, before it is started. With --model:
+    the memory that tuning will take.
     """
     from righttime.arrangement.budget import read_budget
     from righttime.cli.summary import planned_facts, planned_summary
@@ -86,6 +119,17 @@ def plan(
     from righttime.planning import plan_sizes
     from righttime.results import Request
 
+    of_tuning = {"--tune": tune, "--row-tokens": row_tokens, "--learnt-tokens": learnt_tokens}
+    if model is None and (alone := [name for name, value in of_tuning.items() if value is not None]):
+        raise SettingsError(f"{alone[0]} must go with --model, which is not given. Hint: --model MODEL.")
+    if model is not None:
+        if pool or target is not None or any(size is not None for size in (rows, target_rows, dim)):
+            raise SettingsError(
+                "a plan is of tuning (--model) or of an arrangement (POOL, --target, sizes), not of both."
+            )
+        stages = _of_tuning(model, tune or (), row_tokens, learnt_tokens)
+        emit(as_json, lambda: planned_facts(stages), lambda: planned_summary(stages))
+        return
     # The request itself refuses what is not among its choices.
     request = Request(
         method=method,
@@ -122,3 +166,11 @@ def plan(
     else:
         stages = stages_of(pool, target, request, cache, nodes)
     emit(as_json, lambda: planned_facts(stages), lambda: planned_summary(stages))
+
+
+def _of_tuning(model: str, words: Sequence[str], row_tokens: int | None, learnt: int | None) -> tuple[Stage, ...]:
+    """The stages of tuning with settings such as `batch_size=8` and `lora.rank=32`."""
+    from righttime.experiment.reading import tuning_in
+    from righttime.training.estimate import tuning_stages
+
+    return tuning_stages(model, tuning_in(words), row_tokens, learnt)

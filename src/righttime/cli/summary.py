@@ -210,8 +210,9 @@ def planned_summary(stages: Sequence[Stage]) -> str:
     ]
     known = [stage.seconds for stage in stages if stage.seconds is not None]
     more = "more than " * (len(known) < len(stages))
+    lasts = more + _lasts(sum(known)) if any(stage.passes for stage in stages) else ""
     kept, disk = (sum(getattr(stage, name) for stage in stages) for name in ("memory", "disk"))
-    rows.append(["together", "", more + _lasts(sum(known)), _size(kept), _size(peak_of(stages)), _size(disk)])
+    rows.append(["together", "", lasts, _size(kept), _size(peak_of(stages)), _size(disk)])
     lines = [table(["stage", "passes", "time", "memory kept", "process then", "disk"], rows), ""]
     return "\n".join([*lines, *(f"{stage.name}: {stage.note}" for stage in stages)])
 

@@ -96,6 +96,17 @@ def tune(
             rich_help_panel=OPTIMIZATION,
         ),
     ] = None,
+    pack_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Inside a step, pack whole rows in order into sequences of at most N tokens, without padding; each "
+            "step consumes the same rows.",
+            show_default="no packing",
+            rich_help_panel=OPTIMIZATION,
+        ),
+    ] = None,
     learning_rate: Annotated[
         float | None,
         typer.Option(
@@ -244,6 +255,15 @@ def tune(
         int | None,
         typer.Option(min=0, help="Checkpoints to keep; 0 keeps all.", show_default="2", rich_help_panel=RECORDS),
     ] = None,
+    average_last: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            metavar="K",
+            help="Keep the mean of the last K checkpoints too, in OUT/average, and evaluate it where asked.",
+            rich_help_panel=RECORDS,
+        ),
+    ] = None,
     no_model: Annotated[
         bool,
         typer.Option(
@@ -273,6 +293,7 @@ def tune(
         "batch": batch_size,
         "accumulation": accumulation,
         "batch_tokens": batch_tokens,
+        "pack_tokens": pack_tokens,
         "epochs": epochs,
         "shuffle_after": curriculum_then_shuffle,
         "learning_rate": learning_rate,
@@ -287,6 +308,7 @@ def tune(
         "seed": seed,
         "save_every": save_every,
         "keep": keep,
+        "average_last": average_last,
         "report_to": tuple(report_to) if report_to else None,
     }
     changes = {name: value for name, value in given.items() if value is not None}
@@ -358,8 +380,11 @@ def _steps_in(given: str | None) -> tuple[int, ...]:
 def _facts(done: Tuned, arrangement: Path, evaluated: bool) -> dict[str, Any]:
     from righttime.cli.evaluation_tables import evaluation_facts
     from righttime.evaluation import open_evaluation
+    from righttime.training import open_run
 
     out = done.job.folder
+    average = open_run(out).average
+    measured = open_run(out).average_evaluation
     return {
         "out": out,
         "arrangement": arrangement,
@@ -368,6 +393,8 @@ def _facts(done: Tuned, arrangement: Path, evaluated: bool) -> dict[str, Any]:
         "first_difference": done.manifest.first_difference,
         "attempt": done.start.attempt,
         "evaluation": evaluation_facts(open_evaluation(out / "evaluation").table) if evaluated else None,
+        "average": average if average.is_dir() else None,
+        "average_evaluation": evaluation_facts(open_evaluation(measured).table) if measured.is_dir() else None,
         "notes": done.manifest.notes,
     }
 
@@ -383,7 +410,21 @@ def _lines(done: Tuned, arrangement: Path, evaluated: bool) -> Iterator[str]:
     if evaluated:
         yield f"\n{evaluation_tables(open_evaluation(out / 'evaluation').table)}\n"
         yield f"every row's values are in {out / 'evaluation' / 'evaluation.parquet'}"
+    yield from _average_lines(out, done.manifest.averaged)
     picture = out / "loss.png"
     yield f"the losses along the run are in {picture}" if picture.exists() else NO_PICTURE
     model = f"the model is in {out / 'model'}" if done.job.settings.save_model else "the model was not saved"
     yield f"{model}; verify the run: righttime verify {out} {arrangement}"
+
+
+def _average_lines(out: Path, averaged: Sequence[int]) -> Iterator[str]:
+    from righttime.cli.evaluation_tables import evaluation_tables
+    from righttime.evaluation import open_evaluation
+    from righttime.training import open_run
+
+    if not averaged:
+        return
+    run, told = open_run(out), f"the mean of the checkpoints of steps {', '.join(map(str, averaged))}"
+    if run.average_evaluation.is_dir():
+        yield f"{told}:\n\n{evaluation_tables(open_evaluation(run.average_evaluation).table)}\n"
+    yield f"{told} is in {run.average}" if run.average.is_dir() else f"{told} was not saved"

@@ -126,8 +126,31 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
             self._measure(args, state, more["model"])
         _wait()
         if args.process_index == 0:
-            facts = {"steps": int(state.global_step), "processes": args.world_size, "inputs": inputs_of(self._sets)}
-            self._folder.finish({**facts, "processor": processor(), "first_from": self._folder.first_from})
+            self._folder.finish({**self._facts(args, state), "first_from": self._folder.first_from})
+
+    def measure_average(self, folder: Path, averaged: Sequence[int], trainer: Any) -> None:
+        """Measure the mean of the last checkpoints on the same sets, into a folder of its own.
+
+        Args:
+            folder: Where the values land; what is there is replaced.
+            averaged: The steps of those checkpoints, for the record.
+            trainer: The trainer after the last step, whose model holds that mean now.
+        """
+        args, state, other = trainer.args, trainer.state, EvaluationFolder(folder, self._folder.run)
+        share, shown = (args.process_index, args.world_size), self._progress and args.process_index == 0
+        if args.process_index == 0:
+            other.begin({**self._deciding, "averaged": list(averaged)}, overwrite=True)
+        _wait()
+        for data in self._sets:
+            values = measured_set(trainer.model, self._tokenizer, data, self._settings, share, shown)
+            other.add(int(state.global_step), data, values, args.process_index)
+        _wait()
+        if args.process_index == 0:
+            other.finish(self._facts(args, state))
+
+    def _facts(self, args: TrainingArguments, state: TrainerState) -> dict[str, Any]:
+        facts = {"steps": int(state.global_step), "processes": args.world_size, "inputs": inputs_of(self._sets)}
+        return {**facts, "processor": processor()}
 
     def _wanted(self, step: int) -> bool:
         return step in self._at or (self._every is not None and step % self._every == 0)

@@ -64,6 +64,7 @@ class EvaluationSettings:
         every: Optimizer steps between two measurements while training; None afterwards.
         at: Steps that were measured besides.
         models: The models that were measured afterwards, by their steps.
+        averaged: Steps of the checkpoints whose mean was measured; none where it was a model itself.
     """
 
     run: str
@@ -78,6 +79,7 @@ class EvaluationSettings:
     every: int | None = None
     at: tuple[int, ...] = ()
     models: tuple[tuple[int, str], ...] = ()
+    averaged: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,7 @@ def _settings(found: Mapping[str, Any]) -> EvaluationSettings:
         "generation": None if drawn is None else made(GenerationSettings, drawn),
         "without_loss": {name: tuple(ids) for name, ids in found["without_loss"].items()},
         "at": tuple(found.get("at", ())),
+        "averaged": tuple(found.get("averaged", ())),
         "models": tuple((step, name) for step, name in found.get("models", ())),
     }
     return made(EvaluationSettings, {**found, **typed})

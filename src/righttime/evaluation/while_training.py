@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from righttime.errors import SettingsError
 from righttime.evaluation.generations import GenerationSettings
 from righttime.evaluation.measurement import MeasureSettings
+from righttime.evaluation.registry import METRICS
 from righttime.evaluation.sets import Files, read_set
 from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import AnswerEnd, resolve_form
@@ -56,16 +57,12 @@ def dense_evaluation(
         progress: Show on stderr how far each measurement is.
 
     Raises:
-        SettingsError: If a setting is out of range, or the model is sharded over processes.
+        SettingsError: If a setting is out of range, or the model is sharded over processes by something else than
+            FSDP2, or by that and more than its loss is asked for.
         DataError: If a set cannot be read or written in that form, or has no row that can be measured.
         ModelError: If there is no such model.
     """
-    if any(os.environ.get(name, "").lower() == "true" for name in ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")):
-        raise SettingsError(
-            "evaluation while training needs the whole model in each process, and FSDP and DeepSpeed shard it. "
-            "Hint: keep checkpoints (`save_every`, `keep`) and run righttime evaluate on them.",
-            setting="evaluation",
-        )
+    _check_sharding(metrics)
     from righttime.evaluation.callback import DenseEvaluation
 
     tokenizer = load_tokenizer(model)
@@ -87,3 +84,22 @@ def dense_evaluation(
         reopen=True,  # `tune` leaves finished runs alone
         progress=progress,
     )
+
+
+def _check_sharding(metrics: Sequence[str]) -> None:
+    """Of a sharded model the loss alone is measured, and by FSDP2 alone: all processes run as many batches."""
+
+    def set_to(name: str) -> str:
+        return os.environ.get(name, "").lower()
+
+    sharded = [name for name in ("FSDP", "DeepSpeed") if set_to(f"ACCELERATE_USE_{name.upper()}") == "true"]
+    whole = not any(METRICS[name].answers for name in metrics if name in METRICS)  # no answers, which end one by one
+    if sharded == ["FSDP"] and set_to("FSDP_VERSION") == "2" and whole:
+        return
+    if sharded:
+        raise SettingsError(
+            f"evaluation while training measures a sharded model's loss under FSDP2 alone, got {sharded[-1]} and the "
+            f"metrics {', '.join(metrics)}. "
+            "Hint: keep checkpoints (`save_every`, `keep`) and run righttime evaluate on them.",
+            setting="evaluation",
+        )

@@ -24,7 +24,7 @@ from righttime.results import Request
 from righttime.sampling import check_subsample
 from righttime.training.settings import Lora, TuneSettings
 
-__all__ = ["part_of", "read_experiment", "share_of"]
+__all__ = ["part_of", "read_experiment", "share_of", "tuning_in"]
 
 T = TypeVar("T")
 _EMBEDDING = {"embedder", "target_embedder", "text", "prefix", "max_length", "device", "precision", "workers"}
@@ -52,6 +52,24 @@ def read_experiment(path: Path, changes: Sequence[str] = ()) -> Experiment:
     if reader.problems or found is None:
         raise SettingsError(_told(path, reader.problems), file=path, line=min(reader.problems)[0])
     return found
+
+
+def tuning_in(words: Sequence[str]) -> TuneSettings:
+    """Settings of tuning from the command line, named as under ``tuning`` in a file.
+
+    Args:
+        words: Each ``name=value``, the value in YAML; adapters as ``lora=true`` or ``lora.rank=32``.
+
+    Raises:
+        SettingsError: If one is not in that form, unknown or out of range; names all.
+    """
+    entry, reader = changed(Entry({}, 0), list(words)), _Reader(Path(), [])
+    found = reader.tuning(entry, "tuning")
+    if not reader.problems:
+        reader.tried(entry, "", lambda: settings_of(found, 0, True))
+    if reader.problems:
+        raise SettingsError("; ".join(dict.fromkeys(what for _, what in reader.problems)))
+    return settings_of(found, 0, True)
 
 
 def _told(path: Path, problems: Sequence[tuple[int, str]]) -> str:
@@ -82,7 +100,7 @@ class _Reader:
         made: dict[str, Any] = {
             "pool": self._sources(found.get("pool"), "pool"),
             "target": self._sources(found.get("target"), "target"),
-            "tuning": self._tuning(found.get("tuning"), "tuning"),
+            "tuning": self.tuning(found.get("tuning"), "tuning"),
             "evaluation": self._evaluation(found.get("evaluate")),
             "orders": self._orders(found.get("orders"), common),
             "sets": self._sets(found.get("sets")),
@@ -110,10 +128,11 @@ class _Reader:
             self._wrong(found["orders"], "at least two orders must be compared, got one.")
         for name in experiment.orders:
             entry = found["orders"].value[name]
-            self._tried(entry, f"order {name}: ", partial(experiment.check_order, name))
+            self.tried(entry, f"order {name}: ", partial(experiment.check_order, name))
         return experiment
 
-    def _tried(self, entry: Entry, where: str, work: Callable[[], Any]) -> None:
+    def tried(self, entry: Entry, where: str, work: Callable[[], Any]) -> None:
+        """Do something that may find a problem."""
         try:
             work()
         except RighttimeError as error:
@@ -167,12 +186,13 @@ class _Reader:
             settings = {**common, **self._settings(arranging, f"orders.{name}", _ARRANGING)}
             settings.setdefault("method", name)
             before = len(self.problems)
-            made[name] = Order(name, settings, self._tuning(own.get("tuning"), f"orders.{name}.tuning"))
+            made[name] = Order(name, settings, self.tuning(own.get("tuning"), f"orders.{name}.tuning"))
             if len(self.problems) == before:
-                self._tried(value, f"order {name}: ", Request(**settings).check)
+                self.tried(value, f"order {name}: ", Request(**settings).check)
         return made
 
-    def _tuning(self, entry: Entry | None, what: str) -> dict[str, Any]:
+    def tuning(self, entry: Entry | None, what: str) -> dict[str, Any]:
+        """Settings of tuning by their names."""
         found = self._mapping(entry, f"'{what}'", _TUNING)
         made = {{"batch_size": "batch"}.get(name, name): value.plain() for name, value in found.items()}
         made = {name: _ARITHMETIC.get(value, value) if name == "precision" else value for name, value in made.items()}
@@ -182,7 +202,7 @@ class _Reader:
         elif lora is not None and not isinstance(lora, dict):
             self._wrong(found["lora"], f"'lora' must be true, false or a mapping such as {{rank: 16}}, got {lora!r}.")
         elif entry is not None:
-            self._tried(entry, f"'{what}': ", lambda: settings_of(made, 0, False))
+            self.tried(entry, f"'{what}': ", lambda: settings_of(made, 0, False))
         return made
 
     def _evaluation(self, entry: Entry | None) -> Evaluation:

@@ -14,6 +14,7 @@ from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, unknown_name
 from righttime.formats.remote import without_secrets
 from righttime.results import Request
+from righttime.training.average import average_steps
 from righttime.training.settings import Lora, TuneSettings
 
 __all__ = ["ALL", "Evaluation", "Experiment", "HoldOut", "Order", "Priority", "Source"]
@@ -174,6 +175,8 @@ class Experiment:
                 f"steps to evaluate at must be at most the last, which is {last:,}, got {beyond:,}.",
                 setting="evaluate",
             )
+        if last is not None:
+            average_steps(self.tune_settings(name, 1), last)
         given = {order.arranging.get("embedder") for order in self.orders.values()}
         if vectors_given(request.embedder) and len(given) > 1:
             raise SettingsError(

@@ -46,12 +46,13 @@ def seed_note(settings: TuneSettings, drawn: list[str]) -> str | None:
 
 
 def group_note(settings: TuneSettings, drawn: list[str]) -> str | None:
-    """What to say where grouping the rows of a step changes more than rounding."""
-    if settings.batch_tokens is None or "dropout" not in drawn:
+    """What to say where grouping or packing the rows of a step changes more than rounding."""
+    given = [name for name in ("batch_tokens", "pack_tokens") if getattr(settings, name) is not None]
+    if not given or "dropout" not in drawn:
         return None
     return (
-        "the model has dropout, and with `batch_tokens` other tokens are dropped: the weights differ from those of the "
-        "same steps without it. Compare only runs with the same `batch_tokens`"
+        f"the model has dropout, and with `{given[0]}` other tokens are dropped: the weights differ from those of the "
+        f"same steps without it. Compare only runs with the same `{given[0]}`"
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,15 @@ from righttime import strict_json
 from righttime.errors import ModelError
 from righttime.store import file_sha256, write_json
 
-__all__ = ["Checkpoint", "clear_broken", "keep_newest", "mark_complete", "require_whole", "whole_checkpoints"]
+__all__ = [
+    "Checkpoint",
+    "clear_after_missing",
+    "clear_broken",
+    "keep_newest",
+    "mark_complete",
+    "require_whole",
+    "whole_checkpoints",
+]
 
 _MARK = "complete.json"
 
@@ -77,6 +86,25 @@ def clear_broken(folder: Path) -> list[str]:
     for path in broken:
         shutil.rmtree(path)
     return [path.name for path in broken]
+
+
+def clear_after_missing(folder: Path, needed: Sequence[int]) -> list[str]:
+    """Remove checkpoints after one that is needed and not there, so that training comes by that step again.
+
+    Args:
+        folder: Where they lie.
+        needed: Steps, ascending.
+
+    Returns:
+        The names of those that were removed.
+    """
+    whole = whole_checkpoints(folder, hashed=False)
+    missing = next((step for step in needed if step not in {one.step for one in whole}), None)
+    later = [one for one in whole if missing is not None and one.step > missing]
+    for checkpoint in reversed(later):  # the last first: after a kill none is left that a needed one is missing before
+        (checkpoint.path / _MARK).unlink()
+        shutil.rmtree(checkpoint.path)
+    return [one.path.name for one in later]
 
 
 def require_whole(path: Path) -> None:

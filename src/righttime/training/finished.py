@@ -11,13 +11,24 @@ from pathlib import Path
 from righttime.errors import StoreError
 from righttime.results import FileState
 from righttime.store import MANIFEST, file_sha256
+from righttime.training.average import AVERAGE, MEASURED
 from righttime.training.checkpoints import Checkpoint, whole_checkpoints
 from righttime.training.manifest import Begun, RunManifest, read_run_manifest, typed_begun
 from righttime.training.records import Records, read_records
 
 __all__ = ["FinishedRun", "Run", "begun_run", "open_run", "result_files"]
 
-_RESULT = ("run.json", "rows.parquet", "consumed.parquet", "train_log.jsonl", "consumed", "evaluation", "model")
+_RESULT = (
+    "run.json",
+    "rows.parquet",
+    "consumed.parquet",
+    "train_log.jsonl",
+    "consumed",
+    "evaluation",
+    "model",
+    AVERAGE,
+    MEASURED,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +78,16 @@ class Run:
     def evaluation(self) -> Path:
         """The folder of what was measured while it trained; not there where nothing was."""
         return self.folder / "evaluation"
+
+    @property
+    def average(self) -> Path:
+        """The folder of the mean of the last checkpoints; not there where it was not asked for or not saved."""
+        return self.folder / AVERAGE
+
+    @property
+    def average_evaluation(self) -> Path:
+        """The folder of what was measured of that mean; not there where nothing was."""
+        return self.folder / MEASURED
 
     @property
     def picture(self) -> Path:

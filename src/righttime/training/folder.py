@@ -5,6 +5,8 @@
     RUN/consumed/          what each attempt and process consumed, written as it went
     RUN/checkpoints/       the newest whole checkpoints
     RUN/model/             the tuned model (or its adapters) as safetensors, with its tokenizer, if it is saved
+    RUN/average/           the mean of the last checkpoints, where that was asked for
+    RUN/average_evaluation/ what was measured of it
     RUN/consumed.parquet   the same records as one table, with what was superseded
     RUN/evaluation/        what was measured while it trained, where that was asked for
     RUN/train_log.jsonl    loss, rate and gradient norm as they were logged
@@ -18,7 +20,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ from filelock import FileLock, Timeout
 from righttime.errors import SettingsError, StoreError
 from righttime.locks import locked, unlocked
 from righttime.store import MANIFEST, clear_partial, make_folder, write_json
-from righttime.training.checkpoints import clear_broken, whole_checkpoints
+from righttime.training.checkpoints import clear_after_missing, clear_broken, whole_checkpoints
 from righttime.training.manifest import BEGUN, read_begun, with_defaults
 from righttime.training.records import last_attempt
 
@@ -38,7 +40,7 @@ _FILES = (BEGUN, "rows.parquet", "consumed.parquet", "train_log.jsonl", "loss.pn
 _LOCK = ".lock"
 _DEFAULTED = {"rows.answer_end": "answer_end", "settings.learning_rate": "learning_rate"}
 """Options whose defaults were others once: the same words mean something else now."""
-_FOLDERS = ("consumed", "checkpoints", "model", "evaluation")
+_FOLDERS = ("consumed", "checkpoints", "model", "evaluation", "average", "average_evaluation")
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Start:
         step: The step it goes on from.
         checkpoint: The checkpoint it goes on from, or None.
         broken: Names of checkpoints that were incomplete or damaged and were taken away.
+        dropped: Names of checkpoints that were taken away because an earlier one, which is to be averaged, is missing.
         lock: What the main process holds the folder by, until `end`.
     """
 
@@ -57,6 +60,7 @@ class Start:
     step: int
     checkpoint: str | None
     broken: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
     lock: FileLock | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -64,13 +68,14 @@ class Start:
         return {**self.__dict__, "lock": None}
 
 
-def begin(run: Path, deciding: Mapping[str, Any], overwrite: bool = False) -> Start:
+def begin(run: Path, deciding: Mapping[str, Any], overwrite: bool = False, averaged: Sequence[int] = ()) -> Start:
     """Begin a run, or go on with one that was stopped.
 
     Args:
         run: The folder.
         deciding: What decides the run, as JSON.
         overwrite: Take away what an earlier run left there, and begin anew.
+        averaged: Steps whose checkpoints the run needs at its end; it goes on from before one that is missing.
 
     Raises:
         StoreError: If the folder holds a finished run or somebody else's files, another process trains there, or it
@@ -90,7 +95,7 @@ def begin(run: Path, deciding: Mapping[str, Any], overwrite: bool = False) -> St
         clear_partial(run)
         if overwrite:
             _clear(run)
-        return _begun(run, deciding, lock)
+        return _begun(run, deciding, averaged, lock)
     except BaseException:
         unlocked(lock)
         raise
@@ -101,7 +106,7 @@ def end(start: Start) -> None:
     unlocked(start.lock)
 
 
-def _begun(run: Path, deciding: Mapping[str, Any], lock: FileLock | None) -> Start:
+def _begun(run: Path, deciding: Mapping[str, Any], averaged: Sequence[int], lock: FileLock | None) -> Start:
     if (run / MANIFEST).exists():
         raise StoreError(f"{run} holds a finished run already. Hint: choose another `out`, or `overwrite=True`.")
     if not (run / BEGUN).exists():
@@ -115,11 +120,12 @@ def _begun(run: Path, deciding: Mapping[str, Any], lock: FileLock | None) -> Sta
             f"Hint: {again}, or choose another `out`, or `overwrite=True`."
         )
     broken = tuple(clear_broken(run / "checkpoints"))
+    dropped = tuple(clear_after_missing(run / "checkpoints", averaged))
     whole = whole_checkpoints(run / "checkpoints", hashed=False)  # what is left was hashed just now
     number = last_attempt(run / "consumed") + 1
     if not whole:
-        return Start(number, 0, None, broken, lock)
-    return Start(number, whole[-1].step, str(whole[-1].path), broken, lock)
+        return Start(number, 0, None, broken, dropped, lock)
+    return Start(number, whole[-1].step, str(whole[-1].path), broken, dropped, lock)
 
 
 def _locked(run: Path) -> FileLock | None:

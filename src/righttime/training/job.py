@@ -13,6 +13,7 @@ from typing import Any
 from righttime.errors import OrderError
 from righttime.processor import processor
 from righttime.store import MANIFEST, ids_sha256, write_bytes, write_json, write_lines, write_parquet
+from righttime.training.average import average_steps
 from righttime.training.finished import FinishedRun, open_run, result_files
 from righttime.training.folder import Start
 from righttime.training.models import model_identity
@@ -81,6 +82,11 @@ def announcement(job: Job, start: Start) -> str:
             f"inside a step rows are grouped by length into micro-batches of at most {plan.batch_tokens:,} tokens with "
             f"padding: {plan.n_batches / plan.world / plan.n_steps:.1f} a step and process"
         )
+    if plan.pack_tokens is not None:
+        lines.append(
+            f"inside a step rows are packed in order into sequences of at most {plan.pack_tokens:,} tokens: "
+            f"{plan.n_batches / plan.world / plan.n_steps:.1f} a step and process"
+        )
     settings = job.settings
     tuned = "all weights" if settings.lora is None else f"adapters of rank {settings.lora.rank}"
     falls = " at most" if settings.schedule == "cosine" else ""
@@ -93,7 +99,10 @@ def announcement(job: Job, start: Start) -> str:
         lines.append(f"{len(rows.unlearnt):,} rows have no token to learn; they keep their place and teach nothing")
     if not settings.save_model:
         lines.append("the tuned model is not saved")
+    if averaged := average_steps(settings, plan.n_steps):
+        lines.append(f"the mean of the checkpoints of steps {', '.join(map(str, averaged))} is taken at the end")
     lines += [f"{name} was incomplete or damaged and is gone" for name in start.broken]
+    lines += [f"{name} is trained again: an earlier one, which is to be averaged, is missing" for name in start.dropped]
     if start.attempt > 1:
         lines.append(f"attempt {start.attempt}, going on from step {start.step:,} of {plan.n_steps:,}")
     return "\n".join(lines)
@@ -141,6 +150,7 @@ def finish(
         "attempts": [dataclasses.asdict(attempt) for attempt in records.attempts],
         "unlearnt": job.rows.unlearnt,
         "drawn_by_chance": list(drawn),
+        "averaged": list(average_steps(job.settings, job.plan.n_steps)),
         "notes": [*notes, *([] if job.settings.save_model else [_NO_MODEL])],
         "files": result_files(folder),
     }

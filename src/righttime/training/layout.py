@@ -1,15 +1,15 @@
-"""Micro-batches of a token budget: how the rows of one optimizer step are grouped by length.
+"""Micro-batches of a token budget: how the rows of one optimizer step are grouped by length, or packed in order.
 
 Which rows a step consumes is the plan's; their loss is a mean over the step's answer tokens, however it is cut. So
-inside the step rows of like length may share a micro-batch, which then holds little padding. The layout follows from
-the rows' lengths alone.
+inside the step rows of like length may share a micro-batch, which then holds little padding, or several rows may lie
+one after the other in a pack, which holds none. Either layout follows from the rows' lengths alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["padded_tokens", "step_layout"]
+__all__ = ["packed_layout", "padded_tokens", "step_layout"]
 
 Group = tuple[int, ...]
 
@@ -50,8 +50,46 @@ def step_layout(places: Sequence[int], lengths: Sequence[int], budget: int, worl
     _evened(groups, lengths, world)
     groups.sort(key=lambda group: (-padded_tokens(group, lengths), at[group[0]]))
     dealt: list[Group] = [tuple(sorted(group, key=at.__getitem__)) for group in groups]
-    dealt += [()] * (-len(dealt) % world)
-    return [tuple(dealt[start : start + world]) for start in range(0, len(dealt), world)]
+    return _in_turn(dealt, world)
+
+
+def packed_layout(
+    places: Sequence[int], lengths: Sequence[int], budget: int, world: int = 1
+) -> list[tuple[Group, ...]]:
+    """Pack the rows of a step in order: next fit, whole rows, at most so many tokens in a pack.
+
+    A row joins the pack before it while that stays within the budget; else it begins the next one. A row that is longer
+    than the budget has a pack to itself. A micro-batch is one pack; processes take the packs in turn, and where their
+    number is no multiple of the processes', the last take an empty one.
+
+    Args:
+        places: The places of the step's rows, in the order in which the step consumes them.
+        lengths: Tokens of each row, by its place.
+        budget: The most tokens of a pack.
+        world: How many processes train.
+
+    Returns:
+        For each micro-batch of the step one pack of places for each process.
+
+    Example:
+        >>> packed_layout([0, 1, 2, 3], [5, 90, 4, 60], budget=100)
+        [((0, 1, 2),), ((3,),)]
+    """
+    packs: list[Group] = []
+    filled = budget
+    for place in places:
+        if packs and filled + lengths[place] <= budget:
+            packs[-1] += (place,)
+            filled += lengths[place]
+        else:
+            packs.append((place,))
+            filled = lengths[place]
+    return _in_turn(packs, world)
+
+
+def _in_turn(groups: list[Group], world: int) -> list[tuple[Group, ...]]:
+    whole: list[Group] = [*groups, *[()] * (-len(groups) % world)]
+    return [tuple(whole[start : start + world]) for start in range(0, len(whole), world)]
 
 
 def _within(longest_first: Sequence[int], lengths: Sequence[int], budget: int) -> list[list[int]]:

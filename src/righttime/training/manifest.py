@@ -51,7 +51,8 @@ class Planned:
         shuffle_after: See `righttime.training.Plan`.
         seed: Decides the shuffles.
         batch_tokens: See `righttime.training.Plan`.
-        lengths_sha256: With `batch_tokens` the fingerprint of the rows' lengths; else empty.
+        lengths_sha256: With `batch_tokens` or `pack_tokens` the fingerprint of the rows' lengths; else empty.
+        pack_tokens: See `righttime.training.Plan`.
     """
 
     rows: int
@@ -64,19 +65,25 @@ class Planned:
     seed: int
     batch_tokens: int | None = None
     lengths_sha256: str = ""
+    pack_tokens: int | None = None
+
+    @property
+    def by_length(self) -> bool:
+        """Whether the layout inside a step follows from the rows' lengths."""
+        return self.batch_tokens is not None or self.pack_tokens is not None
 
     def plan(self, ids: tuple[str, ...], lengths: tuple[int, ...] = ()) -> Plan:
         """The plan of these numbers for an order.
 
         Args:
             ids: The rows' ids in order.
-            lengths: With `batch_tokens` their tokens.
+            lengths: With `batch_tokens` or `pack_tokens` their tokens.
 
         Raises:
             SettingsError: If a number is out of range, or an id stands twice.
         """
         numbers = (self.epochs, self.world, self.batch, self.accumulation, self.shuffle_after, self.seed)
-        return Plan(ids, *numbers, self.batch_tokens, lengths)
+        return Plan(ids, *numbers, self.batch_tokens, lengths, self.pack_tokens)
 
 
 @dataclass(frozen=True)
@@ -174,6 +181,7 @@ class RunManifest:
         first_difference: Where consumption left the plan, if that was allowed; None where it never did.
         unlearnt: Ids of the rows with no token to learn.
         drawn_by_chance: What the seed decided.
+        averaged: Steps of the checkpoints whose mean was taken; none where that was not asked for.
         notes: Sentences that a person should read.
         files: The sha256 of each file, by its path in the folder.
         versions: Of righttime, Python and the libraries that take part.
@@ -190,6 +198,7 @@ class RunManifest:
     first_difference: str | None
     unlearnt: tuple[str, ...]
     drawn_by_chance: tuple[str, ...]
+    averaged: tuple[int, ...]
     notes: tuple[str, ...]
     files: Mapping[str, str]
     versions: Mapping[str, str]
@@ -255,6 +264,7 @@ def _manifest(found: Mapping[str, Any]) -> RunManifest:
         first_difference=found["first_difference"],
         unlearnt=tuple(found["unlearnt"]),
         drawn_by_chance=tuple(found.get("drawn_by_chance", ())),
+        averaged=tuple(found.get("averaged", ())),
         notes=tuple(found.get("notes", ())),
         files=files if isinstance(files, dict) else {},
         versions=versions_in(found),

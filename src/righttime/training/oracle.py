@@ -139,8 +139,9 @@ class Oracle:
     ) -> tuple[int | None, ...]:
         """The places of rows: as carried, if the tokens agree; else by the tokens, of equal rows the planned one."""
         if carried is not None:
-            pairs = zip(carried.tolist(), hashes, strict=True)
-            return tuple(place if self._tokens[place] == name else None for place, name in pairs)
+            places = [*carried.tolist(), *[None] * len(hashes)]  # rows that nobody announced have no place
+            pairs = zip(places, hashes, strict=False)
+            return tuple(place if place is not None and self._tokens[place] == name else None for place, name in pairs)
         planned = [*expected, *[None] * len(hashes)]
         return tuple(
             want if want is not None and self._tokens[want] == name else self._places.get(name)

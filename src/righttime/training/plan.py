@@ -6,8 +6,8 @@ epochs; it consumes the next ``world × batch × accumulation`` places of its ep
 one consecutive block of the order, on one process as on several. The last step of an epoch takes what is left, filled
 in the same way; a process for which nothing is left takes an empty micro-batch.
 
-With `batch_tokens` a step consumes the same rows, but inside it they are grouped by length: see
-`righttime.training.layout`.
+With `batch_tokens` a step consumes the same rows, but inside it they are grouped by length; with `pack_tokens` they are
+packed in order: see `righttime.training.layout`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from righttime.errors import SettingsError
 from righttime.store import ids_sha256
-from righttime.training.layout import step_layout
+from righttime.training.layout import packed_layout, step_layout
 
 __all__ = ["Batch", "Plan"]
 
@@ -65,11 +65,13 @@ class Plan:
         seed: Decides those shuffles.
         batch_tokens: Group the rows of a step by length into micro-batches of at most so many tokens with padding;
             None keeps them in order.
-        lengths: With `batch_tokens`: the tokens of each row.
+        lengths: With `batch_tokens` or `pack_tokens`: the tokens of each row.
+        pack_tokens: Pack the rows of a step in order, each whole, into sequences of at most so many tokens, one for a
+            micro-batch; None packs nothing.
 
     Raises:
-        SettingsError: If a number is out of range, there is no row, an id stands twice, or there is not a length for
-            each row.
+        SettingsError: If a number is out of range, there is no row, an id stands twice, there is not a length for each
+            row, or rows are to be both grouped and packed.
 
     Example:
         >>> plan = Plan(("a", "b", "c", "d", "e"), world=2, batch=1)
@@ -86,9 +88,10 @@ class Plan:
     seed: int = 0
     batch_tokens: int | None = None
     lengths: tuple[int, ...] = ()
+    pack_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "world", "batch", "accumulation", "batch_tokens"):
+        for name in ("epochs", "world", "batch", "accumulation", "batch_tokens", "pack_tokens"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise SettingsError(f"{name} must be at least 1, got {value}.", setting=name)
         if self.shuffle_after is not None and self.shuffle_after < 0:
@@ -100,12 +103,29 @@ class Plan:
         if len(set(self.ids)) != len(self.ids):
             twice = Counter(self.ids).most_common(1)[0][0]
             raise SettingsError(f"the ids of a plan must all be different, got {twice!r} twice.")
-        if self.batch_tokens is not None and len(self.lengths) != len(self.ids):
+        if self.batch_tokens is not None and self.pack_tokens is not None:
             raise SettingsError(
-                f"with batch_tokens a plan must have a length for each of {len(self.ids)} rows, "
-                f"got {len(self.lengths)}.",
+                f"rows must be either grouped or packed, got batch_tokens {self.batch_tokens} and pack_tokens "
+                f"{self.pack_tokens}.",
+                setting="pack_tokens",
+            )
+        if self.by_length and len(self.lengths) != len(self.ids):
+            given = "batch_tokens" if self.pack_tokens is None else "pack_tokens"
+            raise SettingsError(
+                f"with {given} a plan must have a length for each of {len(self.ids)} rows, got {len(self.lengths)}.",
                 setting="lengths",
             )
+
+        if self.pack_tokens is not None and 0 in self.lengths:
+            raise SettingsError(
+                f"with pack_tokens every row must have a token, got none in {self.ids[self.lengths.index(0)]!r}.",
+                setting="pack_tokens",
+            )
+
+    @property
+    def by_length(self) -> bool:
+        """Whether the layout inside a step follows from the rows' lengths, so that steps differ in micro-batches."""
+        return self.batch_tokens is not None or self.pack_tokens is not None
 
     @property
     def rows_per_step(self) -> int:
@@ -124,9 +144,9 @@ class Plan:
 
     def micros_in(self, epoch: int) -> int:
         """Micro-batches of each process in an epoch: the same number for all, so that none waits for another."""
-        if self.batch_tokens is None:
+        if not self.by_length:
             return -(-len(self.ids) // (self.world * self.batch))
-        return sum(len(step) for step in self._grouped(epoch))
+        return sum(len(step) for step in self._laid_out(epoch))
 
     @cached_property
     def n_batches(self) -> int:
@@ -181,16 +201,18 @@ class Plan:
             yield from together
 
     def facts(self) -> dict[str, Any]:
-        """Everything that decides the plan, ids and lengths as their sha256; of grouping nothing where there is none.
+        """Everything that decides the plan, ids and lengths as their sha256; nothing of a layout that there is not.
 
-        So a plan without groups has the fingerprint that earlier versions gave it.
+        So a plan without one has the fingerprint that earlier versions gave it.
         """
-        apart = ("ids", "batch_tokens", "lengths")
+        apart = ("ids", "batch_tokens", "lengths", "pack_tokens")
         facts = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self) if entry.name not in apart}
         facts = {"rows": len(self.ids), "ids_sha256": ids_sha256(self.ids), **facts}
-        if self.batch_tokens is None:
+        if not self.by_length:
             return facts
-        return {**facts, "batch_tokens": self.batch_tokens, "lengths_sha256": ids_sha256(map(str, self.lengths))}
+        budgets = {"batch_tokens": self.batch_tokens, "pack_tokens": self.pack_tokens}
+        facts |= {name: budget for name, budget in budgets.items() if budget is not None}
+        return {**facts, "lengths_sha256": ids_sha256(map(str, self.lengths))}
 
     @cached_property
     def fingerprint(self) -> str:
@@ -199,8 +221,8 @@ class Plan:
 
     def _layouts(self, epoch: int) -> Iterator[Sequence[tuple[tuple[int, ...], ...]]]:
         """For each step of an epoch its micro-batches, and for each of them the places of every process."""
-        if self.batch_tokens is not None:
-            yield from self._grouped(epoch)
+        if self.by_length:
+            yield from self._laid_out(epoch)
             return
         order, together = self.order(epoch).tolist(), self.world * self.batch
         for start in range(0, len(order), self.rows_per_step):
@@ -213,8 +235,9 @@ class Plan:
                 for at in range(0, len(block), together)
             ]
 
-    def _grouped(self, epoch: int) -> Iterator[list[tuple[tuple[int, ...], ...]]]:
-        order, budget = self.order(epoch).tolist(), self.batch_tokens or 1
+    def _laid_out(self, epoch: int) -> Iterator[list[tuple[tuple[int, ...], ...]]]:
+        order, budget = self.order(epoch).tolist(), self.batch_tokens or self.pack_tokens or 1
+        laid_out = step_layout if self.pack_tokens is None else packed_layout
         for start in range(0, len(order), self.rows_per_step):
             block = order[start : start + self.rows_per_step]
-            yield step_layout(block, self.lengths, budget, self.world)
+            yield laid_out(block, self.lengths, budget, self.world)

@@ -16,6 +16,7 @@ from righttime.results import open_result
 from righttime.store import ordinary_permissions, write_parquet
 from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import resolve_form
+from righttime.training.average import AVERAGE, MEASURED, average_steps, check_sharding, put_weights, write_average
 from righttime.training.chance import drawn_by_chance, group_note, seed_note
 from righttime.training.folder import Start, begin, end
 from righttime.training.job import Job, announcement, finish
@@ -91,6 +92,7 @@ def tune(
     check_versions("transformers", "accelerate", *(["peft"] if settings.lora else []))
     main, process, world = _processes()
     _check_groups(settings)
+    check_sharding(settings)
     if settings.report_to:
         from righttime.training.trainer import check_trackers
 
@@ -105,10 +107,12 @@ def tune(
         shuffle_after=settings.shuffle_after,
         seed=settings.chance,
         batch_tokens=settings.batch_tokens,
-        lengths=rows.lengths if settings.batch_tokens else (),
+        lengths=rows.lengths if settings.by_length else (),
+        pack_tokens=settings.pack_tokens,
     )
     job = Job(folder, model, settings, plan, rows, open_result(out).manifest.method)
-    start = _from_main(lambda: begin(folder, job.deciding(), overwrite))
+    averaged = _averaged(job, callbacks)
+    start = _from_main(lambda: begin(folder, job.deciding(), overwrite, averaged))
     try:
         if main:
             write_parquet(folder / "rows.parquet", rows.to_table())
@@ -139,11 +143,12 @@ def _check_groups(settings: TuneSettings) -> None:
     """Make sure, before any work, that steps of changing numbers of micro-batches can be trained."""
     from accelerate.utils import parse_flag_from_env
 
-    if settings.batch_tokens is not None and parse_flag_from_env("ACCELERATE_USE_DEEPSPEED"):
+    given = [name for name in ("batch_tokens", "pack_tokens") if getattr(settings, name) is not None]
+    if given and parse_flag_from_env("ACCELERATE_USE_DEEPSPEED"):
         raise SettingsError(
-            "`batch_tokens` must train without DeepSpeed, whose engine counts on equally many micro-batches a step. "
+            f"`{given[0]}` must train without DeepSpeed, whose engine counts on equally many micro-batches a step. "
             "Hint: FSDP2 (configs/accelerate_fsdp.yaml), or `batch` and `accumulation` alone.",
-            setting="batch_tokens",
+            setting=given[0],
         )
 
 
@@ -195,6 +200,7 @@ def _train(
     """Train from where the attempt starts to the end, and save the model if that is wanted."""
     from transformers import set_seed
 
+    from righttime.training.apart import require_rows_apart
     from righttime.training.trainer import OrderedTrainer, show_progress, training_arguments
 
     settings, model_folder = job.settings, job.folder / "model"
@@ -220,14 +226,17 @@ def _train(
             plan=job.plan,
             rows=job.rows,
             oracle=oracle,
-            keep=settings.keep,
+            keep=settings.kept,
             pad=pad if pad is not None else 0,
-            save_last=settings.save_model,
+            save_last=settings.save_model or settings.average_last is not None,
             model=model,
             args=training_arguments(settings, job.folder / "checkpoints"),
             processing_class=tokenizer,
             callbacks=list(callbacks),
         )
+        if plan.pack_tokens is not None:
+            with trainer.accelerator.autocast():
+                require_rows_apart(trainer.model)
         show_progress(trainer, progress, lambda steps: f"{plan.consumed(steps):,} of {total} rows")
         for callback in callbacks:
             if hasattr(callback, "attach"):  # an evaluation, whose means are for the trackers too
@@ -243,7 +252,42 @@ def _train(
             if trainer.args.should_save:
                 ordinary_permissions(model_folder)
             trainer.accelerator.wait_for_everyone()
+        if settings.average_last is not None:
+            _average(job, trainer, callbacks)
     return _Trained(trainer.state.log_history, drawn, notes)
+
+
+def _averaged(job: Job, callbacks: Sequence[Any]) -> tuple[int, ...]:
+    """Steps whose checkpoints are averaged, after making sure that somebody will see what came of it."""
+    steps = average_steps(job.settings, job.plan.n_steps)
+    if steps and not job.settings.save_model and not any(hasattr(one, "measure_average") for one in callbacks):
+        raise SettingsError(
+            "`average_last` must have its model saved or evaluated, but the run does neither. "
+            "Hint: an evaluation while training, or `save_model=True`.",
+            setting="average_last",
+        )
+    return steps
+
+
+def _average(job: Job, trainer: Any, callbacks: Sequence[Any]) -> None:
+    """Write the mean of the last checkpoints and measure it; the trained model holds it afterwards."""
+    folder, main = job.folder / AVERAGE, trainer.args.should_save
+    steps = average_steps(job.settings, job.plan.n_steps)
+
+    def written() -> None:
+        write_average([job.folder / "checkpoints" / f"checkpoint-{step}" for step in steps], folder)
+        ordinary_permissions(folder)
+
+    _from_main(written)
+    measuring = [one for one in callbacks if hasattr(one, "measure_average")]
+    if measuring:
+        put_weights(trainer.model, folder)
+    for callback in measuring:
+        callback.measure_average(job.folder / MEASURED, steps, trainer)
+    trainer.accelerator.wait_for_everyone()
+    if main and not job.settings.save_model:
+        shutil.rmtree(folder)
+    trainer.accelerator.wait_for_everyone()
 
 
 def _model(job: Job) -> tuple[Any, list[str]]:

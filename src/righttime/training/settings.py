@@ -69,6 +69,7 @@ class TuneChanges(TypedDict, total=False):
     batch: int
     accumulation: int
     batch_tokens: int | None
+    pack_tokens: int | None
     epochs: int
     shuffle_after: int | None
     learning_rate: float | None
@@ -90,6 +91,7 @@ class TuneChanges(TypedDict, total=False):
     seed: int | None
     save_every: int
     keep: int | None
+    average_last: int | None
     save_model: bool
     log_every: int
     report_to: tuple[str, ...]
@@ -106,6 +108,8 @@ class TuneSettings:
         accumulation: Micro-batches of one optimizer step.
         batch_tokens: Inside an optimizer step, which consumes the same rows, group them by length into micro-batches of
             at most so many tokens with padding; None cuts it into `accumulation` micro-batches of `batch` rows.
+        pack_tokens: Inside an optimizer step, which consumes the same rows, pack them in order, each whole, into
+            sequences of at most so many tokens, one for a micro-batch; None packs nothing.
         epochs: How often every row is consumed.
         shuffle_after: Follow the arrangement for so many steps, then shuffle; None follows it throughout.
         learning_rate: The highest rate; None takes 1e-5, or 1e-4 with adapters. `rate` tells it.
@@ -130,6 +134,8 @@ class TuneSettings:
             nothing is. `chance` tells it.
         save_every: A checkpoint every so many steps, and one at the end.
         keep: How many checkpoints are kept; None keeps all.
+        average_last: Keep the mean of the last so many checkpoints beside the last, and measure it too where the run is
+            evaluated; at least these are kept. None averages nothing.
         save_model: Save the tuned model. Without it records and evaluation alone are kept: no checkpoint is written at
             the end, and earlier ones, which a stopped run resumes from, are removed when the run is finished.
         log_every: The training loss is logged every so many steps.
@@ -143,6 +149,7 @@ class TuneSettings:
     batch: int = 16
     accumulation: int = 1
     batch_tokens: int | None = None
+    pack_tokens: int | None = None
     epochs: int = 1
     shuffle_after: int | None = None
     learning_rate: float | None = None
@@ -164,6 +171,7 @@ class TuneSettings:
     seed: int | None = None
     save_every: int = 500
     keep: int | None = 2
+    average_last: int | None = None
     save_model: bool = True
     log_every: int = 1
     report_to: tuple[str, ...] = ()
@@ -174,6 +182,7 @@ class TuneSettings:
             "batch",
             "accumulation",
             "batch_tokens",
+            "pack_tokens",
             "epochs",
             "max_length",
             "save_every",
@@ -200,6 +209,17 @@ class TuneSettings:
 
     def _check_effect(self) -> None:
         """Refuse what would be given without effect."""
+        if self.average_last is not None and self.average_last < 2:
+            raise SettingsError(
+                f"average_last must be at least 2, got {self.average_last}: one checkpoint is its own mean.",
+                setting="average_last",
+            )
+        if self.batch_tokens is not None and self.pack_tokens is not None:
+            raise SettingsError(
+                "`batch_tokens` and `pack_tokens` must not be given together: rows are either grouped or packed. "
+                "Hint: give one of them.",
+                setting="pack_tokens",
+            )
         defaults = {entry.name: entry.default for entry in dataclasses.fields(self)}
         for name in ("betas", "eps") if self.optimizer == "adafactor" else ():
             if getattr(self, name) != defaults[name]:
@@ -239,6 +259,16 @@ class TuneSettings:
         return cls(**fields)
 
     @property
+    def kept(self) -> int | None:
+        """How many checkpoints are kept: those that are averaged at the least."""
+        return None if self.keep is None else max(self.keep, self.average_last or 0)
+
+    @property
+    def by_length(self) -> bool:
+        """Whether the layout inside a step follows from the rows' lengths."""
+        return self.batch_tokens is not None or self.pack_tokens is not None
+
+    @property
     def rate(self) -> float:
         """The highest learning rate."""
         if self.learning_rate is not None:
@@ -265,7 +295,7 @@ _LORA_RATE = 1e-4
 
 
 # Where answers end decides too, by the tokens that are learnt: those are compared themselves.
-_FREE = {"save_every", "keep", "save_model", "log_every", "report_to", "allow_reorder", "answer_end"}
+_FREE = {"save_every", "keep", "average_last", "save_model", "log_every", "report_to", "allow_reorder", "answer_end"}
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {

@@ -9,7 +9,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -18,8 +17,9 @@ from transformers.integrations import get_reporting_integration_callbacks
 
 from righttime.errors import ModelError, SettingsError
 from righttime.progress import Lines, redrawn
+from righttime.training.batches import collated, packed
 from righttime.training.checkpoints import keep_newest, mark_complete
-from righttime.training.loss import IGNORED, learnt_logits, summed_loss
+from righttime.training.loss import learnt_logits, summed_loss
 from righttime.training.moments import write_moments
 from righttime.training.oracle import Oracle
 from righttime.training.plan import Plan
@@ -32,7 +32,6 @@ __all__ = [
     "PlannedRows",
     "PlannedSteps",
     "check_trackers",
-    "collated",
     "show_progress",
     "training_arguments",
 ]
@@ -80,7 +79,7 @@ class PlannedBatches:
 
 
 class PlannedSteps(PlannedBatches):
-    """The same, a whole optimizer step at a time: with groups one step has more micro-batches than another."""
+    """The same, a whole optimizer step at a time: with groups or packs one step has more micro-batches than another."""
 
     def __len__(self) -> int:
         return self._plan.steps_per_epoch
@@ -90,33 +89,6 @@ class PlannedSteps(PlannedBatches):
         batches = self._plan.batches(self._process, epoch)
         for _, together in groupby(batches, key=lambda batch: batch.step):
             yield [list(batch.places) or [-1] for batch in together]
-
-
-def collated(places: Sequence[int], rows: TokenRows, pad: int) -> dict[str, Tensor]:
-    """A micro-batch of rows, padded on the right.
-
-    Args:
-        places: The rows' places; [-1] makes a filler of one token that nothing is learnt from.
-        rows: All rows.
-        pad: The token to pad with.
-
-    Returns:
-        ``input_ids``, ``attention_mask``, ``labels``: int64, shape (n, longest); ``places``: int64, shape (n,), empty
-        for a filler.
-    """
-    if list(places) == [-1]:
-        one = torch.full((1, 1), pad, dtype=torch.int64)
-        nothing = torch.empty(0, dtype=torch.int64)
-        return {"input_ids": one, "attention_mask": one * 0 + 1, "labels": one * 0 + IGNORED, "places": nothing}
-    taken = [rows.tokens[place] for place in places]
-    shape = (len(taken), max(1, *(len(row.ids) for row in taken)))
-    ids, labels, mask = np.full(shape, pad), np.full(shape, IGNORED), np.zeros(shape, np.int64)
-    for number, row in enumerate(taken):
-        n = len(row.ids)
-        ids[number, :n], mask[number, :n] = row.ids, 1
-        labels[number, :n] = np.where(row.learnt, row.ids, IGNORED)
-    arrays = {"input_ids": ids, "attention_mask": mask, "labels": labels, "places": np.asarray(places)}
-    return {name: torch.from_numpy(array.astype(np.int64)) for name, array in arrays.items()}
 
 
 def training_arguments(settings: TuneSettings, folder: Path) -> TrainingArguments:
@@ -130,14 +102,14 @@ def training_arguments(settings: TuneSettings, folder: Path) -> TrainingArgument
     return TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=settings.batch,
-        # With groups a step is one item of the loader, which holds all its micro-batches.
-        gradient_accumulation_steps=settings.accumulation if settings.batch_tokens is None else 1,
+        # With groups or packs a step is one item of the loader, which holds all its micro-batches.
+        gradient_accumulation_steps=1 if settings.by_length else settings.accumulation,
         num_train_epochs=settings.epochs,
         learning_rate=settings.rate,
         lr_scheduler_type="cosine_with_min_lr" if settings.schedule == "cosine" else constant,
         lr_scheduler_kwargs={"min_lr_rate": settings.min_rate} if settings.schedule == "cosine" else {},
         warmup_steps=settings.warmup,
-        optim="adafactor" if settings.optimizer == "adafactor" else "adamw_torch",
+        optim="adafactor" if settings.optimizer == "adafactor" else "adamw_torch_fused",
         adam_beta1=settings.betas[0],
         adam_beta2=settings.betas[1],
         adam_epsilon=settings.eps,
@@ -260,27 +232,27 @@ class OrderedTrainer(Trainer):  # type: ignore[misc]
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """The plan's micro-batches of this process. Not prepared by accelerate, which would share them out again."""
-        rows, pad = self._rows, self._pad
-        grouped = self._plan.batch_tokens is not None
-        kind = PlannedSteps if grouped else PlannedBatches
+        rows, pad, plan = self._rows, self._pad, self._plan
+        made = collated if plan.pack_tokens is None else packed
+        kind = PlannedSteps if plan.by_length else PlannedBatches
         return DataLoader(
             PlannedRows(len(rows.ids)),
-            batch_sampler=kind(self._plan, self.args.process_index, lambda: int(self.state.global_step)),
-            collate_fn=(lambda step: [collated(places, rows, pad) for places in step])
-            if grouped
-            else (lambda places: collated(places, rows, pad)),
+            batch_sampler=kind(plan, self.args.process_index, lambda: int(self.state.global_step)),
+            collate_fn=(lambda step: [made(places, rows, pad) for places in step])
+            if plan.by_length
+            else (lambda places: made(places, rows, pad)),
         )
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list[Any], Any]:
-        """What a step is made of, and its learnt tokens; with groups all its micro-batches as one item."""
-        if self._plan.batch_tokens is None:
+        """What a step is made of, and its learnt tokens; with groups or packs all its micro-batches as one item."""
+        if not self._plan.by_length:
             return super().get_batch_samples(epoch_iterator, num_batches, device)  # type: ignore[no-any-return]
         micros = next(epoch_iterator)
         _, count = super().get_batch_samples(iter(micros), len(micros), device)
         return [{"micros": micros}], count
 
     def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **settings: Any) -> Tensor:
-        """One micro-batch, or with groups a whole step: each is shown to the oracle, then trained on."""
+        """One micro-batch, or with groups or packs a whole step: each is shown to the oracle, then trained on."""
         if "micros" not in inputs:
             return self._micro_step(model, inputs, *args, **settings)
         *others, last = inputs["micros"]

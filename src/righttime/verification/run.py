@@ -10,6 +10,7 @@ from righttime.rows import Rows
 from righttime.store import ids_sha256
 from righttime.tokenization.loading import load_tokenizer
 from righttime.training import FinishedRun, Plan, Records, Run, begun_run, first_difference
+from righttime.training.average import average_steps, is_average
 from righttime.training.manifest import BEGUN, FedRows
 from righttime.training.token_rows import TokenRows, arranged_rows, token_rows
 from righttime.verification.finding import Finding
@@ -21,8 +22,8 @@ def verify(run: Path, out: Path) -> list[Finding]:
     """Compare what a run consumed with the order of an arrangement.
 
     The plan is made again from `out`, and `out`'s rows are tokenized again, which also gives the lengths by which a
-    step's rows were grouped; of the run only its numbers (batch, processes, epochs, ...), its records and its files
-    are taken. While there is no tokenizer to be had, the lengths are those that the run recorded.
+    step's rows were grouped or packed; of the run only its numbers (batch, processes, epochs, ...), its records and its
+    files are taken. While there is no tokenizer to be had, the lengths are those that the run recorded.
 
     Args:
         run: A folder that ``righttime tune`` wrote; what is there of an unfinished run is compared too.
@@ -50,6 +51,7 @@ def verify(run: Path, out: Path) -> list[Finding]:
     findings.append(Finding("what led to the weights is the plan, every row in its place", difference is None, told))
     if isinstance(opened, FinishedRun):
         findings += _files(opened)
+        findings += _average(opened)
     if findings[1].ok:
         findings += _texts(opened, rows)
     return findings
@@ -58,7 +60,7 @@ def verify(run: Path, out: Path) -> list[Finding]:
 def _plan(ids: tuple[str, ...], opened: Run, rows: TokenRows | ModelError | None) -> Plan:
     """The plan of a run's numbers for these ids."""
     lengths: tuple[int, ...] = ()
-    if opened.begun.plan.batch_tokens is not None:
+    if opened.begun.plan.by_length:
         # A row that the run does not know makes another plan, which is found, whatever its length.
         lengths = rows.lengths if isinstance(rows, TokenRows) else tuple(opened.lengths.get(name, 1) for name in ids)
     try:
@@ -88,6 +90,24 @@ def _files(opened: FinishedRun) -> Iterator[Finding]:
         yield Finding("every file is as it was written, the model's too", True)
     else:
         yield Finding("every file is as it was written", True, "the model was not saved")
+
+
+def _average(opened: FinishedRun) -> Iterator[Finding]:
+    """That the averaged weights are the mean of the checkpoints, as long as those are kept."""
+    manifest = opened.manifest
+    if not manifest.averaged or not manifest.settings.save_model:
+        return
+    what = f"the average is the mean of the checkpoints of steps {', '.join(map(str, manifest.averaged))}"
+    planned = average_steps(manifest.settings, manifest.counts.steps)
+    if planned != manifest.averaged:
+        yield Finding(what, False, f"by the settings it is of steps {', '.join(map(str, planned))}")
+        return
+    there = {checkpoint.step: checkpoint.path for checkpoint in opened.checkpoints}
+    gone = [step for step in planned if step not in there]
+    if gone:
+        yield Finding(what, None, f"checkpoint-{gone[0]} was removed or changed since")
+    else:
+        yield Finding(what, is_average([there[step] for step in planned], opened.average))
 
 
 def _tokenized(opened: Run, arranged: Rows) -> TokenRows | ModelError | None:

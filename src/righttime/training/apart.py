@@ -1,0 +1,58 @@
+"""Whether a model keeps the rows of a pack apart, tried before training. Importing this imports torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from righttime.errors import SettingsError
+
+__all__ = ["require_rows_apart"]
+
+_BEFORE, _AFTER = 5, 4  # tokens of the two rows that are tried
+_NEAR = 0.05  # of the largest logit: bfloat16 differs by less, a wrong position or a row that is seen by more
+
+
+@torch.no_grad()
+def require_rows_apart(model: Any) -> None:
+    """Make sure that a row in a pack is read as it is alone, by trying it on this very model.
+
+    Transformers keeps rows apart by their positions, but not for every architecture and every kind of attention. So two
+    rows of a few tokens are packed: the second one's logits must not change at all when the first one is another, and
+    must be those that it has alone, up to rounding.
+
+    Args:
+        model: A causal language model of transformers, as it is to be trained.
+
+    Raises:
+        SettingsError: If it does not keep them apart.
+    """
+    training, words = model.training, int(model.config.get_text_config().vocab_size)
+    model.eval()
+    tokens = torch.arange(2 * _BEFORE + _AFTER, device=next(model.parameters()).device) % words
+    one, other, row = tokens[:_BEFORE], tokens[_BEFORE : 2 * _BEFORE], tokens[2 * _BEFORE :]
+    try:
+        behind, behind_other, alone = (_last_logits(model, before, row) for before in (one, other, tokens[:0]))
+    finally:
+        model.train(training)
+    if not torch.equal(behind, behind_other):
+        why = "the second of two rows changes with the first"
+    elif not (behind - alone).abs().max() <= _NEAR * alone.abs().max():
+        why = "a row is not read as it is alone"
+    else:
+        return
+    raise SettingsError(
+        f"`pack_tokens` must have a model that keeps the rows of a pack apart, but in {type(model).__name__} {why}. "
+        "Hint: `batch_tokens`, which fills no pack.",
+        setting="pack_tokens",
+    )
+
+
+def _last_logits(model: Any, before: Tensor, row: Tensor) -> Tensor:
+    """float32, shape (tokens, vocabulary): of a row that stands behind another one."""
+    positions = [torch.arange(len(part), device=row.device) for part in (before, row)]
+    logits = model(input_ids=torch.cat([before, row])[None], position_ids=torch.cat(positions)[None]).logits
+    found: Tensor = logits[0, len(before) :].float()
+    return found

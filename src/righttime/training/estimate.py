@@ -1,0 +1,236 @@
+"""The memory that tuning will take, told from a model's configuration alone: nothing is loaded.
+
+Weights, gradients and optimizer states are counted on a model without storage. Activations are those that PyTorch
+keeps for the backward pass, written down for decoders that are built like Llama; of others they are not told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from righttime.errors import SettingsError
+from righttime.planning.stages import Stage, resident
+from righttime.training.models import configuration, trainable_length
+
+if TYPE_CHECKING:
+    from righttime.training.settings import TuneSettings
+
+__all__ = ["FAMILIES", "Load", "tuning_stages"]
+
+FAMILIES = ("llama", "mistral", "qwen2")
+"""Kinds of configuration whose activations are told: decoders of RMS norms, rotary positions and gated layers."""
+
+_LEARNT = 4  # one in so many tokens, where nobody says it
+_LOGITS = {4: 12, 2: 16}  # bytes of a logit at the peak, with its loss and gradient, by the bytes of a product's result
+
+
+@dataclass(frozen=True)
+class Load:
+    """The largest micro-batch.
+
+    Attributes:
+        rows: Sequences in it.
+        length: Tokens of each, with padding.
+        learnt: Learnt tokens in all of it.
+        several: Whether a step has more than one micro-batch, so that gradients are held beside activations.
+    """
+
+    rows: int
+    length: int
+    learnt: int
+    several: bool
+
+    @property
+    def tokens(self) -> int:
+        """Of all its sequences."""
+        return self.rows * self.length
+
+
+def tuning_stages(
+    model: str, settings: TuneSettings, row_tokens: int | None = None, learnt: int | None = None
+) -> tuple[Stage, ...]:
+    """What `righttime.tune` will hold in memory on one process, with the whole model on it.
+
+    Args:
+        model: A model's folder or hub name, of which the configuration alone is read.
+        settings: How to tune.
+        row_tokens: Tokens of the longest rows; None takes the most that the settings let a row have.
+        learnt: Learnt tokens of each such row; None ASSUMES a quarter.
+
+    Returns:
+        Stages without a duration, which is not told: weights, optimizer, gradients, activations.
+
+    Raises:
+        SettingsError: If a number is out of range.
+        ModelError: If there is no such model.
+    """
+    length = trainable_length(model, settings.max_length)
+    row_tokens = length if row_tokens is None else row_tokens
+    if not 1 <= row_tokens <= length:
+        raise SettingsError(
+            f"`row_tokens` must be from 1 to the {length:,} tokens that a row may have, got {row_tokens}.",
+            setting="row_tokens",
+        )
+    assumed = "" if learnt is not None else f"; one token in {_LEARNT} ASSUMED to be learnt"
+    if learnt is not None and not 0 <= learnt <= row_tokens:
+        raise SettingsError(f"`learnt` must be from 0 to {row_tokens:,} tokens, got {learnt}.", setting="learnt")
+    load = _load(settings, row_tokens, row_tokens // _LEARNT if learnt is None else learnt)
+    config = configuration(model)
+    counted = _counted(config, settings)
+    libraries = Stage("libraries", 0, None, resident(), 0, "Python and what is imported; resident now")
+    return (libraries, *counted.stages(settings), _activations(config, settings, load, counted, assumed))
+
+
+def _load(settings: TuneSettings, row_tokens: int, learnt: int) -> Load:
+    budget, step = settings.batch_tokens or settings.pack_tokens, settings.batch * settings.accumulation
+    if budget is None:
+        return Load(settings.batch, row_tokens, settings.batch * learnt, settings.accumulation > 1)
+    rows = max(1, min(step, budget // row_tokens))
+    if settings.pack_tokens is not None:
+        return Load(1, rows * row_tokens, rows * learnt, rows < step)
+    return Load(rows, row_tokens, rows * learnt, rows < step)
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """Numbers of weights.
+
+    Attributes:
+        all: Of the model itself.
+        trained: That are trained, adapters included.
+        adapters: Of adapters.
+        linear: In linear layers of the model itself.
+        output: Of the output layer.
+        states: float32 numbers that the optimizer keeps.
+        largest: Of the largest trained tensor.
+        itemsize: Bytes of a weight of the model itself.
+    """
+
+    all: int
+    trained: int
+    adapters: int
+    linear: int
+    output: int
+    states: int
+    largest: int
+    itemsize: int
+
+    def stages(self, settings: TuneSettings) -> Iterator[Stage]:
+        """Those that follow from the numbers alone."""
+        weights = self.all * self.itemsize + 4 * self.adapters
+        told = f"{self.all:,} of {self.itemsize} bytes"
+        told += f", and {self.adapters:,} of adapters of 4" if self.adapters else ""
+        yield Stage("weights", 0, None, weights, 0, told)
+        passing = 3 * 4 * self.largest if settings.optimizer == "adafactor" else 0
+        note = f"{settings.optimizer}, {self.states:,} numbers of 4 bytes"
+        yield Stage("optimizer", 0, None, 4 * self.states, 0, note, passing + 4 * self.trained)
+        yield Stage("gradient", 0, None, 4 * self.trained, 0, f"{self.trained:,} of 4 bytes")
+
+
+def _counted(config: Any, settings: TuneSettings) -> _Counted:
+    """Count on a model that has shapes and no storage."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    output = model.get_output_embeddings()
+    layers = {name: one for name, one in model.named_modules() if isinstance(one, torch.nn.Linear)}
+    own = [tuple(weight.shape) for weight in model.parameters()]
+    added = list(_adapter_shapes(layers, output, settings))
+    trained = own if settings.lora is None else added
+    return _Counted(
+        all=sum(map(_numel, own)),
+        trained=sum(map(_numel, trained)),
+        adapters=sum(map(_numel, added)),
+        linear=sum(one.weight.numel() for one in layers.values()),
+        output=0 if output is None else output.weight.numel(),
+        states=sum(_states(shape, settings.optimizer) for shape in trained),
+        largest=max(map(_numel, trained)),
+        itemsize=_itemsize(config, settings),
+    )
+
+
+def _adapter_shapes(layers: Any, output: Any, settings: TuneSettings) -> Iterator[tuple[int, ...]]:
+    lora = settings.lora
+    if lora is None:
+        return
+    for name, layer in layers.items():
+        asked = lora.target_modules is None or name.rpartition(".")[2] in lora.target_modules
+        if asked and layer is not output:
+            yield lora.rank, layer.in_features
+            yield layer.out_features, lora.rank
+            if lora.dora:
+                yield (layer.out_features,)
+
+
+def _numel(shape: tuple[int, ...]) -> int:
+    found = 1
+    for size in shape:
+        found *= size
+    return found
+
+
+def _states(shape: tuple[int, ...], optimizer: str) -> int:
+    """Numbers that the optimizer keeps of a tensor: two each, or (Adafactor) one of each row and column."""
+    if optimizer == "adamw":
+        return 2 * _numel(shape)
+    return _numel(shape) if len(shape) < 2 else _numel(shape[:-1]) + _numel((*shape[:-2], shape[-1]))
+
+
+def _itemsize(config: Any, settings: TuneSettings) -> int:
+    base = "float32" if settings.lora is None else settings.lora.base
+    stored = getattr(config, "dtype", None)
+    return {"float32": 4, "bf16": 2, "stored": stored.itemsize if stored is not None else 4}[base]
+
+
+def _activations(config: Any, settings: TuneSettings, load: Load, counted: _Counted, assumed: str) -> Stage:
+    """What the forward pass keeps for the backward pass, at its peak, as far as gradients do not take its place."""
+    what = f"{load.rows:,} × {load.length:,} tokens a micro-batch, {load.learnt:,} of them learnt{assumed}"
+    if config.model_type not in FAMILIES:
+        note = f"NOT TOLD for {config.model_type}, only for {', '.join(FAMILIES)}, and not in the peak; {what}"
+        return Stage("activations", 0, None, 0, 0, note)
+    layer, between = _layer_bytes(config, settings, load, counted)
+    half = settings.precision == "bf16" or counted.itemsize == 2
+    logits = load.learnt * config.vocab_size * _LOGITS[2 if half else 4]
+    copies = 2 * counted.linear if settings.precision == "bf16" and counted.itemsize == 4 else 0  # in bfloat16
+    kept = 2 * config.hidden_size * load.tokens * 4  # of the last norm
+    if settings.recompute:  # of one layer at a time, and the logits are gone by then
+        kept += config.num_hidden_layers * between + max(logits, layer + copies // config.num_hidden_layers)
+    else:
+        kept += config.num_hidden_layers * layer + logits + copies
+    if settings.lora is None and getattr(config, "tie_word_embeddings", False):
+        kept += 4 * counted.output  # the embeddings' gradient, before it is added to the output layer's
+    if not load.several:  # gradients come while activations go: one takes the other's place
+        gradients = 4 * (counted.trained - (counted.output if settings.lora is None else 0))
+        kept = max(layer, kept - gradients)
+    return Stage(
+        "activations", 0, None, 0, 0, f"{what}; kept for the backward pass; what the allocator keeps comes on top", kept
+    )
+
+
+def _layer_bytes(config: Any, settings: TuneSettings, load: Load, counted: _Counted) -> tuple[int, int]:
+    """Bytes that one layer keeps, and those of its input alone.
+
+    Each line counts numbers of a token: of the width (h), of all attention heads (a: queries, keys and values after
+    they are repeated, and what attention returns), and of the gated layer (i: gate,
+    its activation, the other half, their product). In half precision the norms stay float32, and each linear layer
+    keeps a copy of its input of its own.
+    """
+    width, inner = config.hidden_size, config.intermediate_size
+    heads = config.num_attention_heads * (getattr(config, "head_dim", None) or width // config.num_attention_heads)
+    lora, autocast, half = settings.lora is not None, settings.precision == "bf16", counted.itemsize == 2
+    if not autocast and not half:
+        each = (4 * (4 if lora else 6), 16, 16)  # each norm: what comes in, normalised, what goes out
+    elif not half:
+        each = (18 if lora else 26, 8, 8)
+    else:
+        each = (22, 8, 8) if autocast else (32, 12, 10)
+    ranks = 7 * (settings.lora.rank if settings.lora else 0) * 4
+    found = load.tokens * (each[0] * width + each[1] * heads + each[2] * inner + ranks)
+    if settings.attention == "eager":  # all pairs, and what attention returns in the order of tokens
+        found += load.tokens * heads * (2 if autocast or half else 4)
+        found += load.rows * config.num_attention_heads * load.length**2 * (6 if autocast or half else 4)
+    return found, load.tokens * width * (2 if half else 4)
