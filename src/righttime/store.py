@@ -38,6 +38,7 @@ __all__ = [
     "prepare_folder",
     "read_manifest",
     "require",
+    "sealed",
     "staged",
     "take",
     "versions_in",
@@ -51,6 +52,8 @@ __all__ = [
 T = TypeVar("T")
 
 MANIFEST = "manifest.json"
+_SEAL = "manifest_sha256"
+"""The entry of a manifest that holds the sha256 of all others."""
 _LOCKS = "locks"  # in the cache folder
 
 
@@ -135,12 +138,30 @@ def plain(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON object, indented, atomically.
+    """Write a JSON object, indented, atomically. A manifest gets the hash of its entries as one more; see `sealed`.
 
     Raises:
         StoreError: If it cannot be written.
     """
+    if path.name == MANIFEST:
+        value = {**value, _SEAL: _entries_sha256(value)}
     write_lines(path, [json.dumps(value, ensure_ascii=False, indent=2)])
+
+
+def sealed(manifest: Mapping[str, Any]) -> bool | None:
+    """Whether a manifest's entries are those that were written, by the hash among them.
+
+    The hash is not signed: it tells of accidents, and of edits by those who do not know it.
+
+    Returns:
+        None where it holds no hash, as those of earlier versions.
+    """
+    return manifest[_SEAL] == _entries_sha256(manifest) if _SEAL in manifest else None
+
+
+def _entries_sha256(manifest: Mapping[str, Any]) -> str:
+    entries = {name: value for name, value in manifest.items() if name != _SEAL}
+    return hashlib.sha256(json.dumps(json.loads(json.dumps(entries)), sort_keys=True).encode()).hexdigest()
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:
