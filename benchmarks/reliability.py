@@ -28,6 +28,7 @@ SUITES = {
     "disks": "disks that refuse",
     "corruptions": "damaged files",
     "tamper": "forged results, hashes updated",
+    "tamper_runs": "forged runs",
     "fuzz": "fuzzed inputs",
 }
 Recorded = Mapping[str, Any]
@@ -71,6 +72,7 @@ TABLES: Mapping[str, Callable[[Recorded], str]] = {
     "disks": _lines,
     "corruptions": _came_out,
     "tamper": _tamper,
+    "tamper_runs": _tamper,
 }
 
 

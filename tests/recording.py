@@ -10,7 +10,7 @@ from machine import RESULTS, about
 
 __all__ = ["record"]
 
-COMMAND = "RIGHTTIME_RECORD_FAULTS=1 python -m pytest tests/faults tests/verification/test_verification_tamper.py"
+COMMAND = "RIGHTTIME_RECORD_FAULTS=1 python -m pytest tests/faults tests/verification"
 
 
 def record(name: str, rows: list[dict[str, Any]]) -> None:

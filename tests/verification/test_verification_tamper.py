@@ -364,7 +364,9 @@ def test_vectors_from_a_cache_that_differ_in_their_last_bits_are_no_forgery(embe
     with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as held:
         for key, length, blob in held.execute("SELECT key, length, vector FROM vectors").fetchall():
             near = (np.frombuffer(blob, "<f4") * np.float32(1 + 3e-7)).astype("<f4").tobytes()
-            held.execute("UPDATE vectors SET vector=?, checksum=? WHERE key=?", (near, _checksum(key, length, near), key))
+            held.execute(
+                "UPDATE vectors SET vector=?, checksum=? WHERE key=?", (near, _checksum(key, length, near), key)
+            )
     sides = [[str(embedded / name)] for name in ("pool.jsonl", "target.jsonl")]
     assert [one for one in check(embedded / "out", *sides, cache=tmp_path / "cache") if one.ok is not True] == []
 

@@ -178,6 +178,7 @@ class RunManifest:
         files: The sha256 of each file, by its path in the folder.
         versions: Of righttime, Python and the libraries that take part.
         processor: What the run was finished on, as `righttime.processor` tells it; empty in earlier versions.
+        method: The method of the arrangement; None where it is not named.
         intact: Whether its entries are those that were written, by its own hash; None where it has none.
     """
 
@@ -195,6 +196,7 @@ class RunManifest:
     files: Mapping[str, str]
     versions: Mapping[str, str]
     processor: Mapping[str, str]
+    method: str | None = None
     intact: bool | None = None
 
 
@@ -261,6 +263,7 @@ def _manifest(found: Mapping[str, Any]) -> RunManifest:
         files=files if isinstance(files, dict) else {},
         versions=versions_in(found),
         processor=found.get("processor") or {},
+        method=found.get("method"),
         intact=sealed(found),
     )
 

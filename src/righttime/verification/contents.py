@@ -59,9 +59,7 @@ def with_stored_order(finished: FinishedResult, result: Result) -> Result:
     return dataclasses.replace(result, arrangement=same, left_out=(*others, *vain))
 
 
-def contents_hold(
-    finished: FinishedResult, result: Result, *, exact: bool, moved: bool = True
-) -> Iterator[Finding]:
+def contents_hold(finished: FinishedResult, result: Result, *, exact: bool, moved: bool = True) -> Iterator[Finding]:
     """Compare everything that a result says with what its data gives.
 
     Args:
