@@ -28,7 +28,7 @@ from righttime.cli.app import (
     fields_in,
 )
 from righttime.cli.flags import in_flags
-from righttime.cli.output import Json, emit
+from righttime.cli.output import Json, emit, say
 from righttime.errors import SettingsError
 
 __all__ = ["plan"]
@@ -110,7 +110,7 @@ def plan(
         max_row_bytes=bytes_in(max_row_bytes),
     )
     for note in planned_idle_seed(request):
-        typer.echo(f"note: {in_flags(note)}", err=True)
+        say(f"note: {in_flags(note)}", err=True)
     sizes = (rows, target_rows, dim)
     if not pool and target is None and rows and target_rows and dim:
         stages = plan_sizes(rows, target_rows, dim, request, nodes)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from righttime.cli.app import Cache, app
-from righttime.cli.output import Json, emit
+from righttime.cli.output import Json, emit, say
 from righttime.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -85,11 +85,9 @@ def _arrangement(
     if as_json:
         return
     if no_data:
-        typer.echo("similarities and rounds not verified: that takes the data")
+        say("similarities and rounds not verified: that takes the data")
     elif findings[-1].what == DATA:
-        typer.echo(
-            "similarities and rounds not verified: that takes the data it was made from. Hint: --pool and --target."
-        )
+        say("similarities and rounds not verified: that takes the data it was made from. Hint: --pool and --target.")
 
 
 def _tell(findings: Sequence[Finding], as_json: bool, meaning: str) -> None:
@@ -100,5 +98,5 @@ def _tell(findings: Sequence[Finding], as_json: bool, meaning: str) -> None:
     )
     emit(as_json, lambda: {"ok": not failed, "findings": findings}, lambda: "\n".join(lines))
     if failed:
-        typer.echo(f"{failed} of {len(findings)} checks failed: {meaning}.", err=True)
+        say(f"{failed} of {len(findings)} checks failed: {meaning}.", err=True)
         raise typer.Exit(1)
