@@ -41,6 +41,7 @@ __all__ = [
     "sealed",
     "staged",
     "take",
+    "take_away",
     "versions_in",
     "write_bytes",
     "write_json",
@@ -242,7 +243,20 @@ def clear_partial(folder: Path) -> None:
     """
     with _told(folder):
         for left_over in folder.glob(".*.partial"):
-            shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
+            take_away(left_over)
+
+
+def take_away(path: Path) -> None:
+    """Remove a file, a link, or a folder with all that is in it; of a link never what it leads to.
+
+    Raises:
+        StoreError: If it cannot be removed.
+    """
+    with _told(path):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

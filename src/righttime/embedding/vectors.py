@@ -21,7 +21,7 @@ from righttime.errors import SettingsError
 from righttime.neighbours import ENGINES
 from righttime.rows import Rows
 from righttime.similarity import room_for, unit_rows
-from righttime.store import cache_folder
+from righttime.store import cache_folder, make_folder
 
 __all__ = ["Asked", "PoolOnce", "Sides", "embedded", "given", "vectors_for", "vectors_given"]
 
@@ -184,7 +184,6 @@ def given(
         folder: Where that file lies.
     """
     sides = given_sides(spec, target_spec, n_pool, n_target, memory)
-    folder.mkdir(parents=True, exist_ok=True)
     # Normalised before rows are left out, so that an error names the row by its number in the file.
     pool = unit_rows(sides[0], "pool vectors", most_bytes=memory, folder=folder)
     if not np.array_equal(kept, np.arange(len(pool))):
@@ -245,7 +244,7 @@ def embedded(
 def _embed(texts: Sequence[str], embedder: Embedder, cache: Path, memory: int, how: Mapping[str, Any]) -> Embedded:
     if len(texts) * _WIDEST <= memory:
         return embed_texts(texts, embedder, cache, **how)
-    cache.mkdir(parents=True, exist_ok=True)
+    make_folder(cache)
     with tempfile.TemporaryDirectory(dir=cache) as folder:  # gone at once; what is mapped stays until it is let go
         into = Path(folder) / "vectors.npy"
         return embed_texts(texts, embedder, cache, into=into, **how)

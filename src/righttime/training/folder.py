@@ -17,7 +17,7 @@ A run without a manifest is not finished.
 from __future__ import annotations
 
 import json
-import shutil
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 
 from righttime.errors import SettingsError, StoreError
 from righttime.locks import locked, unlocked
-from righttime.store import MANIFEST, clear_partial, make_folder, write_json
+from righttime.store import MANIFEST, clear_partial, make_folder, take_away, write_json
 from righttime.training.checkpoints import clear_broken, whole_checkpoints
 from righttime.training.manifest import BEGUN, read_begun, with_defaults
 from righttime.training.records import last_attempt
@@ -90,6 +90,7 @@ def begin(run: Path, deciding: Mapping[str, Any], overwrite: bool = False) -> St
         clear_partial(run)
         if overwrite:
             _clear(run)
+        _no_links(run)
         return _begun(run, deciding, lock)
     except BaseException:
         unlocked(lock)
@@ -132,13 +133,19 @@ def _locked(run: Path) -> FileLock | None:
         ) from error
 
 
+def _no_links(run: Path) -> None:
+    """A link may lead into another run's folder, or nowhere, which is found out only at the first checkpoint."""
+    for name in _FOLDERS:
+        if (run / name).is_symlink():
+            raise StoreError(
+                f"{run / name} must be a folder of the run's own, but it is a link to {os.readlink(run / name)}. "
+                "Hint: remove the link, or link all of the run's folder."
+            )
+
+
 def _clear(run: Path) -> None:
     for name in (MANIFEST, *_FILES, *_FOLDERS):  # the manifest first: a folder half cleared is no finished run
-        path = run / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        take_away(run / name)
 
 
 def _deciding_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
