@@ -171,7 +171,7 @@ def contents(folder: Path) -> dict[str, Any]:
 def _is_passing(name: str) -> bool:
     """Logs of attempts, of which there are more after a kill; `consumed.parquet` is what counts in them."""
     folders, last = name.split("/")[:-1], name.split("/")[-1]
-    return "consumed" in folders or "took.json" in last or last in ("trainer_state.json", "log.txt")
+    return "consumed" in folders or last == "took.json" or last in ("trainer_state.json", "log.txt")
 
 
 def _content(path: Path) -> Any:

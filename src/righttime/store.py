@@ -193,13 +193,16 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def take(folder: Path) -> None:
+def take(folder: Path) -> bool:
     """Keep other processes from writing a result to a folder until `staged` is done, or this process ends.
+
+    Returns:
+        See `righttime.locks.hold`.
 
     Raises:
         StoreError: If another process writes there.
     """
-    hold(folder, cache_folder() / _LOCKS)
+    return hold(folder, cache_folder() / _LOCKS)
 
 
 def prepare_folder(folder: Path, ours: Iterable[str], overwrite: bool = False) -> None:

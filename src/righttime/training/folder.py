@@ -26,8 +26,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from righttime.errors import SettingsError, StoreError
-from righttime.locks import locked, unlocked
-from righttime.store import MANIFEST, clear_partial, make_folder, take_away, write_json
+from righttime.locks import let_go, locked, unlocked
+from righttime.store import MANIFEST, clear_partial, make_folder, take, take_away, write_json
 from righttime.training.checkpoints import clear_broken, whole_checkpoints
 from righttime.training.manifest import BEGUN, read_begun, with_defaults
 from righttime.training.records import last_attempt
@@ -51,6 +51,7 @@ class Start:
         checkpoint: The checkpoint it goes on from, or None.
         broken: Names of checkpoints that were incomplete or damaged and were taken away.
         lock: What the main process holds the folder by, until `end`.
+        folder: The folder.
     """
 
     attempt: int
@@ -58,6 +59,7 @@ class Start:
     checkpoint: str | None
     broken: tuple[str, ...] = ()
     lock: FileLock | None = None
+    folder: Path | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Of several processes the main one alone holds the lock; the others are sent the rest."""
@@ -94,12 +96,15 @@ def begin(run: Path, deciding: Mapping[str, Any], overwrite: bool = False) -> St
         return _begun(run, deciding, lock)
     except BaseException:
         unlocked(lock)
+        let_go(run)
         raise
 
 
 def end(start: Start) -> None:
     """Let another process train in the run's folder."""
     unlocked(start.lock)
+    if start.folder is not None:
+        let_go(start.folder)
 
 
 def _begun(run: Path, deciding: Mapping[str, Any], lock: FileLock | None) -> Start:
@@ -119,15 +124,21 @@ def _begun(run: Path, deciding: Mapping[str, Any], lock: FileLock | None) -> Sta
     whole = whole_checkpoints(run / "checkpoints", hashed=False)  # what is left was hashed just now
     number = last_attempt(run / "consumed") + 1
     if not whole:
-        return Start(number, 0, None, broken, lock)
-    return Start(number, whole[-1].step, str(whole[-1].path), broken, lock)
+        return Start(number, 0, None, broken, lock, run)
+    return Start(number, whole[-1].step, str(whole[-1].path), broken, lock, run)
 
 
 def _locked(run: Path) -> FileLock | None:
-    """Hold a run's folder: two processes that trained in one would mix their checkpoints and records."""
+    """Hold a run's folder: two processes that trained in one would mix their checkpoints and records.
+
+    By the lock of all results, which says who holds it, and by one in the folder, for processes with other homes.
+    """
+    taken = take(run)
     try:
         return locked(run / _LOCK)
     except Timeout as error:
+        if taken:
+            let_go(run)
         raise StoreError(
             f"{run} must be free, but another process trains there. Hint: wait for it, or end it."
         ) from error
