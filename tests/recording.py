@@ -14,7 +14,7 @@ COMMAND = "RIGHTTIME_RECORD_FAULTS=1 python -m pytest tests/faults tests/verific
 
 
 def record(name: str, rows: list[dict[str, Any]]) -> None:
-    """Write benchmarks/results/reliability/NAME.json, where that is wanted.
+    """Write lines of benchmarks/results/reliability/NAME.json, where that is wanted; lines of other things stay.
 
     Args:
         name: Which suite.
@@ -23,7 +23,9 @@ def record(name: str, rows: list[dict[str, Any]]) -> None:
     if os.environ.get("RIGHTTIME_RECORD_FAULTS") != "1":
         return
     machine = {key: value for key, value in about().items() if key in ("processor", "cores", "python", "date")}
-    folder = RESULTS / "reliability"
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"command": COMMAND, "made_on": machine, "rows": rows}, indent=2) + "\n"
-    (folder / f"{name}.json").write_text(text, encoding="utf-8")
+    path = RESULTS / "reliability" / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+    lines = {row["what"]: row for row in (*before, *({**row, "date": machine["date"]} for row in rows))}
+    text = json.dumps({"command": COMMAND, "made_on": machine, "rows": list(lines.values())}, indent=2) + "\n"
+    path.write_text(text, encoding="utf-8")

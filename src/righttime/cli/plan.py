@@ -34,6 +34,10 @@ from righttime.errors import SettingsError
 __all__ = ["plan"]
 
 
+_MOST = 10**9
+"""The largest size that is planned for."""
+
+
 @app.command(rich_help_panel="Arrange", old_values={"--precision": OLD_PRECISIONS})
 def plan(
     pool: Annotated[list[str] | None, typer.Argument(metavar="POOL...", help="As for arrange.")] = None,
@@ -112,6 +116,8 @@ def plan(
     for note in planned_idle_seed(request):
         say(f"note: {in_flags(note)}", err=True)
     sizes = (rows, target_rows, dim)
+    if any(size is not None and size > _MOST for size in sizes):
+        raise SettingsError(f"--rows, --target-rows and --dim must be at most {_MOST:,} each, got more.")
     if not pool and target is None and rows and target_rows and dim:
         stages = plan_sizes(rows, target_rows, dim, request, nodes)
     elif not pool or target is None or any(size is not None for size in sizes):

@@ -208,6 +208,9 @@ def _micro_batch(line: Mapping[str, Any], attempt: int, process: int) -> Consume
     rows, places, tokens = (tuple(line[name]) for name in ("rows", "places", "tokens"))
     if not len(rows) == len(places) == len(tokens):
         raise ValueError(f"it has {len(rows)} rows, {len(places)} places and {len(tokens)} hashes")
+    if not all(place is None or type(place) is int for place in places):
+        raise ValueError("a place is no whole number")
+    "".join((*tokens, *(name for name in rows if name is not None))).encode()  # all of them text that can be written
     step, micro, epoch = (int(line[name]) for name in ("step", "micro", "epoch"))
     return Consumed(attempt, process, step, micro, epoch, rows, places, tokens)
 
