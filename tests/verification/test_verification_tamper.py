@@ -323,6 +323,24 @@ def test_what_is_sound_is_found_sound(made: Path) -> None:
     assert reasons >= {"bad-row", "duplicate", "not-chosen", "bad-target-row"}
 
 
+def test_memory_bounds_what_verify_and_show_inflate(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from righttime.embedding.given import given_sides
+
+    seen = []
+
+    def sides(spec: str, target: str | None, n_pool: int, n_target: int, memory: int) -> Any:
+        seen.append(memory)
+        return given_sides(spec, target, n_pool, n_target, memory)
+
+    monkeypatch.setattr("righttime.embedding.vectors.given_sides", sides)
+    monkeypatch.setattr("righttime.cli.lookup.given_sides", sides)
+    sources = ["--pool", str(made / "pool.jsonl"), "--target", str(made / "target.jsonl")]
+    assert main(["verify", str(made / "out"), "--memory", "100MiB"]) == 0
+    assert main(["verify", str(made / "out"), *sources, "--memory", "200MiB"]) == 0
+    assert main(["show", str(made / "out"), "--row", "row-3", "--memory", "300MiB"]) == 0
+    assert seen == [size << 20 for size in (100, 200, 300)]
+
+
 def test_moved_data_is_the_same_data(made: Path, tmp_path: Path) -> None:
     for name in ("pool.jsonl", "target.jsonl"):
         shutil.copy(made / name, tmp_path)

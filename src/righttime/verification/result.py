@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import tempfile
 from collections import Counter
@@ -17,6 +18,7 @@ from righttime.arrangement.floor import reaches
 from righttime.errors import EmbeddingError, RighttimeError, SettingsError
 from righttime.formats import Reading
 from righttime.inputs import read_side
+from righttime.neighbours import MEMORY
 from righttime.pipeline import arrange_rows
 from righttime.results import BAD_TARGET, Data, FinishedResult, Request, Result, ResultManifest, open_result
 from righttime.results.sources import find_sources_of, inside
@@ -46,6 +48,7 @@ def check(
     *,
     files_only: bool = False,
     cache: str | os.PathLike[str] | None = None,
+    memory: int = MEMORY,
     progress: bool = False,
 ) -> list[Finding]:
     """Verify a result on disk.
@@ -62,6 +65,7 @@ def check(
         target: The target it was made around; goes with `pool`.
         files_only: Do not look for the data.
         cache: The folder of cached vectors; None takes the user's.
+        memory: Bytes that the search takes, and a compressed file of vectors when it is inflated.
         progress: Show progress on stderr.
 
     Returns:
@@ -83,7 +87,7 @@ def check(
     if files_only or any(not finding.ok for finding in findings[1:]):
         return findings
     if pool is not None and target is not None:
-        request = finished.manifest.request()
+        request = dataclasses.replace(finished.manifest.request(), memory=memory)
         original = finished.manifest.form == "original"
         sides = read_side(pool, "pool", request, original, progress), read_side(target, "target", request)
         same = list(_same_data(finished, *sides))
@@ -91,17 +95,17 @@ def check(
             same += _again(finished, sides, _Embedding(request, cache, progress))
         return findings + same
     cache = None if cache is None else Path(cache).absolute()
-    return [*findings, *_with_its_own_data(finished, cache, progress)]
+    return [*findings, *_with_its_own_data(finished, cache, memory, progress)]
 
 
-def _with_its_own_data(finished: FinishedResult, cache: Path | None, progress: bool) -> list[Finding]:
+def _with_its_own_data(finished: FinishedResult, cache: Path | None, memory: int, progress: bool) -> list[Finding]:
     """What the data that the manifest names tells, where it is to be had."""
     found = find_sources_of(finished.manifest)
     if found.lost:
         return [Finding(DATA, None, found.lost)]
     if finished.manifest.own_embedder:
         return [Finding(DATA, None, "it was made with an embedder of the user's own")]
-    request = finished.manifest.request()
+    request = dataclasses.replace(finished.manifest.request(), memory=memory)
     with inside(found.folder):
         try:
             sides = (
