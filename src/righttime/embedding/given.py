@@ -40,7 +40,7 @@ __all__ = [
 
 PREFIX = "vectors:"
 
-_WIDTHS = {"FLOAT": 4, "INT32": 4, "BOOLEAN": 1}  # of Parquet's numbers; the others take 8 bytes
+_ROWS_AT_A_TIME = 1024
 _GAIN = 4  # real vectors hardly shrink
 _LOCAL_HEADER = 30  # bytes of a member's header in a zip file; the last four say how long its name and its extra are
 
@@ -196,32 +196,24 @@ def _safetensors(file: Path, name: str, role: str, memory: int) -> Any:
 
 
 def _parquet(file: Path, name: str, role: str, memory: int) -> Any:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     column_name = column_of(file, name)
-    _require_parquet_room(file, column_name, memory)
-    return as_matrix(file, column_name, pq.read_table(file, columns=[column_name])[column_name].combine_chunks())
-
-
-def _require_parquet_room(file: Path, name: str, memory: int) -> None:
-    """Make sure that a column takes no more than `memory`, unless the file is about as large as what it holds.
-
-    Raises:
-        EmbeddingError: If it does not.
-    """
-    import pyarrow.parquet as pq
-
-    about = pq.read_metadata(file)
-    groups = [about.row_group(number) for number in range(about.num_row_groups)]
-    chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
-    mine = [chunk for chunk in chunks if chunk.path_in_schema.split(".")[0] == name]
-    held = sum(chunk.num_values * _WIDTHS.get(chunk.physical_type, 8) for chunk in mine)
-    if held > memory and held > _GAIN * sum(chunk.total_compressed_size for chunk in mine):
-        raise EmbeddingError(
-            f"{file}: column {name!r} must fit into the {memory:,} bytes of `memory` when it is inflated, got "
-            f"{held:,}. Hint: save it as .npy, which is read where it lies, or give more `memory`.",
-            file=file,
-        )
+    # Batch by batch: what a damaged footer says of sizes ends the process when Arrow is asked for it.
+    parts, held, most = [], 0, max(memory, _GAIN * file.stat().st_size)
+    with pq.ParquetFile(file) as table:
+        kind = table.schema_arrow.field(column_name).type
+        for batch in table.iter_batches(batch_size=_ROWS_AT_A_TIME, columns=[column_name]):
+            held += batch.nbytes
+            if held > most:
+                raise EmbeddingError(
+                    f"{file}: column {column_name!r} must fit into the {memory:,} bytes of `memory` when it is "
+                    "inflated, got more. Hint: save it as .npy, which is read where it lies, or give more `memory`.",
+                    file=file,
+                )
+            parts.append(batch.column(0))
+    return as_matrix(file, column_name, pa.chunked_array(parts, kind).combine_chunks())
 
 
 def column_of(file: Path, name: str) -> str:
