@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -183,3 +187,30 @@ def test_a_home_that_cannot_be_made_is_one_sentence(
     assert said.count("righttime: error: ") == 1
     assert f"{os.sep}file{os.sep}home" in said
     assert "Hint: " in said
+
+
+BROKEN_FOOTER = (
+    "eNptks9LQkEQx2dftlhImLTLLryDlx5BamoqFUKMphWp9aTQvL1EtCCzZyV0jk4d+3v6W/orOjfv+RNqDrPDd2c+M8vsBdZTIiDCYqMiDAER"
+    "gKAZAID0dvpQgIgIGROcrrngZg62Ap6ufL++TmkrUYM8Z4wDUVbF2pSyHGZ0kfkHwTKKZabFljMv1/ksKD5s9zr3jgiACG1GVPDxuTN8un3o"
+    "b0LFpFQSDcWd/nDUcSeS5NrUMQtMEdJZ4GE9LxKG5PKNyQ9m7VnBv/PrGA0NwgByYTryUmmuLeCEXQROGvo4V75aX8z6ZItv+QviM5D8YZJb"
+    "QflugDZVCOv188bB+JXqm+14lkPPbBzbGeIIC10sI3ax2PW1QgGx6gVFxFNfmJ84DseR72t3BN2joFQu+aIPKeHMrj2xd9Ov7baaVFu99PJt"
+    "LNge/xixjUcT2KzIvrKnneaj+vMgnpRTrWYt6TT2nyfJs1JQ0YHj0kKe4u3BIO647sMo+tJxh7SeaDqXSCZSOkZr9Da5RH/pgv7jLzC5ejY="
+)
+"""A Parquet file of two columns; asked for the size of one of them, Arrow 26 ends the process."""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["split", "x.parquet", "--count", "1", "--out", "s"], ["arrange", "a.jsonl", "--target", "a.jsonl", "--out", "s"]],
+    ids=["rows", "vectors"],
+)
+def test_a_damaged_footer_does_not_end_the_process(words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "x.parquet").write_bytes(zlib.decompress(base64.b64decode(BROKEN_FOOTER)))
+    (tmp_path / "a.jsonl").write_text('{"prompt": "a", "response": "b"}\n' * 3)
+    if words[0] == "arrange":
+        words = [*words, "--embedder", "vectors:x.parquet#answer", "--target-embedder", "vectors:x.parquet#question"]
+    done = subprocess.run(
+        [sys.executable, "-m", "righttime.cli", *words], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode in (0, 1), done.stderr
+    assert "Traceback" not in done.stderr
