@@ -37,7 +37,7 @@ OF_OTHERS = {
         "embedding-atlas {} --text text --x x --y y",
         "--neighbors neighbors",
     },
-    "report/provenance.py": {"--target", "--out", "--param"},
+    "report/provenance.py": {"--target", "--out", "--param", "--target-weight"},
 }
 """Lines with flags of other programs, of what a generated script says, and of the command that a page repeats."""
 

@@ -12,6 +12,7 @@ import pytest
 from righttime.cli import main
 from righttime.neighbours import BlockSearch, FirstPass, Nominees
 from righttime.neighbours.protocol import Vectors
+from tiny_model import save_tiny_model
 
 NAMES = ("maths", "chat.v2", "code")
 FILES = ("train.jsonl", "arrangement.parquet", "left_out.parquet")
@@ -97,6 +98,36 @@ def test_a_models_vectors_give_the_same_orders(tmp_path: Path) -> None:
         assert len({(folder / "train.jsonl").read_bytes() for folder in both}) == 1
         about = [json.loads((folder / "manifest.json").read_text())["embedding"] for folder in both]
         for facts in about:  # how many were in the cache differs
+            del facts["embedded_now"], facts["from_cache"]
+        assert about[0] == about[1]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "lm:{}#centred,sample=20",
+        "combine:lm:{}#whitened+lm:{}#layer=1",
+        "combine:lm:{}#centred+gradients:{}#subspace=3",
+    ],
+)
+def test_vectors_that_pool_or_target_shape_are_those_of_each_alone(tmp_path: Path, spec: str) -> None:
+    """A sample is the pool's, whatever the target; a subspace is of one target, so pools have vectors of their own."""
+    model = save_tiny_model(tmp_path / "model")
+    assert main(["builtin", "--out", str(tmp_path), "--rows", "2"]) == 0
+    rows = (tmp_path / "target.jsonl").read_text().splitlines(keepends=True)
+    for name, some in (("one", rows[:5]), ("two", rows[-5:])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(some))
+    targets = ["--target", f"{tmp_path}/one.jsonl", "--target", f"{tmp_path}/two.jsonl"]
+    how = ["--cache", f"{tmp_path}/cache", "--device", "cpu", "--embedder", spec.replace("{}", model)]
+    assert main(["arrange", f"{tmp_path}/pool.jsonl", *targets, "--each-target", "--out", f"{tmp_path}/e", *how]) == 0
+    for name in ("one", "two"):
+        alone = ["arrange", f"{tmp_path}/pool.jsonl", "--target", f"{tmp_path}/{name}.jsonl", *how]
+        assert main([*alone, "--out", f"{tmp_path}/{name}-alone"]) == 0
+        both = [tmp_path / "e" / name, tmp_path / f"{name}-alone"]
+        assert len({(folder / "train.jsonl").read_bytes() for folder in both}) == 1
+        about = [json.loads((folder / "manifest.json").read_text())["embedding"] for folder in both]
+        parts = [part for facts in about for part in facts.get("parts", ())]
+        for facts in [*about, *parts]:
             del facts["embedded_now"], facts["from_cache"]
         assert about[0] == about[1]
 

@@ -11,8 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import righttime
+from made_results import nearly
 from righttime.cli import main
 from righttime.measures.curves import measure_folders
+from righttime.verification.result import check
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> str:
@@ -83,6 +85,60 @@ def test_check_and_show_read_all_of_them(data: Path, out: Path, capsys: pytest.C
     assert "around 6 target rows" in said
     assert "picked by a:t0: a 0" in said
     assert "picked by b:t0: b 0" in said
+
+
+@pytest.mark.parametrize("method", ["tma", "rds", "nearest"])
+def test_one_file_may_weigh_more(method: str, data: Path, tmp_path: Path) -> None:
+    arranged = [*words(data, "arrange"), "--method", method, "--budget", "12", "--out"]
+    assert main([*arranged, str(tmp_path / "plain")]) == 0
+    assert main([*arranged, str(tmp_path / "heavy"), "--target-weight", "b=3"]) == 0
+    pickers = {
+        name: [picker[0] for picker in pq.read_table(tmp_path / name / "arrangement.parquet")["picked_by"].to_pylist()]
+        for name in ("plain", "heavy")
+    }
+    if method == "rds":
+        assert pickers["heavy"][:12] == [*"aaabbb", *"bbb", *"bbb"], "all have the first turn, then b has three to one"
+    assert manifest(tmp_path / "heavy")["settings"]["target_weight"] == {"b": "3"}
+    assert manifest(tmp_path / "heavy")["settings"]["target_rows_by_weight"] == {"1": 3, "3": 3}
+    found = check(tmp_path / "heavy")
+    assert [one for one in found if one.ok is not True] == []
+    orders = [righttime.Arrangement.load(tmp_path / name).order.tolist() for name in ("plain", "heavy")]
+    assert orders[0] != orders[1]
+    library = righttime.arrange(
+        data / "pool.jsonl",
+        [data / "a.jsonl", data / "b.jsonl"],
+        embedder=f"vectors:{data}/v.npz",
+        method=method,
+        budget=12,
+        target_weight={"b": 3},
+    )
+    assert library.order.tolist() == orders[1]
+    near = check(nearly(data, tmp_path / "heavy", "v.npz", tmp_path))
+    assert {one.what for one in near if one.ok is not True} == {"the vectors are the same to the bit"}
+    said = manifest(tmp_path / "heavy")
+    said["settings"]["target_weight"] = {}
+    (tmp_path / "heavy" / "manifest.json").write_text(json.dumps(said))
+    assert False in {one.ok for one in check(tmp_path / "heavy")}
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--target-weight", "c=2"], "unknown file or task of the target 'c'"),
+        (["--target-weight", "b"], "--target-weight must be NAME=W, got 'b'"),
+        (["--target-weight", "b=1", "--target-weight", "b=2"], "--target-weight b must be given once"),
+        (["--target-weight", "b=0"], "the weight of 'b' must be a number above 0, got '0'"),
+        (
+            ["--target-weight", "b=2", "--method", "random"],
+            "--target-weight is for methods whose target rows take turns",
+        ),
+    ],
+)
+def test_a_weight_that_is_none_is_refused(
+    more: list[str], told: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words(data, "arrange"), "--out", str(tmp_path / "out"), *more]) == 1
+    assert told in capsys.readouterr().err
 
 
 def test_plan_counts_both(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

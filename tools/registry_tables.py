@@ -16,7 +16,7 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from righttime.arrangement import METHODS, Method
+from righttime.arrangement import METHODS, SHAPES, Method
 from righttime.embedding import EMBEDDERS, PRECISIONS
 from righttime.evaluation import METRICS
 from righttime.exporters import TRAINERS
@@ -124,6 +124,20 @@ def formats() -> str:
     return grid(["`--format`", "a row looks like", "task"], rows)
 
 
+def shapes() -> str:
+    """Every shape, with its own parameters at their defaults."""
+    rows = [
+        [
+            f"`{name}`",
+            entry.does,
+            ", ".join(f"`{key}={param.default:g}`: {param.does}" for key, param in entry.params.items()),
+            entry.source,
+        ]
+        for name, entry in SHAPES.items()
+    ]
+    return grid(["`--shape`", "order", "parameters", "source"], rows)
+
+
 def trainers() -> str:
     """Every trainer to export to."""
     rows = [
@@ -137,6 +151,16 @@ def embedders() -> str:
     """Every kind of embedder."""
     rows = [[f"`{entry.spelled}`", entry.does, entry.source] for entry in EMBEDDERS.values()]
     return grid(["`--embedder`", "vectors", "source"], rows)
+
+
+def embedder_options() -> str:
+    """Every option of every kind of embedder."""
+    rows = [
+        [f"`{entry.spelled}`", f"`{option.spelled}`", option.does]
+        for entry in EMBEDDERS.values()
+        for option in entry.options.values()
+    ]
+    return grid(["`--embedder`", "option", "does"], rows)
 
 
 def precisions() -> str:
@@ -157,8 +181,10 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "measures": measures,
     "metrics": metrics,
     "formats": formats,
+    "shapes": shapes,
     "trainers": trainers,
     "embedders": embedders,
+    "embedder-options": embedder_options,
     "precisions": precisions,
     "engines": engines,
 }

@@ -34,6 +34,13 @@ def arrange(
     rounds: tuple[int, int | None] | None = None,
     within_round: WithinRound = "similarity",
     params: Mapping[str, Any] | None = None,
+    weave: str | float | None = None,
+    anneal: str | None = None,
+    cap_task: str | float | None = None,
+    cap_source: str | float | None = None,
+    apart: float | None = None,
+    target_weight: Mapping[str, float | str] | None = None,
+    shape: str | None = None,
     seed: int | None = None,
     subsample: str | float | None = None,
     text: Text = "prompt+response",
@@ -76,6 +83,17 @@ def arrange(
         rounds: Keep only the rounds start <= r < stop (stop None: to the end), before the budget cuts.
         within_round: The order inside a round: ``similarity``, ``index`` (the paper's code) or ``random``.
         params: The method's own parameters.
+        weave: A share of the rows, such as 0.2, that is drawn by the seed from what the method has not taken, or from
+            another pool (``"0.2:FILE"``), and woven evenly among the others. The budget counts both.
+        anneal: The same with a share that changes along the order: ``"1:0.5"`` begins with rows of the method alone
+            and ends with half of them.
+        cap_task: The most rows of one task: a number, or a share of the budget such as ``"10%"``.
+        cap_source: The same of one file of the pool.
+        apart: No two rows of a round of TMA are nearer to each other than this cosine distance, such as 0.1.
+        target_weight: What each row of a file of the target weighs, by the file's short name (or by a task's name);
+            1 for all that are not named.
+        shape: Another order of the rows chosen: a name of `righttime.arrangement.SHAPES`, with parameters as in
+            ``"folded:layers=3,by=length"``.
         seed: For everything that is drawn by chance; None takes 0.
         subsample: A share such as 0.5 or ``"50%"``, or a number of rows, drawn by the seed before anything else;
             None takes all.
@@ -125,6 +143,13 @@ def arrange(
         rounds=rounds,
         within_round=within_round,
         params=params or {},
+        weave=weave,
+        anneal=anneal,
+        cap_task=cap_task,
+        cap_source=cap_source,
+        apart=apart,
+        target_weight=target_weight or {},
+        shape=shape,
         seed=seed,
         subsample=subsample,
         text=text,

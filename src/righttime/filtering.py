@@ -39,6 +39,7 @@ def take_part(
     duplicates: str = "keep",
     tokenizer: str | None = None,
     max_tokens: int | None = None,
+    others: int = 0,
 ) -> TakingPart:
     """Find the rows that take part.
 
@@ -51,12 +52,15 @@ def take_part(
         duplicates: ``drop`` leaves out rows that repeat an earlier one.
         tokenizer: With `max_tokens`: what counts tokens, a folder or a hub name.
         max_tokens: Leaves out rows of more tokens than this.
+        others: The last so many rows are no part of what is drawn from: all of them are looked at.
 
     Raises:
         EmptyDataError: If no row is left.
         RighttimeError: If the draw or the tokenizer cannot be had.
     """
-    part, dropped = draw(rows, subsample, seed)
+    own = len(rows) - others
+    part, dropped = draw(rows.take(range(own)) if others else rows, subsample, seed)
+    part = [*part, *range(own, len(rows))]
     contents, first, kept = rows.content_ids, dict[str, int](), list[int]()
     counts = dict(zip(part, token_counts(rows.take(part), tokenizer), strict=True)) if tokenizer else {}
     for number in part:

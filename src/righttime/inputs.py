@@ -60,12 +60,13 @@ def read_inputs(
 
 
 def read_side(data: Data, role: Side, request: Request, keep_original: bool = False, progress: bool = False) -> Reading:
-    """Read a pool or a target from wherever it is."""
+    """Read a pool or a target from wherever it is; of a pool also, as its last rows, the pool that is only woven."""
     if isinstance(data, Reading):
         return data
     settings = {**_settings(role, request), "keep_original": keep_original, "progress": progress}
+    others = [request.woven_pool] if role == "pool" and request.woven_pool is not None else []
     if isinstance(data, str | os.PathLike):
-        return read_rows([data], max_row_bytes=request.max_row_bytes, **settings)
+        return read_rows([data, *others], max_row_bytes=request.max_row_bytes, **settings)
     if isinstance(data, Mapping) or not isinstance(data, Iterable):
         raise SettingsError(
             f"the {role} must be files, a data set or rows, got {type(data).__name__}. "
@@ -80,7 +81,13 @@ def read_side(data: Data, role: Side, request: Request, keep_original: bool = Fa
             "Hint: read the files first, or save the rows."
         )
     if paths:
-        return read_rows(paths, max_row_bytes=request.max_row_bytes, **settings)
+        return read_rows([*paths, *others], max_row_bytes=request.max_row_bytes, **settings)
+    if others:
+        raise SettingsError(
+            f"rows of {without_secrets(others[0])} can be woven only where the pool is read from files too, got rows "
+            "in memory. Hint: save the pool to a file.",
+            setting="anneal" if request.weave is None else "weave",
+        )
     return from_records(records, source=role, **settings)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
+from bisect import bisect_left
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from righttime.arrangement import (
     method_named,
 )
 from righttime.arrangement.registry import resolved_params
+from righttime.arrangement.shapes import read_shape
+from righttime.arrangement.weights import weights_of_rows
 from righttime.embedding.texts import shared_text
 from righttime.embedding.vectors import Sides, vectors_for
 from righttime.errors import EmptyDataError
@@ -57,6 +60,7 @@ class Ready:
         inputs: What the method is asked, with vectors and texts where it needs them.
         kept: The pool row of each, ascending.
         sides: Unit vectors of those rows and of the target; empty where the method needs none.
+        others: How many of `kept`, the last, can only be woven; the inputs are without them.
         text: Which text represented a row.
         notes: Sentences that a person should read.
     """
@@ -64,6 +68,7 @@ class Ready:
     inputs: SelectionInput
     kept: Sequence[int]
     sides: Sides
+    others: int
     text: str
     notes: tuple[str, ...]
 
@@ -76,7 +81,9 @@ class Ordered:
         arrangement: The order, by pool row.
         kept: The rows that took part, ascending.
         sides: Unit vectors of those rows and of the target; empty where the method needs none.
-        best: Of each row that took part its similarity to its most similar target row; known with a least similarity.
+        best: Of each row that took part its similarity to its most similar target row, infinity where it can only be
+            woven; known with a least similarity.
+        others: How many of `kept`, the last, can only be woven.
         text: Which text represented a row.
         notes: Sentences that a person should read.
     """
@@ -85,6 +92,7 @@ class Ordered:
     kept: Sequence[int]
     sides: Sides
     best: NDArray[np.float32] | None
+    others: int
     text: str
     notes: tuple[str, ...]
 
@@ -97,6 +105,7 @@ def ready_rows(
     *,
     guard: Guarding | None = None,
     vectors: Callable[..., Sides] = vectors_for,
+    others: int = 0,
     cache: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> Ready:
@@ -109,19 +118,22 @@ def ready_rows(
         taking: Which rows take part.
         guard: Looks at the vectors first, and says which rows take no part after all.
         vectors: Finds the vectors, as `righttime.embedding.vectors.vectors_for` does.
+        others: The last so many rows of the pool can only be woven among the others.
         cache: The folder of cached vectors; None takes the user's.
         progress: Show progress on stderr.
 
     Raises:
         RighttimeError: A kind of it, for anything wrong with settings, vectors, model or disk.
     """
-    kept = taking.kept
+    kept, own = taking.kept, len(pool) - others
     rows = pool.take(kept)
-    inputs = selection_input_of(request, rows, target)
+    inputs = _named(selection_input_of(request, _own(rows, kept, own), target), rows)
     # Budget, parameters and tasks are checked before hours of embedding, not after.
-    checked = check_settings(request.method, inputs, len(rows))
+    checked = check_settings(request.method, inputs, _n_own(kept, own))
     text, notes = shared_text(request.text, target)
-    if not (draws_by_chance(request.method, checked) or len(taking.drawn) < len(pool)):
+    shape = read_shape(request.shape)
+    drawn = draws_by_chance(request.method, checked) or (shape is not None and shape.draws)
+    if not (drawn or len(taking.drawn) < len(pool)):
         notes += _idle_seed(request)
     needs = method_named(request.method).needs
     sides = Sides(inputs.pool, inputs.target, {})
@@ -132,12 +144,29 @@ def ready_rows(
         if gone:
             kept, sides = _without(gone, kept, sides, request.memory, Path(cache) if cache else cache_folder())
             rows = pool.take(kept)
-            inputs = selection_input_of(request, rows, target)
+            inputs = _named(selection_input_of(request, _own(rows, kept, own), target), rows)
     if "texts" in needs:
-        both = list(rows.texts(text)), list(target.texts(text))
+        both = list(_own(rows, kept, own).texts(text)), list(target.texts(text))
         inputs = dataclasses.replace(inputs, texts=both[0], target_texts=both[1])
-    inputs = dataclasses.replace(inputs, pool=sides.pool, target=sides.target)
-    return Ready(inputs, kept, sides, sides.about.get("text", text), tuple(notes))
+    n = _n_own(kept, own)
+    if shape is not None and shape.by == "length":
+        texts = _own(rows, kept, own).texts("all")
+        inputs = dataclasses.replace(inputs, lengths=np.array([len(one) for one in texts], dtype=np.int64))
+    if inputs.weave is not None and request.woven_pool is not None:
+        inputs = dataclasses.replace(inputs, weave=dataclasses.replace(inputs.weave, others=len(kept) - n))
+    vectors_of_own = sides.pool[:n] if "vectors" in needs and n < len(kept) else sides.pool
+    inputs = dataclasses.replace(inputs, pool=vectors_of_own, target=sides.target)
+    return Ready(inputs, kept, sides, len(kept) - n, sides.about.get("text", text), tuple(notes))
+
+
+def _n_own(kept: Sequence[int], own: int) -> int:
+    """How many of the rows that take part, ascending, are below a number: those that a method may choose."""
+    return bisect_left(kept, own)
+
+
+def _own(rows: Rows, kept: Sequence[int], own: int) -> Rows:
+    """Those rows alone."""
+    return rows if _n_own(kept, own) == len(rows) else rows.take(range(_n_own(kept, own)))
 
 
 def choose_rows(
@@ -166,10 +195,12 @@ def choose_rows(
     """
     folder = Path(cache) if cache else cache_folder()
     found, best = _choose(request, ready.inputs, search, folder, progress)
+    if best is not None:
+        best = np.concatenate([best, np.full(ready.others, np.inf, dtype=np.float32)])
     notes = ready.notes + ((found.settings["warning"],) if "warning" in found.settings else ())
     order = np.asarray(ready.kept, dtype=np.int64)[found.order]
     arrangement = dataclasses.replace(found, order=order, n_pool=len(pool)).with_rows(pool, target)
-    return Ordered(arrangement, ready.kept, ready.sides, best, ready.text, notes)
+    return Ordered(arrangement, ready.kept, ready.sides, best, ready.others, ready.text, notes)
 
 
 def _without(gone: Set[int], kept: Sequence[int], sides: Sides, memory: int, folder: Path) -> tuple[list[int], Sides]:
@@ -186,7 +217,17 @@ def _without(gone: Set[int], kept: Sequence[int], sides: Sides, memory: int, fol
 def selection_input_of(request: Request, pool: Rows, target: Rows) -> SelectionInput:
     """What a method is asked, as far as that is known before there are vectors."""
     inputs = request.selection_input(*(np.empty((len(side), 0), dtype=np.float32) for side in (pool, target)))
-    return dataclasses.replace(inputs, tasks=pool.tasks, target_tasks=target.tasks)
+    weights = weights_of_rows(request.target_weight, target.sources, target.tasks)
+    sided = dataclasses.replace(inputs, tasks=pool.tasks, target_tasks=target.tasks, target_weights=weights)
+    return _named(sided, pool)
+
+
+def _named(inputs: SelectionInput, rows: Rows) -> SelectionInput:
+    """The same with the names that its caps go by, of all rows that may be taken or woven."""
+    names = {"cap_task": rows.tasks, "cap_source": rows.sources}
+    return dataclasses.replace(
+        inputs, caps=tuple(dataclasses.replace(cap, names=names[cap.setting]) for cap in inputs.caps)
+    )
 
 
 def _choose(
@@ -202,12 +243,14 @@ def _choose(
         search = asked(search_named(request.engine, memory=request.memory, progress=tell))
         best = None if request.min_similarity is None else search.nearest(inputs.pool, inputs.target)[1]
         inputs = dataclasses.replace(inputs, best=best, search=search, progress=tell)
-        return arrange_unit_vectors(request.method, inputs, most_bytes=request.memory, folder=folder), best
+        how: dict[str, Any] = {"most_bytes": request.memory, "folder": folder}
+        return arrange_unit_vectors(request.method, inputs, shape=read_shape(request.shape), **how), best
 
 
 def planned_idle_seed(request: Request) -> list[str]:
     """The same as `ready_rows` will say of the seed, before there are rows."""
-    if request.subsample is not None:
+    shape = read_shape(request.shape)
+    if request.subsample is not None or (shape is not None and shape.draws):
         return []
     nothing = np.empty((0, 0), dtype=np.float32)
     params = resolved_params(request.method, request.params or {})

@@ -91,7 +91,13 @@ def taking_part(read: Inputs, request: Request) -> TakingPart:
         duplicates=request.duplicates,
         tokenizer=request.tokenizer,
         max_tokens=request.max_tokens,
+        others=_others(read, request),
     )
+
+
+def _others(read: Inputs, request: Request) -> int:
+    """How many of the pool's rows, the last, can only be woven among the others."""
+    return read.pool.of_last if request.woven_pool is not None else 0
 
 
 def begin(
@@ -118,7 +124,7 @@ def begin(
     watch = Watch(rows, targets, request, cache=cache, progress=progress)
     taking = watch.by_texts(taking)
     how: dict[str, Any] = {"guard": watch.by_vectors, "cache": cache, "progress": progress}
-    ready = ready_rows(rows, targets, request, taking, vectors=vectors, **how)
+    ready = ready_rows(rows, targets, request, taking, vectors=vectors, others=_others(read, request), **how)
     return Begun(read, request, taking, watch, ready, leaks)
 
 
@@ -127,7 +133,7 @@ def finish(begun: Begun, **how: Any) -> Result:
     read, request, taking = begun.read, begun.request, begun.taking
     rows = read.pool.rows
     ordered = choose_rows(rows, read.target.rows, request, begun.ready, **how)
-    in_vain = not_chosen(rows, ordered.kept, ordered.arrangement, request, ordered.best)
+    in_vain = not_chosen(rows, ordered.kept, ordered.arrangement, request, ordered.best, ordered.others)
     return Result(
         arrangement=ordered.arrangement,
         request=request,
@@ -145,4 +151,5 @@ def finish(begun: Begun, **how: Any) -> Result:
         best=ordered.best,
         given=read.given,
         guard=begun.watch.leaks,
+        others=ordered.others,
     )

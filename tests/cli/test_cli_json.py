@@ -45,6 +45,7 @@ WORDS = [
     "split POOL --out NEW --count 2",
     "guard POOL --target TARGET --out NEW",
     "arrange POOL --target TARGET --out NEW",
+    "arrange --each-target POOL --target TARGET --out NEW",
     "plan --rows 1000 --target-rows 10 --dim 8",
     "methods",
     "show ARRANGED --first 2",
@@ -68,8 +69,8 @@ def test_json_is_one_object_with_the_documented_keys(
     for name, file in (("ID", "pool"), ("TARGET_ID", "target")):
         values[name] = json.loads((data / f"{file}.jsonl").read_text(encoding="utf-8").splitlines()[0])["id"]
     said = words.split()
-    command = " ".join(said[:2]) if said[1:2] in (["--row"], ["--target-row"]) else said[0]
-    if command != said[0]:
+    command = " ".join(said[:2]) if said[1:2] in (["--row"], ["--target-row"], ["--each-target"]) else said[0]
+    if command.startswith("show --"):
         said = ["show", said[2], said[1], said[3]]
     assert main([*(values.get(word, word) for word in said), "--json"]) == 0
     out = capsys.readouterr().out

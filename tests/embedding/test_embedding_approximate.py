@@ -187,7 +187,7 @@ def test_the_manifest_and_the_screen_say_how_near_half_precision_is(
         ({"embedder": "lm:x", "precision": "float16"}, "`precision` is for sentence-transformers models"),
         ({"embedder": "vectors:x.npy", "precision": "int8"}, "`precision` is for models that are named"),
         ({"workers": 0}, "`workers` must be at least 1, got 0"),
-        ({"embedder": "static", "prefix": "q"}, "`prefix` does not go with static:MODEL"),
+        ({"embedder": "static", "prefix": "q"}, r"`prefix` does not go with static\[:MODEL\]"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(settings: dict[str, Any], sentence: str) -> None:

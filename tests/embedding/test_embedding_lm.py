@@ -12,7 +12,8 @@ import pytest
 import righttime
 from righttime import read_rows
 from righttime.embedding import GradientEmbedder, HiddenStateEmbedder, embed_texts, embedder_named
-from righttime.embedding.gradients import ADAPTED, SEPARATOR
+from righttime.embedding.adapters import ADAPTED
+from righttime.embedding.gradients import SEPARATOR
 from righttime.embedding.models import find_model
 from righttime.embedding.texts import texts_for
 from righttime.errors import EmbeddingError, SettingsError
@@ -182,7 +183,7 @@ def test_dsir_embeds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: Any, **settings: Any) -> None:
         raise AssertionError("no vectors are needed")
 
-    monkeypatch.setattr("righttime.embedding.vectors.embed_texts", refuse)
+    monkeypatch.setattr("righttime.embedding.represent.embed_texts", refuse)
     rows = righttime.builtin_rows("pool", rows_per_family=2)
     found = righttime.arrange(rows, righttime.builtin_rows("target", rows_per_family=1), method="dsir", budget=9)
     assert len(found) == 9

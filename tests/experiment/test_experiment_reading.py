@@ -11,6 +11,7 @@ from made_experiments import made_data, written
 from righttime.errors import SettingsError
 from righttime.experiment import Source, read_experiment
 from righttime.experiment.store import is_experiment, open_experiment, state_experiment
+from righttime.pipeline import arrange_rows
 
 
 @pytest.fixture
@@ -43,6 +44,30 @@ def test_what_is_written_is_read_back(data: Path, tiny: str, tmp_path: Path) -> 
     assert is_experiment(tmp_path / "out")
     assert open_experiment(tmp_path / "out") == asked
     assert asked.request("few", 1).rounds == (0, 2)
+
+
+def test_orders_take_every_setting_of_an_order(data: Path, tiny: str, tmp_path: Path) -> None:
+    first = {"method": "tma", "weave": 0.2, "cap_task": "50%", "apart": 0.05, "shape": "folded:layers=2"}
+    second = {"method": "tma", "anneal": "1:0.5", "target_weight": {"add_target": 3}}
+    asked = read_experiment(written(data, tiny, orders={"random": None, "first": first, "second": second}))
+    state_experiment(asked, tmp_path / "out")
+    assert open_experiment(tmp_path / "out") == asked
+    for name in ("first", "second"):
+        request = asked.request(name, 2)
+        assert request.seed == 2
+        found = arrange_rows([str(data / "pool.jsonl")], [str(data / "target.jsonl")], request).arrangement
+        assert found.woven is not None
+        assert len(found) == 8
+        assert int(found.woven.sum()) == 2
+    assert found.settings["target_rows_by_weight"] == {"1": 12, "3": 6}
+
+
+def test_a_share_that_yaml_takes_for_a_time_of_day_is_explained(data: Path, tiny: str) -> None:
+    path = written(data, tiny, orders={"random": None, "tma": {"anneal": "SHARES"}})
+    path.write_text(path.read_text(encoding="utf-8").replace("SHARES", "1:0.5"), encoding="utf-8")
+    told = refused(path)
+    assert "got 60.5" in told
+    assert "in a YAML file it stands in quotes" in told
 
 
 def test_all_problems_are_named_with_their_lines(data: Path) -> None:
@@ -99,6 +124,10 @@ def test_all_problems_are_named_with_their_lines(data: Path) -> None:
         ({"judge_share": "150%"}, "'judge_share' must be a share above 0 and below 1"),
         ({"orders": {"random": None, "tma": {"embedder": "vectors:other.npz"}}}, "the same for all orders"),
         ({"subsample": 1.5}, "'subsample' must be a share"),
+        ({"orders": {"random": None, "tma": {"cap_source": 5}}}, "'cap_source' must be left out of an experiment"),
+        ({"orders": {"random": None, "tma": {"cap_task": "x"}}}, "order tma: 'cap_task' must be a whole number"),
+        ({"orders": {"random": None, "tma": {"weave": 1.5}}}, "order tma: 'weave' must be a share above 0"),
+        ({"orders": {"random": None, "tma": {"weave": "0.2:x.jsonl"}}}, "must name no file in an experiment"),
     ],
 )
 def test_wrong_values_are_refused(data: Path, tiny: str, changes: dict[str, Any], part: str) -> None:

@@ -6,9 +6,11 @@ from righttime.arrangement.methods.tma import WITHIN_ROUND
 from righttime.arrangement.registry import METHODS, draws_by_chance, method_named
 from righttime.arrangement.rounds import Round, tma_rounds
 from righttime.arrangement.selection import Method, Param, Selection, SelectionInput
+from righttime.arrangement.shapes import SHAPES
 
 __all__ = [
     "METHODS",
+    "SHAPES",
     "WITHIN_ROUND",
     "Arrangement",
     "Labels",

@@ -26,6 +26,7 @@ __all__ = ["Arrangement", "Labels"]
 
 Row = TypeVar("Row")
 _METADATA = b"righttime"
+_ARRANGED, _WOVEN = "arranged", "woven"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class Arrangement:
         n_target: Rows of the target.
         settings: Everything that decided the order, resolved: method, seed, budget, weights, warnings, ...
         labels: Ids, tasks and sources, where known.
+        woven: bool, which rows were drawn at random and woven among the arranged ones; such a row has round and
+            picked_by -1, and similarity and distance NaN. None where nothing was woven.
         rows: The arranged rows themselves, place by place, where known.
     """
 
@@ -74,6 +77,7 @@ class Arrangement:
     n_target: int
     settings: Mapping[str, Any]
     labels: Labels | None = None
+    woven: NDArray[np.bool_] | None = None
     rows: Rows | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
@@ -87,7 +91,26 @@ class Arrangement:
     @property
     def n_rounds(self) -> int:
         """How many rounds of TMA the arrangement holds rows of; 0 for other methods."""
-        return 0 if self.round is None else len(np.unique(self.round))
+        return 0 if self.round is None else len(np.unique(self.round[self.round >= 0]))
+
+    def arranged(self) -> Arrangement:
+        """The same without woven rows: only those that the method placed, in order."""
+        if self.woven is None:
+            return self
+        kept = np.flatnonzero(~self.woven)
+        names = ("order", "round", "picked_by", "similarity", "distance")
+        columns: dict[str, Any] = {name: None if (old := getattr(self, name)) is None else old[kept] for name in names}
+        labels = None
+        if self.labels is not None:
+            every = dataclasses.astuple(self.labels)
+            labels = Labels(*(tuple(column[place] for place in kept.tolist()) for column in every))
+        rows = None if self.rows is None else self.rows.take(kept.tolist())
+        return dataclasses.replace(self, **columns, labels=labels, rows=rows, woven=None)
+
+    def at(self, column: str, position: int) -> Any:
+        """A column's value at one position as a plain number; None where the method has none, or the row is woven."""
+        values = getattr(self, column)
+        return None if values is None or (self.woven is not None and self.woven[position]) else values[position].item()
 
     def replay(self, rows: Sequence[Row]) -> Iterator[Row]:
         """Yield `rows` (the same pool, in its own order) in the arranged order.
@@ -163,19 +186,21 @@ class Arrangement:
         labels = self.labels
         picked_names: Sequence[str | None] | None = labels.picked_by if labels else None
         if picked_names is None and self.picked_by is not None:
-            picked_names = [str(row) for row in self.picked_by.tolist()]
+            picked_names = [str(row) if row >= 0 else None for row in self.picked_by.tolist()]
         columns = {
             "position": pa.array(np.arange(n, dtype=np.int64)),
             "row": pa.array(self.order),
             "id": pa.array(labels.id if labels else [None] * n, pa.string()),
             "task": pa.array(labels.task if labels else [None] * n, pa.string()),
             "source": pa.array(labels.source if labels else [None] * n, pa.string()),
-            "round": _column(self.round, n, pa.int32()),
+            "round": _column(self.round, n, pa.int32(), self.woven),
             "picked_by": pa.array(picked_names if picked_names is not None else [None] * n, pa.string()),
-            "picked_by_row": _column(self.picked_by, n, pa.int64()),
-            "similarity": _column(self.similarity, n, pa.float32()),
-            "distance": _column(self.distance, n, pa.float64()),
+            "picked_by_row": _column(self.picked_by, n, pa.int64(), self.woven),
+            "similarity": _column(self.similarity, n, pa.float32(), self.woven),
+            "distance": _column(self.distance, n, pa.float64(), self.woven),
         }
+        if self.woven is not None:
+            columns["reason"] = pa.array([_WOVEN if one else _ARRANGED for one in self.woven.tolist()], pa.string())
         about = {"n_pool": self.n_pool, "n_target": self.n_target, "settings": dict(self.settings)}
         return pa.table(columns).replace_schema_metadata({_METADATA: json.dumps(about, sort_keys=True).encode()})
 
@@ -215,10 +240,11 @@ class Arrangement:
                 labels = Labels(*(tuple(table[name].to_pylist()) for name in names))
             return cls(
                 order=table["row"].to_numpy(),
-                round=_array(table, "round"),
-                picked_by=_array(table, "picked_by_row"),
-                similarity=_array(table, "similarity"),
-                distance=_array(table, "distance"),
+                round=_array(table, "round", np.int32(-1)),
+                picked_by=_array(table, "picked_by_row", np.int64(-1)),
+                similarity=_array(table, "similarity", np.float32(np.nan)),
+                distance=_array(table, "distance", np.float64(np.nan)),
+                woven=_woven(table),
                 n_pool=about["n_pool"],
                 n_target=about["n_target"],
                 settings=about["settings"],
@@ -237,20 +263,31 @@ class Arrangement:
         rows = pool.take(self.order.tolist())
         pickers: tuple[str | None, ...] = (None,) * len(rows)
         if self.picked_by is not None:
-            pickers = tuple(target.ids[number] for number in self.picked_by.tolist())
+            ids = target.ids
+            pickers = tuple(ids[number] if number >= 0 else None for number in self.picked_by.tolist())
         labels = Labels(tuple(rows.ids), tuple(rows.tasks), tuple(rows.sources), pickers)
         return dataclasses.replace(self, labels=labels, rows=rows)
 
 
-def _column(values: NDArray[Any] | None, n: int, kind: Any) -> Any:
+def _column(values: NDArray[Any] | None, n: int, kind: Any, woven: NDArray[np.bool_] | None) -> Any:
     import pyarrow as pa
 
-    return pa.nulls(n, kind) if values is None else pa.array(values, kind)
+    return pa.nulls(n, kind) if values is None else pa.array(values, kind, mask=woven)
 
 
-def _array(table: pa.Table, name: str) -> Any:
+def _array(table: pa.Table, name: str, none: np.generic) -> Any:
     column = table[name]
-    return None if column.null_count == len(column) and len(column) else column.to_numpy()
+    if column.null_count == len(column) and len(column):
+        return None
+    if not column.null_count:
+        return column.to_numpy()
+    return column.combine_chunks().fill_null(none.item()).to_numpy(zero_copy_only=False).astype(none.dtype)
+
+
+def _woven(table: pa.Table) -> NDArray[np.bool_] | None:
+    if "reason" not in table.column_names:
+        return None
+    return np.array([reason == _WOVEN for reason in table["reason"].to_pylist()], dtype=np.bool_)
 
 
 def _for_arrow(row: dict[str, Any]) -> dict[str, Any]:

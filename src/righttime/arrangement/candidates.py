@@ -18,6 +18,7 @@ __all__ = ["CandidateLists"]
 _SHORTEST = 64
 _AHEAD = 8  # nominees for each row that a target row is expected to take: others take them too
 _TOGETHER = 64  # target rows that a pass is worth: below that, reading the pool costs more than the products
+_DEEPEST = 1 << 22  # entries of all lists together, above which none is made longer
 _STRIDE = 8  # places of a list that are looked at together
 
 
@@ -75,6 +76,40 @@ class CandidateLists:
         """The nearest living row of one target row, and its similarity; there must be a living row."""
         rows, similarity = self.choose(np.array([who]))
         return int(rows[0]), similarity[0]
+
+    def nearest_of(self, who: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """At least `count` of the nearest living rows of one target row, or all: nearest first, ties to the lower row.
+
+        Returns:
+            Pool rows, int64, and similarities, float32.
+        """
+        end, margin = self._end[who], self._margin[who]
+        at = np.arange(self._place[who], min(end, self._place[who] + 2 * count))
+        stop = self._place[who] + len(at)
+        at = at[~self.taken[self._rows[at]]]
+        new = at[np.isnan(self._exact[at])]
+        one = self.target[who : who + 1]
+        self._exact[new] = similarity_of(self.pool, self._rows[new].astype(np.int64), one, np.zeros(len(new), np.intp))
+        at = at[np.lexsort((self._rows[at], -self._exact[at]))]
+        # What is behind in the list lies within a margin of its order, by values within a margin of the similarity.
+        behind = self._value[stop] + 4 * margin if stop < end else -np.inf
+        at = at[self._exact[at] > max(behind, self._cut[who] + margin)]
+        if len(at) >= min(count, self.n_alive):
+            return self._rows[at].astype(np.int64), self._exact[at]
+        return self._deeper(who, min(2 * count, self.n_alive))
+
+    def _deeper(self, who: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """So many of one target row's nearest living rows, searched for; its list from now on, where there is room."""
+        one, taken = self.target[who : who + 1], self.taken.copy()
+        parts: list[Nominees] = []
+        while (got := sum(len(part.rows) for part in parts)) < count:
+            parts.append(self.search.best(self.pool, one, count - got, taken))
+            taken[parts[-1].rows] = True
+        rows, value = (np.concatenate([getattr(part, name) for part in parts]) for name in ("rows", "value"))
+        if len(self._rows) + count <= _DEEPEST:
+            found = Nominees(np.array([0, count]), rows, value, np.full(1, -np.inf, dtype=np.float32), 0.0)
+            self._replace(np.array([who]), found)
+        return rows.astype(np.int64), value
 
     def take(self, rows: NDArray[np.int64]) -> None:
         """Take rows, each of them living and named once, out of the pool."""

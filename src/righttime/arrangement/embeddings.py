@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 import operator
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from righttime.arrangement.apart import check_apart
 from righttime.arrangement.arrangement import Arrangement
 from righttime.arrangement.budget import rows_of
+from righttime.arrangement.caps import check_caps, read_caps
 from righttime.arrangement.floor import check_floor, near_enough
 from righttime.arrangement.methods.distance import in_order
 from righttime.arrangement.methods.tma import WITHIN_ROUND
 from righttime.arrangement.registry import METHODS, method_named, resolved_params
-from righttime.arrangement.selection import Selection, SelectionInput
+from righttime.arrangement.selection import Method, Selection, SelectionInput
+from righttime.arrangement.shapes import Shape, in_shape, read_shape
+from righttime.arrangement.walking import walked
+from righttime.arrangement.weaving import still_in_room, what_is_woven, woven
+from righttime.arrangement.weights import equal_is_none, weight_of
 from righttime.choices import Engine, FirstLook, WithinRound
 from righttime.errors import EmptyDataError, SettingsError, ShapeError, unknown_name
 from righttime.keywords import named_settings
 from righttime.neighbours import MEMORY, Progress, search_named
-from righttime.similarity import distance_names, unit_rows
+from righttime.similarity import DISTANCES, distance_names, unit_rows
 
-__all__ = ["arrange_embeddings", "arrange_unit_vectors", "check_settings"]
+__all__ = ["arrange_embeddings", "arrange_unit_vectors", "check_settings", "check_weighing"]
 
 
 @named_settings
@@ -43,6 +51,14 @@ def arrange_embeddings(
     rounds: tuple[int, int | None] | None = None,
     within_round: WithinRound = "similarity",
     params: Mapping[str, Any] | None = None,
+    weave: str | float | None = None,
+    anneal: str | None = None,
+    cap_task: str | float | None = None,
+    cap_source: str | float | None = None,
+    sources: Sequence[str] | None = None,
+    apart: float | None = None,
+    target_weights: Sequence[float | str] | None = None,
+    shape: str | None = None,
     engine: Engine = "auto",
     memory: int = MEMORY,
     first_look: FirstLook = "float32",
@@ -70,6 +86,17 @@ def arrange_embeddings(
         rounds: Keep only the rounds start <= r < stop of TMA (stop None: to the end), before the budget cuts.
         within_round: The order inside a round: ``similarity``, ``index`` (the paper's code) or ``random``.
         params: The method's own parameters; see its entry in `righttime.arrangement.METHODS`.
+        weave: A share of the rows, such as 0.2, that is drawn by the seed from what the method has not taken and woven
+            evenly among the others. The budget counts both.
+        anneal: The same with a share that changes along the order: ``"1:0.5"`` begins with rows of the method alone
+            and ends with half of them.
+        cap_task: The most rows of one task: a number, or a share of the budget such as ``"10%"``.
+        cap_source: The same of one entry of `sources`.
+        sources: Where each pool row comes from; needed by `cap_source`.
+        apart: No two rows of a round of TMA are nearer to each other than this cosine distance, such as 0.1.
+        target_weights: What each target row weighs, above 0; None: all the same.
+        shape: Another order of the rows chosen: a name of `righttime.arrangement.SHAPES`, with parameters as in
+            ``"folded:layers=3"``. Length is that of `texts`.
         engine: Where neighbours are looked for: ``auto``, ``cpu``, ``cuda`` or ``ray``. Speed only.
         memory: Bytes that the search may hold above the vectors. Vectors that have to be normalised and take more are
             written to a file in the folder for temporary files, and mapped.
@@ -94,6 +121,13 @@ def arrange_embeddings(
         [1, 2]
     """
     search = search_named(engine, memory=memory, first_look=first_look, block_rows=block_rows, progress=progress)
+    weaving = what_is_woven(weave, anneal)
+    if weaving is not None and weaving.pool is not None:
+        raise SettingsError(
+            f"`{weaving.setting}` must be a share where there are only vectors, got "
+            f"{weaving.given!r}. Hint: `righttime.arrange` reads rows of another pool.",
+            setting=weaving.setting,
+        )
     pool = unit_rows(pool_vectors, "pool_vectors", most_bytes=memory)
     target = unit_rows(target_vectors, "target_vectors")
     inputs = SelectionInput(
@@ -112,18 +146,40 @@ def arrange_embeddings(
         params=params or {},
         search=search,
         progress=progress,
+        weave=weaving,
+        caps=tuple(
+            dataclasses.replace(cap, names={"cap_task": tasks, "cap_source": sources}[cap.setting])
+            for cap in read_caps(cap_task, cap_source)
+        ),
+        apart=apart,
+        target_weights=_weights(target_weights, len(target)),
+        lengths=None if texts is None else np.array([len(text) for text in texts], dtype=np.int64),
     )
-    return arrange_unit_vectors(method, inputs)
+    return arrange_unit_vectors(method, inputs, shape=read_shape(shape))
+
+
+def _weights(given: Sequence[Any] | None, n_target: int) -> tuple[Fraction, ...] | None:
+    if given is None:
+        return None
+    if len(given) != n_target:
+        raise ShapeError(f"target_weights must have one entry for each of the {n_target} rows, got {len(given)}.")
+    return equal_is_none(tuple(weight_of(weight) for weight in given))
 
 
 def arrange_unit_vectors(
-    method: str, inputs: SelectionInput, *, most_bytes: int | None = None, folder: Path | None = None
+    method: str,
+    inputs: SelectionInput,
+    *,
+    shape: Shape | None = None,
+    most_bytes: int | None = None,
+    folder: Path | None = None,
 ) -> Arrangement:
     """Arrange vectors that are float32 and of unit length already; see `arrange_embeddings`.
 
     Args:
         method: The method's name.
         inputs: Vectors and settings.
+        shape: Another order of the rows that the method chooses.
         most_bytes: Vectors that a least similarity leaves are copied; more bytes than this to a file, and mapped.
         folder: Where that file lies.
     """
@@ -145,8 +201,28 @@ def arrange_unit_vectors(
     if check_settings(method, inputs).min_similarity is not None:
         rows, inputs = near_enough(inputs, most_bytes, folder)
     inputs = check_settings(method, inputs, len(inputs.pool))
-    found = _cut(method_named(method).order(inputs), method, inputs)
-    return found if rows is None else dataclasses.replace(found, order=rows[found.order], n_pool=n_pool)
+    found = _cut(_order(method_named(method), inputs.own), method, inputs.own)
+    if shape is not None:
+        found = in_shape(found, shape, inputs.seed, inputs.lengths)
+        found = dataclasses.replace(found, settings={**found.settings, "shape": shape.given})
+    others = 0
+    if inputs.weave is not None:
+        others = inputs.weave.others or 0
+        found = woven(found, inputs.weave, inputs.budget, inputs.seed, still_in_room(inputs.caps, found))
+        found = dataclasses.replace(
+            found, settings={**found.settings, "budget": inputs.budget, inputs.weave.setting: inputs.weave.given}
+        )
+    if rows is None:
+        return found
+    rows = np.concatenate([rows, np.arange(n_pool, n_pool + others, dtype=np.int64)])
+    return dataclasses.replace(found, order=rows[found.order], n_pool=n_pool + others)
+
+
+def _order(method: Method, inputs: SelectionInput) -> Selection:
+    """What a method chooses, within caps."""
+    if not inputs.caps or method.caps_itself:
+        return method.order(inputs)
+    return walked(method.order, inputs)
 
 
 def check_settings(method: str, inputs: SelectionInput, n_pool: int | None = None) -> SelectionInput:
@@ -173,18 +249,64 @@ def check_settings(method: str, inputs: SelectionInput, n_pool: int | None = Non
     if seed < 0:
         raise SettingsError(f"seed must be 0 or more, got {seed}.", setting="seed")
     budget = rows_of(inputs.budget, None)
-    if n_pool is not None and budget is not None and budget > n_pool:
-        raise SettingsError(
-            f"budget must be at most the pool's {n_pool} rows, got {budget}. Hint: leave it out to take all.",
-            setting="budget",
-        )
     rounds = None if inputs.rounds is None else _window(method, inputs.rounds)
     floor = check_floor(inputs.min_similarity, method, method_named(method).needs)
     checked = dataclasses.replace(inputs, budget=budget, seed=seed, rounds=rounds, params=params, min_similarity=floor)
+    _check_weave(checked, n_pool is not None)
+    if inputs.target_weights is not None:
+        check_weighing(method, checked.distance)
+    nested, needs = method_named(method).nested, method_named(method).needs
+    checked = dataclasses.replace(
+        checked,
+        caps=check_caps(checked.caps, budget, method, nested, n_pool is not None),
+        apart=check_apart(inputs.apart, method, nested and "rounds" in needs),
+    )
+    if n_pool is not None and (checked.from_pool or 0) > n_pool:
+        raise SettingsError(
+            f"budget must be at most the pool's {n_pool} rows, got {checked.from_pool}. "
+            "Hint: leave it out to take all.",
+            setting="budget",
+        )
     check = method_named(method).check
     if n_pool is not None and check is not None:
-        check(checked)
+        check(checked.own)
     return checked
+
+
+def check_weighing(method: str, distance: str) -> None:
+    """Refuse weights of target rows where they would change nothing.
+
+    Raises:
+        SettingsError: If the method does not take turns or means, or its distance takes no mean.
+    """
+    entry = method_named(method)
+    told = f"{method!r}"
+    if "distance" in entry.needs:
+        told, fits = f"the distance {distance!r}", DISTANCES[distance].averages
+    else:
+        fits = "rounds" in entry.needs or entry.verified_by == "turns"
+    if not fits:
+        having = ", ".join(name for name, kind in DISTANCES.items() if kind.averages)
+        raise SettingsError(
+            f"`target_weight` is for methods whose target rows take turns (rounds), and for the distances {having}, "
+            f"got it with {told}.",
+            setting="target_weight",
+        )
+
+
+def _check_weave(inputs: SelectionInput, known: bool) -> None:
+    """Refuse a budget of which weaving leaves nothing to arrange; `known`: whether it is known if there is one."""
+    weave = inputs.weave
+    if weave is not None and weave.last is not None and inputs.budget is None and known:
+        raise SettingsError(
+            "`anneal` must have a `budget`, which says where the order ends, but there is none.", setting="anneal"
+        )
+    if weave is not None and inputs.own.budget == 0:
+        raise SettingsError(
+            f"`{weave.setting}` must leave a row to arrange, but of a budget of {inputs.budget} it takes all. "
+            "Hint: a smaller share.",
+            setting=weave.setting,
+        )
 
 
 def _whole(name: str, value: Any) -> int:
@@ -215,6 +337,13 @@ def _window(method: str, rounds: Any) -> tuple[int, int | None]:
 def _cut(found: Selection, method: str, inputs: SelectionInput) -> Arrangement:
     """Cut to the budget, which is exact, and record how the order came about."""
     n = len(found.order) if inputs.budget is None else inputs.budget
+    if n > len(found.order) and inputs.caps:
+        told = " and ".join(f"`{cap.setting}={cap.most}`" for cap in inputs.caps)
+        raise SettingsError(
+            f"budget must be at most the {len(found.order)} rows that there are within {told}, got {n}. "
+            "Hint: raise the cap or lower the budget.",
+            setting="budget",
+        )
     if n > len(found.order):
         raise SettingsError(
             f"budget must be at most the {len(found.order)} rows of the chosen rounds, got {n}. "
@@ -230,6 +359,13 @@ def _cut(found: Selection, method: str, inputs: SelectionInput) -> Arrangement:
         settings["distance"] = inputs.distance
     if inputs.min_similarity is not None:
         settings["min_similarity"] = inputs.min_similarity
+    if inputs.caps:
+        settings["caps"] = {cap.of: cap.most for cap in inputs.caps}
+    if inputs.target_weights is not None:
+        counts = Counter(inputs.target_weights)
+        settings["target_rows_by_weight"] = {str(weight): counts[weight] for weight in sorted(counts)}
+    if inputs.apart is not None:
+        settings["apart"] = inputs.apart
     if inputs.params:
         settings["params"] = dict(inputs.params)
     taken = in_order(found, np.arange(n))

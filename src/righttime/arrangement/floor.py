@@ -76,9 +76,9 @@ def near_enough(
             f"some pool row must be {what}, but the most similar one is at {best.max():.4f}. Hint: lower it.",
             setting="min_similarity",
         )
-    if inputs.budget is not None and inputs.budget > len(rows):
+    if inputs.from_pool is not None and inputs.from_pool > len(rows):
         raise SettingsError(
-            f"budget must be at most the {len(rows)} of {len(best)} pool rows that are {what}, got {inputs.budget}. "
+            f"budget must be at most the {len(rows)} of {len(best)} pool rows that are {what}, got {inputs.from_pool}. "
             "Hint: leave the budget out to take all of them, or lower min_similarity.",
             setting="budget",
         )
@@ -88,7 +88,14 @@ def near_enough(
         tasks=_some(inputs.tasks, rows),
         texts=_some(inputs.texts, rows),
         best=best[rows],
+        lengths=None if inputs.lengths is None else inputs.lengths[rows],
+        caps=tuple(dataclasses.replace(cap, names=_named(cap.names, rows, len(best))) for cap in inputs.caps),
     )
+
+
+def _named(names: Sequence[One] | None, rows: NDArray[np.int64], n: int) -> list[One] | None:
+    """Names of those rows, and of all from n on, which are woven only."""
+    return None if names is None else [*(names[row] for row in rows.tolist()), *names[n:]]
 
 
 def _some(values: Sequence[One] | None, rows: NDArray[np.int64]) -> list[One] | None:

@@ -66,7 +66,9 @@ def draws_by_chance(method: str, inputs: SelectionInput) -> bool:
         SettingsError: If there is no such method.
     """
     entry = method_named(method)
-    return entry.draws(inputs) or ("rounds" in entry.needs and inputs.within_round == "random")
+    return (
+        inputs.weave is not None or entry.draws(inputs) or ("rounds" in entry.needs and inputs.within_round == "random")
+    )
 
 
 def resolved_params(method: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,14 +6,18 @@ start, so several may choose the same row, which the round holds once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
+from righttime.arrangement.apart import Apart, next_free
 from righttime.arrangement.candidates import CandidateLists
+from righttime.arrangement.caps import Room
 from righttime.arrangement.floor import reaches
+from righttime.arrangement.weights import Turns
 from righttime.neighbours import Search
 
 __all__ = ["Round", "tma_rounds"]
@@ -41,6 +45,9 @@ def tma_rounds(
     expected_rows: int | None = None,
     search: Search | None = None,
     min_similarity: float | None = None,
+    room: Room | None = None,
+    apart: float | None = None,
+    weights: Sequence[Fraction] | None = None,
 ) -> Iterator[Round]:
     """Play the rounds of TMA, one after another, until the pool is empty or no target row picks any more.
 
@@ -53,6 +60,12 @@ def tma_rounds(
         expected_rows: How many rows the caller means to take; only sizes the lists, never changes a round.
         search: How to look for neighbours; does not change a round.
         min_similarity: A target row whose nearest remaining row is less similar than this stops picking.
+        room: What tasks and sources may give. Inside a round target rows then pick one after another, by their number:
+            each the nearest row that stood at the round's start and whose task and source are not full, or that was
+            picked in this round already.
+        apart: No two rows of a round are more similar than 1 - apart. Target rows pick one after another then too; rows
+            too near to one of the round are skipped, and stand again in the next.
+        weights: The weight of each target row: who picks in a round goes by `Turns`. None: all pick in every round.
 
     Yields:
         The rounds, from round 0.
@@ -63,16 +76,50 @@ def tma_rounds(
         [[0, 1], [2]]
     """
     lists = CandidateLists(pool, target, expected_rows or len(pool), search)
+    keeping = None if apart is None else Apart(pool, apart)
     picking = np.arange(len(target))
-    while lists.n_alive:
-        choice, similarity = lists.choose(picking)
+    turns = Turns(weights, len(target))
+    while lists.n_alive and len(picking):
+        who = turns.next(picking)
+        choice, similarity = lists.choose(who)
         near = reaches(similarity, min_similarity)  # what is left only gets less similar, so who stops, stops for good
-        picking = picking[near]
-        if not len(picking):
-            return
-        played = _as_round(choice[near], similarity[near], picking)
+        picking, who = np.setdiff1d(picking, who[~near], assume_unique=True), who[near]
+        if not len(who):
+            continue
+        if room is None and apart is None:
+            played = _as_round(choice[near], similarity[near], who)
+        else:
+            played = _in_turn(lists, who, room or Room(()), keeping, min_similarity)
         lists.take(played.rows)
         yield played
+
+
+def _in_turn(
+    lists: CandidateLists, picking: NDArray[np.intp], room: Room, apart: Apart | None, floor: float | None
+) -> Round:
+    """A round in which target rows pick one after another, since what one picks may leave the next no room."""
+    rows: dict[int, None] = {}
+    choice, similarity, by = [], [], []
+    if apart is not None:
+        apart.start()
+    for who in picking.tolist():
+        row, value = lists.choose_one(who)
+        if apart is not None and row not in rows and not apart.free(np.array([row]))[0]:
+            found = next_free(lists, who, rows, apart, floor)
+            if found is None:
+                continue
+            row, value = found
+        if not reaches(value, floor):
+            continue
+        if row not in rows:
+            rows[row] = None
+            room.take(lists, row, rows)
+            if apart is not None:
+                apart.add(row)
+        choice.append(row)
+        similarity.append(value)
+        by.append(who)
+    return _as_round(np.asarray(choice, np.int64), np.asarray(similarity, np.float32), np.asarray(by, np.intp))
 
 
 def _as_round(choice: NDArray[np.int64], similarity: NDArray[np.float32], who: NDArray[np.intp]) -> Round:

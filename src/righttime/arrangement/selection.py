@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from righttime.arrangement.caps import Cap
+from righttime.arrangement.weaving import Weave
 from righttime.errors import SettingsError, unknown_name
 from righttime.neighbours import BlockSearch, Progress, Search
 
@@ -38,6 +42,11 @@ class SelectionInput:
         params: The method's own parameters, each resolved to a value.
         search: How to look for neighbours; never changes the result.
         progress: Called with the number of pool rows done since the last call, by methods that do not search.
+        weave: What is woven among the rows; then the budget counts both. No method sees it.
+        caps: How many rows one task or one source may give; numbers of rows, and with names, when a method is called.
+        apart: No two rows of a round are more similar than 1 less this; None: any two may be.
+        target_weights: What each target row weighs; None: all the same.
+        lengths: int64, shape (n_pool,): characters of each pool row, where a shape goes by them.
     """
 
     pool: NDArray[np.float32]
@@ -56,6 +65,23 @@ class SelectionInput:
     params: Mapping[str, Any] = field(default_factory=dict)
     search: Search = field(default_factory=BlockSearch)
     progress: Progress | None = None
+    weave: Weave | None = None
+    caps: tuple[Cap, ...] = ()
+    apart: float | None = None
+    target_weights: tuple[Fraction, ...] | None = None
+    lengths: NDArray[np.int64] | None = None
+
+    @property
+    def own(self) -> SelectionInput:
+        """The part of the input that the method sees: its budget is without the rows to be woven."""
+        if self.weave is None or self.budget is None:
+            return dataclasses.replace(self, weave=None)
+        return dataclasses.replace(self, weave=None, budget=self.budget - self.weave.among(self.budget, self.budget))
+
+    @property
+    def from_pool(self) -> int | None:
+        """How many rows of `pool` the whole order takes, with those that are woven; None for no budget."""
+        return self.own.budget if self.weave is not None and self.weave.pool is not None else self.budget
 
     @property
     def wanted(self) -> int:
@@ -191,6 +217,8 @@ class Method:
         rounds_fall: Whether similarity falls from round to round, so that one may be the first to scrape the barrel.
         ordered: Whether the order means something, so that a trainer must keep it.
         picked_near: Whether no row of the order is less similar to the target row it names than ``min_similarity``.
+        caps_itself: Whether its target rows look past rows whose task or source is full; else such rows of its order
+            are skipped.
         check: Refuses inputs whose parameters, tasks or size the method cannot do with, before there are vectors.
     """
 
@@ -214,3 +242,4 @@ class Method:
     rounds_fall: bool = False
     ordered: bool = True
     picked_near: bool = False
+    caps_itself: bool = False

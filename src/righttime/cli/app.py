@@ -80,7 +80,7 @@ Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn at ran
 GivenSeed = Annotated[
     int | None,
     typer.Option(
-        help="Seed of everything that is drawn at random: by --method and --subsample.",
+        help="Seed of everything that is drawn at random: by --method, --shape, --weave, --anneal and --subsample.",
         show_default="0",
         rich_help_panel=RUNNING,
     ),

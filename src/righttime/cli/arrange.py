@@ -101,6 +101,59 @@ def arrange(
             metavar="NAME=VALUE", help="A parameter of the method; may be repeated.", rich_help_panel=SELECTION
         ),
     ] = None,
+    shape: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[:KEY=VALUE,...]",
+            help="Another order of the chosen rows: {shapes}; for example zigzag:layers=3,by=length,window=32.",
+            rich_help_panel=SELECTION,
+        ),
+    ] = None,
+    weave: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE[:POOL]",
+            help="Weave in a share of random rows: 0.2 or 20%, drawn by --seed from what the method has not taken, or "
+            "from another POOL. The budget counts both.",
+            rich_help_panel=SELECTION,
+        ),
+    ] = None,
+    anneal: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A:B[:POOL]",
+            help="As --weave, with a changing share: the method's own rows are A at the beginning, B at the end.",
+            rich_help_panel=SELECTION,
+        ),
+    ] = None,
+    cap_task: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|SHARE",
+            help="The most rows of one task: a number, or a share of the budget such as 10%.",
+            rich_help_panel=SELECTION,
+        ),
+    ] = None,
+    cap_source: Annotated[
+        str | None,
+        typer.Option(metavar="N|SHARE", help="The same of one POOL file.", rich_help_panel=SELECTION),
+    ] = None,
+    apart: Annotated[
+        float | None,
+        typer.Option(
+            metavar="D",
+            help="Keep rows of a round of TMA apart: no two nearer than this cosine distance, such as 0.1.",
+            rich_help_panel=SELECTION,
+        ),
+    ] = None,
+    target_weight: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=W",
+            help="Weight of a target file's rows, by its short name, or of a task's; may be repeated.",
+            rich_help_panel=SELECTION,
+        ),
+    ] = None,
     subsample: Subsample = None,
     duplicates: Annotated[
         Literal["keep", "drop"],
@@ -214,6 +267,13 @@ def arrange(
         rounds=_window(rounds),
         within_round=cast(Any, within_round),
         params=_params(param),
+        weave=weave,
+        anneal=anneal,
+        cap_task=cap_task,
+        cap_source=cap_source,
+        apart=apart,
+        target_weight=_weights(target_weight),
+        shape=shape,
         seed=seed,
         subsample=subsample,
         text=cast(Any, text),
@@ -263,6 +323,17 @@ def _params(given: list[str] | None) -> dict[str, str]:
         if sum(other == name for other, _, _ in pairs) > 1:
             raise SettingsError(f"--param {name} must be given once, got it more often. Hint: leave out all but one.")
     return {name: value for name, _, value in pairs}
+
+
+def _weights(given: list[str] | None) -> dict[str, str]:
+    """`NAME=W` as a mapping; a name may hold an equals sign."""
+    pairs = [entry.rpartition("=") for entry in given or []]
+    for name, equals, weight in pairs:
+        if not equals or not name:
+            raise SettingsError(f"--target-weight must be NAME=W, got {weight!r}.")
+        if sum(other == name for other, _, _ in pairs) > 1:
+            raise SettingsError(f"--target-weight {name} must be given once, got it more often.")
+    return {name: weight for name, _, weight in pairs}
 
 
 def _window(rounds: str | None) -> tuple[int, int | None] | None:

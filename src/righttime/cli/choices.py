@@ -50,6 +50,12 @@ def _metrics() -> Iterable[str]:
     return METRICS
 
 
+def _shapes() -> Iterable[str]:
+    from righttime.arrangement import SHAPES
+
+    return SHAPES
+
+
 def _trainers() -> Iterable[str]:
     from righttime.exporters import TRAINERS
 
@@ -64,6 +70,7 @@ NAMES: Mapping[str, Callable[[], Iterable[str]]] = {
     "engines": _engines,
     "formats": _formats,
     "metrics": _metrics,
+    "shapes": _shapes,
     "trainers": _trainers,
 }
 

@@ -56,6 +56,7 @@ class Row:
     text: str
     picked_by: str | None
     picked_by_prompt: str | None
+    woven: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,7 @@ def describe(out: Path, first: int = 10, tasks: int = 20) -> Description:
 
 
 def _rounds(arrangement: Arrangement) -> tuple[Round, ...] | None:
+    arrangement = arrangement.arranged()
     if arrangement.round is None or arrangement.similarity is None:
         return None
     rounds = []
@@ -168,11 +170,12 @@ def _rows(finished: FinishedResult, target: Rows, first: int) -> Iterable[Row]:
             position=position,
             id=labels.id[position],
             task=labels.task[position],
-            round=None if arrangement.round is None else int(arrangement.round[position]),
-            similarity=None if arrangement.similarity is None else float(arrangement.similarity[position]),
-            distance=None if arrangement.distance is None else float(arrangement.distance[position]),
+            round=arrangement.at("round", position),
+            similarity=arrangement.at("similarity", position),
+            distance=arrangement.at("distance", position),
             text=text,
             picked_by=picker,
+            woven=arrangement.woven is not None and bool(arrangement.woven[position]),
             picked_by_prompt=next(target.texts("prompt", [numbers[picker]])) if picker in numbers else None,
         )
 

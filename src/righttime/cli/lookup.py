@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement import method_named
-from righttime.embedding import embed_texts, given_sides, uncached
+from righttime.embedding import given_sides
+from righttime.embedding.represent import lacking, represent
 from righttime.embedding.texts import texts_for
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import RighttimeError, SettingsError
@@ -43,6 +44,7 @@ class Position:
     similarity: float | None
     picked_by: str | None
     row: Json
+    woven: bool = False
 
 
 @dataclass(frozen=True)
@@ -214,10 +216,11 @@ def _positions(finished: FinishedResult, positions: Sequence[int]) -> Iterator[P
             id=arrangement.labels.id[at] if arrangement.labels else "",
             position=at,
             arranged=len(arrangement),
-            round=None if arrangement.round is None else int(arrangement.round[at]),
-            similarity=None if arrangement.similarity is None else float(arrangement.similarity[at]),
+            round=arrangement.at("round", at),
+            similarity=arrangement.at("similarity", at),
             picked_by=arrangement.labels.picked_by[at] if arrangement.labels else None,
             row=found[at],
+            woven=arrangement.woven is not None and bool(arrangement.woven[at]),
         )
 
 
@@ -260,7 +263,7 @@ def _vectors(
             return unit_rows(sides[0][row : row + 1], "pool vectors"), unit_rows(sides[1], "target vectors")
         embedder, text = request.model(), manifest.text
         texts = texts_for(embedder, pool.rows.take([row]), text) + texts_for(embedder, target.rows, text)
-        if uncached(texts, embedder, folder):
+        if lacking(texts, 1, embedder, folder).any():
             return None, np.empty((0, 0), dtype=np.float32)
-        unit = unit_rows(embed_texts(texts, embedder, folder).vectors, "vectors")
+        unit = represent(texts, 1, embedder, folder, made=manifest.embedding).vectors
         return unit[:1], unit[1:]

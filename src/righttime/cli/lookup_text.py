@@ -50,7 +50,7 @@ def row_text(found: FoundRow) -> str:
 
 def _position(one: Position) -> str:
     """Where a row stands and why, in one line."""
-    words = [f"position {one.position:,} of {one.arranged:,}"]
+    words = [f"position {one.position:,} of {one.arranged:,}", *["drawn at random and woven in"] * one.woven]
     if one.round is not None:
         words.append(f"round {one.round}")
     if one.similarity is not None:

@@ -139,7 +139,7 @@ def _first_rows(found: Description, full: bool) -> str:
 
 def _row(row: Row, full: bool, width: int) -> Iterator[str]:
     """A row: where it stands and why, what it says, and what picked it."""
-    why = ""
+    why = "  woven in, drawn at random" if row.woven else ""
     if row.picked_by is not None and row.similarity is not None:
         number = f"round {row.round}, " if row.round is not None else ""
         if row.round is None and row.distance is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,10 +91,28 @@ def _embedded(result: Result) -> Iterator[str]:
                 f"note: {about['pool_truncated']:,} pool rows and {about['target_truncated']:,} target rows are longer "
                 f"than the {about['max_length']} tokens that the model reads"
             )
-        if "agreement" in about:
-            yield f"         stands in for the float32 model; {Fidelity(**about['agreement'])}"
+        for part in about.get("parts", [about]):
+            name = f"{part['model']} " if "parts" in about else ""
+            if "centring" in part:
+                yield f"         {name}{_centred(part['centring'])}"
+            if "subspace" in part:
+                kept = part["subspace"]
+                yield (
+                    f"         {name}projected on {kept['directions']:,} directions of the target, which hold "
+                    f"{kept['energy']:.0%} of its squared lengths"
+                )
+            if "agreement" in part:
+                yield f"         {name}stands in for the float32 model; {Fidelity(**part['agreement'])}"
     elif about:
         yield f"vectors  {about['model'].removeprefix('vectors:')}"
+
+
+def _centred(about: Mapping[str, Any]) -> str:
+    """What centring did to vectors."""
+    return (
+        f"{about['how']} on {about['sample']:,} texts of the pool (seed {about['seed']}): their mean cosine was "
+        f"{about['mean_cosine']:.3f} and is {about['mean_cosine_after']:.3f}"
+    )
 
 
 def _warned(result: Result) -> Iterator[str]:
@@ -117,7 +135,8 @@ def _warned(result: Result) -> Iterator[str]:
 def _written(result: Result, out: Path) -> Iterator[str]:
     arrangement = result.arrangement
     rounds = f" in {arrangement.n_rounds:,} rounds" if arrangement.round is not None else ""
-    yield f"wrote    {len(arrangement):,} rows{rounds} to {out / 'train.jsonl'}"
+    woven = "" if arrangement.woven is None else f", {int(arrangement.woven.sum()):,} of them woven in at random,"
+    yield f"wrote    {len(arrangement):,} rows{rounds}{woven} to {out / 'train.jsonl'}"
     if result.left_out:
         yield f"         {len(result.left_out):,} rows left out, each with its reason in {out / 'left_out.parquet'}"
 

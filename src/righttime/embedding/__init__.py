@@ -1,5 +1,7 @@
 """From texts to vectors: models, given vectors, and the cache that survives a kill."""
 
+from righttime.embedding.centring import Centring
+from righttime.embedding.combined import CombinedEmbedder
 from righttime.embedding.embed import embed_texts, plan_batches, uncached
 from righttime.embedding.fidelity import Fidelity, fidelity_on
 from righttime.embedding.given import given_sides, given_vectors
@@ -16,6 +18,8 @@ __all__ = [
     "EMBEDDERS",
     "FULL",
     "PRECISIONS",
+    "Centring",
+    "CombinedEmbedder",
     "Embedded",
     "Embedder",
     "Fidelity",

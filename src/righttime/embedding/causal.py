@@ -96,6 +96,24 @@ class CausalModel:
             ) from error
 
     @property
+    def layers(self) -> Any:
+        """Its layers, a `torch.nn.ModuleList`.
+
+        Raises:
+            EmbeddingError: If no list in it has as many entries as its configuration says.
+        """
+        import torch
+
+        count = getattr(self.model.config, "num_hidden_layers", None)
+        for module in self.model.modules():
+            if isinstance(module, torch.nn.ModuleList) and len(module) == count:
+                return module
+        raise EmbeddingError(
+            f"the layers of {self.found.name!r} must be a list of {count} modules, but no such list was found. "
+            "Hint: leave `layer` out."
+        )
+
+    @property
     def max_length(self) -> int:
         """The tokens it reads of each text."""
         most = int(getattr(self.model.config, "max_position_embeddings", None) or _MAX_LENGTH)

@@ -4,40 +4,48 @@ Xia et al., "LESS: Selecting Influential Data for Targeted Instruction Tuning" (
 first prompt and its first response, kept apart by `SEPARATOR`; the loss is the mean over the response's tokens and the
 end token.
 
-Left out, and so to be said of any result: the warm-up training of the adapters, several checkpoints, and Adam's
-normalisation of the pool's gradients. The adapters W + (α/r)·B·A are as at the start of training: A drawn by the seed,
-B = 0, so the gradient of A is zero and that of B is all there is.
+The adapters are those that a checkpoint holds, after the warm-up training that LESS begins with. Of a model without
+adapters they are as at the start of training (`righttime.embedding.adapters`). With `adam`, pool rows are represented
+by the step that Adam would take by them, as in LESS, and target rows by their gradient. Several checkpoints, weighted
+by their learning rates, are a combination of embedders (`righttime.embedding.combined`).
 """
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from righttime.embedding.adapters import (
+    ADAPTED,
+    Adapter,
+    Moments,
+    fresh_adapters,
+    moments_sha256,
+    read_moments,
+    recording,
+    trained_adapters,
+    trained_rank,
+)
 from righttime.embedding.causal import CausalModel
 from righttime.errors import EmbeddingError
 from righttime.examples import Example
 
-__all__ = ["ADAPTED", "PREFIX", "SEPARATOR", "GradientEmbedder"]
+__all__ = ["PREFIX", "SEPARATOR", "GradientEmbedder"]
 
 PREFIX = "gradients:"
 SEPARATOR = "\x1e"
 """Between prompt and response: the control character "record separator", which no sensible text holds."""
 
-ADAPTED = ("q_proj", "k_proj", "v_proj", "o_proj")
-"""The layers that get adapters, as in LESS."""
-
-_SCALE = 4.0  # α/r with LESS's α = 512, r = 128
-
 
 class GradientEmbedder:
-    """A row's gradient of all adapters' B, times a matrix of random signs over √dim: cosines stay about the same."""
+    """A row's gradient of all adapters, times a matrix of random signs over √dim: cosines stay about the same."""
 
     def __init__(
         self,
@@ -48,33 +56,59 @@ class GradientEmbedder:
         dim: int = 1024,
         rank: int = 8,
         seed: int = 0,
+        adam: bool = False,
+        subspace: int | None = None,
     ) -> None:
         """Find a model; it is loaded when the first text needs it.
 
         Args:
-            name: A folder or a hub name of a causal language model with layers named as in `ADAPTED`.
+            name: A folder or a hub name of a causal language model with layers named as in `ADAPTED`, or a folder
+                of trained LoRA adapters.
             max_length: Tokens to read of each row; of longer ones the prompt loses its beginning.
             device: ``cpu``, ``cuda``, ...; None takes the best there is.
-            dim: The dimensions to project to (LESS: 8,192). The signs take dim bytes for each number of B.
-            rank: The adapters' rank (LESS: 128).
-            seed: Draws A and the signs.
+            dim: The dimensions to project to (LESS: 8,192). The signs take dim bytes for each number of B, and of a
+                trained A.
+            rank: The rank of fresh adapters (LESS: 128).
+            seed: Draws the signs, and A of fresh adapters.
+            adam: Represent pool rows by Adam's next step; for a checkpoint of adapters that `righttime tune` wrote.
+            subspace: Compare rows by so many directions, those in which the target's gradients mostly lie; see
+                `righttime.embedding.subspace`. None compares them by all.
 
         Raises:
             EmbeddingError: If there is no such model; names it.
         """
+        self.subspace = subspace
         self._causal = CausalModel(name, heads=True, max_length=max_length, device=device)
         self.found = self._causal.found
         self._dim, self._rank, self._seed = dim, rank, seed
+        self._adam = adam
+        self._pool_side: GradientEmbedder | None = None  # of the target's side
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the adapters, which stand in the loaded model: a process that gets a copy makes its own."""
-        return {name: value for name, value in self.__dict__.items() if name != "_adapters"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_adapters", "_moments")}
+
+    def for_target(self) -> GradientEmbedder:
+        """The embedder of the target's rows: with `adam`, their gradients as they are."""
+        if not self._adam:
+            return self
+        there = copy.copy(self)
+        there._pool_side = self
+        there.__dict__.pop("identity", None)
+        return there
 
     @cached_property
     def identity(self) -> Mapping[str, str | int]:
         """Model, revision, maximum length, dtype, and all that decides the adapters and the projection."""
         drawn = {"dim": self._dim, "rank": self._rank, "seed": self._seed}
-        return {**self._causal.identity("gradients"), "prefix": "", "layers": " ".join(ADAPTED), **drawn}
+        about = {**self._causal.identity("gradients"), "prefix": "", "layers": " ".join(ADAPTED), **drawn}
+        rank = trained_rank(self._causal.model)
+        if rank is not None:
+            about |= {"layers": "those of the adapter", "rank": rank}
+        if self._adam:
+            about["gradient"] = "adam" if self._pool_side is None else "plain"
+            about["moments"] = moments_sha256(Path(self.found.path))
+        return about
 
     @property
     def text_name(self) -> str:
@@ -142,7 +176,7 @@ class GradientEmbedder:
         tokens, mask = self._causal.padded(rows)
         out = torch.zeros((len(rows), self._dim), dtype=torch.float64, device=tokens.device)
         model = self._causal.model
-        with torch.enable_grad(), _recording(self._adapters, out):
+        with torch.enable_grad(), recording(self._adapters, self._moments, out):
             embedded = model.get_input_embeddings()(tokens).requires_grad_()
             logits = model(inputs_embeds=embedded, attention_mask=mask, use_cache=False).logits
             losses = [
@@ -156,63 +190,28 @@ class GradientEmbedder:
         return np.asarray((out / math.sqrt(self._dim)).cpu().numpy(), dtype=np.float32)
 
     @cached_property
-    def _adapters(self) -> list[_Adapter]:
+    def _adapters(self) -> list[Adapter]:
+        """The trained adapters, or where there are none fresh ones.
+
+        Raises:
+            EmbeddingError: If the model has no layers that could get any.
+        """
+        if self._pool_side is not None:
+            return self._pool_side._adapters  # signs are large
         model = self._causal.model
-        named = [(name, layer) for name, layer in model.named_modules() if name.rpartition(".")[2] in ADAPTED]
-        if not named:
+        found = trained_adapters(model, self._dim, self._seed) or fresh_adapters(
+            model, self._rank, self._dim, self._seed
+        )
+        if not found:
             raise EmbeddingError(
                 f"the model {self.found.name!r} must have layers named {', '.join(ADAPTED)}, got none of them. "
                 "Hint: Llama, Mistral, Qwen and Gemma models have them."
             )
-        return [_Adapter(layer, self._rank, self._dim, [self._seed, place]) for place, (_, layer) in enumerate(named)]
+        return found
 
-
-class _Adapter:
-    """One linear layer's A and signs, and the projected gradient of its B.
-
-    Attributes:
-        layer: The layer, of weight shape (n_out, n_in).
-        a: float32, shape (rank, n_in): as LoRA starts, uniform within ±1/√n_in.
-        signs: int8, shape (n_out·rank, dim).
-    """
-
-    def __init__(self, layer: Any, rank: int, dim: int, seed: Sequence[int]) -> None:
-        import torch
-
-        n_out, n_in = layer.weight.shape
-        rng, device = np.random.default_rng(seed), layer.weight.device
-        bound = 1.0 / math.sqrt(n_in)
-        self.layer = layer
-        self.a = torch.tensor(rng.uniform(-bound, bound, size=(rank, n_in)), dtype=torch.float32, device=device)
-        self.signs = torch.tensor(rng.integers(0, 2, size=(n_out * rank, dim), dtype=np.int8) * 2 - 1, device=device)
-
-    def add(self, seen: Any, error: Any, out: Any) -> None:
-        """Add Σ_t error_t·(A·seen_t)ᵀ of every row of the batch, projected.
-
-        Args:
-            seen: What the layer was given, shape (batch, tokens, n_in).
-            error: The loss's gradient of what it gave, shape (batch, tokens, n_out).
-            out: float64, shape (batch, dim), added to.
-        """
-        gradient = _SCALE * (error.transpose(1, 2) @ (seen @ self.a.T))  # (batch, n_out, rank)
-        flat = gradient.reshape(len(gradient), -1)
-        step = max(1, (1 << 24) // self.signs.shape[1])  # 64 MiB of signs as float32 at a time
-        for start in range(0, len(self.signs), step):
-            out += (flat[:, start : start + step] @ self.signs[start : start + step].float()).double()
-
-
-@contextmanager
-def _recording(adapters: Sequence[_Adapter], out: Any) -> Iterator[None]:
-    """While this lasts, a backward pass adds every adapter's gradients to `out`."""
-
-    def watch(adapter: _Adapter) -> Any:
-        def forward(layer: Any, given: tuple[Any, ...], gave: Any) -> None:
-            seen = given[0].detach()
-            gave.register_hook(lambda error: adapter.add(seen, error, out))
-
-        return adapter.layer.register_forward_hook(forward)
-
-    with ExitStack() as stack:
-        for adapter in adapters:
-            stack.callback(watch(adapter).remove)
-        yield
+    @cached_property
+    def _moments(self) -> list[Moments | None]:
+        """Adam's moments of each adapter; of the target's rows, and without `adam`, none."""
+        if not self._adam or self._pool_side is not None:
+            return [None] * len(self._adapters)
+        return [*read_moments(Path(self.found.path), self._adapters)]

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from righttime.embedding.centring import Centring
 from righttime.embedding.fidelity import compare_vectors
 from righttime.embedding.models import SentenceTransformerEmbedder
 from righttime.errors import EmbeddingError, SettingsError
@@ -77,6 +78,7 @@ class Int8Embedder:
         _require_onnx()
         self.reference = SentenceTransformerEmbedder(name, max_length=max_length, prefix=prefix, device="cpu")
         self.found = self.reference.found
+        self.centring: Centring | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the loaded model: a process that gets a copy loads its own, from the file, which is made before."""

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from righttime.embedding.centring import Centring
+from righttime.embedding.prompts import prompts_for, two_sided
 from righttime.errors import EmbeddingError, SettingsError, unknown_name
 from righttime.model_files import fetched, model_sha256, require_safe
 from righttime.store import file_sha256
@@ -134,6 +136,8 @@ class SentenceTransformerEmbedder:
         prefix: str = "",
         device: str | None = None,
         precision: str = "float32",
+        prompts: str | None = None,
+        centring: Centring | None = None,
     ) -> None:
         """Find a model.
 
@@ -143,15 +147,24 @@ class SentenceTransformerEmbedder:
             prefix: Put before every text, as some models want.
             device: ``cpu``, ``cuda``, ...; None takes the best there is.
             precision: One of `PRECISIONS`. The half ones are for GPUs, bfloat16 also for CPUs with AMX.
+            prompts: The model's prompts to use; see `righttime.embedding.prompts.prompts_for`. None leaves that to
+                sentence-transformers, which takes the model's default, if it has one.
+            centring: What is done to the vectors before rows are compared.
 
         Raises:
             EmbeddingError: If there is no such model; names it.
-            SettingsError: If the precision is unknown.
+            SettingsError: If the precision is unknown, or both a prefix and prompts are given.
         """
+        if prefix and prompts is not None:
+            raise SettingsError(
+                f"`prefix` does not go with prompts, got {prefix!r} and {prompts!r}. Hint: leave one out.",
+                setting="prefix",
+            )
         if precision not in PRECISIONS:
             raise unknown_name("precision", precision, PRECISIONS)
         self.found = find_model(name)
         self._max_length, self._prefix, self._device, self._precision = max_length, prefix, device, precision
+        self._prompts, self._is_target, self.centring = prompts, False, centring
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the loaded model: a process that gets a copy loads its own."""
@@ -166,6 +179,34 @@ class SentenceTransformerEmbedder:
         there = copy.copy(self)
         there._device = f"cuda:{number % torch.cuda.device_count()}"
         return there
+
+    @property
+    def two_sided(self) -> bool:
+        """Whether the target's rows have a prompt of their own."""
+        return self._prompts is not None and two_sided(self._prompts)
+
+    def for_target(self) -> SentenceTransformerEmbedder:
+        """The embedder of the target's rows: the same model with the target's prompt."""
+        if not self.two_sided:
+            return self
+        there = copy.copy(self)
+        there._is_target = True
+        there.__dict__["model"] = self.model  # a copy is without, and it is one model
+        for name in ("identity", "instruction"):
+            there.__dict__.pop(name, None)
+        return there
+
+    @cached_property
+    def instruction(self) -> str | None:
+        """What stands before every text; None where that is left to sentence-transformers.
+
+        Raises:
+            SettingsError: If the model has no such prompt.
+        """
+        if self._prompts is None:
+            return None
+        found = prompts_for(self._prompts, self.model.prompts, self.found.name)
+        return found.target if self._is_target else found.pool
 
     @property
     def tokens_per_batch(self) -> int:
@@ -241,7 +282,7 @@ class SentenceTransformerEmbedder:
 
     @cached_property
     def identity(self) -> Mapping[str, str | int]:
-        """Model, revision, maximum length in tokens, dtype and prefix."""
+        """Model, revision, maximum length in tokens, dtype, prefix and, where prompts are asked for, the prompt."""
         revision = self.found.revision
         if revision == "hub":  # asked for by name: now it is in the hub cache, and has a commit
             _ = self.model
@@ -253,6 +294,7 @@ class SentenceTransformerEmbedder:
             "max_length": 1 << 30 if math.isinf(longest) else int(longest),
             "dtype": self._precision,
             "prefix": self._prefix,
+            **({} if self.instruction is None else {"prompt": self.instruction}),
         }
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
@@ -260,7 +302,7 @@ class SentenceTransformerEmbedder:
         tokenizer = self.model.tokenizer
         out: list[int] = []
         for start in range(0, len(texts), 1000):
-            some = [self._prefix + text for text in texts[start : start + 1000]]
+            some = [(self.instruction or self._prefix) + text for text in texts[start : start + 1000]]
             if hasattr(tokenizer, "encode_batch"):  # static models carry a bare tokenizer
                 tokenizer.no_truncation()
                 out += [len(encoding.ids) for encoding in tokenizer.encode_batch(some)]
@@ -289,6 +331,7 @@ class SentenceTransformerEmbedder:
                 batch_size=len(texts),
                 show_progress_bar=False,
                 convert_to_tensor=True,
+                prompt=self.instruction,
             )
         return np.asarray(vectors.float().cpu().numpy(), dtype=np.float32)
 
@@ -304,6 +347,9 @@ def load_embedder(
     prefix: str = "",
     device: str | None = None,
     precision: str = "float32",
+    prompts: str | None = None,
+    centring: Centring | None = None,
 ) -> SentenceTransformerEmbedder:
     """The embedder of that name; see `SentenceTransformerEmbedder`."""
-    return SentenceTransformerEmbedder(name, max_length=max_length, prefix=prefix, device=device, precision=precision)
+    how: dict[str, Any] = {"max_length": max_length, "prefix": prefix, "device": device, "precision": precision}
+    return SentenceTransformerEmbedder(name, **how, prompts=prompts, centring=centring)

@@ -22,7 +22,10 @@ class Embedder(Protocol):
       whatever text was asked for;
     - ``tokens_per_batch``, an int: the bound on a batch's tokens, padding counted; 2,048 where it is missing;
     - ``for_worker(number) -> Embedder``: what the worker process of that number embeds with;
-    - ``reference``: the embedder that this one stands in for, if it is an approximation.
+    - ``reference``: the embedder that this one stands in for, if it is an approximation;
+    - ``for_target() -> Embedder``: what embeds the target's rows, if they have a prompt of their own;
+    - ``subspace``, an int: how many directions of the target's vectors rows are compared by;
+    - ``centring``, a `righttime.embedding.centring.Centring`: what is done to its vectors before rows are compared.
     """
 
     @property

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from righttime.embedding.combined import CombinedEmbedder, joined_texts
 from righttime.embedding.protocol import Embedder
 from righttime.rows import Rows
 
-__all__ = ["shared_text", "texts_for"]
+__all__ = ["reads_alike", "shared_text", "texts_for"]
 
 
 def texts_for(embedder: Embedder, rows: Rows, which: str) -> list[str]:
@@ -20,8 +21,21 @@ def texts_for(embedder: Embedder, rows: Rows, which: str) -> list[str]:
         SettingsError: If `which` names no text.
         EmbeddingError: If the embedder cannot read a row; names it.
     """
+    if isinstance(embedder, CombinedEmbedder):
+        columns = [texts_for(part, rows, which) for part in embedder.parts] if embedder.apart else []
+        return joined_texts(columns) if columns else list(rows.texts(which))
     own = getattr(embedder, "text_of", None)
     return list(map(own, rows.examples()) if own else rows.texts(which))
+
+
+def reads_alike(embedder: Embedder) -> bool:
+    """Whether an embedder, with all its parts, reads any text as it reads a row's, and of both sides alike.
+
+    Not so where it reads rows in a way of its own, or puts a prompt of their own before the target's.
+    """
+    if isinstance(embedder, CombinedEmbedder):
+        return all(map(reads_alike, embedder.parts))
+    return not (hasattr(embedder, "text_of") or getattr(embedder, "two_sided", False))
 
 
 def shared_text(text: str, target: Rows, done: str = "embedded") -> tuple[str, list[str]]:

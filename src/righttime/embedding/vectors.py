@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +13,18 @@ from typing import Any, Protocol, TypeGuard, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.embedding import Embedded, Embedder, embed_texts, fidelity_on, given_sides
+from righttime.embedding import Embedder, given_sides
 from righttime.embedding.given import PREFIX, given_vectors, split_spec
+from righttime.embedding.represent import represent, shaped_by_target
 from righttime.embedding.texts import texts_for
 from righttime.errors import SettingsError
 from righttime.neighbours import ENGINES
 from righttime.rows import Rows
 from righttime.similarity import room_for, unit_rows
-from righttime.store import cache_folder, make_folder
+from righttime.store import cache_folder
 
 __all__ = ["Asked", "PoolOnce", "Sides", "embedded", "given", "vectors_for", "vectors_given"]
 
-_WIDEST = 4096  # bytes of a vector, at a guess: before the model is asked, its dimension is not known
 _COPIED = 1 << 16  # rows copied at a time
 _OF_POOL = ("agreement", "pool_truncated", "pool_vectors_sha256")  # what is said of a pool alone
 
@@ -84,6 +83,7 @@ def vectors_for(
     text: str,
     cache: str | os.PathLike[str] | None = None,
     progress: bool = False,
+    made: Mapping[str, Any] | None = None,
 ) -> Sides:
     """Unit vectors of some pool rows and of the target: embedded through the cache, or taken from the file given.
 
@@ -96,6 +96,7 @@ def vectors_for(
         text: Which text represents a row.
         cache: The folder of cached vectors; None takes the user's.
         progress: Show progress on stderr.
+        made: What a manifest says of vectors made earlier, which these are to be like: centred by the same sample.
 
     Raises:
         RighttimeError: If a model or file is missing, or does not fit the rows.
@@ -108,7 +109,7 @@ def vectors_for(
             "`target_embedder` is only for given vectors: one model must embed both sides.", setting="target_embedder"
         )
     how: dict[str, Any] = {"workers": request.workers, "on_ray": ENGINES[request.engine].cluster, "progress": progress}
-    return embedded(pool, target, text, request.model(), folder, memory=request.memory, **how)
+    return embedded(pool, target, text, request.model(), folder, memory=request.memory, made=made, **how)
 
 
 class PoolOnce:
@@ -140,7 +141,7 @@ class PoolOnce:
         progress: bool = False,
     ) -> Sides:
         """See `vectors_for`."""
-        if self._had is None or (rows, text) != self._had[:2]:
+        if self._had is None or (rows, text) != self._had[:2] or self._shaped_by_target:
             how: dict[str, Any] = {"n_pool": n_pool, "text": text, "cache": cache, "progress": progress}
             self._had = rows, text, vectors_for(self._asked(request), pool, target, rows=rows, **how)
             return self._had[2]
@@ -151,10 +152,15 @@ class PoolOnce:
             beside = _fingerprinted(had.pool[:0], unit, {"target_vectors": request.target_embedder or request.embedder})
         else:
             how = {"n_pool": n_pool, "text": text, "cache": cache, "progress": progress}
-            beside = vectors_for(self._asked(request), pool.take(()), target, rows=(), **how)
-        of_pool = {name: had.about[name] for name in _OF_POOL if name in had.about}
+            asked = self._asked(request)
+            beside = vectors_for(asked, pool.take(()), target, rows=(), made=had.about, **how)
         truncated = had.truncated and beside.truncated and (had.truncated[0], beside.truncated[1])
-        return Sides(had.pool, beside.target, {**had.about, **beside.about, **of_pool}, truncated)
+        return Sides(had.pool, beside.target, _with_pool(beside.about, had.about), truncated)
+
+    @property
+    def _shaped_by_target(self) -> bool:
+        """Whether the target decides the pool's vectors too, so that no two targets share them."""
+        return self._model is not None and shaped_by_target(self._model)
 
     def _asked(self, request: Asked) -> Asked:
         """The same request, of a model that is loaded once."""
@@ -162,6 +168,14 @@ class PoolOnce:
             self._model = self._model or request.model()
             return cast(Asked, dataclasses.replace(cast(Any, request), embedder=self._model))
         return request
+
+
+def _with_pool(about: Mapping[str, Any], of_pool: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said of a target's vectors, with what was said of the pool's beside them."""
+    joined = {**of_pool, **about, **{name: of_pool[name] for name in _OF_POOL if name in of_pool}}
+    if "parts" in joined:
+        joined["parts"] = [_with_pool(*both) for both in zip(about["parts"], of_pool["parts"], strict=True)]
+    return joined
 
 
 def vectors_given(spec: object) -> TypeGuard[str]:
@@ -206,6 +220,8 @@ def embedded(
     workers: int = 1,
     on_ray: bool = False,
     progress: bool = False,
+    made: Mapping[str, Any] | None = None,
+    n_steer: int | None = None,
 ) -> Sides:
     """Vectors of rows, through the cache.
 
@@ -219,35 +235,16 @@ def embedded(
         workers: How many processes embed.
         on_ray: Embed on the Ray cluster instead.
         progress: Show a progress bar on stderr.
+        made: See `vectors_for`.
+        n_steer: See `righttime.embedding.represent.represent`.
     """
     texts = texts_for(embedder, pool, text) + texts_for(embedder, target, text)
     n = len(pool)
-    done = _embed(texts, embedder, cache, memory, {"workers": workers, "on_ray": on_ray, "progress": progress})
-    unit = unit_rows(done.vectors, "vectors", most_bytes=memory, folder=cache)
-    truncated = done.lengths > done.max_length
-    fidelity = fidelity_on(texts, embedder)
-    about = {
-        **embedder.identity,
-        **({"text": getattr(embedder, "text_name", "the embedder's own")} if hasattr(embedder, "text_of") else {}),
-        "found_in": getattr(getattr(embedder, "found", None), "found_in", None),
-        "embedded_now": done.n_embedded,
-        "from_cache": done.n_cached,
-        **({"cache_damaged": done.n_damaged} if done.n_damaged else {}),
-        "pool_truncated": int(truncated[:n].sum()),
-        "target_truncated": int(truncated[n:].sum()),
-        **({"agreement": dataclasses.asdict(fidelity)} if fidelity else {}),
-    }
-    sides = _fingerprinted(unit[:n], unit[n:], about)
-    return dataclasses.replace(sides, truncated=(np.flatnonzero(truncated[:n]), np.flatnonzero(truncated[n:])))
-
-
-def _embed(texts: Sequence[str], embedder: Embedder, cache: Path, memory: int, how: Mapping[str, Any]) -> Embedded:
-    if len(texts) * _WIDEST <= memory:
-        return embed_texts(texts, embedder, cache, **how)
-    make_folder(cache)
-    with tempfile.TemporaryDirectory(dir=cache) as folder:  # gone at once; what is mapped stays until it is let go
-        into = Path(folder) / "vectors.npy"
-        return embed_texts(texts, embedder, cache, into=into, **how)
+    how: dict[str, Any] = {"workers": workers, "on_ray": on_ray, "progress": progress}
+    done = represent(texts, n, embedder, cache, memory=memory, made=made, compare=made is None, n_steer=n_steer, **how)
+    sides = _fingerprinted(done.vectors[:n], done.vectors[n:], done.about)
+    truncated = np.flatnonzero(done.truncated[:n]), np.flatnonzero(done.truncated[n:])
+    return dataclasses.replace(sides, truncated=truncated)
 
 
 def _fingerprinted(pool: NDArray[np.float32], target: NDArray[np.float32], about: Mapping[str, Any]) -> Sides:

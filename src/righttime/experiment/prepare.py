@@ -13,6 +13,7 @@ from safetensors.numpy import save
 from righttime import strict_json
 from righttime.embedding import DEFAULT_MODEL
 from righttime.embedding.given import given_sides
+from righttime.embedding.represent import of_meaning
 from righttime.embedding.vectors import embedded, vectors_given
 from righttime.errors import StoreError
 from righttime.experiment.draws import JUDGE, Draw, Pools, as_line, draw_replicate, guarded_by_vectors
@@ -73,7 +74,7 @@ def prepare_replicate(
         draw = draw_replicate(experiment, pools(), replicate)
         shared, seed = shared_embedding(experiment), experiment.seed + replicate
         vectors, about = _vectors(Request(**{"embedder": DEFAULT_MODEL, **shared}), pools(), draw, progress)
-        if draw.guard is not None and "text" not in about:  # gradients say nothing of meaning
+        if draw.guard is not None and of_meaning(about):  # gradients say nothing of meaning
             draw, vectors = _guarded(draw, vectors, seed)
         write_bytes(folder / VECTORS, save({name: np.ascontiguousarray(one) for name, one in vectors.items()}))
         sides = {"pool": draw.pool, "steer": draw.steer, JUDGE: draw.judge, **draw.sets}
@@ -138,6 +139,6 @@ def _given(request: Request, pools: Pools, draw: Draw) -> dict[str, NDArray[Any]
 def _embedded(request: Request, draw: Draw, progress: bool) -> tuple[dict[str, NDArray[Any]], Mapping[str, Any]]:
     target: Rows = ExampleRows([*draw.steer.examples(), *draw.judge.examples()])
     how: dict[str, Any] = {"memory": request.memory, "workers": request.workers, "progress": progress}
-    sides = embedded(draw.pool, target, request.text, request.model(), cache_folder(), **how)
     n = len(draw.steer)
+    sides = embedded(draw.pool, target, request.text, request.model(), cache_folder(), n_steer=n, **how)
     return {"pool": sides.pool, "target": sides.target[:n], JUDGE: sides.target[n:]}, dict(sides.about)

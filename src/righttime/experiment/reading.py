@@ -14,6 +14,8 @@ from typing import Any, Literal, TypeVar, get_args
 from righttime.analysis.comparable import PRIMARY
 from righttime.arrangement.budget import read_budget
 from righttime.choices import Guard
+from righttime.embedding.combined import PREFIX as COMBINED
+from righttime.embedding.combined import joined, weighted_parts
 from righttime.errors import RighttimeError, SettingsError
 from righttime.evaluation.registry import METRICS
 from righttime.experiment.settings import ALL, Evaluation, Experiment, HoldOut, Order, Priority, Source, settings_of
@@ -152,7 +154,7 @@ class _Reader:
             made["guard"] = _off(made["guard"])
         for name in ("embedder", "target_embedder"):
             if isinstance(made.get(name), str):
-                made[name] = self._path_of(made[name])
+                made[name] = self._read(found[name], name, self._path_of)
         return made
 
     def _orders(self, entry: Entry | None, common: Mapping[str, Any]) -> dict[str, Order]:
@@ -230,6 +232,8 @@ class _Reader:
             return f"vectors:{os.path.normpath(self._base / rest)}"
         if prefix in ("lm", "gradients") and rest.startswith(("./", "../")):
             return f"{prefix}:{os.path.normpath(self._base / rest)}"
+        if given.startswith(COMBINED):
+            return joined([(self._path_of(name), weight) for name, weight in weighted_parts(rest)])
         path = os.path.normpath(self._base / given)
         told = given.startswith(("./", "../")) or os.path.exists(path)
         return path if told and not given.startswith("hf:") else given

@@ -12,6 +12,7 @@ from righttime.arrangement.budget import rows_of
 from righttime.choices import Guard
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, unknown_name
+from righttime.formats.remote import without_secrets
 from righttime.results import Request
 from righttime.training.settings import Lora, TuneSettings
 
@@ -156,6 +157,18 @@ class Experiment:
         """The same for one order."""
         request, last = self.request(name, 1), self.steps(name)
         request.check()
+        if request.woven_pool is not None:
+            raise SettingsError(
+                "'weave' and 'anneal' must name no file in an experiment, whose rows are those that a replicate draws, "
+                f"got {without_secrets(request.woven_pool)!r}. Hint: name it under 'pool'.",
+                setting="weave",
+            )
+        if request.cap_source is not None:
+            raise SettingsError(
+                "'cap_source' must be left out of an experiment, whose replicates draw all rows into one file, got "
+                f"{request.cap_source!r}. Hint: 'rows' under 'pool' says how many of each file are drawn.",
+                setting="cap_source",
+            )
         if last is not None and self.evaluation.at and (beyond := max(self.evaluation.at)) > last:
             raise SettingsError(
                 f"steps to evaluate at must be at most the last, which is {last:,}, got {beyond:,}.",

@@ -63,12 +63,14 @@ class Reading:
         left_out: The rows that could not be used, and why.
         inputs: The sources.
         share: About how much of the data this is: 1 but for `read_head`.
+        of_last: How many of the rows come from the last of the files or folders that were named.
     """
 
     rows: Rows
     left_out: tuple[LeftOut, ...]
     inputs: tuple[InputFile, ...]
     share: float = 1.0
+    of_last: int = 0
 
     @property
     def total(self) -> int:
@@ -134,7 +136,8 @@ def read_rows(
     by_number = bool(settings.fields) and all(key.isdecimal() for key in settings.fields.values())
     most = check_max_row_bytes(max_row_bytes)
     found = [find_sources(os.fspath(path), role, numbered=by_number, most=most) for path in named]
-    return _read([source for sources in found for source in sources], settings)
+    read = _read([source for sources in found for source in sources], settings)
+    return dataclasses.replace(read, of_last=sum(file.rows for file in read.inputs[-len(found[-1]) :]))
 
 
 def read_head(

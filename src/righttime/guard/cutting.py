@@ -15,16 +15,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.embedding import embed_texts
-from righttime.embedding.vectors import Sides
+from righttime.embedding.represent import represent
+from righttime.embedding.texts import reads_alike
+from righttime.embedding.vectors import Sides, vectors_given
 from righttime.errors import SettingsError
 from righttime.neighbours import ENGINES
 from righttime.results import Request
 from righttime.rows import Rows
-from righttime.similarity import unit_rows
 from righttime.store import cache_folder
 
-__all__ = ["Chunk", "Chunker", "check_chunks", "chunker_for", "chunks_of", "stretches", "window_for", "window_of"]
+__all__ = [
+    "Chunk",
+    "Chunker",
+    "check_chunks",
+    "check_meaning",
+    "chunker_for",
+    "chunks_of",
+    "stretches",
+    "window_for",
+    "window_of",
+]
 
 Vectors = NDArray[np.float32]
 
@@ -66,10 +76,25 @@ def check_chunks(request: Request) -> None:
     Raises:
         SettingsError: If they are asked for of such an embedder, as of gradients.
     """
-    if request.guard_chunks and hasattr(request.model(), "text_of"):
+    if request.guard_chunks and not reads_alike(request.model()):
         raise SettingsError(
-            "`guard_chunks` is for embedders of texts, got one that reads rows in a way of its own.",
+            "`guard_chunks` is for embedders of texts that read both sides alike, got one that reads rows in a way of "
+            "its own.",
             setting="guard_chunks",
+        )
+
+
+def check_meaning(request: Request) -> None:
+    """Refuse, before anything is embedded, an embedder whose similarities say nothing of meaning.
+
+    Raises:
+        SettingsError: If it reads rows in a way of its own, as of gradients, or the target's with another prompt.
+    """
+    if not vectors_given(request.embedder) and not reads_alike(request.model()):
+        raise SettingsError(
+            "`meaning` needs an embedder that reads both sides alike, as texts: its threshold comes from pairs of pool "
+            "rows. Hint: another `embedder`, or one prompt for both sides.",
+            setting="embedder",
         )
 
 
@@ -96,7 +121,8 @@ def chunker_for(
     how: dict[str, Any] = {"workers": request.workers, "on_ray": ENGINES[request.engine].cluster, "progress": progress}
 
     def embed(texts: Sequence[str]) -> Vectors:
-        return unit_rows(embed_texts(texts, embedder, folder, label="embedding chunks", **how).vectors, "chunks")
+        made = represent(texts, len(texts), embedder, folder, made=sides.about, label="embedding chunks", **how)
+        return made.vectors
 
     long_pool, long_target = sides.truncated or (np.empty(0, np.int64), np.empty(0, np.int64))
     rows = [numbers[place] for place in long_pool.tolist()]

@@ -14,7 +14,7 @@ from righttime.embedding.texts import shared_text
 from righttime.embedding.vectors import vectors_for
 from righttime.errors import SettingsError
 from righttime.formats import Reading
-from righttime.guard.cutting import check_chunks, chunker_for
+from righttime.guard.cutting import check_chunks, check_meaning, chunker_for
 from righttime.guard.find import find_leaks
 from righttime.guard.judging import CommandJudge, Judge
 from righttime.guard.watch import removed
@@ -118,6 +118,7 @@ def _looked(
     pool, target = read[0].rows, read[1].rows
     if not meaning:
         return find_leaks(pool, target, judge=judge, seed=request.seed or 0), [], {}
+    check_meaning(request)
     check_chunks(request)
     text, notes = shared_text(request.text, target)
     asked: dict[str, Any] = {"rows": range(len(pool)), "n_pool": len(pool), "text": text}

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from righttime.contamination.leaks import Leak, Leaks
+from righttime.embedding.represent import of_meaning
 from righttime.embedding.texts import shared_text
 from righttime.embedding.vectors import Sides
 from righttime.errors import EmptyDataError
@@ -80,7 +81,7 @@ class Watch:
 
         Embedders that read rows in a way of their own, such as gradients, say nothing of meaning.
         """
-        if self._texts is None or self.leaks is None or "text" in sides.about:
+        if self._texts is None or self.leaks is None or not of_meaning(sides.about):
             return frozenset()
         request, before = self._request, set(self.leaks.found)
         self.leaks = with_meaning(

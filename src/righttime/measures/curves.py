@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.embedding import given_vectors
+from righttime.embedding.represent import is_centred, samples_of
 from righttime.embedding.texts import shared_text
 from righttime.embedding.vectors import vectors_for, vectors_given
 from righttime.errors import SettingsError, StoreError, unknown_name
@@ -122,6 +123,7 @@ def measure_folders(
     if embedder is not None:
         given |= {"target_embedder": target_embedder or "", "max_length": "", "prefix": "", "precision": ""}
     settings = _agreed(there, {name: value for name, value in given.items() if value is not None})
+    _check_centring(there, settings)
     read = _read_target(target, there[0])
     if settings["text"] not in TEXTS:  # the embedder reads rows in a way of its own, which word bigrams cannot be of
         settings["text"] = there[0].manifest.settings["text_asked"]
@@ -172,6 +174,24 @@ def _agreed(folders: Sequence[FinishedResult], given: Mapping[str, Any]) -> dict
     return agreed
 
 
+def _check_centring(folders: Sequence[FinishedResult], settings: Mapping[str, Any]) -> None:
+    """Refuse centred vectors where arrangements have no one sample of one pool to be centred by."""
+    if vectors_given(settings["embedder"]) or not is_centred(Request(embedder=settings["embedder"]).model()):
+        return
+    samples = {
+        samples_of(folder.manifest.embedding)
+        for folder in folders
+        if folder.manifest.settings["embedder"] == settings["embedder"]
+    }
+    unlike = any(folder.manifest.settings["embedder"] != settings["embedder"] for folder in folders)
+    if unlike or len(samples) != 1:
+        raise SettingsError(
+            "arrangements can be measured by centred vectors only if all were made with them and centred by one sample "
+            "of one pool, but these were not. Hint: an `embedder` without centring.",
+            setting="embedder",
+        )
+
+
 def _read_target(target: Path_ | Sequence[Path_], folder: FinishedResult) -> Reading:
     settings = folder.manifest.settings
     return read_rows(
@@ -201,7 +221,8 @@ def _vectors(
     )
     how: dict[str, Any] = {"n_pool": arrangement.n_pool, "text": settings["text"], "cache": cache}
     rows = arrangement.order.tolist()
-    sides = vectors_for(request, finished.arranged, target.rows, rows=rows, progress=progress, **how)
+    made = finished.manifest.embedding if settings["embedder"] == finished.manifest.settings["embedder"] else None
+    sides = vectors_for(request, finished.arranged, target.rows, rows=rows, progress=progress, made=made, **how)
     if vectors_given(spec) and spec == finished.manifest.settings["embedder"]:
         _must_be_the_same(finished, target, given_vectors(spec, "pool", arrangement.n_pool), sides.target)
     return sides.pool, sides.target

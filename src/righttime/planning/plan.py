@@ -22,9 +22,11 @@ import numpy as np
 
 from righttime.arrangement import SelectionInput, check_settings, method_named
 from righttime.arrangement.budget import rows_of
-from righttime.embedding import Embedder, plan_batches, uncached
+from righttime.embedding import Embedder, plan_batches
+from righttime.embedding.combined import CombinedEmbedder
 from righttime.embedding.given import split_spec
 from righttime.embedding.glimpse import Glimpse, glimpse
+from righttime.embedding.represent import lacking
 from righttime.embedding.texts import shared_text, texts_for
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, ShapeError
@@ -156,7 +158,7 @@ def _stages(known: _Known, request: Request, cache: Path, nodes: int | None) -> 
             sides = unit_rows(known.pool.some, "pool vectors"), unit_rows(known.target.some, "target vectors")
     elif "vectors" in method_named(request.method).needs:
         embedding, dimension, long = _embedding(known.rows, known.targets, request, cache)
-        stages.append(embedding)
+        stages += embedding
     if guards and dimension:
         how = (known.rows, known.targets, known.n_pool, known.n_target)
         stages.append(vector_stage(*how, dimension, request))
@@ -204,7 +206,8 @@ def _glimpsed(pool: Data, target: Data, request: Request) -> _Known:
 
 def _sized_input(request: Request, n_pool: int, n_target: int) -> SelectionInput:
     """What a method is asked, as far as sizes go."""
-    return request.selection_input(*(np.empty((n, 0), dtype=np.float32) for n in (n_pool, n_target)))
+    inputs = request.selection_input(*(np.empty((n, 0), dtype=np.float32) for n in (n_pool, n_target)))
+    return replace(inputs, caps=())  # which go by names that nobody has read yet
 
 
 def _head(data: Data, role: Literal["pool", "target"], request: Request) -> tuple[Reading, float, int]:
@@ -265,13 +268,50 @@ def _taking_part(rows: Rows, request: Request) -> Rows:
     return rows.take(drawn(len(rows), request.subsample, request.seed or 0))
 
 
-def _embedding(rows: Rows, targets: Rows, request: Request, cache: Path) -> tuple[Stage, int, LongTexts | None]:
-    """The stage that makes vectors, their dimension, and what is not read of texts where chunks are asked for."""
-    n = len(rows) + len(targets)
+def _embedding(rows: Rows, targets: Rows, request: Request, cache: Path) -> tuple[list[Stage], int, LongTexts | None]:
+    """The stages that make vectors, their dimension, and what is not read of texts where chunks are asked for."""
     embedder = request.model()
     text, _ = shared_text(request.text, targets)
     texts = texts_for(embedder, rows, text) + texts_for(embedder, targets, text)
-    missing = uncached(texts, embedder, cache)
+    if not isinstance(embedder, CombinedEmbedder):
+        stage, dimension, sample, per_second = _of_one(embedder, texts, len(rows), request, cache)
+        stages = [stage]
+    else:
+        parts = [
+            _of_one(part, column, len(rows), request, cache)
+            for part, column in zip(embedder.parts, embedder.columns(texts), strict=True)
+        ]
+        stages = [
+            replace(part[0], name=f"embed {number}", note=f"{one.identity['model']}: {part[0].note}")
+            for number, (one, part) in enumerate(zip(embedder.parts, parts, strict=True), 1)
+        ]
+        dimension = sum(part[1] for part in parts)
+        sample, per_second = texts[:_TEXTS], 1 / sum(1 / part[3] for part in parts)
+        stages.append(_together(len(texts), dimension, len(parts), request))
+    if not request.guard_chunks:
+        return stages, dimension, None
+    asked = texts[len(rows) :: -(-len(targets) // _TEXTS)]
+    vector = 4 * dimension + _CACHED_BYTES
+    return stages, dimension, _long(sample, asked, embedder, per_second, vector)
+
+
+def _together(n: int, dimension: int, parts: int, request: Request) -> Stage:
+    """The stage that puts the vectors of a combination's parts together; theirs are let go when it ends."""
+    some = np.ones((min(n, _SOME), dimension), dtype=np.float64)
+    seconds = timed(lambda: unit_rows(some)) * n / len(some)
+    size = 4 * dimension * n
+    mapped = size > request.memory
+    note = f"the vectors of {parts} embedders put together: {dimension:,} dimensions"
+    return Stage("combine", 1, seconds, 0, size if mapped else 0, note, 0 if mapped else size)
+
+
+def _of_one(
+    embedder: Embedder, texts: Sequence[str], n_pool: int, request: Request, cache: Path
+) -> tuple[Stage, int, Sequence[str], float]:
+    """The stage of one embedder, its dimension, the texts that it was measured on, and tokens a second."""
+    n = len(texts)
+    without = lacking(texts, n_pool, embedder, cache)
+    missing = list(dict.fromkeys(text for text, lacks in zip(texts, without, strict=True) if lacks))
     sample = random.Random(0).sample(missing or texts, min(len(missing or texts), _TEXTS))
     rate, dimension, tokens = _rate(sample, embedder)
     activations = max(0, most_resident() - resident())
@@ -287,11 +327,7 @@ def _embedding(rows: Rows, targets: Rows, request: Request, cache: Path) -> tupl
         note += f"; {_SCATTERED >> 20} MiB allowed for what is kept of batches of many shapes"
     passing += max(activations, 0 if mapped else size)  # the vectors twice, where the model's are not of length 1
     stage = Stage("embed", 1, len(missing) / rate, 0 if mapped else size, disk, note, passing)
-    if not request.guard_chunks:
-        return stage, dimension, None
-    asked = texts[len(rows) :: -(-len(targets) // _TEXTS)]
-    vector = 4 * dimension + _CACHED_BYTES
-    return stage, dimension, _long(sample, asked, embedder, rate * tokens, vector)
+    return stage, dimension, sample, rate * tokens
 
 
 def _long(sample: Sequence[str], asked: Sequence[str], embedder: Embedder, per_second: float, vector: int) -> LongTexts:

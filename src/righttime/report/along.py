@@ -58,7 +58,7 @@ def _shares(title: str, arranged: Sequence[str | None], pool: Sequence[str | Non
 def similarity_section(arranged: Arranged, near: Nearness | None) -> Section | None:
     """How similar the rows of each order are to what picked them; None where no order has similarities."""
     series = [
-        Series(name, *_running(one.arrangement.similarity))
+        Series(name, *_running(one.arrangement.arranged().similarity))
         for one, name in zip(arranged.finished, arranged.names, strict=True)
         if one.arrangement.similarity is not None and len(one.arrangement)
     ]
@@ -92,7 +92,7 @@ def _running(similarity: NDArray[np.float32] | None) -> tuple[list[float], list[
 def _rounds(arranged: Arranged) -> Iterator[Chart]:
     series = []
     for one, name in zip(arranged.finished, arranged.names, strict=True):
-        arrangement = one.arrangement
+        arrangement = one.arrangement.arranged()
         if arrangement.round is None or arrangement.similarity is None:
             continue
         rounds, inverse = np.unique(arrangement.round, return_inverse=True)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement import method_named
-from righttime.embedding import embed_texts, given_sides, uncached
+from righttime.embedding import given_sides
+from righttime.embedding.represent import amplification, lacking, represent
 from righttime.embedding.texts import texts_for
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import RighttimeError, SettingsError
@@ -169,12 +170,13 @@ def _vectors(
 
 def _agree(finished: FinishedResult, vectors: Vectors) -> bool:
     """Whether vectors give the similarities that were written, of the arranged rows that have a vector."""
-    arrangement = finished.arrangement
+    arrangement = finished.arrangement.arranged()
     if arrangement.similarity is None or arrangement.picked_by is None:
         return True
     places, known = vectors.places(arrangement.order)
     pool, target = vectors.pool[places], vectors.target[arrangement.picked_by[known]]
-    return bool((np.abs(pair_similarity(pool, target) - arrangement.similarity[known]) <= _CLOSE).all())
+    close = _CLOSE * amplification(finished.manifest.embedding)
+    return bool((np.abs(pair_similarity(pool, target) - arrangement.similarity[known]) <= close).all())
 
 
 def _read_vectors(finished: FinishedResult, pool: Reading, target: Reading, cache: Path) -> tuple[Vectors | None, str]:
@@ -184,16 +186,15 @@ def _read_vectors(finished: FinishedResult, pool: Reading, target: Reading, cach
         sides = given_sides(request.embedder, request.target_embedder, *n)
         found = unit_rows(sides[0], "pool vectors"), unit_rows(sides[1], "target vectors")
         return Vectors(found[0], np.arange(n[0], dtype=np.int64), found[1]), ""
-    embedder, text = request.model(), finished.manifest.text
-    texts = texts_for(embedder, pool.rows, text)
-    target_texts = texts_for(embedder, target.rows, text)
-    lacking = set(uncached([*texts, *target_texts], embedder, cache))
-    if any(one in lacking for one in target_texts):
+    embedder, text, n_pool = request.model(), finished.manifest.text, len(pool.rows)
+    texts = texts_for(embedder, pool.rows, text) + texts_for(embedder, target.rows, text)
+    without = lacking(texts, n_pool, embedder, cache)
+    if without[n_pool:].any():
         return (
             None,
             "vectors of target rows are not in the cache. Hint: the `cache` they were made with, or arrange again",
         )
-    rows = np.array([number for number, one in enumerate(texts) if one not in lacking], dtype=np.int64)
-    wanted = [texts[number] for number in rows.tolist()] + list(target_texts)
-    unit = unit_rows(embed_texts(wanted, embedder, cache).vectors, "vectors")
+    rows = np.flatnonzero(~without[:n_pool])
+    wanted = [texts[number] for number in rows.tolist()] + texts[n_pool:]
+    unit = represent(wanted, len(rows), embedder, cache, made=finished.manifest.embedding).vectors
     return Vectors(unit[: len(rows)], rows, unit[len(rows) :]), ""

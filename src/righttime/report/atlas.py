@@ -97,6 +97,7 @@ def _table(arranged: Arranged, cache: Path | None) -> tuple[pa.Table, list[str]]
         line["left_out"] = reasons.get(line["row"])
         if place is not None:
             line["position"] = place
+        if place is not None and (found.woven is None or not found.woven[place]):
             line["round"] = None if found.round is None else int(found.round[place])
             line["picked_by"] = found.labels.picked_by[place] if found.labels else None
             line["similarity"] = None if found.similarity is None else float(found.similarity[place])

@@ -79,9 +79,11 @@ def _options(settings: Mapping[str, Any]) -> Iterator[list[str]]:
         elif isinstance(value, Mapping):
             value = ",".join(f"{key}={one}" for key, one in value.items())
         yield [flag, str(value)]
-    for key, value in (settings.get("params") or {}).items():
-        if value is not None:
-            yield ["--param", f"{key}={value}"]
+    for name, flag in _REPEATED.items():
+        for key, value in (settings.get(name) or {}).items():
+            if value is not None:
+                yield [flag, f"{key}={value}"]
 
 
-_ELSEWHERE = {"params", "workers", "device", "memory", "engine"}  # said apart, or no part of a result
+_REPEATED = {"params": "--param", "target_weight": "--target-weight"}
+_ELSEWHERE = {*_REPEATED, "workers", "device", "memory", "engine"}  # said apart, or no part of a result

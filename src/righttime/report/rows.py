@@ -140,7 +140,8 @@ def _order(finished: FinishedResult, name: str, shown: Shown, reasons: _Names) -
             found[inside] = values[position[inside]]
         return found
 
-    target_at = np.full(max(arrangement.n_target, finished.manifest.counts.target_rows), NONE32, dtype=np.int64)
+    n_target = max(arrangement.n_target, finished.manifest.counts.target_rows)
+    target_at = np.full(n_target + 1, NONE32, dtype=np.int64)  # the last for -1
     target_at[shown.target] = np.arange(len(shown.target))
     picked = None if arrangement.picked_by is None else target_at[arrangement.picked_by]
     reason = np.full(n_pool, NONE16, dtype=np.int64)
@@ -158,7 +159,9 @@ def _order(finished: FinishedResult, name: str, shown: Shown, reasons: _Names) -
             "position": column(position, "u32"),
             "round": None
             if arrangement.round is None
-            else column(of(np.minimum(arrangement.round, NONE16 - 1), NONE16), "u16"),
+            else column(
+                of(np.where(arrangement.round < 0, NONE16, np.minimum(arrangement.round, NONE16 - 1)), NONE16), "u16"
+            ),
             "picked_by": None if picked is None else column(of(picked, NONE32), "u32"),
             "similarity": None if arrangement.similarity is None else column(of(arrangement.similarity, np.nan), "f32"),
             "reason": column(np.where(inside, NONE16, reason[shown.pool]), "u16"),

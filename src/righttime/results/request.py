@@ -12,9 +12,15 @@ from numpy.typing import NDArray
 
 from righttime.arrangement import METHODS, SelectionInput, check_settings, method_named
 from righttime.arrangement.budget import rows_of
+from righttime.arrangement.caps import read_caps
+from righttime.arrangement.embeddings import check_weighing
+from righttime.arrangement.shapes import read_shape
+from righttime.arrangement.weaving import what_is_woven
+from righttime.arrangement.weights import read_weights
 from righttime.choices import BadRows, Duplicates, Engine, Guard, Precision, Text, WithinRound
 from righttime.contamination.leaks import MODES
 from righttime.embedding import DEFAULT_MODEL, FULL, Embedder, embedder_named
+from righttime.embedding.registry import check_embedder
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, unknown_name
 from righttime.examples import TEXTS
@@ -40,7 +46,14 @@ class Request:
     rounds: tuple[int, int | None] | None = None
     within_round: WithinRound = "similarity"
     params: Mapping[str, Any] = field(default_factory=dict)
+    shape: str | None = None
     seed: int | None = None
+    weave: str | float | None = None
+    anneal: str | None = None
+    cap_task: str | float | None = None
+    cap_source: str | float | None = None
+    apart: float | None = None
+    target_weight: Mapping[str, float | str] = field(default_factory=dict)
     subsample: str | float | None = None
     text: Text = "prompt+response"
     embedder: str | Embedder = DEFAULT_MODEL
@@ -68,6 +81,15 @@ class Request:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "subsample", check_subsample(self.subsample))  # as a number, for the manifest
+        for name in ("weave", "cap_task", "cap_source"):  # as they are written
+            object.__setattr__(self, name, None if getattr(self, name) is None else str(getattr(self, name)))
+        object.__setattr__(self, "target_weight", {name: str(value) for name, value in self.target_weight.items()})
+
+    @property
+    def woven_pool(self) -> str | None:
+        """The file or folder whose rows are woven among the arranged ones; None where that is no other pool."""
+        weave = what_is_woven(self.weave, self.anneal)
+        return None if weave is None else weave.pool
 
     def selection_input(self, pool: NDArray[np.float32], target: NDArray[np.float32]) -> SelectionInput:
         """The part of the request that a method looks at, with the vectors; how to search is left at its default."""
@@ -81,6 +103,9 @@ class Request:
             distance=self.distance or distance_names()[0],
             seed=0 if self.seed is None else self.seed,
             params=self.params,
+            weave=what_is_woven(self.weave, self.anneal),
+            caps=read_caps(self.cap_task, self.cap_source),
+            apart=self.apart,
         )
 
     def model(self) -> Embedder:
@@ -94,6 +119,9 @@ class Request:
         """Refuse what can be refused before anything is read."""
         nothing = np.empty((0, 1), dtype=np.float32)
         check_settings(self.method, self.selection_input(nothing, nothing))
+        read_shape(self.shape)
+        if read_weights(self.target_weight):
+            check_weighing(self.method, self.distance or distance_names()[0])
         search_named(self.engine, memory=self.memory)
         if self.distance is not None and "distance" not in method_named(self.method).needs:
             having = ", ".join(name for name, entry in METHODS.items() if "distance" in entry.needs)
@@ -107,6 +135,8 @@ class Request:
                 f"got {type(self.embedder).__name__}.",
                 setting="embedder",
             )
+        if isinstance(self.embedder, str) and not vectors_given(self.embedder):
+            check_embedder(self.embedder)
         if self.precision != FULL and (not isinstance(self.embedder, str) or vectors_given(self.embedder)):
             raise SettingsError(
                 f"`precision` is for models that are named, got {self.precision} with another embedder.",

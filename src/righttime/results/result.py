@@ -41,8 +41,10 @@ class Result:
         leaks: Target rows whose prompt the pool contains word for word: target row to pool row.
         notes: Sentences that a person should read.
         kept: The pool rows that took part, ascending.
+        others: How many of these, the last, can only be woven among the arranged ones.
         vectors: Unit vectors of those rows and of the target, float32, shapes (n_kept, d) and (n_target, d).
-        best: Of each of those rows its similarity to its most similar target row; known with a least similarity.
+        best: Of each of those rows its similarity to its most similar target row, infinity where it can only be woven;
+            known with a least similarity.
         given: The names of files and folders that each side was read from; None where it was not read from any.
         guard: What the guard found; None where it was off.
     """
@@ -63,15 +65,27 @@ class Result:
     best: NDArray[np.float32] | None = None
     given: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     guard: Leaks | None = None
+    others: int = 0
+
+    @property
+    def to_arrange(self) -> int:
+        """How many of `kept`, the first, the method could choose from."""
+        return len(self.kept) - self.others
 
     @cached_property
     def falloff(self) -> Falloff | None:
         """Where quality falls along the order; None where the method looks at no vectors. One more look at the pool."""
         if not self.vectors[0].shape[1]:
             return None
+        arranged = self.arrangement.arranged()  # of woven rows nobody asks how similar they are
         place = np.full(self.arrangement.n_pool, -1, dtype=np.int64)
-        place[self.arrangement.order] = np.arange(len(self.arrangement))
-        rounds = self.arrangement.round if method_named(self.request.method).rounds_fall else None
-        found = falloff(*self.vectors, place[np.asarray(self.kept)], rounds, self.request.min_similarity)
+        place[arranged.order] = np.arange(len(arranged))
+        in_rounds = method_named(self.request.method).rounds_fall and self.request.shape is None
+        rounds = arranged.round if in_rounds else None
+        pool, kept = self.vectors[0][: self.to_arrange], np.asarray(self.kept[: self.to_arrange])
+        found = falloff(pool, self.vectors[1], place[kept], rounds, self.request.min_similarity)
+        if found.barrel_place is not None and self.arrangement.woven is not None:
+            positions = np.flatnonzero(~self.arrangement.woven)
+            found = dataclasses.replace(found, barrel_place=int(positions[found.barrel_place]))
         ids = self.target.rows.ids
         return dataclasses.replace(found, alone=tuple(dataclasses.replace(one, id=ids[one.row]) for one in found.alone))

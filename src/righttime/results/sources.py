@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from righttime.arrangement.weaving import what_is_woven
 from righttime.errors import RighttimeError
 from righttime.formats import Reading, read_rows
 from righttime.formats.bounds import MAX_ROW_BYTES
@@ -48,7 +49,8 @@ def find_sources_of(manifest: ResultManifest) -> Sources:
         if not recorded:
             return Sources(Path.cwd(), lost=f"the {side} was not read from files")
         names[side] = recorded
-    every = [*names["pool"], *names["target"]]
+    weave = what_is_woven(manifest.settings.get("weave"), manifest.settings.get("anneal"))
+    every = [*names["pool"], *names["target"], *([weave.pool] if weave and weave.pool else [])]
     made_in = Path(manifest.given.folder or Path.cwd())
     for folder in dict.fromkeys((made_in, Path.cwd())):
         if all(_is_there(folder, name) for name in every):
@@ -84,10 +86,12 @@ def read_again(manifest: ResultManifest, side: Literal["pool", "target"]) -> tup
     found, settings = find_sources_of(manifest), manifest.settings
     if found.lost:
         return None, found.lost
+    weave = what_is_woven(settings.get("weave"), settings.get("anneal"))
+    others = [weave.pool] if weave and weave.pool else []
     try:
         with inside(found.folder):
             read = read_rows(
-                found.pool if side == "pool" else found.target,
+                [*found.pool, *others] if side == "pool" else found.target,
                 role=side,
                 format=settings["format" if side == "pool" else "target_format"],
                 bad_rows=settings["bad_rows"],

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,7 @@ class Asked:
         nearest_similarity: float32, shape (n_pool,): of each pool row to its most similar target row.
         w_avg: The weight of AD, where the distance has weights; None takes the default.
         w_min: The same of MD.
+        target_weights: What each target row weighs in the mean; None: all the same.
     """
 
     pool: Vectors
@@ -71,6 +73,7 @@ class Asked:
     nearest_similarity: Vectors
     w_avg: float | None = None
     w_min: float | None = None
+    target_weights: Sequence[Fraction] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class DistanceKind:
         cost: Time.
         memory: Beside the vectors.
         weighted: Whether it takes ``w_avg`` and ``w_min``.
+        averages: Whether it takes a mean over target rows, in which these may weigh differently.
         steady: Whether vectors that differ in their last bits change it no more than that, so that a stored order can
             be verified with vectors made anew.
         check: Refuses numbers of pool and target rows that it cannot be computed of.
@@ -95,16 +99,20 @@ class DistanceKind:
     cost: str
     memory: str
     weighted: bool = False
+    averages: bool = False
     steady: bool = True
     check: Callable[[int, int], None] | None = None
 
 
-def average_distance(pool: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float64]:
-    """AD_i = mean_j d(i, j) = -x_i·t̄, with t̄ the mean target vector.
+def average_distance(
+    pool: NDArray[np.float32], target: NDArray[np.float32], weights: Sequence[Fraction] | None = None
+) -> NDArray[np.float64]:
+    """AD_i = mean_j d(i, j) = -x_i·t̄, with t̄ the mean target vector, weighted where there are weights.
 
     Args:
         pool: float32 unit vectors, shape (n_pool, d).
         target: float32 unit vectors, shape (n_target, d).
+        weights: The weight of each target row; None: all the same.
 
     Returns:
         float64, shape (n_pool,). t̄ is summed in row order and each product in one fixed order, in float64.
@@ -114,9 +122,10 @@ def average_distance(pool: NDArray[np.float32], target: NDArray[np.float32]) -> 
         [-0.5]
     """
     total = np.zeros(target.shape[1], dtype=np.float64)
-    for row in target:
-        total += row
-    mean = total / len(target)
+    scale = [1.0] * len(target) if weights is None else [float(weight / max(weights)) for weight in weights]
+    for row, weight in zip(target, scale, strict=True):
+        total += weight * row.astype(np.float64)
+    mean = total / math.fsum(scale)
     out = np.empty(len(pool), dtype=np.float64)
     for start in range(0, len(pool), _CHUNK_ROWS):
         out[start : start + _CHUNK_ROWS] = fold_sum(pool[start : start + _CHUNK_ROWS] * mean)
@@ -186,7 +195,10 @@ def _default_weight(mean_ad: float, mean_md: float) -> tuple[float, str | None]:
 
 
 def _wsd(asked: Asked) -> Distance:
-    ad, md = average_distance(asked.pool, asked.target), minimum_distance(asked.nearest_similarity)
+    ad, md = (
+        average_distance(asked.pool, asked.target, asked.target_weights),
+        minimum_distance(asked.nearest_similarity),
+    )
     return weighted_distance(ad, md, asked.w_avg, asked.w_min)
 
 
@@ -206,13 +218,15 @@ DISTANCES: Mapping[str, DistanceKind] = {
         "N·M·d",
         "one block",
         weighted=True,
+        averages=True,
     ),
     "ad": DistanceKind(
-        lambda asked: Distance(average_distance(asked.pool, asked.target), {}),
+        lambda asked: Distance(average_distance(asked.pool, asked.target, asked.target_weights), {}),
         "AD_i = mean_j d(i, j) = −x_i·t̄: Cosine-Avg alone",
         "the paper",
         "N·d ¹",
         "one block",
+        averages=True,
     ),
     "md": DistanceKind(
         lambda asked: Distance(minimum_distance(asked.nearest_similarity), {}),
@@ -280,6 +294,7 @@ def target_distance(
     *,
     w_avg: float | None = None,
     w_min: float | None = None,
+    target_weights: Sequence[Fraction] | None = None,
 ) -> Distance:
     """The distance of every pool row to the target, by name.
 
@@ -290,10 +305,11 @@ def target_distance(
         nearest_similarity: float32, shape (n_pool,): of each pool row to its most similar target row.
         w_avg: For ``wsd``: the weight of AD; None takes the paper's.
         w_min: For ``wsd``: the weight of MD; None takes 1.
+        target_weights: For ``wsd`` and ``ad``: what each target row weighs in AD; None: all the same.
 
     Raises:
         SettingsError: If `name` is unknown, weights are given to another distance than ``wsd``, or exact transport
             is asked of too large an input.
     """
     check_distance(name, len(pool), len(target), weighted=w_avg is not None or w_min is not None)
-    return DISTANCES[name].of(Asked(pool, target, nearest_similarity, w_avg, w_min))
+    return DISTANCES[name].of(Asked(pool, target, nearest_similarity, w_avg, w_min, target_weights))

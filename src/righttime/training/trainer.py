@@ -20,6 +20,7 @@ from righttime.errors import ModelError, SettingsError
 from righttime.progress import Lines, redrawn
 from righttime.training.checkpoints import keep_newest, mark_complete, saving
 from righttime.training.loss import IGNORED, learnt_logits, summed_loss
+from righttime.training.moments import write_moments
 from righttime.training.oracle import Oracle
 from righttime.training.plan import Plan
 from righttime.training.settings import TuneSettings
@@ -325,6 +326,9 @@ class OrderedTrainer(Trainer):  # type: ignore[misc]
             folder = Path(self.args.output_dir)
             checkpoint = folder / f"checkpoint-{self.state.global_step}"
             (checkpoint / "training_args.bin").unlink(missing_ok=True)  # a pickle that nothing reads
+            if not (self.is_fsdp_enabled or self.is_deepspeed_enabled):  # there a process has a part of them alone
+                rate = float(self.lr_scheduler.get_last_lr()[0])
+                write_moments(checkpoint, self.accelerator.unwrap_model(model), self.optimizer, rate)
             mark_complete(checkpoint, int(self.state.global_step))
             keep_newest(folder, self._keep)
         self.accelerator.wait_for_everyone()

@@ -27,10 +27,10 @@ from righttime.verification.finding import Finding
 
 __all__ = ["contents_hold", "with_stored_order"]
 
-_CHOSEN_OR_NOT = ("too-dissimilar", "not-chosen")
+_CHOSEN_OR_NOT = ("too-dissimilar", "not-chosen", "task-full", "source-full")
 _OF_THE_RUN = {"embedded_now", "from_cache", "cache_damaged", "found_in", "revision"}
 """What the manifest says of the vectors that tells of the run and the machine, not of them."""
-_VECTORS = {"pool_vectors_sha256", "target_vectors_sha256"}
+_VECTORS = {"pool_vectors_sha256", "target_vectors_sha256", "statistics_sha256"}
 _BY_MEANING = {"leaks", "pool_rows", "target_rows", "threshold", "first"}
 """What the manifest says of leaks that nearness of vectors takes part in."""
 _NOT_THE_RESULT = {"engine", "memory", "workers", "device"}
@@ -54,7 +54,7 @@ def with_stored_order(finished: FinishedResult, result: Result) -> Result:
         far = set(finished.left_out_rows("too-dissimilar"))
         out = np.array([row in far for row in result.kept])
         best = np.where(out, np.minimum(best, floor - 1), np.maximum(best, floor)).astype(np.float32)
-    vain = not_chosen(result.pool.rows, result.kept, same, result.request, best)
+    vain = not_chosen(result.pool.rows, result.kept, same, result.request, best, result.others)
     others = [row for row in result.left_out if row.reason not in _CHOSEN_OR_NOT]
     return dataclasses.replace(result, arrangement=same, left_out=(*others, *vain))
 
@@ -138,7 +138,7 @@ def _manifest(
     stored, new = finished.arrangement, result.arrangement
     said, true = ((one.n_pool, one.n_target, one.settings) for one in (stored, new))
     yield _alike("arrangement.parquet names the same settings", said, true, close)
-    then, now = (_but(one.embedding, _OF_THE_RUN | _VECTORS) for one in (found, want))
+    then, now = (_of_the_vectors(one.embedding) for one in (found, want))
     yield _alike("the embedder and what it truncated are as described", then, now, _NEAR)
     fall = _alike("where quality falls is as described", found.falloff, want.falloff, close)
     # By other vectors a near tie may fall otherwise.
@@ -207,6 +207,16 @@ def _moved_file(file: InputFile, renamed: Callable[[str], str]) -> InputFile:
 
 def _but(entries: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
     return {name: value for name, value in entries.items() if name not in names}
+
+
+def _of_the_vectors(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What the manifest says of vectors that others in their last bits have in common with them."""
+    kept = _but(about, _OF_THE_RUN | _VECTORS)
+    if "centring" in kept:
+        kept["centring"] = _but(kept["centring"], _VECTORS)
+    if "parts" in kept:
+        kept["parts"] = [_of_the_vectors(part) for part in kept["parts"]]
+    return kept
 
 
 def _alike(what: str, found: Any, want: Any, close: float = 0.0) -> Finding:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement.arrangement import Arrangement
 from righttime.arrangement.candidates import CandidateLists
+from righttime.arrangement.caps import Cap, Room
 from righttime.neighbours import BlockSearch
 from righttime.similarity import pair_similarity, target_distance
 
@@ -24,6 +26,7 @@ def rounds_hold(
     sign: float,
     close: float,
     floor: float | None = None,
+    caps: Sequence[Cap] = (),
 ) -> str:
     """Replay the stored rounds of TMA, with new vectors.
 
@@ -38,6 +41,7 @@ def rounds_hold(
         sign: 1.0 for nearest, -1.0 for farthest.
         close: How far similarities of new vectors may lie from those of the old ones.
         floor: A target row whose nearest remaining row is less similar than this picks nothing.
+        caps: In a round in which a task or a source gets full, no other row of it counts as still there.
 
     Returns:
         What does not hold, or an empty string.
@@ -45,7 +49,7 @@ def rounds_hold(
     assert arrangement.round is not None
     assert arrangement.picked_by is not None
     turned = target if sign > 0 else -target
-    lists = CandidateLists(pool, turned, len(order))
+    lists, room = CandidateLists(pool, turned, len(order)), Room(caps)
     last = int(arrangement.round[-1])
     least = -np.inf if floor is None else floor + close
     for number in range(last + 1):
@@ -53,12 +57,14 @@ def rounds_hold(
         rows, by = order[inside], arrangement.picked_by[inside]
         if not len(rows):
             return f"round {number} is empty"
+        for row in rows.tolist():
+            room.take(lists, row, rows.tolist())
         _, best = lists.choose()
         short = best[by] - pair_similarity(pool[rows], turned[by])
         if short.max() > close:
             place = int(np.flatnonzero(inside)[short.argmax()])
             return f"round {number}: a row nearer by {short.max():.1e} was still there at place {place}"
-        whole = number < last or len(order) == len(pool)
+        whole = number < last or lists.n_alive == len(rows)
         served = (turned @ pool[rows].T).max(axis=1)
         missed = np.where(best >= least, best - served, 0.0)
         if whole and missed.max() > 2 * close:
@@ -74,6 +80,7 @@ def turns_hold(
     target: NDArray[np.float32],
     close: float,
     floor: float | None = None,
+    caps: Sequence[Cap] = (),
 ) -> str:
     """Replay the stored turns of RDS+, with new vectors: is each row within `close` of the best remaining one?
 
@@ -84,13 +91,14 @@ def turns_hold(
         target: float32 unit vectors, shape (n_target, d).
         close: How far similarities of new vectors may lie from those of the old ones.
         floor: A target row whose nearest remaining row is less similar than this has no more turns.
+        caps: No row of a task or a source that is full counts as still there.
 
     Returns:
         What does not hold, or an empty string.
     """
     assert arrangement.picked_by is not None
     similarity = pair_similarity(pool[order], target[arrangement.picked_by])
-    lists = CandidateLists(pool, target, len(order))
+    lists, room = CandidateLists(pool, target, len(order)), Room(caps)
     least = -np.inf if floor is None else floor + close
     turns = deque(range(len(target)))
     for place, who in enumerate(arrangement.picked_by.tolist()):
@@ -102,6 +110,7 @@ def turns_hold(
         short = lists.choose_one(who)[1] - similarity[place]
         if short > close:
             return f"a row nearer by {short:.1e} was still there at place {place}"
+        room.take(lists, int(order[place]))
         lists.take(order[place : place + 1])
     return ""
 
@@ -114,6 +123,7 @@ def distances_hold(
     weights: Mapping[str, float | None],
     sign: float,
     close: float,
+    target_weights: Sequence[Fraction] | None = None,
 ) -> str:
     """Are rows sorted by their distance, with new vectors, and is no row left out that is nearer?
 
@@ -125,12 +135,13 @@ def distances_hold(
         weights: The weights that were given to it, if any.
         sign: 1.0 for nearest, -1.0 for farthest.
         close: How far similarities of new vectors may lie from those of the old ones.
+        target_weights: What each target row weighs, where they differ.
 
     Returns:
         What does not hold, or an empty string.
     """
     nearest = BlockSearch().nearest(pool, target)[1]
-    found = target_distance(distance, pool, target, nearest, **weights)
+    found = target_distance(distance, pool, target, nearest, **weights, target_weights=target_weights)
     # A weight multiplies what the vectors differ by.
     room = 2 * close * (1 + sum(abs(weight) for weight in found.weights.values()))
     values = sign * found.values

@@ -14,7 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement import Arrangement, method_named
+from righttime.arrangement.apart import too_near
+from righttime.arrangement.caps import Cap
 from righttime.arrangement.floor import reaches
+from righttime.arrangement.shapes import out_of_shape, read_shape
+from righttime.arrangement.weaving import still_in_room, what_is_woven, woven
+from righttime.arrangement.weights import weights_of_rows
+from righttime.embedding.represent import amplification
 from righttime.errors import EmbeddingError, RighttimeError, SettingsError
 from righttime.formats import Reading
 from righttime.inputs import read_side
@@ -34,6 +40,8 @@ Vectors = NDArray[np.float32]
 
 _CLOSE = 1e-5
 """Vectors embedded in other company may differ by 1e-6; similarities of such vectors agree within this."""
+_FARTHEST = 0.01
+"""The most that they may differ by where centring widens such differences."""
 
 _ROUGHLY = 1e-3
 """The same of a distance, which weights and logarithms may widen."""
@@ -148,15 +156,35 @@ def _numbers(finished: FinishedResult) -> Iterator[Finding]:
     yield equal("ids as fingerprinted", ids_sha256(ids), manifest.ids_sha256)
     yield Finding("ids are unique", len(set(ids)) == len(ids))
     yield from _train_lines(finished, ids)
+    yield from _woven_places(finished)
+    yield from _caps_hold(finished)
+    arrangement = arrangement.arranged()
     if arrangement.picked_by is not None:
         inside = (arrangement.picked_by >= 0) & (arrangement.picked_by < counts.target_rows)
         yield Finding("every row was picked by a row of the target", bool(inside.all()))
     method = method_named(manifest.method)
-    if arrangement.round is not None and method.verified_by == "rounds":
+    if arrangement.round is not None and method.verified_by == "rounds" and manifest.settings.get("shape") is None:
         yield Finding("rounds never go back", bool((np.diff(arrangement.round) >= 0).all()))
     floor = manifest.settings.get("min_similarity")
     if floor is not None and arrangement.similarity is not None and method.picked_near:
         yield Finding(f"no row is less similar than {floor:g}", bool(reaches(arrangement.similarity, floor).all()))
+
+
+def _woven_places(finished: FinishedResult) -> Iterator[Finding]:
+    said, at = finished.manifest.settings, finished.arrangement.woven
+    weave = what_is_woven(said.get("weave"), said.get("anneal"))
+    if weave is None and at is None:
+        return
+    right = weave is not None and at is not None and np.array_equal(at, weave.places(len(at)))
+    yield Finding("woven rows stand at their places", bool(right))
+
+
+def _caps_hold(finished: FinishedResult) -> Iterator[Finding]:
+    labels, caps = finished.arrangement.labels, finished.arrangement.settings.get("caps", {})
+    for of, most in caps.items() if labels else ():
+        found = Counter(getattr(labels, of)).most_common(1)
+        detail = f"{found[0][0]} has {found[0][1]:,}" if found and found[0][1] > most else ""
+        yield Finding(f"no {of} has more than {most:,} rows", not detail, detail)
 
 
 def _train_lines(finished: FinishedResult, ids: Sequence[str]) -> Iterator[Finding]:
@@ -194,13 +222,13 @@ class _Embedding:
 
 
 def _again(
-    finished: FinishedResult, sides: tuple[Reading, Reading], how: _Embedding, *, moved: bool = True
+    finished: FinishedResult, read: tuple[Reading, Reading], how: _Embedding, *, moved: bool = True
 ) -> Iterator[Finding]:
     manifest, arrangement = finished.manifest, finished.arrangement
-    result = how.arranged(sides)
+    result = how.arranged(read)
     same = _same(arrangement, result.arrangement)
     if not _same_vectors(manifest, result) and result.embedding.get("from_cache"):
-        result = how.arranged(sides, anew=True)  # in the company in which they were embedded at first
+        result = how.arranged(read, anew=True)  # in the company in which they were embedded at first
         same |= _same(arrangement, result.arrangement)
     if _same_vectors(manifest, result):
         yield Finding("order, rounds, pickers and similarities come out again, to the bit", same)
@@ -212,23 +240,35 @@ def _again(
         yield Finding(what, False, "the manifest has another sha256 than vectors that give these similarities")
         return
     yield Finding(what, None, "embedded anew, or the manifest was changed; what follows allows for that")
-    kept, vectors = result.kept, result.vectors
+    whole = result
+    kept, vectors, close = result.kept, result.vectors, _close(result)
     if result.best is not None:
         floor = float(manifest.settings["min_similarity"])
         out_then = set(finished.left_out_rows("too-dissimilar"))
-        near, finding = _near_enough(out_then, floor, result, result.best)
+        near, finding = _near_enough(out_then, floor, result, result.best, close)
         yield finding
         kept, vectors = [kept[number] for number in near.tolist()], (vectors[0][near], vectors[1])
     place = {row: number for number, row in enumerate(kept)}
     rows = [place.get(row, -1) for row in arrangement.order.tolist()]
+    n = len(kept) - result.others
     if min(rows) < 0:
         yield Finding("every arranged row takes part", False, f"row {arrangement.order[rows.index(-1)]} does not")
         return
-    order = np.asarray(rows, dtype=np.int64)
-    yield _similarities(order, arrangement, vectors)
+    order, sides = np.asarray(rows, dtype=np.int64), (vectors[0][:n], vectors[1])
+    if arrangement.woven is not None:
+        yield _woven_rows(order, arrangement, result, kept, n)
+        order = order[~arrangement.woven]
+        arrangement, result = (
+            arrangement.arranged(),
+            dataclasses.replace(result, arrangement=result.arrangement.arranged()),
+        )
+    if len(order) and order.max() >= n:
+        yield Finding("every arranged row is one that the method could choose", False)
+        return
+    yield _similarities(order, arrangement, sides, close)
     yield _distances(arrangement, result.arrangement)
-    yield _order_holds(order, arrangement, result, vectors)
-    yield from contents_hold(finished, with_stored_order(finished, result), exact=False, moved=moved)
+    yield _order_holds(order, arrangement, result, sides, _caps_of(arrangement, result, kept), close)
+    yield from contents_hold(finished, with_stored_order(finished, whole), exact=False, moved=moved)
 
 
 def _same_vectors(manifest: ResultManifest, result: Result) -> bool:
@@ -238,38 +278,110 @@ def _same_vectors(manifest: ResultManifest, result: Result) -> bool:
     return all(both[0].get(key) == both[1].get(key) for key in keys)
 
 
-def _near_enough(out_then: set[int], floor: float, result: Result, best: Vectors) -> tuple[NDArray[np.intp], Finding]:
+def _woven_rows(
+    order: NDArray[np.int64], arrangement: Arrangement, result: Result, kept: Sequence[int], n: int
+) -> Finding:
+    """The rows that the seed draws among what the stored arrangement has not taken."""
+    what = "woven rows are those that the seed draws"
+    weave = what_is_woven(result.request.weave, result.request.anneal)
+    if weave is None or arrangement.woven is None:
+        return Finding(what, False, "none were asked for")
+    if weave.pool is not None:
+        weave = dataclasses.replace(weave, others=result.others)
+    local = dataclasses.replace(arrangement.arranged(), order=order[~arrangement.woven], n_pool=n)
+    caps = _caps_of(arrangement, result, kept)
+    again = woven(local, weave, len(order), result.request.seed or 0, still_in_room(caps, local))
+    return Finding(what, bool(np.array_equal(again.order, order)))
+
+
+def _caps_of(arrangement: Arrangement, result: Result, kept: Sequence[int]) -> list[Cap]:
+    """The caps that the order was made within, of the rows that took part."""
+    names = {"task": result.pool.rows.tasks, "source": result.pool.rows.sources}
+    found = arrangement.settings.get("caps", {})
+    return [Cap(f"cap_{of}", most, [names[of][row] for row in kept]) for of, most in found.items()]
+
+
+def _close(result: Result) -> float:
+    """How far similarities of new vectors may lie from those of the old ones: more where centring widens differences.
+
+    By what was computed now, not by what the manifest says.
+    """
+    return min(_CLOSE * amplification(result.embedding), _FARTHEST)
+
+
+def _near_enough(
+    out_then: set[int], floor: float, result: Result, best: Vectors, close: float
+) -> tuple[NDArray[np.intp], Finding]:
     """The places in `kept` of the rows that were similar enough then, and whether new vectors agree."""
     then = np.array([row not in out_then for row in result.kept])
-    wrong = np.flatnonzero(np.where(then, best < floor - _CLOSE, best >= floor + _CLOSE))
+    wrong = np.flatnonzero(np.where(then, best < floor - close, best >= floor + close))
     detail = f"{len(wrong):,} rows are not, the first: pool row {result.kept[wrong[0]]}" if len(wrong) else ""
-    what = f"rows less similar than {floor:g} within {_CLOSE}, and only these, are left out as too dissimilar"
+    what = f"rows less similar than {floor:g} within {close:g}, and only these, are left out as too dissimilar"
     return np.flatnonzero(then), Finding(what, not len(wrong), detail)
 
 
 def _order_holds(
-    order: NDArray[np.int64], arrangement: Arrangement, result: Result, vectors: tuple[Vectors, Vectors]
+    order: NDArray[np.int64],
+    arrangement: Arrangement,
+    result: Result,
+    vectors: tuple[Vectors, Vectors],
+    caps: Sequence[Cap],
+    close: float,
 ) -> Finding:
     """Rounds, turns and distances by the new vectors, within what new vectors may differ by."""
     settings = arrangement.settings
+    shape = read_shape(settings.get("shape"))
+    if shape is not None and shape.by == "order":
+        seed = result.request.seed or 0
+        arrangement, places = out_of_shape(arrangement, shape, seed)
+        order, now = order[places], out_of_shape(result.arrangement, shape, seed)[0]
+        result, shape = dataclasses.replace(result, arrangement=now), None
     method, floor = method_named(settings["method"]), settings.get("min_similarity")
     sign = -1.0 if method.farthest else 1.0
-    if method.verified_by == "rounds" and not (settings.get("rounds") and settings["rounds"][0]):
-        wrong = rounds_hold(order, arrangement, *vectors, sign, _CLOSE, floor if sign > 0 else None)
-        return Finding(f"every round holds within {_CLOSE}", not wrong, wrong)
-    if method.verified_by == "turns":
-        wrong = turns_hold(order, arrangement, *vectors, _CLOSE, floor)
-        return Finding(f"every turn holds within {_CLOSE}", not wrong, wrong)
+    apart = settings.get("apart")
+    if apart is not None:
+        near = _near_in_a_round(order, arrangement, vectors[0], float(apart), close)
+        if near:
+            return Finding(f"no two rows of a round are nearer than {apart:g} within {close:g}", False, near)
+    asked, rows = result.request.target_weight, result.target.rows
+    weights = weights_of_rows(asked, rows.sources, rows.tasks)
+    window = settings.get("rounds") and settings["rounds"][0]
+    if method.verified_by == "rounds" and not window and apart is None and weights is None and shape is None:
+        wrong = rounds_hold(order, arrangement, *vectors, sign, close, floor if sign > 0 else None, caps)
+        return Finding(f"every round holds within {close:g}", not wrong, wrong)
+    if method.verified_by == "turns" and weights is None and shape is None:
+        wrong = turns_hold(order, arrangement, *vectors, close, floor, caps)
+        return Finding(f"every turn holds within {close:g}", not wrong, wrong)
     distance = method.ranks_by or settings.get("distance")
-    if method.verified_by == "ranking" and distance is not None and DISTANCES[distance].steady:
+    if (
+        method.verified_by == "ranking"
+        and not caps
+        and shape is None
+        and distance is not None
+        and DISTANCES[distance].steady
+    ):
         ranked = method.ranking(order, settings.get("seed", 0))
-        wrong = distances_hold(ranked, *vectors, distance, settings.get("params", {}), sign, _CLOSE)
-        return Finding(f"the order by distance holds within {_CLOSE}", not wrong, wrong)
+        wrong = distances_hold(ranked, *vectors, distance, settings.get("params", {}), sign, close, weights)
+        return Finding(f"the order by distance holds within {close:g}", not wrong, wrong)
     if len(result.arrangement) != len(order):
         return Finding("the order comes out again", None, f"{len(result.arrangement):,} rows now, {len(order):,} then")
     differing = int((arrangement.order != result.arrangement.order).sum())
     detail = f"{differing:,} of {len(order):,} places differ, perhaps only by near ties" if differing else ""
     return Finding("the order comes out again", None if differing else True, detail)
+
+
+def _near_in_a_round(
+    order: NDArray[np.int64], arrangement: Arrangement, pool: Vectors, apart: float, close: float
+) -> str:
+    """The first round with two rows that are nearer to each other than they may be, in words; empty where none is."""
+    assert arrangement.round is not None
+    most = np.float32(1 - apart + close)
+    for number in np.unique(arrangement.round).tolist():
+        rows = order[arrangement.round == number]
+        for place in range(1, len(rows)):
+            if too_near(pool[rows[place : place + 1]], pool[rows[:place]], most).any():
+                return f"two rows of round {number} are"
+    return ""
 
 
 def _same(a: Arrangement, b: Arrangement) -> bool:
@@ -289,12 +401,14 @@ def _distances(then: Arrangement, now: Arrangement) -> Finding:
     return Finding(what, None if off and not method_named(then.settings["method"]).verified_by else not off, detail)
 
 
-def _similarities(order: NDArray[np.int64], arrangement: Arrangement, vectors: tuple[Vectors, Vectors]) -> Finding:
+def _similarities(
+    order: NDArray[np.int64], arrangement: Arrangement, vectors: tuple[Vectors, Vectors], close: float
+) -> Finding:
     """Each place's similarity against the pair's new vectors."""
-    what = f"every similarity is that of its pair within {_CLOSE}"
+    what = f"every similarity is that of its pair within {close:g}"
     if arrangement.similarity is None or arrangement.picked_by is None:
         return Finding(what, True, "the method has none")
     pool, target = vectors
     now = pair_similarity(pool[order], target[arrangement.picked_by])
     worst = float(np.abs(now - arrangement.similarity).max())
-    return Finding(what, worst <= _CLOSE, f"largest difference {worst:.1e}")
+    return Finding(what, worst <= close, f"largest difference {worst:.1e}")

@@ -40,6 +40,7 @@ def distance_of(inputs: SelectionInput, rows: NDArray[np.float32], similarity: N
         similarity,
         w_avg=inputs.params.get("w_avg"),
         w_min=inputs.params.get("w_min"),
+        target_weights=inputs.target_weights,
     )
 
 

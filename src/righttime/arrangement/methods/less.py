@@ -47,7 +47,7 @@ METHODS = {
         "n·t·d for t target tasks, + n·m·d/t",
         paper="Xia et al., *LESS: Selecting Influential Data for Targeted Instruction Tuning*, ICML 2024, arXiv "
         "2402.04333",
-        differs="Without the warm-up training of the adapters, with one checkpoint, and without Adam's normalisation "
-        "of the pool's gradients. Fewer dimensions and a lower rank.",
+        differs="Warm-up, checkpoints and Adam's normalisation are those of `gradients:CHECKPOINT#adam`; without them "
+        "gradients are those of fresh adapters. Fewer dimensions and a lower rank.",
     )
 }

@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from righttime.arrangement.candidates import CandidateLists
+from righttime.arrangement.caps import Room
 from righttime.arrangement.selection import Method, Param, Selection, SelectionInput
 from righttime.errors import SettingsError, unknown_name
 
@@ -89,14 +90,18 @@ def _mixture(inputs: SelectionInput) -> Selection:
     shares = read_shares(inputs.params["shares"], list(members))
     target_rows = list(members.values())
     n = inputs.wanted
-    lists = CandidateLists(inputs.pool, inputs.target, n, inputs.search)
+    lists, room = CandidateLists(inputs.pool, inputs.target, n, inputs.search), Room(inputs.caps)
     order, picked_by = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
     similarity = np.empty(n, dtype=np.float32)
     for place, turn in zip(range(n), turns(shares), strict=False):
+        if not lists.n_alive:  # every task or source is full
+            order, picked_by, similarity = order[:place], picked_by[:place], similarity[:place]
+            break
         who = target_rows[turn]
         rows, values = lists.choose(who)
         best = np.lexsort((rows, -values))[0]  # stable: the lower target row of equal ones
         order[place], picked_by[place], similarity[place] = rows[best], who[best], values[best]
+        room.take(lists, int(rows[best]))
         lists.take(rows[best : best + 1])
     resolved = {"shares": {task: float(share) for task, share in zip(members, shares, strict=True)}}
     return Selection(order, None, picked_by, similarity, 0.0 - similarity.astype(np.float64), resolved)
@@ -136,5 +141,6 @@ METHODS = {
         paper="The turns: Balinski and Young, *The Quota Method of Apportionment*, The American Mathematical Monthly "
         "82, 1975",
         looks="rounds",
+        caps_itself=True,
     ),
 }

@@ -10,8 +10,10 @@ from collections import deque
 import numpy as np
 
 from righttime.arrangement.candidates import CandidateLists
+from righttime.arrangement.caps import Room
 from righttime.arrangement.floor import reaches
 from righttime.arrangement.selection import Method, Selection, SelectionInput
+from righttime.arrangement.weights import Turns
 
 __all__ = ["METHODS"]
 
@@ -24,21 +26,28 @@ def _in_turn(inputs: SelectionInput) -> Selection:
 
     In the released code a turn passes where the target row's best row is taken already; here it takes the next one. So
     after t turns t rows are taken, and no target row falls behind. With a least similarity, a target row whose nearest
-    row still there does not reach it has no more turns.
+    row still there does not reach it has no more turns. With weights, turns are in proportion (`Turns`).
     """
     n, taken = inputs.wanted, 0
-    lists = CandidateLists(inputs.pool, inputs.target, n, inputs.search)
+    lists, room = CandidateLists(inputs.pool, inputs.target, n, inputs.search), Room(inputs.caps)
     order, picked_by, similarity = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.float32)
-    turns = deque(range(len(inputs.target)))
-    while taken < n:
-        who = turns.popleft()
+    playing, queue = np.arange(len(inputs.target)), deque[int]()
+    turns = Turns(inputs.target_weights, len(playing))
+    while taken < n and lists.n_alive:
+        if not queue:
+            if not len(playing):
+                break
+            queue.extend(turns.next(playing).tolist())
+        who = queue.popleft()
         row, value = lists.choose_one(who)
         if not reaches(value, inputs.min_similarity):
+            playing = playing[playing != who]
             continue
         order[taken], picked_by[taken], similarity[taken] = row, who, value
+        room.take(lists, row)
         lists.take(order[taken : taken + 1])
         taken += 1
-        turns.append(who)
+    order, picked_by, similarity = order[:taken], picked_by[:taken], similarity[:taken]
     return Selection(order, None, picked_by, similarity, 0.0 - similarity.astype(np.float64))
 
 
@@ -63,6 +72,7 @@ METHODS = {
         looks="rounds",
         verified_by="turns",
         picked_near=True,
+        caps_itself=True,
     ),
     "rds-max": Method(
         _by_best,

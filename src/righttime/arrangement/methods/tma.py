@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from righttime.arrangement.caps import Room
 from righttime.arrangement.rounds import Round, tma_rounds
 from righttime.arrangement.selection import Method, Selection, SelectionInput
 from righttime.errors import SettingsError
@@ -60,6 +61,9 @@ def play(inputs: SelectionInput, sign: float) -> Selection:
         expected_rows=stop * len(target) if stop is not None else inputs.budget if start == 0 else None,
         search=inputs.search,
         min_similarity=inputs.min_similarity if sign > 0 else None,
+        room=Room(inputs.caps) if inputs.caps else None,
+        apart=inputs.apart,
+        weights=inputs.target_weights,
     )
     parts: list[tuple[NDArray[Any], ...]] = []
     number, taken = -1, 0
@@ -103,6 +107,7 @@ METHODS = {
         verified_by="rounds",
         rounds_fall=True,
         picked_near=True,
+        caps_itself=True,
     ),
     "tma-farthest": Method(
         lambda inputs: play(inputs, -1.0),
@@ -115,5 +120,6 @@ METHODS = {
         looks="rounds",
         verified_by="rounds",
         farthest=True,
+        caps_itself=True,
     ),
 }
