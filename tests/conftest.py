@@ -68,6 +68,18 @@ def arranged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def experiment(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished experiment of three orders and three replicates; not to be changed."""
+    from made_experiments import InProcess, made_data, written
+    from righttime.experiment import read_experiment, run_experiment
+
+    out = tmp_path_factory.mktemp("experiment") / "out"
+    asked = read_experiment(written(made_data(tmp_path_factory.mktemp("data")), tiny))
+    run_experiment(asked, out, place=InProcess())
+    return out
+
+
+@pytest.fixture(scope="session")
 def ray_home(tmp_path_factory: pytest.TempPathFactory) -> str:
     """One home for every cluster of this process: Ray keeps the first token that it finds in one."""
     return str(tmp_path_factory.mktemp("ray-home"))

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from righttime.evaluation import read_evaluation
 from righttime.evaluation.folder import schema
-from righttime.store import write_json, write_parquet
+from righttime.store import file_sha256, write_json, write_parquet
 
 __all__ = ["made_evaluation", "made_family", "made_run"]
 
 STEPS = (0, 1, 2, 4, 8)
+_FACTS = {"ids_sha256": "0" * 64, "tokens_sha256": "1" * 64, "cut": 0}
+_ABOUT: Mapping[str, Any] = {"generation": None, "reward_model": None, "without_loss": {}}
 
 
 def made_evaluation(
@@ -52,10 +54,13 @@ def made_evaluation(
     table = pa.Table.from_pylist(lines, schema())
     sets = {name: {"rows": found.shape[1], **(facts or {})} for (name, _), found in values.items()}
     write_json(folder / "settings.json", {"run": folder.name, "sets": sets})
+    whole = {name: {**_FACTS, "learnt": 3 * one["rows"], **one} for name, one in sets.items()}
+    about = {"run": folder.name, "sets": whole, "metrics": sorted({metric for _, metric in values}), **_ABOUT}
     write_parquet(folder / "parts" / "step-00000000.all.0.parquet", table)
     if finished:
         write_parquet(folder / "evaluation.parquet", read_evaluation(folder))
-        write_json(folder / "manifest.json", {"sets": sets})
+        files = {"evaluation.parquet": file_sha256(folder / "evaluation.parquet")}
+        write_json(folder / "manifest.json", {**about, "steps": steps[-1], "files": files})
     return folder
 
 

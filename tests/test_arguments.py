@@ -37,9 +37,8 @@ OF_OTHERS = {
         "embedding-atlas {} --text text --x x --y y",
         "--neighbors neighbors",
     },
-    "report/provenance.py": {"--target", "--out", "--param", "--target-weight"},
 }
-"""Lines with flags of other programs, of what a generated script says, and of the command that a page repeats."""
+"""Lines with flags of other programs, and of what a generated script says."""
 
 
 def texts(tree: ast.AST) -> list[str]:

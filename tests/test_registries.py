@@ -65,7 +65,7 @@ ALLOWED: Mapping[tuple[str, str], str] = {
     ("evaluation/offline.py", "loss"): "the one metric that is drawn",
     ("training/picture.py", "loss"): "a column of the training log",
     ("report/trials.py", "loss"): "the metric that runs are compared by, and a column of the training log",
-    ("report/arranged.py", "vectors"): "what a method needs, `Method.needs`",
+    ("report/vectors.py", "vectors"): "what a method needs, `Method.needs`",
     ("training/trainer.py", "loss"): "a key of Transformers' log",
     ("training/job.py", "loss"): "a column of the training log",
     ("exporters/torchtune.py", "loss"): "a key of torchtune's config",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from righttime.cli import main
-from righttime.report.provenance import again
+from righttime.report.commands import arrange_again
 from righttime.results import open_result
 
 
@@ -32,7 +32,7 @@ def test_the_command_makes_the_same(more: list[str], tmp_path: Path, monkeypatch
     np.savez("both.npz", pool=rng.normal(size=(n, 6)), target=rng.normal(size=(6, 6)))
     words = ["arrange", "pool.jsonl", "--target", "dev.jsonl", "--target", "test.jsonl", "--budget", "12", *more]
     assert main([*words, "--embedder", "vectors:both.npz", "--out", "out"]) == 0
-    where, command = again(open_result("out")).split("\n")
+    where, command = arrange_again(open_result("out")).split("\n")
     assert where == f"cd {tmp_path}"
     given = shlex.split(command)
     assert given[:2] == ["righttime", "arrange"]

@@ -278,7 +278,7 @@ def test_the_commands_make_the_same_result_again(tmp_path: Path) -> None:
     arrange("tma", "--rounds", "1:3", "--within-round", "random", "--seed", "3")
     for name in ("out", "tma"):
         page = data_of(make_report([name]).html)["page"]
-        command = section(page, "provenance")["blocks"][-3]["text"]
+        command = next(block["text"] for block in section(page, "provenance")["blocks"] if block["kind"] == "pre")
         there, line = command.split("\n")
         assert there == f"cd {tmp_path}"
         words = shlex.split(line)
@@ -305,6 +305,68 @@ def test_leaks_have_their_spans(data: Path) -> None:
     assert "1 pool rows give away 1 target rows; they were kept" in said(page)
 
 
+def leaking(data: Path, n: int) -> None:
+    """Make the first rows of the pool hold target rows."""
+    rows = [json.loads(line) for line in (data / "pool.jsonl").read_text().splitlines()]
+    target = [json.loads(line) for line in (data / "target.jsonl").read_text().splitlines()]
+    for row in rows[:n]:
+        row |= {key: target[0][key] for key in ("prompt", "response")}
+    write(data / "pool.jsonl", rows)
+
+
+def test_leaks_that_a_manifest_does_not_name_are_counted_or_read_where_the_guard_wrote_them(data: Path) -> None:
+    leaking(data, 25)
+    arrange("out")
+    first = next(
+        b for b in section(data_of(make_report(["out"]).html)["page"], "leaks")["blocks"] if b["kind"] == "table"
+    )
+    assert len(first["rows"]) == 20
+    assert "Shown are the first 20 of 25; `righttime guard` writes all of them to leaks.parquet." in first["caption"]
+    words = ["guard", "pool.jsonl", "--target", "target.jsonl", "--meaning", "--embedder", "vectors:v.npz"]
+    assert main([*words, "--out", "guarded"]) == 0
+    page = data_of(make_report(["out", "guarded"]).html)["page"]
+    every = next(block for block in section(page, "leaks")["blocks"] if block["kind"] == "table")
+    wanted = pq.read_table("guarded/leaks.parquet").to_pylist()
+    assert [row[:2] for row in every["rows"]] == [[one["pool_id"], one["target_id"]] for one in wanted]
+    assert len(every["rows"]) == 25
+    assert "Shown are" not in every["caption"]
+    assert not [one for one in page["sections"] if one["id"].startswith("guard-")], "they are shown once"
+
+
+def test_leaks_that_orders_share_are_listed_once(data: Path) -> None:
+    leaking(data, 4)
+    arrange("kept")
+    arrange("clean", "--guard", "remove")
+    page = data_of(make_report(["kept", "clean"]).html)["page"]
+    tables = [block for block in section(page, "leaks")["blocks"] if block["kind"] == "table"]
+    assert [block["title"] for block in tables].count("Leaks") == 1
+    assert len(tables[0]["rows"]) == 4
+    assert "the pool rows were kept in kept and left out in clean." in tables[0]["caption"]
+
+
+def test_what_the_guard_found_elsewhere_stands_by_itself(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arrange("out")
+    leaking(data, 3)
+    assert main(["guard", "pool.jsonl", "--target", "target.jsonl", "--out", "guarded", "--remove"]) == 0
+    page = data_of(make_report(["out", "guarded"]).html)["page"]
+    found = next(block for block in section(page, "guard-1")["blocks"] if block["kind"] == "table")
+    assert [row[0] for row in found["rows"]] == ["row-0", "row-1", "row-2"]
+    assert "taken out of the pool that was written" in found["caption"]
+    assert "The guard found no pool row" in said(page)
+    (data / "guarded" / "leaks.parquet").write_bytes(b"other")
+    assert main(["report", "guarded", "--out", "page.html"]) == 1
+    assert "leaks.parquet must be what was written" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("data")
+def test_a_task_has_one_colour_in_all_orders() -> None:
+    arrange("one", "--budget", "9")
+    arrange("two", "--budget", "9", "--method", "random")
+    page = data_of(make_report(["one", "two"]).html)["page"]
+    one, two = section(page, "composition")["blocks"]
+    assert [part["name"] for part in one["rows"]] == [part["name"] for part in two["rows"]]
+
+
 @pytest.mark.usefixtures("data")
 def test_the_command_says_what_it_wrote_and_refuses_what_it_must(capsys: pytest.CaptureFixture[str]) -> None:
     arrange("out")
@@ -318,6 +380,34 @@ def test_the_command_says_what_it_wrote_and_refuses_what_it_must(capsys: pytest.
     assert "nowhere must be a folder that righttime wrote" in capsys.readouterr().err
     assert main(["report", "out", "--out", "other.html", "--max-rows", "3"]) == 1
     assert "must be at least 10" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "what"),
+    [
+        ((), ("--fields", "prompt=response,response=prompt"), "its pool in one way"),
+        ((), ("--target-fields", "prompt=response,response=prompt"), "its target in one way"),
+        ((), ("--task-field", "id"), "with the task field of its format and two with id"),
+    ],
+)
+def test_orders_of_one_file_that_was_read_in_two_ways_are_refused(
+    data: Path, capsys: pytest.CaptureFixture[str], one: tuple[str, ...], other: tuple[str, ...], what: str
+) -> None:
+    arrange("one", *one)
+    arrange("two", *other)
+    capsys.readouterr()
+    assert main(["report", "one", "two", "--out", "page.html"]) == 1
+    said = capsys.readouterr().err
+    assert what.replace("its", "their") in said or what in said
+    assert "Hint: make a page of each." in said
+    assert not Path("page.html").exists()
+
+
+@pytest.mark.usefixtures("data")
+def test_a_format_that_is_named_is_the_one_that_is_found() -> None:
+    arrange("one")
+    arrange("two", "--format", "prompt-completion")
+    assert make_report(["one", "two"]).shown == (N_POOL, N_TARGET)
 
 
 def test_orders_of_other_data_are_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

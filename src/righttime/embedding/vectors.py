@@ -23,7 +23,7 @@ from righttime.rows import Rows
 from righttime.similarity import room_for, unit_rows
 from righttime.store import cache_folder
 
-__all__ = ["Asked", "PoolOnce", "Sides", "embedded", "given", "vectors_for", "vectors_given"]
+__all__ = ["Asked", "PoolOnce", "Sides", "embedded", "given", "vectors_for", "vectors_given", "vectors_sha256"]
 
 _COPIED = 1 << 16  # rows copied at a time
 _OF_POOL = ("agreement", "pool_truncated", "pool_vectors_sha256")  # what is said of a pool alone
@@ -248,9 +248,16 @@ def embedded(
 
 
 def _fingerprinted(pool: NDArray[np.float32], target: NDArray[np.float32], about: Mapping[str, Any]) -> Sides:
-    prints = {f"{side}_vectors_sha256": _sha256(vectors) for side, vectors in (("pool", pool), ("target", target))}
+    prints = {
+        f"{side}_vectors_sha256": vectors_sha256(vectors) for side, vectors in (("pool", pool), ("target", target))
+    }
     return Sides(pool, target, {**about, **prints})
 
 
-def _sha256(vectors: NDArray[np.float32]) -> str:
+def vectors_sha256(vectors: NDArray[np.float32]) -> str:
+    """The fingerprint of vectors, as a manifest has it of the rows that took part.
+
+    Args:
+        vectors: float32 unit vectors, shape (n, d).
+    """
     return hashlib.sha256(np.ascontiguousarray(vectors, dtype="<f4").data).hexdigest()

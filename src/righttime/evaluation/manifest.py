@@ -62,6 +62,7 @@ class EvaluationSettings:
         max_length: The most tokens of a row; None likewise.
         answer_end: Where an answer ends; evaluations that do not say it knew one way alone.
         every: Optimizer steps between two measurements while training; None afterwards.
+        at: Steps that were measured besides.
         models: The models that were measured afterwards, by their steps.
     """
 
@@ -75,6 +76,7 @@ class EvaluationSettings:
     max_length: int | None = None
     answer_end: AnswerEnd = "template"
     every: int | None = None
+    at: tuple[int, ...] = ()
     models: tuple[tuple[int, str], ...] = ()
 
 
@@ -165,6 +167,7 @@ def _settings(found: Mapping[str, Any]) -> EvaluationSettings:
         "metrics": tuple(found["metrics"]),
         "generation": None if drawn is None else made(GenerationSettings, drawn),
         "without_loss": {name: tuple(ids) for name, ids in found["without_loss"].items()},
+        "at": tuple(found.get("at", ())),
         "models": tuple((step, name) for step, name in found.get("models", ())),
     }
     return made(EvaluationSettings, {**found, **typed})

@@ -16,6 +16,7 @@ from righttime.errors import SettingsError
 from righttime.formats import Reading
 from righttime.guard.cutting import check_chunks, check_meaning, chunker_for
 from righttime.guard.find import find_leaks
+from righttime.guard.finished import LEAKS
 from righttime.guard.judging import CommandJudge, Judge
 from righttime.guard.watch import removed
 from righttime.inputs import read_side
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FILES", "Guarded", "guard_into"]
 
-FILES = ("leaks.parquet", "pool.jsonl", "left_out.parquet", "judged.parquet")
+FILES = (LEAKS, "pool.jsonl", "left_out.parquet", "judged.parquet")
 """The files beside the manifest; the middle two only where leaks are removed, the last where there is a judge."""
 
 
@@ -140,7 +141,7 @@ def _looked(
 
 def _write(done: Guarded, folder: Path, request: Request, remove: bool, judge: Judge | None) -> None:
     with staged(folder, FILES) as staging:
-        write_parquet(staging / "leaks.parquet", _table(done.leaks.found))
+        write_parquet(staging / LEAKS, _table(done.leaks.found))
         if remove:
             write_lines(staging / "pool.jsonl", _lines(done))
             left_out = (*done.pool.left_out, *removed(done.pool.rows, done.leaks.found))

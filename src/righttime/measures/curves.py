@@ -23,6 +23,7 @@ from righttime.formats import Reading, read_rows
 from righttime.formats.bounds import MAX_ROW_BYTES
 from righttime.formats.folders import labels
 from righttime.measures.dataset import Curves, default_every, measure, prefix_sizes
+from righttime.measures.finished import TABLE
 from righttime.measures.plot import draw_curves
 from righttime.progress import counting
 from righttime.results import FinishedResult, Request, circumstances, open_result
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Measured", "measure_folders"]
 
-TABLE, PICTURES = "measures.parquet", ("measures.svg", "measures.png")
+PICTURES = ("measures.svg", "measures.png")
 _ASKED = ("embedder", "target_embedder", "max_length", "prefix", "precision", "text")
 
 Vectors = NDArray[np.float32]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,36 +23,46 @@ _LARGEST, _POINTS = 12, 60
 def composition(arranged: Arranged) -> Section | None:
     """Tasks and sources along each order, against the pool; None where no row has either."""
     blocks: list[Block] = []
-    for one, name in zip(arranged.finished, arranged.names, strict=True):
-        labels = one.arrangement.labels
-        if labels is None:
-            continue
-        for what, mine, pool in (
-            ("Tasks", labels.task, None if arranged.pool is None else arranged.pool.tasks),
-            ("Sources", labels.source, None if arranged.pool is None else arranged.pool.sources),
-        ):
-            if len(set(mine)) > 1 or (pool is not None and len(set(pool)) > 1):
-                title = what if len(arranged.finished) == 1 else f"{what}: {name}"
-                blocks.append(_shares(title, mine, pool))
+    of_pool = (None, None) if arranged.pool is None else (arranged.pool.tasks, arranged.pool.sources)
+    every = [
+        (name, one.arrangement.labels)
+        for one, name in zip(arranged.finished, arranged.names, strict=True)
+        if one.arrangement.labels is not None
+    ]
+    for what, kind, pool in (("Tasks", "task", of_pool[0]), ("Sources", "source", of_pool[1])):
+        parts = [(name, _parts(getattr(labels, kind), pool)) for name, labels in every]
+        counted = [part for _, some in parts for part in some]
+        # One ranking for all orders, so that a name has one colour in all of them.
+        names = sorted(dict.fromkeys(one for _, part in counted for one in part), key=lambda one: -_most(one, counted))
+        if len(names) > 1:
+            blocks += [_shares(what if len(every) == 1 else f"{what}: {name}", some, names) for name, some in parts]
     return Section("composition", "Composition", blocks) if blocks else None
 
 
-def _shares(title: str, arranged: Sequence[str | None], pool: Sequence[str | None] | None) -> Shares:
+Part: TypeAlias = tuple[str, Counter[str | None]]
+"""What a part of an order or pool is called, and how many rows of each name it has."""
+
+
+def _parts(arranged: Sequence[str | None], pool: Sequence[str | None] | None) -> list[Part]:
     sizes = [n for n in (100, 1_000, 10_000, 100_000) if n < len(arranged)]
-    parts: list[tuple[str, Sequence[str | None]]] = [(f"first {n:,}", arranged[:n]) for n in sizes]
-    parts.append((f"all {len(arranged):,}", arranged))
-    if pool is not None:
-        parts.append((f"pool, {len(pool):,}", pool))
-    counts = [Counter(names) for _, names in parts]
-    shares = {
-        name: [one[name] / len(names) for one, (_, names) in zip(counts, parts, strict=True)]
-        for name in dict.fromkeys(name for one in counts for name in one)
-    }
-    largest = sorted(shares, key=lambda name: -max(shares[name]))[:_LARGEST]
-    rows = [Share("no task" if name is None else name, shares[name]) for name in largest]
+    parts = [(f"first {n:,}", Counter(arranged[:n])) for n in sizes]
+    parts.append((f"all {len(arranged):,}", Counter(arranged)))
+    return [*parts, *([] if pool is None else [(f"pool, {len(pool):,}", Counter(pool))])]
+
+
+def _most(name: str | None, parts: Sequence[Part]) -> float:
+    """The largest share that a name has of any part."""
+    return max(part[name] / max(1, part.total()) for _, part in parts)
+
+
+def _shares(title: str, parts: Sequence[Part], names: Sequence[str | None]) -> Shares:
+    def shares(name: str | None) -> list[float]:
+        return [part[name] / max(1, part.total()) for _, part in parts]
+
+    rows = [Share("no task" if name is None else name, shares(name)) for name in names[:_LARGEST]]
     rest = [max(0.0, 1 - sum(row.shares[place] for row in rows)) for place in range(len(parts))]
-    if len(shares) > _LARGEST:
-        rows.append(Share(f"{len(shares) - _LARGEST:,} others", rest))
+    if len(names) > _LARGEST:
+        rows.append(Share(f"{len(names) - _LARGEST:,} others", rest))
     return Shares(title, [label for label, _ in parts], rows, "Shares of the first rows of the order, and of the pool.")
 
 

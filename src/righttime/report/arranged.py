@@ -5,51 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from righttime.arrangement import method_named
-from righttime.embedding import given_sides
-from righttime.embedding.represent import amplification, lacking, represent
-from righttime.embedding.texts import texts_for
-from righttime.embedding.vectors import vectors_given
-from righttime.errors import RighttimeError, SettingsError
-from righttime.formats import Reading
+from righttime.errors import SettingsError
+from righttime.formats import InputFile, Reading
 from righttime.formats.folders import labels
 from righttime.inputs import read_side
 from righttime.report.blocks import Missing
+from righttime.report.vectors import Vectors, vectors_of
 from righttime.results import FinishedResult, open_result
-from righttime.results.sources import find_sources_of, inside
 from righttime.rows import Rows
-from righttime.similarity import pair_similarity, unit_rows
-from righttime.store import cache_folder
 
-__all__ = ["Arranged", "Vectors", "arranged_from", "named_folders"]
+__all__ = ["Arranged", "Beside", "arranged_from", "named_folders"]
 
 _TEXTS = "texts"
 _VECTORS = "map, nearest rows"
-_CLOSE = 1e-5  # similarities of vectors that were embedded in other company agree within this
 
 
-@dataclass(frozen=True, eq=False)
-class Vectors:
-    """Unit vectors of the rows that have some.
+@dataclass(frozen=True)
+class Beside:
+    """Where data of arrangements lies now, for where it is not any more where they were made from it.
 
     Attributes:
-        pool: float32, shape (rows, d).
-        pool_rows: int64, shape (rows,): the pool row of each, ascending.
-        target: float32, shape (n_target, d).
+        pool: The pool.
+        target: The target.
+        vectors: A file of given vectors, of the same name as then.
     """
 
-    pool: NDArray[np.float32]
-    pool_rows: NDArray[np.int64]
-    target: NDArray[np.float32]
-
-    def places(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Where pool rows stand in `pool`, those that have a vector; and which of them have one."""
-        known = np.isin(rows, self.pool_rows)
-        return np.searchsorted(self.pool_rows, rows[known]).astype(np.int64), known
+    pool: Path
+    target: Path
+    vectors: Path
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +74,7 @@ def arranged_from(
     pool: Sequence[str] | None = None,
     target: Sequence[str] | None = None,
     cache: Path | None = None,
+    beside: Beside | None = None,
 ) -> Arranged:
     """Open arrangements and read again what they were made from; nothing is embedded.
 
@@ -97,25 +83,31 @@ def arranged_from(
         pool: The pool, where it has moved.
         target: The target, where it has moved.
         cache: The folder of cached vectors; None takes the user's.
+        beside: Where all of it lies now; None looks where it was then.
 
     Raises:
         StoreError: If a folder is no arrangement, or one that was changed.
-        SettingsError: If they are of different pools or targets, or `pool` or `target` is other data.
+        SettingsError: If they are of different pools or targets, or of one that was read in different ways, or `pool`
+            or `target` is other data.
     """
     finished = [open_result(folder, unchanged=True) for folder in folders]
     _require_one_data(finished)
     missing: list[Missing] = []
     sides: list[Reading | None] = []
-    for side, given in (("pool", pool), ("target", target)):
-        read, why = _side(finished[0], side, given)
+    given_sides: tuple[tuple[Literal["pool", "target"], Sequence[str] | None], ...]
+    given_sides = ("pool", pool), ("target", target)
+    for side, given in given_sides:
+        read, why = _side(finished[0], side, given, beside)
         sides.append(read)
         if read is None:
             missing.append(Missing(f"{_TEXTS} of the {side}", f"{why}. Hint: `{side}`"))
-    vectors, why = _vectors(finished, sides[0], sides[1], cache)
+    names = named_folders(folders)
+    moved = None if beside is None else beside.vectors
+    vectors, why = vectors_of(list(zip(names, finished, strict=True)), sides[0], sides[1], cache, moved)
     if why:
         missing.append(Missing(_VECTORS, why))
     rows = [None if side is None else side.rows for side in sides]
-    return Arranged(finished, named_folders(folders), rows[0], rows[1], vectors, missing)
+    return Arranged(finished, names, rows[0], rows[1], vectors, missing)
 
 
 def named_folders(folders: Sequence[Path]) -> list[str]:
@@ -126,75 +118,54 @@ def named_folders(folders: Sequence[Path]) -> list[str]:
 def _require_one_data(finished: Sequence[FinishedResult]) -> None:
     first = finished[0]
     for other in finished[1:]:
-        for side, inputs in (("pool", "pool"), ("target", "target")):
-            then, now = ([file.sha256 for file in getattr(one.manifest, inputs)] for one in (first, other))
+        for side in ("pool", "target"):
+            then, now = ([file.sha256 for file in _inputs(one, side)] for one in (first, other))
             if then != now:
                 raise SettingsError(
                     f"arrangements on one page must be of one {side}, but {first.folder} and {other.folder} are of "
                     f"different ones. Hint: make a page of each."
                 )
+            one, two = _reading(first, side), _reading(other, side)
+            if differing := [name for name in one if one[name] != two[name]]:
+                name = differing[0]
+                raise SettingsError(
+                    f"arrangements on one page must read their {side} in one way, but {first.folder} was made with "
+                    f"{name} {one[name]} and {other.folder} with {two[name]}. Hint: make a page of each."
+                )
 
 
-def _side(finished: FinishedResult, side: str, given: Sequence[str] | None) -> tuple[Reading | None, str]:
+def _inputs(finished: FinishedResult, side: str) -> tuple[InputFile, ...]:
+    return finished.manifest.pool if side == "pool" else finished.manifest.target
+
+
+def _reading(finished: FinishedResult, side: str) -> dict[str, str]:
+    """How a side's files became rows: the same bytes read in another way are other rows."""
+    files, settings = _inputs(finished, side), finished.manifest.settings
+    fields = settings.get("fields" if side == "pool" else "target_fields") or {}
+    return {
+        "the format": ", ".join(file.format for file in files),
+        "the fields": ",".join(f"{part}={name}" for part, name in sorted(fields.items())) or "of its format",
+        "the task field": str(settings.get("task_field") or "of its format"),
+        "positive examples": str(settings.get("positive_examples") or 0),
+        "usable rows": ", ".join(f"{file.rows:,}" for file in files),
+    }
+
+
+def _side(
+    finished: FinishedResult, side: Literal["pool", "target"], given: Sequence[str] | None, beside: Beside | None
+) -> tuple[Reading | None, str]:
+    then = [file.sha256 for file in _inputs(finished, side)]
     if given is None:
-        return finished.read_again("pool" if side == "pool" else "target")
-    read = read_side(list(given), "pool" if side == "pool" else "target", finished.manifest.request())
-    then = finished.manifest.pool if side == "pool" else finished.manifest.target
-    if [file.sha256 for file in read.inputs] != [file.sha256 for file in then]:
+        read, why = finished.read_again(side)
+        path = None if beside is None else beside.pool if side == "pool" else beside.target
+        if read is None and path is not None and path.is_file() and not finished.manifest.own_embedder:
+            moved = read_side(str(path), side, finished.manifest.request())
+            if [file.sha256 for file in moved.inputs] == then:
+                return moved, ""
+        return read, why
+    read = read_side(list(given), side, finished.manifest.request())
+    if [file.sha256 for file in read.inputs] != then:
         raise SettingsError(
             f"`{side}` must be the data that {finished.folder} was made from, but its content has another sha256."
         )
     return read, ""
-
-
-def _vectors(
-    finished: Sequence[FinishedResult], pool: Reading | None, target: Reading | None, cache: Path | None
-) -> tuple[Vectors | None, str]:
-    with_vectors = [one for one in finished if "vectors" in method_named(one.manifest.method).needs]
-    if not with_vectors:
-        return None, f"method {finished[0].manifest.method} takes no vectors"
-    one = with_vectors[0]
-    if pool is None or target is None:
-        return None, f"the {'pool' if pool is None else 'target'} cannot be read"
-    if one.manifest.own_embedder:
-        return None, "the vectors were made by an embedder of the user's own"
-    try:
-        with inside(find_sources_of(one.manifest).folder):
-            found, why = _read_vectors(one, pool, target, (cache or cache_folder()).absolute())
-    except (RighttimeError, OSError) as error:
-        return None, str(error)
-    if found is not None and not all(_agree(each, found) for each in with_vectors):
-        return None, "the vectors are not those that the rows were arranged by: they were changed since"
-    return found, why
-
-
-def _agree(finished: FinishedResult, vectors: Vectors) -> bool:
-    """Whether vectors give the similarities that were written, of the arranged rows that have a vector."""
-    arrangement = finished.arrangement.arranged()
-    if arrangement.similarity is None or arrangement.picked_by is None:
-        return True
-    places, known = vectors.places(arrangement.order)
-    pool, target = vectors.pool[places], vectors.target[arrangement.picked_by[known]]
-    close = _CLOSE * amplification(finished.manifest.embedding)
-    return bool((np.abs(pair_similarity(pool, target) - arrangement.similarity[known]) <= close).all())
-
-
-def _read_vectors(finished: FinishedResult, pool: Reading, target: Reading, cache: Path) -> tuple[Vectors | None, str]:
-    request = finished.manifest.request()
-    if vectors_given(request.embedder):
-        n = len(pool.rows), len(target.rows)
-        sides = given_sides(request.embedder, request.target_embedder, *n)
-        found = unit_rows(sides[0], "pool vectors"), unit_rows(sides[1], "target vectors")
-        return Vectors(found[0], np.arange(n[0], dtype=np.int64), found[1]), ""
-    embedder, text, n_pool = request.model(), finished.manifest.text, len(pool.rows)
-    texts = texts_for(embedder, pool.rows, text) + texts_for(embedder, target.rows, text)
-    without = lacking(texts, n_pool, embedder, cache)
-    if without[n_pool:].any():
-        return (
-            None,
-            "vectors of target rows are not in the cache. Hint: the `cache` they were made with, or arrange again",
-        )
-    rows = np.flatnonzero(~without[:n_pool])
-    wanted = [texts[number] for number in rows.tolist()] + texts[n_pool:]
-    unit = represent(wanted, len(rows), embedder, cache, made=finished.manifest.embedding).vectors
-    return Vectors(unit[: len(rows)], rows, unit[len(rows) :]), ""

@@ -17,6 +17,7 @@ __all__ = [
     "Chart",
     "Column",
     "Facts",
+    "Heading",
     "Interval",
     "Intervals",
     "Mark",
@@ -43,6 +44,14 @@ class Text:
     kind: ClassVar[str] = "text"
     text: str
     tone: Literal["warning", "good"] | None = None
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading within a section."""
+
+    kind: ClassVar[str] = "heading"
+    text: str
 
 
 @dataclass(frozen=True)
@@ -172,13 +181,14 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Pre:
-    """Text as it is, to be copied."""
+    """Text as it is, to be copied; one with a title is shown when it is opened."""
 
     kind: ClassVar[str] = "pre"
     text: str
+    title: str = ""
 
 
-Block: TypeAlias = Text | Facts | Table | Chart | Intervals | Shares | Matrix | Pre
+Block: TypeAlias = Text | Heading | Facts | Table | Chart | Intervals | Shares | Matrix | Pre
 
 
 @dataclass(frozen=True)

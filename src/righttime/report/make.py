@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
-from collections.abc import Iterable, Iterator, Sequence
+import os
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,20 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.errors import SettingsError, StoreError
-from righttime.experiment import is_experiment
+from righttime.guard.finished import FinishedGuard, open_guarded
 from righttime.progress import counting
 from righttime.report.along import agreement_section, composition, similarity_section
 from righttime.report.arranged import Arranged, arranged_from, named_folders
-from righttime.report.blocks import Block, Missing, Page, Section, Text, as_json
+from righttime.report.blocks import Block, Heading, Missing, Page, Section, Text, as_json
+from righttime.report.experiment_rows import Replicate, first_replicate
+from righttime.report.folders import Trial, sorted_out, trial_provenances, trial_sections
 from righttime.report.html import page_html
 from righttime.report.leaks import leaks_section
 from righttime.report.projection import Projection, project
-from righttime.report.provenance import provenance
+from righttime.report.provenance import command_blocks, provenance
 from righttime.report.rows import Nearness, nearness, rows_json
 from righttime.report.shown import MAX_ROWS, Shown, shown_rows
 from righttime.report.summary import summary
 from righttime.report.texts import texts_json
-from righttime.report.trials import comparison_section, experiment_section, is_comparison, is_run, run_section
 from righttime.store import write_bytes
 from righttime.version import __version__
 
@@ -109,49 +113,89 @@ def make_report(
     if max_rows < 10:
         raise SettingsError(f"`max_rows` must be at least 10, got {max_rows}.", setting="max_rows")
     kept = None if cache is None else Path(cache)
-    outs, others = _sorted_out(paths)
-    sections: list[Section] = []
-    missing: list[Missing] = []
-    data: dict[str, Any] = {}
-    shown: Shown | None = None
+    outs, trials = sorted_out(paths)
+    replicate = None if outs else _replicate(trials)
+    beside = None
+    if replicate is not None:
+        outs, beside = list(replicate.folders), replicate.drew
+    arranged, of_rows = None, _Rows([], {}, None, None)
     if outs:
-        with counting("report", 4, shown=progress) as tell:
-            arranged = arranged_from(outs, pool, target, kept)
+        with counting("report", 4, "parts", shown=progress) as tell:
+            arranged = arranged_from(outs, pool, target, kept, beside)
             tell(1)
-            missing += arranged.missing
-            counts = arranged.first.manifest.counts
-            orders = [one.arrangement.order for one in arranged.finished]
-            shown = shown_rows(counts.pool_rows, counts.target_rows, orders, max_rows)
-            near, points, on_map = _looked_at(arranged, shown, projection, kept)
-            tell(1)
-            sections += _arranged_sections(arranged, near, shown, points)
-            data["rows"] = rows_json(arranged, shown, near, points, on_map)
-            tell(1)
-            data["texts"] = texts_json(arranged, shown)
-            tell(1)
-    sections += list(_other_sections(others))
-    if outs:
-        sections.append(provenance(arranged))
-    if missing:
-        sections[0] = _with_missing(sections[0], missing)
+            guards = [open_guarded(one.folder) for one in trials if one.kind == "guard"]
+            of_rows = _rows_of(arranged, guards, (max_rows, projection, kept), tell)
+    sections = [*of_rows.sections, *trial_sections(trials, arranged)]
+    if replicate is not None:  # then they are a part of what the experiment is
+        sections = [*trial_sections(trials, arranged), *_as_part(of_rows.sections, replicate, trials)]
+    missing = () if arranged is None else tuple(arranged.missing)
+    sections.append(_provenance(arranged if replicate is None else None, trials, command))
     title = f"righttime: {', '.join(named_folders(paths)[:3])}{' and others' if len(paths) > 3 else ''}"
     time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="minutes")
     made = {"version": __version__, "time": time, "command": command}
-    data = {"page": as_json(Page(title, made, sections, missing)), **data}
-    total = (counts.pool_rows, counts.target_rows) if outs else None
-    sizes = None if shown is None else (len(shown.pool), len(shown.target))
-    return Report(page_html(title, data), sizes, total, tuple(missing))
+    data = {"page": as_json(Page(title, made, sections, missing)), **of_rows.data}
+    return Report(page_html(title, data), of_rows.shown, of_rows.total, missing)
 
 
-def _sorted_out(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Arrangements, and what else there is to show."""
-    outs: list[Path] = []
-    others: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            raise StoreError(f"{path} must be a folder that righttime wrote, but there is none.")
-        (others if is_experiment(path) or is_comparison(path) or is_run(path) else outs).append(path)
-    return outs, others
+@dataclass(frozen=True)
+class _Rows:
+    """What a page shows of the rows of arrangements."""
+
+    sections: Sequence[Section]
+    data: Mapping[str, Any]
+    shown: tuple[int, int] | None
+    total: tuple[int, int] | None
+
+
+def _rows_of(
+    arranged: Arranged,
+    guards: Sequence[FinishedGuard],
+    how: tuple[int, Literal["auto", "umap", "tsne", "pca"], Path | None],
+    tell: Callable[[int], object],
+) -> _Rows:
+    max_rows, projection, cache = how
+    counts = arranged.first.manifest.counts
+    orders = [one.arrangement.order for one in arranged.finished]
+    shown = shown_rows(counts.pool_rows, counts.target_rows, orders, max_rows)
+    near, points, on_map = _looked_at(arranged, shown, projection, cache)
+    tell(1)
+    first, *others = _arranged_sections(arranged, guards, near, shown, points)
+    lacking = [Text(f"Not shown: {one.part}: {one.why}", "warning") for one in arranged.missing]
+    first = dataclasses.replace(first, blocks=[*first.blocks, *lacking])
+    rows = rows_json(arranged, shown, near, points, on_map)
+    tell(1)
+    data = {"rows": rows, "texts": texts_json(arranged, shown)}
+    tell(1)
+    sizes = (len(shown.pool), len(shown.target))
+    return _Rows([first, *others], data, sizes, (counts.pool_rows, counts.target_rows))
+
+
+def _replicate(trials: Sequence[Trial]) -> Replicate | None:
+    """The replicate whose rows are shown where an experiment comes without arrangements beside it."""
+    found = (first_replicate(one.folder) for one in trials if one.kind == "experiment")
+    return next((one for one in found if one is not None), None)
+
+
+def _as_part(sections: Sequence[Section], replicate: Replicate, trials: Sequence[Trial]) -> Iterator[Section]:
+    first, *others = sections
+    folder = replicate.folders[0].parent
+    experiment = next(one for one in trials if one.folder == folder.parent.parent)
+    told = (
+        f"Rows, here and below, are those that replicate {replicate.number} of {experiment.name} drew, in the orders "
+        f"of its arrangements. Each replicate draws a pool of its own; give the folders in {experiment.folder}/"
+        "replicate-K/arrangements to see those of another."
+    )
+    title = f"Rows of replicate {replicate.number}"
+    yield dataclasses.replace(first, title=title, blocks=[Text(told), *first.blocks])
+    yield from others
+
+
+def _provenance(arranged: Arranged | None, trials: Sequence[Trial], command: str) -> Section:
+    blocks: list[Block] = [] if arranged is None else provenance(arranged)
+    blocks += trial_provenances(trials, arranged)
+    if command:
+        blocks += [Heading("This page"), *command_blocks(f"cd {shlex.quote(os.getcwd())}\n{command}")]
+    return Section("provenance", "Provenance", blocks)
 
 
 def _looked_at(
@@ -166,35 +210,24 @@ def _looked_at(
 
 
 def _arranged_sections(
-    arranged: Arranged, near: Nearness | None, shown: Shown, points: Projection | None
+    arranged: Arranged,
+    guards: Sequence[FinishedGuard],
+    near: Nearness | None,
+    shown: Shown,
+    points: Projection | None,
 ) -> Iterator[Section]:
     rule: list[Block] = [Text(shown.rule)] if shown.rule else []
     yield summary(arranged, near)
     if points is not None:
-        yield Section("map", "Map", [*rule, Text(points.told)], "map")
+        sentences = [] if arranged.vectors is None else arranged.vectors.sentences()
+        yield Section("map", "Map", [*rule, Text(" ".join([points.told, *sentences]))], "map")
     yield Section("targets", "Target rows", rule, "targets")
     yield Section("pool", "Pool rows", rule, "pool")
     for section in (
         composition(arranged),
         similarity_section(arranged, near),
         agreement_section(arranged),
-        leaks_section(arranged),
+        leaks_section(arranged, guards),
     ):
         if section is not None:
             yield section
-
-
-def _other_sections(folders: Iterable[Path]) -> Iterator[Section]:
-    paths = list(folders)
-    for number, (folder, name) in enumerate(zip(paths, named_folders(paths), strict=True), 1):
-        if is_experiment(folder):
-            yield experiment_section(folder, name, number)
-        elif is_comparison(folder):
-            yield comparison_section(folder, name, number)
-        else:
-            yield run_section(folder, name, number)
-
-
-def _with_missing(section: Section, missing: Sequence[Missing]) -> Section:
-    lines = [Text(f"Not shown: {one.part}: {one.why}", "warning") for one in missing]
-    return Section(section.id, section.title, [*section.blocks, *lines], section.view)

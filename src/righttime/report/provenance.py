@@ -1,89 +1,74 @@
-"""How a result came to be, and the commands that make it again."""
+"""How arrangements came to be: their inputs, files, versions, manifests, and the commands that make them again."""
 
 from __future__ import annotations
 
 import json
-import shlex
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from righttime import strict_json
+from righttime.errors import StoreError
+from righttime.formats import InputFile
 from righttime.report.arranged import Arranged
-from righttime.report.blocks import Block, Cell, Column, Facts, Pre, Section, Table, Text
-from righttime.results import FinishedResult
-from righttime.results.request import Request
+from righttime.report.blocks import Block, Cell, Column, Facts, Heading, Pre, Table, Text
+from righttime.report.commands import arrange_again
 from righttime.store import MANIFEST
 
-__all__ = ["again", "provenance"]
+__all__ = ["command_blocks", "files_table", "inputs_table", "provenance", "versions", "written"]
 
 
-def provenance(arranged: Arranged) -> Section:
-    """Inputs and their hashes, versions, manifests, and commands."""
+def provenance(arranged: Arranged) -> list[Block]:
+    """Inputs and their hashes, versions, manifests, and commands of arrangements."""
     blocks: list[Block] = []
     for one, name in zip(arranged.finished, arranged.names, strict=True):
-        if len(arranged.finished) > 1:
-            blocks.append(Text(name))
         manifest = one.manifest
-        inputs: list[list[Cell]] = [
-            [side, file.path, file.format, file.rows, file.left_out, file.sha256]
-            for side, files in (("pool", manifest.pool), ("target", manifest.target))
-            for file in files
-        ]
-        columns = [Column("side"), Column("file"), Column("format"), Column("rows", "right")]
-        columns += [Column("unusable", "right"), Column("sha256")]
-        blocks.append(Table("Inputs", columns, inputs))
-        files = [[name, sha256] for name, sha256 in manifest.files.items()]
-        blocks.append(Table("Files", [Column("file"), Column("sha256")], files))
-        about = [(key, str(value)) for key, value in manifest.embedding.items() if not isinstance(value, dict)]
+        blocks.append(Heading(f"Arrangement: {name}"))
+        blocks.append(inputs_table({"pool": manifest.pool, "target": manifest.target}))
+        blocks.append(files_table({**manifest.files, "ids in order": manifest.ids_sha256}))
+        told = {key: value for key, value in manifest.embedding.items() if value not in (None, "")}
+        about = [(key, str(value)) for key, value in told.items() if not isinstance(value, dict)]
         if about:
             blocks.append(Facts(about))
-        blocks.append(Facts([(key, str(value)) for key, value in manifest.versions.items()]))
-        if command := again(one):
-            blocks.append(Text("To make it again:"))
-            blocks.append(Pre(command))
-        blocks.append(Text("The manifest:"))
-        blocks.append(Pre(_manifest(one)))
-    return Section("provenance", "Provenance", blocks)
+        blocks.append(versions(manifest.versions))
+        blocks += command_blocks(arrange_again(one))
+        blocks.append(written(one.folder / MANIFEST))
+    return blocks
 
 
-def _manifest(one: FinishedResult) -> str:
-    found = strict_json.loads((one.folder / MANIFEST).read_text(encoding="utf-8"))
-    return json.dumps(found, indent=1, ensure_ascii=False)
+def inputs_table(sides: Mapping[str, Iterable[InputFile]]) -> Table:
+    """The files of each side, as they were named, with the sha256 of each."""
+    rows: list[list[Cell]] = [
+        [side, file.path, file.format, file.rows, file.left_out, file.sha256]
+        for side, files in sides.items()
+        for file in files
+    ]
+    columns = [Column("side"), Column("file"), Column("format"), Column("rows", "right")]
+    return Table("Inputs", [*columns, Column("unusable", "right"), Column("sha256")], rows)
 
 
-def again(one: FinishedResult) -> str:
-    """The shell commands that arrange the same data in the same way; empty where it was not read from files."""
-    manifest, given = one.manifest, one.manifest.given
-    if not given.pool or not given.target or manifest.own_embedder:
-        return ""
-    words = ["righttime", "arrange", *given.pool]
-    for target in given.target:
-        words += ["--target", target]
-    words += [word for pair in _options(manifest.settings) for word in pair]
-    words += ["--out", one.folder.name]
-    into = f"cd {shlex.quote(given.folder)}\n" if given.folder else ""
-    return into + shlex.join(words)
+def files_table(files: Mapping[str, str]) -> Table:
+    """What was written, with the sha256 of each."""
+    return Table("Files", [Column("file"), Column("sha256")], [[name, sha256] for name, sha256 in files.items()])
 
 
-def _options(settings: Mapping[str, Any]) -> Iterator[list[str]]:
-    """The options of ``righttime arrange`` that decide the result and differ from its defaults."""
-    defaults = Request()
-    asked = {**settings, "budget": settings.get("budget_asked"), "text": settings.get("text_asked")}
-    asked["seed"] = asked.get("seed") or None  # 0 is what it is without one
-    for name, value in asked.items():
-        if name in _ELSEWHERE or not hasattr(defaults, name) or value in (None, "", {}, getattr(defaults, name)):
-            continue
-        flag = "--" + name.replace("_", "-")
-        if name == "rounds":
-            value = f"{value[0]}:{'' if value[1] is None else value[1]}"
-        elif isinstance(value, Mapping):
-            value = ",".join(f"{key}={one}" for key, one in value.items())
-        yield [flag, str(value)]
-    for name, flag in _REPEATED.items():
-        for key, value in (settings.get(name) or {}).items():
-            if value is not None:
-                yield [flag, f"{key}={value}"]
+def versions(found: Mapping[str, str]) -> Facts:
+    """Of righttime, Python and the libraries that took part."""
+    return Facts([(key, str(value)) for key, value in found.items()])
 
 
-_REPEATED = {"params": "--param", "target_weight": "--target-weight"}
-_ELSEWHERE = {*_REPEATED, "workers", "device", "memory", "engine"}  # said apart, or no part of a result
+def command_blocks(command: str) -> list[Block]:
+    """A command to be copied; nothing where there is none."""
+    return [Text("To make it again:"), Pre(command)] if command else []
+
+
+def written(path: Path) -> Pre:
+    """A file of JSON as it lies there, to be opened.
+
+    Raises:
+        StoreError: If it cannot be read.
+    """
+    try:
+        found = strict_json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} must be readable JSON, got: {error}.") from error
+    return Pre(json.dumps(found, indent=1, ensure_ascii=False), "The manifest" if path.name == MANIFEST else path.name)

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from righttime.arrangement import method_named
 from righttime.neighbours import top_k
-from righttime.report.arranged import Arranged, Vectors
+from righttime.report.arranged import Arranged
 from righttime.report.columns import NONE16, NONE32, column
 from righttime.report.projection import Projection
 from righttime.report.shown import Shown
+from righttime.report.vectors import Vectors
 from righttime.results import FinishedResult
 from righttime.rows import Rows
 
@@ -34,13 +35,14 @@ class Nearness:
         near: int64, shape (shown pool rows, k): the most similar target rows, -1 for a row without a vector.
         similarity: float32, the same shape; NaN for a row without a vector.
         best: float32, shape (n_target,): each target row's similarity to its most similar pool row.
-        median: The median similarity of a pool row to the most similar other pool row, of a seeded sample.
+        median: The median similarity of a pool row to the most similar other pool row, of a seeded sample; None of one
+            row alone.
     """
 
     near: NDArray[np.int64]
     similarity: NDArray[np.float32]
     best: NDArray[np.float32]
-    median: float
+    median: float | None
 
 
 def nearness(vectors: Vectors, shown: Shown) -> Nearness:
@@ -58,13 +60,20 @@ def nearness(vectors: Vectors, shown: Shown) -> Nearness:
         found = top_k(vectors.target, vectors.pool[places], k)
         near[known], similarity[known] = found.rows, found.similarity
     best = top_k(vectors.pool, vectors.target, 1).similarity[:, 0]
-    n = len(vectors.pool)
+    return Nearness(near, similarity, best, _median(vectors.pool))
+
+
+def _median(pool: NDArray[np.float32]) -> float | None:
+    """The median similarity of a row to its most similar other row; None of one row alone."""
+    n = len(pool)
+    if n < 2:
+        return None
     sample = np.sort(np.random.default_rng(_SEED).choice(n, min(n, _SAMPLE), replace=False))
-    two = top_k(vectors.pool, vectors.pool[sample], 2)
+    two = top_k(pool, pool[sample], 2)
     own = two.rows == sample[:, None]
     # Of equal rows a lower one may stand where the row itself would: then either is as similar.
     other = np.where(own[:, 0], two.similarity[:, -1], two.similarity[:, 0])
-    return Nearness(near, similarity, best, float(np.median(other)))
+    return float(np.median(other))
 
 
 def rows_json(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,10 @@ FIRST, DOMINATES = 1000, 0.5
 pool."""
 
 _NAMED = 5
+_ALONE = (
+    "One pool row alone has a vector: there is no median similarity between pool rows, and no telling which target "
+    "rows have nobody near."
+)
 _ALWAYS = ("method", "text", "embedder", "guard")
 
 
@@ -30,6 +34,10 @@ def summary(arranged: Arranged, near: Nearness | None) -> Section:
     blocks: list[Block] = []
     blocks += [Text(prefix + _sentence(one)) for one, prefix in arranged.prefixed]
     blocks += [Text(warning, "warning") for warning in _warnings(arranged, near)]
+    if near is not None and near.median is None:
+        blocks.append(Text(_ALONE))
+    if arranged.vectors is not None and arranged.vectors.others:
+        blocks += map(Text, arranged.vectors.sentences())
     blocks.append(_counts(arranged))
     blocks += [Text(prefix + note) for one, prefix in arranged.prefixed for note in one.manifest.notes]
     blocks.append(_settings(arranged))
@@ -39,12 +47,17 @@ def summary(arranged: Arranged, near: Nearness | None) -> Section:
 def _sentence(one: FinishedResult) -> str:
     counts, settings = one.manifest.counts, one.manifest.settings
     by = f" by {settings['distance']}" if settings.get("distance") else ""
-    rounds = f" in {counts.rounds:,} rounds" if counts.rounds else ""
-    left = f"; {counts.left_out:,} are left out" if counts.left_out else "; none is left out"
+    rounds = f" in {_many(counts.rounds, 'round')}" if counts.rounds else ""
+    left = f"; {counts.left_out:,} {'is' if counts.left_out == 1 else 'are'} left out" if counts.left_out else ""
+    left = left or "; none is left out"
     return (
-        f"{counts.arranged:,} of {counts.pool_read:,} pool rows, arranged by {one.manifest.method}{by}{rounds} "
-        f"around {counts.target_rows:,} target rows{left}."
+        f"{counts.arranged:,} of {_many(counts.pool_read, 'pool row')}, arranged by {one.manifest.method}{by}{rounds} "
+        f"around {_many(counts.target_rows, 'target row')}{left}."
     )
+
+
+def _many(n: int, what: str) -> str:
+    return f"{n:,} {what}" + ("" if n == 1 else "s")
 
 
 def _counts(arranged: Arranged) -> Table:
@@ -63,12 +76,14 @@ def _warnings(arranged: Arranged, near: Nearness | None) -> Iterator[str]:
     for one, prefix in arranged.prefixed:
         for warning in (*_leaks(one), *_cut(one), *_dominating(arranged, one)):
             yield prefix + warning
-    if near is not None:
+    if near is not None and near.median is not None:
         poor = int((near.best < near.median).sum())
         if poor:
+            vectors = arranged.vectors
+            by = f", by the vectors of {' and '.join(vectors.made)}" if vectors is not None and vectors.others else ""
             yield (
                 f"{poor:,} of {len(near.best):,} target rows have nobody near: their best similarity is below "
-                f"{near.median:.4f}, the median similarity of a pool row to its most similar other pool row."
+                f"{near.median:.4f}, the median similarity of a pool row to its most similar other pool row{by}."
             )
 
 
@@ -125,7 +140,9 @@ def _settings(arranged: Arranged) -> Facts | Table:
 
 
 def _told(value: Any) -> str:
-    if value in (None, "", [], {}):
+    if isinstance(value, Mapping):
+        value = ", ".join(f"{name}={one}" for name, one in value.items() if one is not None)
+    if value in (None, "", []):
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"

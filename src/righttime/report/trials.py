@@ -16,10 +16,19 @@ from righttime.evaluation.folder import VALUES
 from righttime.experiment import analyse_experiment, finished_runs, open_experiment
 from righttime.experiment.layout import cells, is_finished
 from righttime.report.blocks import Block, Chart, Column, Interval, Intervals, Mark, Section, Series, Table, Text
+from righttime.report.experiment_rows import agreement_blocks
+from righttime.report.trial_provenance import evaluation_facts, run_facts, sets_table
 from righttime.store import MANIFEST
 from righttime.training.manifest import BEGUN
 
-__all__ = ["comparison_section", "experiment_section", "is_comparison", "is_run", "run_section"]
+__all__ = [
+    "comparison_section",
+    "experiment_section",
+    "is_comparison",
+    "is_evaluation",
+    "is_run",
+    "run_section",
+]
 
 _BAND = "Bands: 95% t intervals over replicates, at each step alone."
 
@@ -27,8 +36,13 @@ Json = Mapping[str, Any]
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is a run of ``righttime tune`` or an evaluation."""
-    return (folder / BEGUN).is_file() or (folder / VALUES).is_file()
+    """Whether a folder is a run of ``righttime tune``, finished or not."""
+    return (folder / BEGUN).is_file()
+
+
+def is_evaluation(folder: Path) -> bool:
+    """Whether a folder is what ``righttime evaluate`` wrote, or the evaluation of a run."""
+    return (folder / VALUES).is_file()
 
 
 def is_comparison(folder: Path) -> bool:
@@ -36,13 +50,24 @@ def is_comparison(folder: Path) -> bool:
     return (folder / COMPARISON).is_file()
 
 
-def run_section(folder: Path, name: str, number: int) -> Section:
-    """The losses along one run, or by the checkpoints of one evaluation."""
-    is_tuned = (folder / BEGUN).is_file()
+def run_section(folder: Path, name: str, number: int, known: Mapping[str, Path] | None = None) -> Section:
+    """What one run or evaluation is of, and the losses along it, or by its checkpoints.
+
+    Args:
+        folder: The run, or the evaluation.
+        name: What it is called.
+        number: Its number among the trials of a page.
+        known: Folders of the arrangements on the page, by the sha256 of their ids in order.
+    """
+    is_tuned = is_run(folder)
     evaluation = folder / "evaluation" if is_tuned else folder
     blocks: list[Block] = []
     if is_tuned and not (folder / MANIFEST).is_file():
         blocks.append(Text("This run is not finished.", "warning"))
+    if is_tuned:
+        blocks.append(run_facts(folder, known or {}))
+    else:
+        blocks += [evaluation_facts(folder), sets_table(folder)]
     trained = _trained(folder) if is_tuned else {}
     by_metric = _means(evaluation) if evaluation.is_dir() else {}
     for metric in sorted(by_metric.keys() | ({PRIMARY} if trained else set()), key=lambda one: (one != PRIMARY, one)):
@@ -55,7 +80,7 @@ def run_section(folder: Path, name: str, number: int) -> Section:
         blocks.append(Chart(metric, "optimizer steps", _y_label(metric), series, caption="One run: no bands."))
     if not by_metric and not trained:
         blocks.append(Text("Nothing was measured along this run.", "warning"))
-    return Section(f"run-{number}", f"Run: {name}", blocks)
+    return Section(f"run-{number}", f"{'Run' if is_tuned else 'Evaluation'}: {name}", blocks)
 
 
 def _means(evaluation: Path) -> dict[str, dict[str, dict[int, float]]]:
@@ -102,6 +127,7 @@ def experiment_section(folder: Path, name: str, number: int) -> Section:
     else:
         blocks += _analysis({"verdict": verdict(analysis), **analysis.as_json()})
     blocks.append(Table("Runs", columns, [[order, *states[order]] for order in states]))
+    blocks += agreement_blocks(folder)
     return Section(f"experiment-{number}", f"Experiment: {name}", blocks)
 
 

@@ -10,6 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from righttime import strict_json
 from righttime.arrangement import Arrangement
 from righttime.errors import SettingsError, StoreError
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["FileState", "FinishedResult", "open_result"]
+
+_NOT_EMBEDDED = ("duplicate", "too-long", "sampled-away")
+"""Reasons of rows that leave before anything is embedded; so do leaks that are found by their texts."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,16 @@ class FinishedResult:
         """The pool rows that were left out for that reason."""
         rows = self.left_out.select(["row", "reason"]).to_pylist()
         return [row["row"] for row in rows if row["reason"] == reason]
+
+    @cached_property
+    def embedded_rows(self) -> NDArray[np.int64]:
+        """The pool rows that took part when vectors were made, ascending: those that the vectors' sha256 is of."""
+        took_part = np.ones(self.manifest.counts.pool_rows, dtype=np.bool_)
+        for row in self.left_out.select(["row", "reason", "detail"]).to_pylist():
+            by_texts = row["reason"] == "leak" and not str(row["detail"]).startswith("meaning")
+            if row["row"] is not None and (by_texts or row["reason"] in _NOT_EMBEDDED):
+                took_part[row["row"]] = False
+        return np.flatnonzero(took_part)
 
     @cached_property
     def left_out(self) -> pa.Table:

@@ -423,6 +423,103 @@ def test_what_is_dark_is_printed_light(show: Show, page: Path) -> None:
     assert tab.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 
+def test_lines_are_told_apart_without_their_colours(show: Show, page: Path) -> None:
+    tab = show(page)
+    samples = "[...document.querySelectorAll('.curves')].at(-1).querySelectorAll('.sample line')"
+    told = f"[...{samples}].map((one) => [one.getAttribute('stroke'), one.getAttribute('stroke-dasharray')].join())"
+    both = tab.run(told)
+    assert len(both) == 9 == len(set(both))
+    assert len({one.split(",", 1)[1] for one in both[:5]}) == 5
+    drawn = """(async () => { const dashes = new Set(), was = CanvasRenderingContext2D.prototype.setLineDash;
+        const heard = function (dash) { dashes.add(dash.join(' ')); was.call(this, dash); };
+        CanvasRenderingContext2D.prototype.setLineDash = heard;
+        document.getElementById('theme').click();
+        await new Promise((go) => setTimeout(go, 300)); return [...dashes]; })()"""
+    assert {"", "9 4", "2 3", "11 3 2 3", "5 2 5 6"} <= set(tab.run(drawn))
+
+
+def test_steps_and_rounds_have_no_halves(show: Show, tmp_path: Path) -> None:
+    page = made_data(200, 20)["page"]
+    series = {"name": "tma", "x": [0, 1, 2, 3, 4], "y": [0.5, 0.4, 0.3, 0.2, 0.1], "low": None, "high": None}
+    chart = {"kind": "chart", "title": "By round", "x": {"label": "round", "log": False}, "y": {"label": "similarity"}}
+    blocks = [{**chart, "series": [{**series, "grey": False}], "marks": [], "caption": ""}]
+    page["sections"] = [{"id": "summary", "title": "Summary", "view": None, "blocks": blocks}]
+    tab = show(write_page(tmp_path / "page.html", {"page": page}))
+    said = """(async () => { const said = [], was = CanvasRenderingContext2D.prototype.fillText;
+        const heard = function (text, x, y) { said.push([text, y]); was.call(this, text, x, y); };
+        CanvasRenderingContext2D.prototype.fillText = heard;
+        document.getElementById('theme').click();
+        await new Promise((go) => setTimeout(go, 300)); return said; })()"""
+    texts = tab.run(said)
+    lowest = max(y for text, y in texts if text.replace(".", "").isdecimal())
+    assert {text for text, y in texts if y == lowest} == {"0", "1", "2", "3", "4"}
+
+
+def test_kinds_have_shapes_on_paper(show: Show, page: Path) -> None:
+    tab = show(page, dark=True)
+    choose(tab, "map", "Colour by", "task")
+    screen = map_pixels(tab)
+    tab.run("dispatchEvent(new Event('beforeprint'))")
+    signs = tab.run("[...document.querySelectorAll('[data-view=map] .legend .sign')].map((one) => one.textContent)")
+    assert len(signs) == len(set(signs)) == 8, "seven kinds, and one for all others"
+    assert not tab.run("document.querySelectorAll('[data-view=map] .legend .swatch').length")
+    printed = tab.run("document.querySelector('.map-box canvas').width")
+    assert printed == 3 * screen.shape[1]
+    tab.run("dispatchEvent(new Event('afterprint'))")
+    assert (map_pixels(tab) == screen).all()
+    assert not tab.run("document.querySelectorAll('[data-view=map] .legend .sign').length")
+
+
+def test_shares_are_numbered_on_paper(show: Show, page: Path) -> None:
+    tab = show(page)
+    shown = "[...document.querySelectorAll('.shares .key')].filter((one) => one.offsetWidth > 0).length"
+    assert tab.run(shown) == 0
+    tab.media(kind="print")
+    assert tab.run(shown) > 20
+    pieces = "[...document.querySelectorAll('.shares .piece')].filter((one) => one.querySelector('.key')).map((one) => "
+    pieces += "one.querySelector('.key').textContent + one.title.split(':')[0])"
+    legend = "[...document.querySelectorAll('.shares .legend li')].map((one) => one.textContent)"
+    assert set(tab.run(pieces)) <= set(tab.run(legend))
+
+
+def test_who_picked_a_row_is_shown_first(show: Show, tmp_path: Path) -> None:
+    """A random order has neither pickers nor rounds, wherever it stands."""
+    data = made_data(200, 20)
+    data["rows"]["orders"][0]["columns"] |= dict.fromkeys(("round", "picked_by", "similarity"))
+    tab = show(write_page(tmp_path / "page.html", data))
+    assert tab.run("document.querySelector('[data-view=map] .controls select').value") == "1"
+    tab.wait("document.querySelector('[data-view=targets] .rounds')")
+    choose(tab, "map", "Order", "0")
+    assert text(tab, "[data-view=map] .caption") == "This order has no round."
+
+
+def test_a_map_of_an_order_without_rounds_is_coloured_by_place(show: Show, tmp_path: Path) -> None:
+    data = made_data(200, 20)
+    data["rows"]["orders"][0]["columns"]["round"] = None
+    tab = show(write_page(tmp_path / "page.html", data))
+    assert tab.run("document.querySelectorAll('[data-view=map] .controls select')[1].value") == "place"
+    assert "place in the order:" in text(tab, "[data-view=map] .legend")
+
+
+@pytest.mark.parametrize("width", [320, 360])
+def test_names_of_intervals_stand_on_one_line_of_a_phone(show: Show, page: Path, width: int) -> None:
+    tab = show(page, width)
+    heights = tab.run("[...document.querySelectorAll('.intervals th')].slice(0, 3).map((one) => one.offsetHeight)")
+    assert max(heights) < 40
+
+
+def test_a_manifest_is_shown_when_it_is_opened(show: Show, tmp_path: Path) -> None:
+    page = made_data(200, 20)["page"]
+    folded = {"kind": "pre", "text": '{"seed": 3}', "title": "The manifest"}
+    blocks = [{"kind": "heading", "text": MARKUP}, folded]
+    page["sections"] = [{"id": "provenance", "title": "Provenance", "view": None, "blocks": blocks}]
+    tab = show(write_page(tmp_path / "page.html", {"page": page}))
+    assert text(tab, "h3") == MARKUP
+    assert "seed" not in text(tab, "main")
+    tab.run("document.querySelector('summary').click()")
+    assert '{"seed": 3}' in text(tab, "main")
+
+
 def test_a_page_without_rows_works(show: Show, tmp_path: Path) -> None:
     page = made_data(200, 20)["page"]
     page["sections"] = page["sections"][:1]

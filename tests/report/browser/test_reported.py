@@ -70,3 +70,29 @@ def test_rows_left_out_are_counted(show: Show, reported: Path) -> None:
         box.value = 'out'; box.dispatchEvent(new Event('change')); })()""")
     left = pq.read_table(reported / "tma" / "left_out.parquet")
     assert tab.run("document.querySelector('[data-view=pool] .tally').textContent") == f"{left.num_rows} of 60 rows"
+
+
+@pytest.mark.parametrize("width", [360, 1300])
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_page_of_an_experiment_is_whole(show: Show, tried: Path, width: int, dark: bool) -> None:
+    tab = show(tried, width, dark=dark)
+    main_ = "document.querySelector('main')"
+    assert "could not be shown" not in tab.run(f"{main_}.innerText")
+    titles = tab.run("[...document.querySelectorAll('main > section > h2')].map((one) => one.textContent)")
+    assert titles[:3] == ["Experiment: out", "Rows of replicate 1", "Map"]
+    assert titles[-1] == "Provenance"
+    assert tab.run("document.documentElement.scrollWidth") == width
+    assert tab.run("document.querySelector('[data-view=map] .controls select').value") == "1", "random picks nothing"
+    tab.wait("document.querySelector('[data-view=targets] .detail .turns')")
+    drawn = "[...document.querySelectorAll('.curves .chart')].every((one) => one.querySelector('canvas'))"
+    tab.wait(drawn)
+    tab.run("document.querySelector('#provenance .folded summary').click()")
+    assert '"baseline": "random"' in tab.run("document.querySelector('#provenance .folded').innerText")
+
+
+@pytest.fixture(scope="module")
+def tried(experiment: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of an experiment."""
+    page = tmp_path_factory.mktemp("tried") / "page.html"
+    assert main(["report", str(experiment), "--out", str(page)]) == 0
+    return page

@@ -7,8 +7,10 @@
   rt.BLOCKS.text = (block) => rt.make("p", { class: block.tone ? "tone " + block.tone : null, dir: "auto" },
     block.tone === "warning" ? rt.make("strong", { text: "Warning: " }) : null, rt.visible(block.text));
 
+  rt.BLOCKS.heading = (block) => rt.make("h3", { class: "heading", text: block.text, dir: "auto" });
+
   rt.BLOCKS.facts = (block) => rt.make("dl", { class: "facts" }, ...block.rows.map(([name, value]) =>
-    rt.make("div", {}, rt.make("dt", { text: name }), rt.make("dd", { text: value, dir: "auto" }))));
+    rt.make("div", {}, rt.make("dt", { text: name }), rt.make("dd", { class: rt.isHash(value) ? "hash" : null, text: value, dir: "auto" }))));
 
   rt.BLOCKS.pre = function (block) {
     const said = rt.make("pre", { text: block.text, tabindex: "0" });
@@ -21,7 +23,8 @@
       rt.say("Copied");
       setTimeout(() => { copy.textContent = "Copy"; }, 1500);
     }, { class: "quiet copy" });
-    return rt.make("div", { class: "pre" }, copy, said);
+    const box = rt.make("div", { class: "pre" }, copy, said);
+    return block.title ? rt.make("details", { class: "folded" }, rt.make("summary", { text: block.title }), box) : box;
   };
 
   rt.caption = (text) => (text ? rt.make("p", { class: "caption", text, dir: "auto" }) : null);
@@ -42,7 +45,7 @@
     function fill() {
       body.replaceChildren(...order.slice(0, most).map((at) => rt.make("tr", {}, ...columns.map((column, c) => {
         const value = rows[at][c];
-        return rt.make("td", { class: column.align === "right" ? "right" : null, dir: "auto", text: rt.number(value, 4, decimals[c]) });
+        return rt.make("td", { class: column.align === "right" ? "right" : rt.isHash(value) ? "hash" : null, dir: "auto", text: rt.number(value, 4, decimals[c]) });
       }))));
       more.hidden = rows.length <= most;
     }

@@ -3,6 +3,7 @@
   "use strict";
 
   const HEIGHT = 300, ROWS = 2000;
+  const WHOLE = rt.indices(12).flatMap((power) => [1, 2, 5].map((one) => one * 10 ** power));  // no half steps, rounds or rows
 
   /** All series over one x: uPlot's columns, and where each series has its line and its band. Bands come first, below all lines. */
   function joined(block) {
@@ -30,21 +31,21 @@
     const lines = [{}], bands = [];
     block.series.forEach((one, number) => {
       const colour = stroke(one, number), place = places[number], lone = one.x.length < 2;
-      lines[place.line] = { label: one.name, stroke: colour, width: 2, dash: !one.grey && rt.again(number) ? [7, 4] : undefined,
+      lines[place.line] = { label: one.name, stroke: colour, width: one.grey ? 1.25 : 2, dash: one.grey ? [] : rt.dash(number),
         points: { show: one.x.length < 25 || lone, size: 6, fill: colour } };
       if (place.low === null) return;
       for (const side of [place.low, place.high]) lines[side] = { stroke: "transparent", width: 0, points: { show: false } };
       bands.push({ series: [place.high, place.low], fill: rt.clear(colour, 0.16) });
     });
-    const narrow = width < 520;
+    const narrow = width < 520, whole = block.series.every((one) => one.x.every(Number.isInteger));
     const axis = (label, size) => ({ label, stroke: rt.ink(), labelSize: 22, size, labelFont: "13px system-ui, sans-serif",
       font: "12px system-ui, sans-serif", grid: { stroke: rt.faint(), width: 1 }, ticks: { stroke: rt.faint(), width: 1 } });
     const write = (_, found) => found.map((value) => (value === null ? "" : rt.number(value)));
     return {
       width, height: narrow ? 240 : HEIGHT, series: lines, bands, legend: { show: false },
       scales: { x: { time: false, distr: block.x.log ? 3 : 1 } },
-      axes: [{ ...axis(block.x.label, 38), ...(block.x.log ? {} : { values: write, space: narrow ? 60 : 50 }) },
-        { ...axis(block.y.label, narrow ? 46 : 56), values: write }],
+      axes: [{ ...axis(block.x.label, 38), ...(block.x.log ? {} : { values: write, space: narrow ? 60 : 50, ...(whole ? { incrs: WHOLE } : {}) }) },
+        { ...axis(block.y.label, (_, said) => 20 + 7 * Math.max(3, ...(said || []).map((one) => one.length))), values: write }],
       cursor: { drag: { x: false, y: false } },
       hooks: { draw: [(plot) => drawMarks(plot, block)], setCursor: [(plot) => plot.told && plot.told(plot.cursor.idx)] },
     };
@@ -83,7 +84,7 @@
         toggle.setAttribute("aria-pressed", on);
         Object.values(places[number]).forEach((at) => { if (at !== null) plot().setSeries(at, { show: on }); });
       }, { "aria-pressed": "true", class: "toggle", dir: "auto" });
-      toggle.append(rt.swatch(number, one.grey), rt.make("span", { text: one.name }), value);
+      toggle.append(rt.sample(number, one.grey), rt.make("span", { text: one.name }), value);
       return rt.make("li", {}, toggle);
     }));
     return { list, tell: (at, data) => values.forEach((value, number) => {

@@ -3,6 +3,7 @@
   "use strict";
 
   const KINDS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"];
+  const DASHES = [[], [9, 4], [2, 3], [11, 3, 2, 3], [5, 2, 5, 6]];
   const VIRIDIS = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"];
   const system = matchMedia("(prefers-color-scheme: dark)");
   const listeners = [];
@@ -28,6 +29,10 @@
     return found === "#000000" ? "#f2f2f2" : found === "#0072B2" ? "#3d9ad1" : found;
   };
   rt.again = (number) => number >= KINDS.length;
+
+  /** The dashes of a line: with the colour they tell thirty-five lines apart, and without it, in print, five. */
+  rt.dash = (number) => DASHES[number % DASHES.length];
+  rt.printing = () => printing;
   rt.KINDS = KINDS.length;
   rt.grey = () => (rt.dark() ? "#8a8f98" : "#999999");
   rt.ink = () => (rt.dark() ? "#d7dae0" : "#30343b");

@@ -65,6 +65,17 @@
     return made;
   };
 
+  /** A piece of a line as its chart draws it. */
+  rt.sample = function (number, grey) {
+    const made = svg("svg", { viewBox: "0 0 30 10", class: "sample", "aria-hidden": "true" });
+    const line = svg("line", { x1: 0, x2: 30, y1: 5, y2: 5, "stroke-width": grey ? 1.5 : 2.5, "stroke-dasharray": grey ? "none" : rt.dash(number).join(" ") || "none" });
+    const paint = () => line.setAttribute("stroke", grey ? rt.grey() : rt.kind(number));
+    made.append(line);
+    paint();
+    rt.onTheme(paint);
+    return made;
+  };
+
   rt.BLOCKS.shares = function (block) {
     const last = block.rows.length - 1;
     const others = (at) => at === last && /^([\d,]+ )?others?$/i.test(block.rows[at].name);
@@ -78,13 +89,14 @@
         piece.className = "piece" + (!others(at) && rt.again(at) ? " hatched" : "");
         piece.style.flexGrow = share;
         piece.title = rt.visible(row.name) + ": " + rt.number(100 * share, 1) + " %";
+        if (share > 0.02) piece.append(rt.make("b", { class: "key", text: at + 1 }));  // on paper, where colours may be greys
         if (share > 0.12) piece.append(rt.make("span", { text: rt.number(100 * share, 0) + " %" }));
         bar.append(piece);
       });
       return rt.make("div", { class: "bar-line" }, rt.make("span", { class: "bar-name", text: column }), bar);
     });
     const legend = rt.make("ul", { class: "legend" }, ...block.rows.map((row, at) =>
-      rt.make("li", { dir: "auto" }, rt.swatch(at, others(at)), rt.make("span", { text: row.name }))));
+      rt.make("li", { dir: "auto" }, rt.swatch(at, others(at)), rt.make("b", { class: "key", text: at + 1 }), rt.make("span", { text: row.name }))));
     const columns = [{ name: "", align: "left" }, ...block.columns.map((name) => ({ name: name + " (%)", align: "right" }))];
     const rows = () => block.rows.map((row) => [row.name, ...row.shares.map((share) => (share === null ? null : Math.round(share * 1000) / 10))]);
     return rt.figure(block, "shares", ...bars, legend, rt.asTable(columns, rows, block.title));
@@ -94,7 +106,7 @@
     const span = block.high - block.low || 1;
     const cells = [];
     const row = (values, r) => rt.make("tr", {}, rt.make("th", { scope: "row", text: block.names[r], dir: "auto" }), ...values.map((value) => {
-      const cell = rt.make("td", { class: "right", text: rt.number(value, 2) });
+      const cell = rt.make("td", { class: "right", text: rt.fixed(value, 2) });
       if (Number.isFinite(value)) cells.push([cell, (value - block.low) / span]);
       return cell;
     }));

@@ -10,52 +10,14 @@
     return [map.controls, map.element];
   };
 
-  /** What rows can be coloured by: names, whether amounts or kinds, and the value of a row. */
-  function colourings(state) {
-    const { rows } = state, { pool } = rows, found = [], order = () => state.order;
-    if (order()) {
-      if (rows.orders.some((one) => one.round)) {
-        found.push({ key: "round", name: "round", amount: true, whole: true, of: (row) => none16(order().round ? order().round[row] : rt.NONE16) });
-      }
-      found.push({ key: "place", name: "place in the order", amount: true, whole: true,
-        of: (row) => (order().position[row] === rt.NONE32 ? NaN : order().position[row] + 1) });
-      if (rows.orders.some((one) => one.similarity)) {
-        found.push({ key: "similarity", name: "similarity", amount: true, of: (row) => (order().similarity ? order().similarity[row] : NaN) });
-      }
-      if (rows.orders.length > 1) {
-        found.push({ key: "order", name: "order that has it first", of: (row) => earliest(rows.orders, row),
-          label: (code) => rows.orders[code].name + " (" + rows.orders[code].method + ")", always: true });
-      }
-    }
-    if (pool.task && rows.names.task.length) found.push({ key: "task", name: "task", of: (row) => none16(pool.task[row]), label: (code) => rows.names.task[code] });
-    if (pool.source && rows.names.source.length > 1) {
-      found.push({ key: "source", name: "source", of: (row) => none16(pool.source[row]), label: (code) => rows.names.source[code] });
-    }
-    if (rows.names.reason.length) {
-      found.push({ key: "reason", name: "reason for leaving out", of: (row) => none16(order().reason[row]), label: (code) => rows.names.reason[code], out: true });
-    }
-    return found;
-  }
-
-  const none16 = (value) => (value === rt.NONE16 ? NaN : value);
-
-  function earliest(orders, row) {
-    let best = NaN, first = Infinity;
-    orders.forEach((order, at) => {
-      const share = order.position[row] === rt.NONE32 ? Infinity : order.position[row] / order.n;
-      if (share < first) { first = share; best = at; }
-    });
-    return best;
-  }
-
   class MapView {
     constructor(state) {
       this.state = state;
       this.pool = state.rows.pool;
       this.target = state.rows.target;
       this.grids = { pool: new rt.Grid(this.pool.x, this.pool.y), target: this.target.x ? new rt.Grid(this.target.x, this.target.y) : null };
-      this.colourings = colourings(state);
-      this.by = this.colourings[0];
+      this.colourings = rt.colourings(state);
+      this.by = this.colourings.find((one) => !one.amount || Number.isFinite(rt.firstOf(one, this.pool.x.length))) || this.colourings[0];
       this.colours = new Uint32Array(this.pool.x.length);
       this.until = Infinity;
       this.pinned = this.hovered = null;
@@ -66,7 +28,7 @@
       this.listen();
       new ResizeObserver(() => this.ask()).observe(this.canvas);
       state.listeners.push(() => { this.layers(); this.ask(); });
-      rt.onTheme(() => { this.paint(); this.draw(); });  // at once: paper does not wait for a frame
+      rt.onTheme(() => { this.picture.printed(rt.printing()); this.paint(); this.draw(); });  // at once: paper does not wait for a frame
     }
 
     onMap(side) { return rt.indices(this.state.rows[side].x.length).filter((row) => this.state.rows[side].x[row] !== rt.NONE16 || this.state.rows[side].y[row] !== rt.NONE16); }
@@ -89,7 +51,7 @@
           this.by = this.colourings.find((one) => one.key === key);
           this.paint();
           this.ask();
-        }) : null, rt.make("label", { class: "tick" }, shown, "Target rows"));
+        }, this.by.key) : null, rt.make("label", { class: "tick" }, shown, "Target rows"));
     }
 
     /** Slider, button and speed. */
@@ -163,6 +125,7 @@
       this.rim = rt.packed(rt.dark() ? "#000000" : "#ffffff");
       this.targets.colours = new Uint32Array(this.target.row.length).fill(rt.packed(rt.dark() ? "#ffffff" : "#111111"));
       this.colours.fill(grey);
+      this.kindOf = null;
       this.legend.replaceChildren(...(this.by ? (this.by.amount ? this.amounts() : this.kinds()) : []));
     }
 
@@ -180,9 +143,12 @@
       return [rt.make("ul", { class: "legend" }, rt.make("li", {}, this.by.name + ":", write(low), bar, write(high)), ...left)];
     }
 
-    entry(name, colour, n) {
-      const swatch = rt.make("span", { class: "swatch", "aria-hidden": "true" });
-      swatch.style.backgroundColor = colour;
+    /** A line of the legend; on paper, with the shape of its points where kinds have one. */
+    entry(name, colour, n, kind) {
+      const shape = rt.printing() && kind !== undefined ? rt.SHAPES[kind].sign : null;
+      const swatch = rt.make("span", { class: shape ? "sign" : "swatch", "aria-hidden": "true", text: shape || "" });
+      if (shape) swatch.style.color = colour;
+      else swatch.style.backgroundColor = colour;
       return rt.make("li", { dir: "auto" }, swatch, rt.make("span", { text: rt.glimpse(name, 60) }), n === undefined ? null : rt.make("span", { class: "value", text: rt.count(n) }));
     }
 
@@ -195,12 +161,16 @@
       });
       const ranked = [...count].sort((a, b) => b[1] - a[1]), shown = ranked.slice(0, rt.KINDS);
       const packed = new Map(shown.map(([code], at) => [code, rt.packed(rt.kind(at))])), other = rt.packed(rt.grey());
+      const shapes = new Map(shown.map(([code], at) => [code, at]));
+      this.kindOf = rt.printing() ? new Uint8Array(this.colours.length) : null;
       this.colours.forEach((_, row) => {
         const code = this.by.of(row);
-        if (!Number.isNaN(code)) this.colours[row] = packed.get(code) ?? other;
+        if (Number.isNaN(code)) return;
+        this.colours[row] = packed.get(code) ?? other;
+        if (this.kindOf) this.kindOf[row] = shapes.get(code) ?? rt.KINDS;
       });
-      const entries = shown.map(([code, n], at) => this.entry(this.by.label(code), rt.kind(at), n));
-      if (ranked.length > shown.length) entries.push(this.entry(rt.many(ranked.length - shown.length, "other"), rt.grey(), ranked.slice(rt.KINDS).reduce((sum, [, n]) => sum + n, 0)));
+      const entries = shown.map(([code, n], at) => this.entry(this.by.label(code), rt.kind(at), n, at));
+      if (ranked.length > shown.length) entries.push(this.entry(rt.many(ranked.length - shown.length, "other"), rt.grey(), ranked.slice(rt.KINDS).reduce((sum, [, n]) => sum + n, 0), rt.KINDS));
       return [rt.make("ul", { class: "legend" }, ...entries)];
     }
 
@@ -215,16 +185,17 @@
       const start = performance.now();
       picture.clear(this.ground);
       const zoomed = picture.view.scale * 65535 / Math.min(this.canvas.width, this.canvas.height);
-      const radius = Math.min(5, (pool.x.length > 8000 ? 1.3 : 2.4) * Math.max(1, Math.sqrt(zoomed)) * (zoomed > 1.2 ? 1 : 0.95));
+      const few = pool.x.length > 8000 ? 1.3 : pool.x.length > 500 ? 2.4 : 3.6;
+      const radius = Math.min(5, (few + (this.kindOf ? 0.8 : 0)) * Math.max(1, Math.sqrt(zoomed)) * (zoomed > 1.2 ? 1 : 0.95));
       // Places on the page, which may be fewer than those of the order.
       let n = this.arranged.length;
       if (order && this.until < order.n) n = firstAt(this.arranged, order.position, this.until);
-      picture.points(this.left, this.left.length, pool.x, pool.y, this.colours, order ? radius * 0.7 : radius, false, 0);
+      picture.points(this.left, this.left.length, pool.x, pool.y, this.colours, order ? radius * 0.7 : radius, false, 0, this.kindOf);
       if (n < this.arranged.length) {
         const waiting = this.arranged.subarray(n);
         picture.points(waiting, waiting.length, pool.x, pool.y, this.waitingColours(), radius * 0.7, false, 0);
       }
-      picture.points(this.arranged, n, pool.x, pool.y, this.colours, radius, false, 0);
+      picture.points(this.arranged, n, pool.x, pool.y, this.colours, radius, false, 0, this.kindOf);
       if (this.targets.on && target.x) picture.points(this.targets.rows, this.targets.rows.length, target.x, target.y, this.targets.colours, radius + (pool.x.length > 8000 ? 1.8 : 2.4), true, this.rim);
       picture.paint();
       [[this.hovered, rt.ink()], [this.pinned, rt.dark() ? "#e69f00" : "#d55e00"]].forEach(([one, colour]) => {

@@ -32,13 +32,25 @@
     }
   };
 
-  /** The offsets of a shape's pixels: a disc or a diamond, with a rim. */
-  function stamp(radius, diamond) {
+  /** The shapes of kinds on paper, where their colours may be greys: the sign of the legend, and what lies inside. */
+  rt.SHAPES = [
+    { sign: "\u25cf", inside: (x, y, r) => Math.hypot(x, y) <= r },
+    { sign: "\u25b2", inside: (x, y, r) => y <= r * 0.8 && y >= -r && Math.abs(x) <= (y + r) * 0.6 },
+    { sign: "\u25a1", inside: (x, y, r) => Math.max(Math.abs(x), Math.abs(y)) <= r * 0.85 && Math.max(Math.abs(x), Math.abs(y)) > r * 0.5 },
+    { sign: "\u271a", inside: (x, y, r) => Math.min(Math.abs(x), Math.abs(y)) <= r * 0.3 && Math.max(Math.abs(x), Math.abs(y)) <= r },
+    { sign: "\u25cb", inside: (x, y, r) => Math.hypot(x, y) <= r && Math.hypot(x, y) > r * 0.6 },
+    { sign: "\u2716", inside: (x, y, r) => Math.abs(Math.abs(x) - Math.abs(y)) <= r * 0.35 && Math.max(Math.abs(x), Math.abs(y)) <= r * 0.85 },
+    { sign: "\u25bc", inside: (x, y, r) => -y <= r * 0.8 && -y >= -r && Math.abs(x) <= (r - y) * 0.6 },
+    { sign: "\u2022", inside: (x, y, r) => Math.hypot(x, y) <= r * 0.55 },  // of all other kinds
+  ];
+
+  /** The offsets of a shape's pixels: a disc, a diamond with a rim, or one of `rt.SHAPES`. */
+  function stamp(radius, diamond, shape) {
     const inside = [], rim = [], whole = Math.ceil(radius + 1);
     for (let dy = -whole; dy <= whole; dy++) {
       for (let dx = -whole; dx <= whole; dx++) {
         const far = diamond ? Math.abs(dx) + Math.abs(dy) : Math.hypot(dx, dy);
-        if (far <= radius) inside.push(dx, dy);
+        if (shape ? shape.inside(dx, dy, radius) : far <= radius) inside.push(dx, dy);
         else if (diamond && far <= radius + 1.6) rim.push(dx, dy);
       }
     }
@@ -54,8 +66,9 @@
 
     /** Fit the buffer to the canvas; what was in the middle stays there. */
     fit() {
-      const ratio = devicePixelRatio || 1;
-      const width = Math.max(1, Math.round(this.canvas.clientWidth * ratio)), height = Math.max(1, Math.round(this.canvas.clientHeight * ratio));
+      const ratio = this.finer ? Math.max(3, devicePixelRatio) : devicePixelRatio || 1;
+      if (!this.finer || !this.size) this.size = [this.canvas.clientWidth, this.canvas.clientHeight];  // on paper that of the screen
+      const [width, height] = this.size.map((one) => Math.max(1, Math.round(one * ratio)));
       if (this.buffer && this.canvas.width === width && this.canvas.height === height) return;
       const middle = this.view && this.data(this.canvas.width / 2, this.canvas.height / 2);
       this.canvas.width = width;
@@ -66,6 +79,17 @@
       if (!middle) { this.reset(); return; }
       this.view.x = middle[0] - width / 2 / this.view.scale;
       this.view.y = middle[1] - height / 2 / this.view.scale;
+    }
+
+    /** For paper, finer than for the screen; afterwards what was in sight is again. */
+    printed(on) {
+      if (on === Boolean(this.finer)) return;
+      this.finer = on;
+      if (!this.view) return;
+      const was = this.ratio, screen = on ? { ...this.view } : this.onScreen;
+      this.fit();
+      this.view = on ? { ...screen, scale: screen.scale * this.ratio / was } : screen;
+      this.onScreen = screen;
     }
 
     /** The whole map in sight. */
@@ -93,15 +117,16 @@
 
     clear(ground) { this.buffer.fill(ground); }
 
-    /** Stamp rows, in their order: `rows` (indices), `x`, `y`, `colours` (packed, by row), `radius` in CSS pixels. */
-    points(rows, n, x, y, colours, radius, diamond, rim) {
+    /** Stamp rows, in their order: `rows` (indices), `x`, `y`, `colours` (packed, by row), `radius` in CSS pixels, `kinds` (shapes). */
+    points(rows, n, x, y, colours, radius, diamond, rim, kinds) {
       const { buffer } = this, { width, height } = this.canvas, { scale, x: left, y: top } = this.view;
-      const shape = stamp(radius * this.ratio, diamond), { inside, whole } = shape, edge = shape.rim;
+      const shape = stamp(radius * this.ratio, diamond), { whole } = shape, edge = shape.rim;
+      const shapes = kinds ? rt.SHAPES.map((one) => stamp(radius * this.ratio, false, one).inside) : null;
       for (let i = 0; i < n; i++) {
         const row = rows[i];
         const px = ((x[row] - left) * scale) | 0, py = ((y[row] - top) * scale) | 0;
         if (px < whole || py < whole || px >= width - whole || py >= height - whole) continue;
-        const at = py * width + px, colour = colours[row];
+        const at = py * width + px, colour = colours[row], inside = shapes ? shapes[kinds[row]] : shape.inside;
         for (let j = 0; j < edge.length; j += 2) buffer[at + edge[j + 1] * width + edge[j]] = rim;
         for (let j = 0; j < inside.length; j += 2) buffer[at + inside[j + 1] * width + inside[j]] = colour;
       }

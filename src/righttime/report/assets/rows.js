@@ -8,7 +8,7 @@
     const state = {
       rows,
       texts: { pool: new rt.Texts(kept.pool, kept.block, rows.pool.row), target: new rt.Texts(kept.target, kept.block, rows.target.row) },
-      at: 0,
+      at: Math.max(0, rows.orders.findIndex((order) => order.picked_by)),  // who picked a row is what is looked for first
       views: {},
       listeners: [],
       get order() { return rows.orders[this.at]; },
@@ -39,11 +39,8 @@
     };
   }
 
-  /** Row numbers that `less` sorts. */
-  rt.indices = (n) => Array.from({ length: n }, (_, at) => at);
-
   rt.name = (state, kind, code) => (code === undefined || code === rt.NONE16 ? null : state.rows.names[kind][code]);
-  rt.similar = (value) => (value === undefined || Number.isNaN(value) ? "\u2013" : value.toFixed(4));
+  rt.similar = (value) => rt.fixed(value, 4);
 
   /** Where a row comes from, as facts. */
   rt.origin = function (state, side, index) {

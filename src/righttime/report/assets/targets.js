@@ -41,7 +41,7 @@
         ", the median between a pool row and its nearest neighbour in the pool." }));
     }
     if (!picked.length) {
-      nodes.push(rt.make("p", { class: "caption", text: order && order.picked_by ? "It picked no row that is shown." : "This order does not say who picked a row." }), rt.turns(row));
+      nodes.push(rt.make("p", { class: "caption", text: order && order.picked_by ? (rows.n_pool_shown < rows.n_pool ? "It picked no row that is shown." : "It picked no row.") : "This order does not say who picked a row." }), rt.turns(row));
       return nodes;
     }
     const pair = rt.make("div", { class: "pair" });

@@ -62,6 +62,15 @@ const righttime = {};
     return numbers.reduce((most, value) => Math.max(most, (/^\u2212?\d+\.(\d+)$/.exec(rt.number(value)) || ["", ""])[1].length), 0);
   };
 
+  /** The numbers from 0. */
+  rt.indices = (n) => Array.from({ length: n }, (_, at) => at);
+
+  /** A number with so many decimals. */
+  rt.fixed = (value, decimals) => (Number.isFinite(value) ? (value + 0).toFixed(decimals).replace(/^-(0\.?0*)$/, "$1").replace("-", "\u2212") : "\u2013");
+
+  /** Whether a text is a fingerprint, which nobody reads word by word. */
+  rt.isHash = (text) => /^(sha256:)?[0-9a-f]{40,64}$/.test(text);
+
   rt.many = (n, one, more) => rt.count(n) + " " + (n === 1 ? one : more || one + "s");
 
   /** Tell a screen reader. */
