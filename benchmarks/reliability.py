@@ -28,6 +28,7 @@ SUITES = {
     "disks": "disks that refuse",
     "corruptions": "damaged files",
     "tamper": "forged results, hashes updated",
+    "tamper_runs": "forged runs",
     "fuzz": "fuzzed inputs",
 }
 Recorded = Mapping[str, Any]
@@ -66,11 +67,19 @@ def _tamper(recorded: Recorded) -> str:
     return grid(["forged", "`verify`"], [[line["what"], line["said"]] for line in recorded["rows"]])
 
 
+def _fuzz(recorded: Recorded) -> str:
+    counted = ("count", "read", "refused", "other_exceptions", "too_slow")
+    rows = [[f"`{line['what']}`", *(f"{line[name]:,}" for name in counted)] for line in recorded["rows"]]
+    return grid(["reader", "inputs", "read", "refused in a sentence", "another exception", "more than 5 s"], rows)
+
+
 TABLES: Mapping[str, Callable[[Recorded], str]] = {
     "kills": _lines,
     "disks": _lines,
     "corruptions": _came_out,
     "tamper": _tamper,
+    "tamper_runs": _tamper,
+    "fuzz": _fuzz,
 }
 
 

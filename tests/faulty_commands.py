@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 from made_experiments import made_data, written
 from warm import Ended, Warm
 
-__all__ = ["COMMANDS", "MODELS", "Command", "clear", "contents", "prepare"]
+__all__ = ["COMMANDS", "MODELS", "Command", "clear", "contents", "prepare", "save_word_model"]
 
 _VECTORS = ("--embedder", "vectors:both.npz")
 _ARRANGE = ("arrange", "pool.jsonl", "--target", "target.jsonl")
 _TUNE = ("tune", "OUT", "--model", "tiny", "--learning-rate", "1e-3", "--batch-size", "4")
 _MEASURE = ("similarity", "OUT", "--target", "target.jsonl", *_VECTORS)
 _PASSING = {"time", "attempts", "superseded", "files", "seconds", "date"}
-_PASSING |= {"embedded_now", "from_cache", "cache_damaged"}
+_PASSING |= {"manifest_sha256", "embedded_now", "from_cache", "cache_damaged"}
 """What a manifest says of how it came about, not of what came out. Files are compared themselves."""
 
 
@@ -171,7 +171,7 @@ def contents(folder: Path) -> dict[str, Any]:
 def _is_passing(name: str) -> bool:
     """Logs of attempts, of which there are more after a kill; `consumed.parquet` is what counts in them."""
     folders, last = name.split("/")[:-1], name.split("/")[-1]
-    return "consumed" in folders or "took.json" in last or last == "trainer_state.json" or last.endswith(".log")
+    return "consumed" in folders or last == "took.json" or last in ("trainer_state.json", "log.txt")
 
 
 def _content(path: Path) -> Any:

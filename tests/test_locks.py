@@ -12,9 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from made_experiments import InProcess, made_data, written
 from made_runs import made_family
 from righttime.cli import main
 from righttime.errors import StoreError
+from righttime.experiment import cells, read_experiment, run_experiment
+from righttime.experiment.store import state_experiment
 from righttime.locks import hold, let_all_go, let_go, locked, unlocked
 from righttime.store import cache_folder, prepare_folder, staged, take
 
@@ -123,6 +126,7 @@ COMMANDS = {
     "pretrain": "pretrain",
     "evaluate": "evaluate {tiny} --target {target}",
     "compare": "compare {runs}",
+    "tune": "tune {done} --model {tiny}",
 }
 
 
@@ -141,6 +145,39 @@ def test_every_command_that_writes_refuses_a_folder_in_use(
     said = capsys.readouterr().err
     assert f"must be free, but another process writes there (process {process.pid}" in said
     assert len(list((tmp_path / "out").iterdir())) == 1, "nothing but the first's staging folder"
+
+
+@pytest.mark.parametrize("name", ["experiment", "pilot"])
+def test_replicates_that_another_process_makes_are_refused(
+    name: str, other: Hold, tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_data(tmp_path / "data")
+    words = [name, str(written(tmp_path / "data", tiny))]
+    if name == "pilot":
+        sides = [str(tmp_path / "data" / f"{side}.jsonl") for side in ("pool", "target")]
+        words = ["pilot", sides[0], "--target", sides[1], "--model", tiny, "--budget", "8"]
+    process = other(tmp_path / "out" / "replicate-2")
+    capsys.readouterr()
+    assert main([*words, "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert f"replicate-2 must be free, but another process writes there (process {process.pid}" in said
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["replicate-2"], "nothing was begun"
+
+
+def test_another_replicate_may_be_made_meanwhile(other: Hold, tiny: str, tmp_path: Path) -> None:
+    asked = read_experiment(written(made_data(tmp_path / "data"), tiny))
+    state_experiment(asked, tmp_path / "out")
+    process = other(tmp_path / "out" / "replicate-2")
+    done = run_experiment(asked, tmp_path / "out", replicates=[1], place=InProcess())
+    assert done.count("finished") == 3
+    process.kill()
+    process.wait()
+    (left_over,) = (tmp_path / "out" / "replicate-2").glob(".*.partial")
+    assert (left_over / "half").exists()
+    partial = next(iter(cells(asked, tmp_path / "out"))).folder / ".took.json.0123.partial"
+    partial.touch()
+    run_experiment(asked, tmp_path / "out", place=InProcess())
+    assert not partial.exists(), "what a killed process was just writing beside a finished run"
 
 
 def test_locks_lie_in_the_cache_folder_alone(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def alone(path: Path) -> Iterator[None]:
         unlocked(lock)
 
 
-def hold(folder: Path, home: Path) -> None:
+def hold(folder: Path, home: Path) -> bool:
     """Keep other processes from writing a result to a folder, until `let_go` or the end of this one.
 
     A process may hold a folder more than once. The lock lies in `home`, so that the folder itself holds nothing but
@@ -84,13 +84,16 @@ def hold(folder: Path, home: Path) -> None:
         folder: The folder, which need not be there yet.
         home: The folder of all locks. Where it cannot be written, nothing is locked.
 
+    Returns:
+        Whether it is held by this call, and not by an earlier one or by none.
+
     Raises:
         StoreError: If another process holds the folder; says which, and since when.
     """
     place = Path(os.path.realpath(folder))
     with _guard:
         if _held.get(place, (0, None))[0] == os.getpid():
-            return
+            return False
         name = hashlib.sha256(os.fsencode(place)).hexdigest()[:24]
         about = home / f"{name}.json"
         try:
@@ -102,11 +105,12 @@ def hold(folder: Path, home: Path) -> None:
                 "Hint: wait for it, end it, or choose another folder."
             ) from error
         except (OSError, StoreError):
-            return
+            return False
         since = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         with contextlib.suppress(OSError):
             about.write_text(json.dumps({"folder": str(place), "pid": os.getpid(), "since": since}), encoding="utf-8")
         _held[place] = (os.getpid(), lock)
+        return True
 
 
 def let_go(folder: Path) -> None:

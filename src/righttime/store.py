@@ -38,8 +38,10 @@ __all__ = [
     "prepare_folder",
     "read_manifest",
     "require",
+    "sealed",
     "staged",
     "take",
+    "take_away",
     "versions_in",
     "write_bytes",
     "write_json",
@@ -51,6 +53,8 @@ __all__ = [
 T = TypeVar("T")
 
 MANIFEST = "manifest.json"
+_SEAL = "manifest_sha256"
+"""The entry of a manifest that holds the sha256 of all others."""
 _LOCKS = "locks"  # in the cache folder
 
 
@@ -135,12 +139,30 @@ def plain(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON object, indented, atomically.
+    """Write a JSON object, indented, atomically. A manifest gets the hash of its entries as one more; see `sealed`.
 
     Raises:
         StoreError: If it cannot be written.
     """
+    if path.name == MANIFEST:
+        value = {**value, _SEAL: _entries_sha256(value)}
     write_lines(path, [json.dumps(value, ensure_ascii=False, indent=2)])
+
+
+def sealed(manifest: Mapping[str, Any]) -> bool | None:
+    """Whether a manifest's entries are those that were written, by the hash among them.
+
+    The hash is not signed: it tells of accidents, and of edits by those who do not know it.
+
+    Returns:
+        None where it holds no hash, as those of earlier versions.
+    """
+    return manifest[_SEAL] == _entries_sha256(manifest) if _SEAL in manifest else None
+
+
+def _entries_sha256(manifest: Mapping[str, Any]) -> str:
+    entries = {name: value for name, value in manifest.items() if name != _SEAL}
+    return hashlib.sha256(json.dumps(json.loads(json.dumps(entries)), sort_keys=True).encode()).hexdigest()
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:
@@ -171,13 +193,16 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def take(folder: Path) -> None:
+def take(folder: Path) -> bool:
     """Keep other processes from writing a result to a folder until `staged` is done, or this process ends.
+
+    Returns:
+        See `righttime.locks.hold`.
 
     Raises:
         StoreError: If another process writes there.
     """
-    hold(folder, cache_folder() / _LOCKS)
+    return hold(folder, cache_folder() / _LOCKS)
 
 
 def prepare_folder(folder: Path, ours: Iterable[str], overwrite: bool = False) -> None:
@@ -221,7 +246,20 @@ def clear_partial(folder: Path) -> None:
     """
     with _told(folder):
         for left_over in folder.glob(".*.partial"):
-            shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
+            take_away(left_over)
+
+
+def take_away(path: Path) -> None:
+    """Remove a file, a link, or a folder with all that is in it; of a link never what it leads to.
+
+    Raises:
+        StoreError: If it cannot be removed.
+    """
+    with _told(path):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -128,6 +128,28 @@ def test_a_shape_that_is_not_that_of_the_bytes_is_damage(shape: str, tmp_path: P
         given_vectors(f"vectors:{tmp_path / 'x.npz'}", "pool", 9)
 
 
-def test_an_array_that_is_not_compressed_may_be_larger(tmp_path: Path) -> None:
-    np.savez(tmp_path / "x.npz", pool=np.ones((9, 4), dtype=np.float32))
-    assert given_vectors(f"vectors:{tmp_path / 'x.npz'}", "pool", 9, 1).shape == (9, 4)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_an_array_that_is_not_compressed_may_be_larger_and_is_mapped(tmp_path: Path, order: Any) -> None:
+    pool = np.asarray(np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32), order=order)
+    np.savez(tmp_path / "x.npz", first=np.ones(3), pool=pool)
+    mapped = given_vectors(f"vectors:{tmp_path / 'x.npz'}", "pool", 9, 1)
+    assert np.array_equal(mapped, pool)
+    assert isinstance(mapped.base, np.memmap) or isinstance(mapped, np.memmap)
+    assert np.array_equal(given_vectors(f"vectors:{tmp_path / 'x.npz'}", "pool", 9), pool), "read as a whole"
+
+
+def test_a_column_is_never_inflated_beyond_the_memory(tmp_path: Path) -> None:
+    path, n = tmp_path / "x.parquet", 65_536
+    column = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(n * 64, dtype=np.float32)), 64)
+    pq.write_table(pa.table({"embedding": column}), path)
+    assert path.stat().st_size < 1_000_000
+    assert given_vectors(f"vectors:{path}", "pool", n, 20 << 20).shape == (n, 64)
+    with pytest.raises(EmbeddingError, match=r"'embedding' must fit into the 8,388,608 bytes of `memory` when it is"):
+        given_vectors(f"vectors:{path}", "pool", n, 8 << 20)
+
+
+def test_a_column_of_real_vectors_may_be_larger(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(0).normal(size=9 * 64).astype(np.float32)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(numbers), 64)
+    pq.write_table(pa.table({"embedding": column}), tmp_path / "x.parquet")
+    assert given_vectors(f"vectors:{tmp_path / 'x.parquet'}", "pool", 9, 1).shape == (9, 64)

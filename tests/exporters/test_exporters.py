@@ -393,7 +393,9 @@ def test_logging_and_trackers_as_asked_for(arranged: Arranged, tmp_path: Path, t
     assert "wandb" not in config_of(to, tmp_path / "export")
 
 
-@pytest.mark.parametrize("name", ["a\u2028b", "say \"hi\" 'there'", "back\\slash: # no", "ü \u0085 $model", "{{x}}"])
+@pytest.mark.parametrize(
+    "name", ["a\u2028b", "say \"hi\" 'there'", "back\\slash: # no", "ü \u0085 $model", "{{x}}", "\ufffe\x7f\x1b"]
+)
 @pytest.mark.parametrize("to", CONFIGS)
 def test_any_name_of_a_model_comes_back_as_it_was(arranged: Arranged, tmp_path: Path, to: str, name: str) -> None:
     export(arranged(plain(4)), to, tmp_path / "export", dataclasses.replace(MODEL, model=name))

@@ -72,21 +72,27 @@ def test_a_refused_command_says_so(light: Warm, name: str, kind: str) -> None:
 
 
 @pytest.mark.slow
-def test_every_command_on_a_disk_that_refuses(heavy: tuple[Warm, Warm], tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", FAULTS)
+def test_every_command_on_a_disk_that_refuses(heavy: tuple[Warm, Warm], kind: str) -> None:
     names = [name for name in COMMANDS if not name.endswith("--overwrite") and name != "experiment"]
 
-    def share(part: int) -> list[tuple[str, list[tuple[str, str]]]]:
-        return [(kind, refused(heavy[part], name, kind, 8)) for kind in FAULTS for name in names[part::2]]
+    def share(part: int) -> list[tuple[str, str]]:
+        return [one for name in names[part::2] for one in refused(heavy[part], name, kind, 8)]
 
     with ThreadPoolExecutor(2) as pool:
-        found = [one for part in pool.map(share, range(2)) for one in part]
-    found += [("tmpfs, full", _really_full(heavy[0], tmp_path, name)) for name in ("arrange, embedding", "tune")]
-    rows = []
-    for kind in dict.fromkeys(kind for kind, _ in found):
-        judged = [what for of, some in found if of == kind for _, what in some]
-        rows.append({"what": kind, "count": len(judged), "wrong": sum(bool(what) for what in judged)})
-    record("disks", [row for row in rows if row["count"]])
-    wrong = [f"{where}: {what}" for _, some in found for where, what in some if what]
+        judged_as(kind, [one for part in pool.map(share, range(2)) for one in part])
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_really_full(heavy: tuple[Warm, Warm], tmp_path: Path) -> None:
+    found = [one for name in ("arrange, embedding", "tune") for one in _really_full(heavy[0], tmp_path, name)]
+    judged_as("tmpfs, full", found)
+
+
+def judged_as(kind: str, found: list[tuple[str, str]]) -> None:
+    if found:
+        record("disks", [{"what": kind, "count": len(found), "wrong": sum(bool(what) for _, what in found)}])
+    wrong = [f"{where}: {what}" for where, what in found if what]
     assert not wrong, "\n".join(wrong)
 
 

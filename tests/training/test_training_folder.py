@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -33,8 +34,14 @@ def test_a_folder_is_held_until_its_process_is_gone(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
-        with pytest.raises(StoreError, match="must be free, but another process trains there"):
+        said = rf"must be free, but another process writes there \(process {process.pid}, since 20"
+        with pytest.raises(StoreError, match=said):
             begin(tmp_path, DECIDING)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RIGHTTIME_CACHE", str(tmp_path / "another home"))
+            with pytest.raises(StoreError, match="must be free, but another process trains there"):
+                begin(tmp_path, DECIDING)
+        shutil.rmtree(tmp_path / "another home")
         process.kill()
     start = begin(tmp_path, DECIDING)
     with pytest.raises(StoreError, match="must be free"):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 
 import righttime
+from faulty_commands import save_word_model
 from recording import record
 from righttime.cli import main
+from righttime.embedding.cache import _checksum
 from righttime.errors import RighttimeError, StoreError
 from righttime.exporters import export
-from righttime.store import file_sha256, ids_sha256
-from righttime.verification.finding import Finding
+from righttime.store import cache_folder, file_sha256, ids_sha256, write_json
+from righttime.verification.finding import Finding, as_sealed
 from righttime.verification.result import check
 
 FILES = ("train.jsonl", "arrangement.parquet", "left_out.parquet")
@@ -38,16 +42,29 @@ def row(number: int) -> dict[str, Any]:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with pool, target, vectors, and a result of them in `out`, with rows left out for several reasons."""
     folder = tmp_path_factory.mktemp("made")
+    rng = np.random.default_rng(0)
+    np.savez(folder / "both.npz", pool=rng.normal(size=(41, 8)), target=rng.normal(size=(6, 8)))
+    return arranged(folder, f"vectors:{folder}/both.npz")
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same by a model that embeds."""
+    folder = tmp_path_factory.mktemp("embedded")
+    save_word_model(folder / "words")
+    return arranged(folder, f"{folder}/words")
+
+
+def arranged(folder: Path, embedder: str) -> Path:
     pool = [json.dumps(row(number)) for number in range(40)]
     repeat = {**row(3), "id": "again"}
     lines = [*pool[:20], "not JSON", *pool[20:], json.dumps(repeat), '{"messages": []}']
     (folder / "pool.jsonl").write_text("\n".join(lines) + "\n")
     target = [json.dumps({"prompt": f"asked {number}", "response": f"said {number}"}) for number in range(6)]
+    target[5] = json.dumps({"prompt": "question 7", "response": "answer 7"})  # a leak, for the guard
     (folder / "target.jsonl").write_text("\n".join([*target, '{"prompt": 5}']) + "\n")
-    rng = np.random.default_rng(0)
-    np.savez(folder / "both.npz", pool=rng.normal(size=(41, 8)), target=rng.normal(size=(6, 8)))
     words = ["arrange", str(folder / "pool.jsonl"), "--target", str(folder / "target.jsonl"), "--budget", "25"]
-    words += ["--bad-rows", "skip", "--duplicates", "drop", "--seed", "4", "--embedder", f"vectors:{folder}/both.npz"]
+    words += ["--bad-rows", "skip", "--duplicates", "drop", "--seed", "4", "--embedder", embedder]
     assert main([*words, "--min-similarity", "-0.5", "--out", str(folder / "out")]) == 0
     return folder
 
@@ -243,10 +260,29 @@ FORGERIES: dict[str, Callable[[Path], None]] = {
     "where quality falls": manifest(put("falloff", "middle", by=lambda value: value + 0.01)),
     "a line of where quality falls": manifest(put("falloff", "lines", 0, "coverage", value=0.9)),
     "nothing of where quality falls": manifest(put("falloff", value=None)),
+    "what the guard found": manifest(put("guard", "leaks", by=more)),
+    "a leak that the guard named": manifest(put("guard", "first", 0, "target_id", value="forged")),
+    "what the guard could not see": manifest(put("guard", "unseen", value=["nothing"])),
+    "nothing of the guard": manifest(put("guard", value=None)),
+    "how the guard was set": manifest(put("settings", "guard", value="remove")),
     "a note": manifest(put("notes", value=["certified"])),
     "a version": manifest(put("versions", "numpy", value="1.0")),
     "a file that is not hashed": manifest(put("files", value={})),
 }
+BY_MODEL = (
+    "the pool's vectors",
+    "the target's vectors",
+    "no vectors",
+    "the embedder",
+    "an answer",
+    "two rows exchanged, everywhere",
+    "`similarity`, a little",
+    "a left-out row",
+    "the count `pool_rows`",
+    "what the guard found",
+    "the least similarity",
+)
+"""Forged once more where a model embedded the rows, which can do so again."""
 REPORTED = {"a version"}
 """What is said and is no failure."""
 
@@ -258,11 +294,11 @@ SAID: dict[str, str] = {}
 @pytest.fixture(scope="module", autouse=True)
 def recorded() -> Iterator[None]:
     yield
-    if len(SAID) == len(FORGERIES):
+    if len(SAID) == len(FORGERIES) + len(BY_MODEL):
         lines = [
             {"what": what, "said": said, "count": 1, "wrong": int(said == "missed")} for what, said in SAID.items()
         ]
-        record("tamper", lines)
+        record("tamper", lines, whole=True)
 
 
 def forged(made: Path, out: Path, what: str) -> Path:
@@ -273,7 +309,7 @@ def forged(made: Path, out: Path, what: str) -> Path:
         said["files"] = {name: file_sha256(out / name) for name in FILES}
     if "id" in what or "exchanged" in what:
         said["ids_sha256"] = ids_sha256(pq.read_table(out / "arrangement.parquet")["id"].to_pylist())
-    (out / "manifest.json").write_text(json.dumps(said))
+    write_json(out / "manifest.json", said)
     return out
 
 
@@ -287,6 +323,24 @@ def test_what_is_sound_is_found_sound(made: Path) -> None:
     assert reasons >= {"bad-row", "duplicate", "not-chosen", "bad-target-row"}
 
 
+def test_memory_bounds_what_verify_and_show_inflate(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from righttime.embedding.given import given_sides
+
+    seen = []
+
+    def sides(spec: str, target: str | None, n_pool: int, n_target: int, memory: int) -> Any:
+        seen.append(memory)
+        return given_sides(spec, target, n_pool, n_target, memory)
+
+    monkeypatch.setattr("righttime.embedding.vectors.given_sides", sides)
+    monkeypatch.setattr("righttime.cli.lookup.given_sides", sides)
+    sources = ["--pool", str(made / "pool.jsonl"), "--target", str(made / "target.jsonl")]
+    assert main(["verify", str(made / "out"), "--memory", "100MiB"]) == 0
+    assert main(["verify", str(made / "out"), *sources, "--memory", "200MiB"]) == 0
+    assert main(["show", str(made / "out"), "--row", "row-3", "--memory", "300MiB"]) == 0
+    assert seen == [size << 20 for size in (100, 200, 300)]
+
+
 def test_moved_data_is_the_same_data(made: Path, tmp_path: Path) -> None:
     for name in ("pool.jsonl", "target.jsonl"):
         shutil.copy(made / name, tmp_path)
@@ -294,17 +348,64 @@ def test_moved_data_is_the_same_data(made: Path, tmp_path: Path) -> None:
     assert [one for one in check(made / "out", *sides) if one.ok is not True] == []
 
 
+def told(what: str, made: Path, out: Path, name: str = "") -> set[bool | None]:
+    """What `verify` says of a forgery, but for what is sound; noted for the table."""
+    name = name or what
+    SAID[name] = "missed"
+    try:
+        found = {one.ok for one in findings(made, out)} - {True}
+    except RighttimeError:
+        found = {False}
+    SAID[name] = "noticed" if False in found else "reported" if what in REPORTED and found else "missed"
+    return found
+
+
 @pytest.mark.parametrize("what", FORGERIES)
 def test_a_forgery_is_noticed(what: str, made: Path, tmp_path: Path) -> None:
-    out = forged(made, tmp_path / "out", what)
-    try:
-        found = findings(made, out)
-    except RighttimeError:
-        assert what not in REPORTED
-        SAID[what] = "noticed"
-        return
-    SAID[what] = "noticed" if any(one.ok is False for one in found) else "reported" if what in REPORTED else "missed"
-    assert {one.ok for one in found if one.ok is not True} == ({None} if what in REPORTED else {False}), found
+    assert told(what, made, forged(made, tmp_path / "out", what)) == ({None} if what in REPORTED else {False})
+
+
+@pytest.mark.parametrize("what", BY_MODEL)
+def test_a_forgery_is_noticed_where_a_model_embeds(what: str, embedded: Path, tmp_path: Path) -> None:
+    assert False in told(what, embedded, forged(embedded, tmp_path / "out", what), f"{what}; by a model")
+
+
+def test_what_is_sound_by_a_model_is_found_sound(embedded: Path, tmp_path: Path) -> None:
+    sides = [[str(embedded / name)] for name in ("pool.jsonl", "target.jsonl")]
+    for cache in (None, tmp_path / "empty"):
+        assert [one for one in check(embedded / "out", *sides, cache=cache) if one.ok is not True] == []
+
+
+def test_vectors_from_a_cache_that_differ_in_their_last_bits_are_no_forgery(embedded: Path, tmp_path: Path) -> None:
+    shutil.copytree(cache_folder(), tmp_path / "cache")
+    (file,) = (path for path in (tmp_path / "cache").glob("*.sqlite"))
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as held:
+        for key, length, blob in held.execute("SELECT key, length, vector FROM vectors").fetchall():
+            near = (np.frombuffer(blob, "<f4") * np.float32(1 + 3e-7)).astype("<f4").tobytes()
+            held.execute(
+                "UPDATE vectors SET vector=?, checksum=? WHERE key=?", (near, _checksum(key, length, near), key)
+            )
+    sides = [[str(embedded / name)] for name in ("pool.jsonl", "target.jsonl")]
+    assert [one for one in check(embedded / "out", *sides, cache=tmp_path / "cache") if one.ok is not True] == []
+
+
+def test_a_manifest_that_nobody_forged_well_is_noticed_without_the_data(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "out", tmp_path / "out")
+    manifest(put("time", value="2020-01-01T00:00:00+00:00"))(tmp_path / "out")
+    (one,) = (one for one in check(tmp_path / "out", files_only=True) if one.ok is not True)
+    assert one == as_sealed(False)
+    manifest(lambda said: said.pop("manifest_sha256"))(tmp_path / "out")
+    assert [one for one in check(tmp_path / "out", files_only=True) if one.ok is not True] == [as_sealed(None)]
+
+
+def test_a_name_of_the_data_is_that_of_the_data(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "out", tmp_path / "out")
+    manifest(put("inputs", "pool", 0, "path", value="elsewhere.jsonl"))(tmp_path / "out")
+    said = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    write_json(tmp_path / "out" / "manifest.json", said)
+    assert {one.what for one in check(tmp_path / "out") if one.ok is False} == {
+        "the pool's files are described as they are"
+    }
 
 
 @pytest.mark.parametrize("what", ["an answer", "`position` of two rows", "a left-out detail", "the seed"])
@@ -340,14 +441,14 @@ def test_a_forgery_is_noticed_with_vectors_that_differ_in_their_last_bits(
     said = json.loads((out / "manifest.json").read_text())
     said["settings"]["embedder"] = said["embedding"]["model"] = f"vectors:{tmp_path}/both.npz"
     said["embedding"]["target_vectors"] = said["settings"]["embedder"]
-    (out / "manifest.json").write_text(json.dumps(said))
+    write_json(out / "manifest.json", said)
     assert False in {one.ok for one in findings(made, out)}
     sound = tmp_path / "sound"
     shutil.copytree(made / "out", sound)
     said["files"] = {name: file_sha256(sound / name) for name in FILES}
     kept = json.loads((sound / "manifest.json").read_text())
     kept["settings"]["embedder"], kept["embedding"] = said["settings"]["embedder"], said["embedding"]
-    (sound / "manifest.json").write_text(json.dumps(kept))
+    write_json(sound / "manifest.json", kept)
     by_last_bits = {one.what for one in findings(made, sound) if one.ok is not True}
     assert by_last_bits == {"the vectors are the same to the bit"}
 

@@ -11,7 +11,7 @@ from righttime.errors import SettingsError
 
 __all__ = ["read_budget", "rows_of"]
 
-_SHARE = re.compile(r"(\d+(?:\.\d+)?) ?%")
+_SHARE = re.compile(r"(\d{1,300}(?:\.\d{1,300})?) ?%")
 
 
 def read_budget(text: str | None) -> int | str | None:
@@ -26,7 +26,9 @@ def read_budget(text: str | None) -> int | str | None:
     """
     if text is None:
         return None
-    value: int | str = int(text) if re.fullmatch(r"-?\d+", text.strip()) else text.strip()
+    value: int | str = text.strip()
+    if re.fullmatch(r"-?\d{1,300}", str(value)):  # Python refuses to read numbers of thousands of digits
+        value = int(value)
     rows_of(value, None)
     return value
 

@@ -33,7 +33,7 @@ from righttime.cli.app import (
     bytes_in,
     fields_in,
 )
-from righttime.cli.output import Json, emit
+from righttime.cli.output import Json, emit, say
 from righttime.errors import SettingsError
 
 __all__ = ["arrange"]
@@ -308,7 +308,7 @@ def arrange(
             emit(True, lambda: {"each": facts}, str)
         else:
             for name, result in each:
-                typer.echo(f"== {printable(name)}\n{summary(result, out / name)}\n")
+                say(f"== {printable(name)}\n{summary(result, out / name)}\n")
         return
     result = arrange_into(out, pool, target, request, **how)
     emit(as_json, lambda: arranged_facts(result, out), lambda: summary(result, out))

@@ -11,7 +11,7 @@ import typer
 from righttime.cli.analysis_text import orders_table
 from righttime.cli.app import Out, Overwrite, app
 from righttime.cli.flags import in_flags
-from righttime.cli.output import Json, emit
+from righttime.cli.output import Json, emit, say
 from righttime.cli.text import printable
 from righttime.errors import SettingsError
 
@@ -59,9 +59,9 @@ def compare(
     found = write_comparison(analysis, out, overwrite)
     emit(as_json, lambda: {"out": out, **found}, lambda: _text(analysis, found["verdict"], out))
     for note in analysis.notes:
-        typer.echo("note: " + printable(in_flags(note)), err=True)
+        say(f"note: {in_flags(note)}", err=True)
     if not (out / "curves.svg").exists():
-        typer.echo("no figures: they take matplotlib (pip install righttime[report])", err=True)
+        say("no figures: they take matplotlib (pip install righttime[report])", err=True)
 
 
 def _given(words: list[str]) -> tuple[list[GivenRun], str, str]:

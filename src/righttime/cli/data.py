@@ -27,6 +27,7 @@ from righttime.cli.app import (
 )
 from righttime.cli.flags import in_flags
 from righttime.cli.output import Json, emit
+from righttime.cli.text import sentence
 from righttime.errors import SettingsError
 
 __all__ = ["builtin", "split"]
@@ -104,9 +105,10 @@ def split(
 
 def _split_text(facts: Mapping[str, Any], out: Path) -> str:
     lines = [f"note: {note}" for note in facts["notes"]]
-    lines.append(f"held out {len(facts['held_out'])} tasks: {', '.join(facts['held_out'])}")
+    lines.append(f"held out {len(facts['held_out'])} tasks: {', '.join(map(sentence, facts['held_out']))}")
     if facts["relatives"]:
-        lines.append(f"left out {len(facts['relatives'])} tasks of the same groups: {', '.join(facts['relatives'])}")
+        names = ", ".join(map(sentence, facts["relatives"]))
+        lines.append(f"left out {len(facts['relatives'])} tasks of the same groups: {names}")
     lines.append(
         f"wrote {facts['pool_rows']:,} rows to {out / 'pool.jsonl'} and {facts['target_rows']:,} to "
         f"{out / 'target.jsonl'}"

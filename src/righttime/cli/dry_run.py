@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from righttime.cli.analysis_text import matrix_table
-from righttime.cli.output import emit
+from righttime.cli.output import emit, say
 from righttime.cli.text import printable, table
 from righttime.errors import ModelError
 from righttime.progress import lasting
@@ -37,7 +35,7 @@ def dry(asked: Experiment, out: Path, jobs: int, as_json: bool, replicates: Sequ
         steps = max(asked.steps(order, len(draw.pool)) or 0 for order in asked.orders)
         facts |= {"draw": dict(draw.counts), "steps": steps}
         facts["evaluations"] = evaluations_of(asked.evaluation, steps)
-        found = estimate_by_runs(every) or estimate_by_trial(asked, draw, jobs, lambda line: typer.echo(line, err=True))
+        found = estimate_by_runs(every) or estimate_by_trial(asked, draw, jobs, lambda line: say(line, err=True))
         facts |= {"seconds_a_run": found.seconds, "seconds": found.seconds * open_runs / jobs, "by": found.told}
     except ModelError as error:
         facts["cannot_tell"] = str(error)

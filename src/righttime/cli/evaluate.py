@@ -8,7 +8,7 @@ import typer
 
 from righttime.cli.app import Device, Out, Overwrite, PositiveExamples, Target, TargetFields, app, fields_in
 from righttime.cli.flags import in_flags
-from righttime.cli.output import Json, emit
+from righttime.cli.output import Json, emit, say
 from righttime.errors import SettingsError
 
 __all__ = ["AnswerEnding", "evaluate", "named_sets"]
@@ -76,7 +76,7 @@ def evaluate(
     answers = any(METRICS[name].answers for name in asked if name in METRICS)
     if seed is not None and not (sample and answers):
         how = "answers are drawn by chance only with --sample" if answers else "the metrics ask for no answers"
-        typer.echo(f"note: --seed {seed} changes nothing: {how}.", err=True)
+        say(f"note: --seed {seed} changes nothing: {how}.", err=True)
     settings = MeasureSettings(
         metrics=asked,
         generation=GenerationSettings(max_new_tokens, sample, temperature, top_p, seed or 0),
@@ -96,7 +96,7 @@ def evaluate(
         run=run,
         device=device,
         overwrite=overwrite,
-        say=lambda line: typer.echo(in_flags(line), err=True),
+        say=lambda line: say(in_flags(line), err=True),
         progress=True,
     )
     table = out / "evaluation.parquet"

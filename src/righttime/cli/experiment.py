@@ -10,7 +10,7 @@ import typer
 
 from righttime.cli.analysis_text import analysis_lines, matrix_table
 from righttime.cli.app import Out, app
-from righttime.cli.output import Json, emit
+from righttime.cli.output import Json, emit, say
 from righttime.cli.text import printable
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def run_and_tell(
         replicates=replicates,
         place=place_named(on),
         progress=True,
-        say=lambda line: typer.echo(printable(line), err=True),
+        say=lambda line: say(line, err=True),
     )
     analysis = analyse_experiment(out)
     written = write_analysis(out, analysis) if analysis else None

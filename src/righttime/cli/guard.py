@@ -29,7 +29,7 @@ from righttime.cli.app import (
     bytes_in,
     fields_in,
 )
-from righttime.cli.output import Json, emit
+from righttime.cli.output import Json, emit, say
 from righttime.errors import SettingsError
 
 __all__ = ["guard"]
@@ -145,5 +145,5 @@ def guard(
     done = guard_into(out, pool, target, request, meaning=meaning, remove=remove, **how)
     emit(as_json, lambda: guarded_facts(done, out, remove), lambda: guarded_text(done, out, remove))
     if fail_on_leak and done.leaks.found:
-        typer.echo(f"{len(done.leaks.pool_rows):,} pool rows leak (--fail-on-leak).", err=True)
+        say(f"{len(done.leaks.pool_rows):,} pool rows leak (--fail-on-leak).", err=True)
         raise typer.Exit(1)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from righttime.cli.app import Cache, app
+from righttime.cli.app import Cache, Memory, app, bytes_in
 from righttime.cli.output import Json, emit
 from righttime.errors import SettingsError
 
@@ -35,6 +35,7 @@ def show(
         ),
     ] = None,
     cache: Cache = None,
+    memory: Memory = "1GiB",
     as_json: Json = False,
 ) -> None:
     """Describe an arrangement.
@@ -52,7 +53,7 @@ def show(
         picker = find_target_row(arrangement, target_row, first)
         emit(as_json, lambda: picker, lambda: target_row_text(picker))
     elif row is not None:
-        found = find_row(arrangement, row, cache)
+        found = find_row(arrangement, row, cache, bytes_in(memory))
         emit(as_json, lambda: found, lambda: row_text(found))
     else:
         whole = describe(arrangement, 10 if first is None else first, tasks)

@@ -18,6 +18,7 @@ from righttime.embedding.texts import texts_for
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import RighttimeError, SettingsError
 from righttime.formats import Reading
+from righttime.neighbours import MEMORY
 from righttime.results import FinishedResult, ResultManifest, open_result
 from righttime.results.sources import find_sources_of, inside
 from righttime.rows import Rows
@@ -150,13 +151,14 @@ def find_target_row(out: Path, name: str, first: int | None = None) -> FoundTarg
     )
 
 
-def find_row(out: Path, name: str, cache: Path | None = None) -> FoundRow:
+def find_row(out: Path, name: str, cache: Path | None = None, memory: int = MEMORY) -> FoundRow:
     """A pool row's position and what picked it, or why it was left out; what it says, and its nearest target rows.
 
     Args:
         out: A folder that ``righttime arrange`` wrote.
         name: The row's id.
         cache: The folder of cached vectors; None takes the user's. Nothing is embedded.
+        memory: Bytes that a compressed file of vectors may take when it is inflated.
 
     Raises:
         SettingsError: If there is no such row; names the near ones.
@@ -175,7 +177,7 @@ def find_row(out: Path, name: str, cache: Path | None = None) -> FoundRow:
         pool, unread = finished.read_again("pool")
         said = _said(pool.rows, row) if pool is not None else None
     try:
-        nearest, unknown = _nearest(finished, row, cache)
+        nearest, unknown = _nearest(finished, row, cache, memory)
     except (RighttimeError, OSError) as error:
         nearest, unknown = None, str(error)
     return FoundRow(name, position, left_out, said, unread if said is None else None, nearest, unknown)
@@ -222,7 +224,9 @@ def _positions(finished: FinishedResult, positions: Sequence[int]) -> Iterator[P
         )
 
 
-def _nearest(finished: FinishedResult, row: int, cache: Path | None) -> tuple[tuple[Near, ...] | None, str | None]:
+def _nearest(
+    finished: FinishedResult, row: int, cache: Path | None, memory: int
+) -> tuple[tuple[Near, ...] | None, str | None]:
     """A row's nearest target rows, without embedding anything; or why they are not known."""
     manifest = finished.manifest
     target, why = finished.read_again("target")
@@ -231,7 +235,7 @@ def _nearest(finished: FinishedResult, row: int, cache: Path | None) -> tuple[tu
         return None, f"since {manifest.method} takes no vectors"
     if target is None or pool is None:
         return None, f"since {why or why_not}"
-    vector, vectors = _vectors(manifest, pool, target, row, cache)
+    vector, vectors = _vectors(manifest, pool, target, row, cache, memory)
     if vector is None:
         return None, "since its vectors are not in the cache. Hint: --cache"
     similarity = pair_similarity(vectors, vector)
@@ -244,7 +248,7 @@ def _nearest(finished: FinishedResult, row: int, cache: Path | None) -> tuple[tu
 
 
 def _vectors(
-    manifest: ResultManifest, pool: Reading, target: Reading, row: int, cache: Path | None
+    manifest: ResultManifest, pool: Reading, target: Reading, row: int, cache: Path | None, memory: int
 ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32]]:
     """The row's unit vector, shape (1, d), and the target's, shape (m, d); no row's where it would have to be embedded.
 
@@ -255,7 +259,7 @@ def _vectors(
     with inside(find_sources_of(manifest).folder):
         if vectors_given(request.embedder):
             n = len(pool.rows), len(target.rows)
-            sides = given_sides(request.embedder, request.target_embedder, *n)
+            sides = given_sides(request.embedder, request.target_embedder, *n, memory)
             return unit_rows(sides[0][row : row + 1], "pool vectors"), unit_rows(sides[1], "target vectors")
         embedder, text = request.model(), manifest.text
         texts = texts_for(embedder, pool.rows.take([row]), text) + texts_for(embedder, target.rows, text)

@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from righttime.cli.choices import with_names
 from righttime.cli.flags import spoken_by
+from righttime.cli.output import say
 
 __all__ = ["Command", "Commands", "Panels"]
 
@@ -148,7 +149,7 @@ class Commands(typer.Typer):
 
         class Renamed(Command):
             def invoke(self, ctx: Any) -> Any:
-                typer.echo(f"note: `righttime {old}` is now `righttime {new}`.", err=True)
+                say(f"note: `righttime {old}` is now `righttime {new}`.", err=True)
                 return super().invoke(ctx)
 
         self.command(old, hidden=True, cls=Renamed)(function)

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from righttime.cli.text import printable
 from righttime.store import plain
 
-__all__ = ["Json", "emit"]
+__all__ = ["Json", "emit", "say"]
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else; see docs/json.md.")
@@ -25,4 +26,18 @@ def emit(as_json: bool, facts: Callable[[], Any], text: Callable[[], str]) -> No
         facts: Makes what a program reads: a mapping or a dataclass.
         text: Makes what a person reads.
     """
-    typer.echo(json.dumps(plain(facts()), ensure_ascii=False, allow_nan=False) if as_json else text())
+    if as_json:
+        made = json.dumps(plain(facts()), ensure_ascii=False, allow_nan=False)
+        typer.echo("".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in made))
+    else:
+        say(text())
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print text for a person.
+
+    Args:
+        text: The text; what data could steer the terminal by is escaped.
+        err: Print it on stderr.
+    """
+    typer.echo(printable(text), err=err)

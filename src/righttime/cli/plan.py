@@ -29,7 +29,7 @@ from righttime.cli.app import (
     fields_in,
 )
 from righttime.cli.flags import in_flags
-from righttime.cli.output import Json, emit
+from righttime.cli.output import Json, emit, say
 from righttime.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 __all__ = ["plan"]
 
 TUNING = "Tuning"
+
+
+_MOST = 10**9
+"""The largest size that is planned for."""
 
 
 @app.command(rich_help_panel="Arrange", old_values={"--precision": OLD_PRECISIONS})
@@ -154,8 +158,10 @@ def plan(
         max_row_bytes=bytes_in(max_row_bytes),
     )
     for note in planned_idle_seed(request):
-        typer.echo(f"note: {in_flags(note)}", err=True)
+        say(f"note: {in_flags(note)}", err=True)
     sizes = (rows, target_rows, dim)
+    if any(size is not None and size > _MOST for size in sizes):
+        raise SettingsError(f"--rows, --target-rows and --dim must be at most {_MOST:,} each, got more.")
     if not pool and target is None and rows and target_rows and dim:
         stages = plan_sizes(rows, target_rows, dim, request, nodes)
     elif not pool or target is None or any(size is not None for size in sizes):

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from righttime.cli.app import app
+from righttime.cli.text import sentence
 from righttime.errors import RighttimeError
 from righttime.locks import let_all_go
 from righttime.quiet import quiet_process, without_advice
@@ -79,7 +80,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def _failed(why: object) -> int:
     with contextlib.suppress(OSError):
-        print(f"righttime: error: {why}", file=sys.stderr)
+        print(sentence(f"righttime: error: {why}"), file=sys.stderr)
     return 1
 
 

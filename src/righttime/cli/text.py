@@ -3,16 +3,50 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import sys
 from collections.abc import Sequence
 
-__all__ = ["printable", "table"]
+__all__ = ["printable", "sentence", "table"]
+
+
+_KEPT = (120, 40)
+_LONG = re.compile(r"'[^'\n]{200,}'|\"[^\"\n]{200,}\"|\S{400,}")
+_MOST = 4000
 
 
 def printable(text: str) -> str:
-    """Text without control characters, so that data cannot steer the terminal."""
-    return "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
+    r"""Text with control characters, marks of direction and lone surrogates escaped: data cannot steer the terminal.
+
+    Example:
+        >>> print(printable("a\x1b[31m\u202eb\nc"))
+        a\x1b[31m\u202eb
+        c
+    """
+    return "".join(
+        character if character.isprintable() or character == "\n" else _escape(character) for character in text
+    )
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def sentence(text: str) -> str:
+    """A message as `printable`, with what is long in it cut: values of data, lists of names, paths.
+
+    Example:
+        >>> sentence("got '" + "x" * 9000 + "'.").count("x")
+        158
+    """
+    shown = _LONG.sub(_cut, printable(text))
+    return shown if len(shown) <= _MOST else f"{shown[:_MOST]}… ({len(shown):,} characters)"
+
+
+def _cut(found: re.Match[str]) -> str:
+    long = found[0]
+    return f"{long[: _KEPT[0]]}…{long[-_KEPT[1] :]}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -12,7 +12,7 @@ import typer
 from righttime.cli.app import OLD_PRECISIONS, Out, app
 from righttime.cli.evaluate import AnswerEnding, named_sets
 from righttime.cli.flags import in_flags
-from righttime.cli.output import Json, emit
+from righttime.cli.output import Json, emit, say
 from righttime.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -354,7 +354,7 @@ def tune(
         callbacks=callbacks,
         overwrite=overwrite,
         progress=True,
-        say=lambda line: typer.echo(in_flags(line), err=as_json),
+        say=lambda line: say(in_flags(line), err=as_json),
     )
     if done.main:
         evaluated = bool(callbacks)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from righttime.cli.app import Cache, app
-from righttime.cli.output import Json, emit
+from righttime.cli.app import Cache, Memory, app, bytes_in
+from righttime.cli.output import Json, emit, say
 from righttime.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def verify(
         bool, typer.Option("--no-data", help="For an arrangement: verify the files alone, without the data.")
     ] = False,
     cache: Cache = None,
+    memory: Memory = "1GiB",
     as_json: Json = False,
 ) -> None:
     """Verify an arrangement, or a run against one.
@@ -62,7 +63,8 @@ def verify(
             )
         _run(folder, arrangement, as_json)
     else:
-        _arrangement(folder, pool or None, target or None, no_data, cache, as_json)
+        how = {"files_only": no_data, "cache": cache, "memory": bytes_in(memory)}
+        _arrangement(folder, pool or None, target or None, how, as_json)
 
 
 app.renamed("check", "verify", verify)
@@ -76,20 +78,18 @@ def _run(run: Path, arrangement: Path, as_json: bool) -> None:
 
 
 def _arrangement(
-    folder: Path, pool: list[str] | None, target: list[str] | None, no_data: bool, cache: Path | None, as_json: bool
+    folder: Path, pool: list[str] | None, target: list[str] | None, how: Mapping[str, Any], as_json: bool
 ) -> None:
     from righttime.verification.result import DATA, check
 
-    findings = check(folder, pool, target, files_only=no_data, cache=cache, progress=True)
+    findings = check(folder, pool, target, **how, progress=True)
     _tell(findings, as_json, f"{folder} is not what was written")
     if as_json:
         return
-    if no_data:
-        typer.echo("similarities and rounds not verified: that takes the data")
+    if how["files_only"]:
+        say("similarities and rounds not verified: that takes the data")
     elif findings[-1].what == DATA:
-        typer.echo(
-            "similarities and rounds not verified: that takes the data it was made from. Hint: --pool and --target."
-        )
+        say("similarities and rounds not verified: that takes the data it was made from. Hint: --pool and --target.")
 
 
 def _tell(findings: Sequence[Finding], as_json: bool, meaning: str) -> None:
@@ -100,5 +100,5 @@ def _tell(findings: Sequence[Finding], as_json: bool, meaning: str) -> None:
     )
     emit(as_json, lambda: {"ok": not failed, "findings": findings}, lambda: "\n".join(lines))
     if failed:
-        typer.echo(f"{failed} of {len(findings)} checks failed: {meaning}.", err=True)
+        say(f"{failed} of {len(findings)} checks failed: {meaning}.", err=True)
         raise typer.Exit(1)

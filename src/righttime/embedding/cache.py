@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,13 +112,18 @@ class VectorCache:
             with self._told():
                 found = self._db.execute(f"SELECT * FROM vectors WHERE key IN ({marks})", some)
                 for key, length, blob, checksum in found:
-                    sound = isinstance(length, int) and isinstance(blob, bytes)
+                    sound = isinstance(length, int) and isinstance(blob, bytes) and not len(blob) % 4
                     sound = sound and checksum == _checksum(key, length, blob)
                     yield key, (key, length, blob) if sound else None
 
     def missing(self, keys: Sequence[bytes]) -> list[bytes]:
-        """The keys that the cache lacks, in the order given; rows that are not as they were written are dropped."""
-        found = {key: row is not None for key, row in self._rows(keys)}
+        """The keys that the cache lacks, in the order given.
+
+        Rows that are not as they were written, or not of the size of most, are dropped.
+        """
+        sizes = {key: 0 if row is None else len(row[2]) for key, row in self._rows(keys)}
+        usual = Counter(size for size in sizes.values() if size).most_common(1)
+        found = {key: size == usual[0][0] if usual else False for key, size in sizes.items()}
         damaged = [(key,) for key, sound in found.items() if not sound]
         if damaged:
             with self._transaction():
@@ -143,6 +149,11 @@ class VectorCache:
             vector = np.frombuffer(row[2], dtype="<f4")
             if vectors is None:
                 vectors = np.empty((len(keys), len(vector)), dtype=np.float32)
+            if vectors.shape[1:] != vector.shape:
+                raise StoreError(
+                    f"the cache of vectors {self.path} must hold vectors of one size, got {len(vector)} and "
+                    f"{vectors.shape[1]} numbers. Hint: delete that file; what it holds is embedded again."
+                )
             vectors[places[key]] = vector
             lengths[places[key]] = row[1]
             sound += 1

@@ -40,6 +40,10 @@ __all__ = [
 
 PREFIX = "vectors:"
 
+_ROWS_AT_A_TIME = 1024
+_GAIN = 4  # real vectors hardly shrink
+_LOCAL_HEADER = 30  # bytes of a member's header in a zip file; the last four say how long its name and its extra are
+
 # What NumPy, zipfile and Arrow raise for files that are none; tokenize reads the header of a .npy.
 _BROKEN = (
     *(OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, OverflowError, RecursionError),
@@ -137,12 +141,15 @@ def mapped_npy(file: Path, name: str, role: str, memory: int = MEMORY) -> Any:
 def _npz(file: Path, name: str, role: str, memory: int) -> Any:
     with np.load(file, allow_pickle=False) as arrays:
         chosen = pick(file, list(arrays.files), name, role)
-        _require_room(file, chosen, memory)
-        return arrays[chosen]
+        mapped = _in_room(file, chosen, memory)
+        return arrays[chosen] if mapped is None else mapped
 
 
-def _require_room(file: Path, name: str, memory: int) -> None:
+def _in_room(file: Path, name: str, memory: int) -> NDArray[Any] | None:
     """Make sure that an array of a .npz takes what it says, and, if it is compressed, no more than `memory`.
+
+    Returns:
+        One that is not compressed and takes more, mapped from where it lies; else None.
 
     Raises:
         EmbeddingError: If it does not.
@@ -152,8 +159,9 @@ def _require_room(file: Path, name: str, memory: int) -> None:
         with archive.open(member) as stream:
             version = np.lib.format.read_magic(stream)
             header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, _, dtype = header(stream)
-            held = member.file_size - stream.tell()
+            shape, columns_first, dtype = header(stream)
+            start = stream.tell()
+            held = member.file_size - start
     said = math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or (said != held and not dtype.hasobject):
         raise EmbeddingError(
@@ -166,6 +174,13 @@ def _require_room(file: Path, name: str, memory: int) -> None:
             "Hint: save it as .npy, which is read where it lies, or give more `memory`.",
             file=file,
         )
+    if held <= memory or dtype.hasobject or member.flag_bits & 1:  # the last: encrypted, which reading it says
+        return None
+    with file.open("rb") as raw:
+        raw.seek(member.header_offset)
+        sizes = raw.read(_LOCAL_HEADER)[-4:]
+    start += member.header_offset + _LOCAL_HEADER + sum(struct.unpack("<HH", sizes))
+    return np.memmap(file, dtype, "r", start, shape, "F" if columns_first else "C")
 
 
 def _safetensors(file: Path, name: str, role: str, memory: int) -> Any:
@@ -181,10 +196,24 @@ def _safetensors(file: Path, name: str, role: str, memory: int) -> Any:
 
 
 def _parquet(file: Path, name: str, role: str, memory: int) -> Any:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     column_name = column_of(file, name)
-    return as_matrix(file, column_name, pq.read_table(file, columns=[column_name])[column_name].combine_chunks())
+    # Batch by batch: what a damaged footer says of sizes ends the process when Arrow is asked for it.
+    parts, held, most = [], 0, max(memory, _GAIN * file.stat().st_size)
+    with pq.ParquetFile(file) as table:
+        kind = table.schema_arrow.field(column_name).type
+        for batch in table.iter_batches(batch_size=_ROWS_AT_A_TIME, columns=[column_name]):
+            held += batch.nbytes
+            if held > most:
+                raise EmbeddingError(
+                    f"{file}: column {column_name!r} must fit into the {memory:,} bytes of `memory` when it is "
+                    "inflated, got more. Hint: save it as .npy, which is read where it lies, or give more `memory`.",
+                    file=file,
+                )
+            parts.append(batch.column(0))
+    return as_matrix(file, column_name, pa.chunked_array(parts, kind).combine_chunks())
 
 
 def column_of(file: Path, name: str) -> str:

@@ -20,6 +20,7 @@ from righttime.embedding.protocol import Embedded, Embedder
 from righttime.embedding.subspace import subspace_of
 from righttime.neighbours import MEMORY
 from righttime.similarity import room_for, unit_rows
+from righttime.store import make_folder
 
 __all__ = [
     "Represented",
@@ -185,7 +186,7 @@ def _embed_sides(
 def _embed(texts: Sequence[str], embedder: Embedder, cache: Path, memory: int, how: Mapping[str, Any]) -> Embedded:
     if len(texts) * _WIDEST <= memory:
         return embed_texts(texts, embedder, cache, **how)
-    cache.mkdir(parents=True, exist_ok=True)
+    make_folder(cache)
     with tempfile.TemporaryDirectory(dir=cache) as folder:  # gone at once; what is mapped stays until it is let go
         into = Path(folder) / "vectors.npy"
         return embed_texts(texts, embedder, cache, into=into, **how)

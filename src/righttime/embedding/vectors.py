@@ -198,7 +198,6 @@ def given(
         folder: Where that file lies.
     """
     sides = given_sides(spec, target_spec, n_pool, n_target, memory)
-    folder.mkdir(parents=True, exist_ok=True)
     # Normalised before rows are left out, so that an error names the row by its number in the file.
     pool = unit_rows(sides[0], "pool vectors", most_bytes=memory, folder=folder)
     if not np.array_equal(kept, np.arange(len(pool))):

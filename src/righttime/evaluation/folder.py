@@ -35,6 +35,7 @@ from righttime.store import (
     make_folder,
     prepare_folder,
     take,
+    take_away,
     write_bytes,
     write_json,
     write_parquet,
@@ -194,7 +195,7 @@ class EvaluationFolder:
             "files": {VALUES: file_sha256(self.folder / VALUES)},
         }
         write_json(self.folder / MANIFEST, manifest)
-        shutil.rmtree(self.folder / _PARTS)
+        take_away(self.folder / _PARTS)
         let_go(self.folder)
 
     def _take_apart(self) -> None:

@@ -11,7 +11,7 @@ from righttime import strict_json
 from righttime.errors import StoreError
 from righttime.evaluation.generations import GenerationSettings
 from righttime.formats import InputFile
-from righttime.store import MANIFEST, as_written, made, read_manifest, versions_in
+from righttime.store import MANIFEST, as_written, made, read_manifest, sealed, versions_in
 from righttime.tokenization.masking import AnswerEnd, Form
 
 __all__ = [
@@ -96,6 +96,7 @@ class EvaluationManifest:
         processor: What the last step was measured on; empty in earlier versions, and where it was measured afterwards.
         first_from: The evaluation of another run that the values at step 0 were taken from, by its folder's last two
             names; None where they were measured.
+        intact: Whether its entries are those that were written, by its own hash; None where it has none.
     """
 
     settings: EvaluationSettings
@@ -106,6 +107,7 @@ class EvaluationManifest:
     versions: Mapping[str, str]
     processor: Mapping[str, str]
     first_from: str | None
+    intact: bool | None = None
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -156,6 +158,7 @@ def _manifest(found: Mapping[str, Any]) -> EvaluationManifest:
         versions=versions_in(found),
         processor=found.get("processor") or {},
         first_from=found.get("first_from"),
+        intact=sealed(found),
     )
 
 

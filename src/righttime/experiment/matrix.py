@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,8 +23,9 @@ from righttime.experiment.layout import DRAW, Cell, State, cells, is_done, is_fi
 from righttime.experiment.prepare import prepare_replicate
 from righttime.experiment.settings import Experiment
 from righttime.experiment.store import state_experiment
+from righttime.locks import let_go
 from righttime.progress import lasting
-from righttime.store import write_json
+from righttime.store import clear_partial, take, write_json
 
 __all__ = ["Outcome", "Place", "ThisMachine", "check_model", "run_experiment", "wanted_cells"]
 
@@ -116,7 +118,8 @@ def run_experiment(
 ) -> Outcome:
     """Make every run that is not finished; a run that fails does not stop the others.
 
-    After a kill at any moment the same call resumes. Runs made elsewhere, in a copy of the folder
+    After a kill at any moment the same call resumes. Another process may make other replicates of the same folder at
+    the same time, but not the same ones. Runs made elsewhere, in a copy of the folder
     or on a file system that machines share, are taken as they are.
 
     Args:
@@ -129,15 +132,39 @@ def run_experiment(
         say: Is told of each run, in a sentence.
 
     Raises:
-        RighttimeError: If the folder holds another experiment, or data or model cannot be had.
+        RighttimeError: If the folder holds another experiment, another process makes these replicates, or data or
+            model cannot be had.
     """
     experiment.check()
     here = wanted_cells(experiment, root, replicates)
+    with _held(here):
+        return _made(experiment, root, here, jobs, place or ThisMachine(), progress, say)
+
+
+@contextlib.contextmanager
+def _held(here: Sequence[Cell]) -> Iterator[None]:
+    """Keep other processes from the replicates of runs that are not done; others may make other replicates."""
+    folders = list(dict.fromkeys(cell.draw for cell in here if not is_done(cell)))
+    try:
+        for folder in folders:
+            take(folder)
+        for cell in here:
+            if cell.folder.is_dir():
+                clear_partial(cell.folder)  # of a process that was killed
+        yield
+    finally:
+        for folder in folders:
+            let_go(folder)
+
+
+def _made(
+    experiment: Experiment, root: Path, here: Sequence[Cell], jobs: int, place: Place, progress: bool, say: Say
+) -> Outcome:
     if not all(map(is_done, here)):
         check_model(experiment)
     state_experiment(experiment, root)
     made = _Progress(len(here), sum(map(is_done, here)), jobs, say)
-    work = _Work(experiment, place or ThisMachine(), jobs, progress)
+    work = _Work(experiment, place, jobs, progress)
     with ThreadPoolExecutor(jobs) as workers:
         running = {workers.submit(work.run, cell): cell for cell in here if not is_done(cell)}
         try:

@@ -241,7 +241,7 @@ class _Reader:
         path = self._path_of(given)
         if "://" not in path and not path.startswith("hf:"):
             path = os.path.normpath(self._base / path)
-        if not path.startswith("hf:") and "://" not in path and "${" not in path and not Path(path).exists():
+        if not path.startswith("hf:") and "://" not in path and "${" not in path and not _is_there(path):
             self._wrong(entry, f"there must be a file or folder {given}, but there is none (looked at {path}).")
         return path
 
@@ -272,6 +272,13 @@ def _is(kind: type, told: str, fits: Callable[[Any], bool] = lambda _: True) -> 
         return value
 
     return read
+
+
+def _is_there(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _one_of(kind: Any) -> Callable[[Any], Any]:

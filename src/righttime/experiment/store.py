@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from righttime import strict_json
 from righttime.analysis.comparable import PRIMARY
-from righttime.errors import SettingsError, StoreError
+from righttime.errors import RighttimeError, SettingsError, StoreError
 from righttime.experiment.draws import JUDGE
 from righttime.experiment.layout import ASKED, DRAW
 from righttime.experiment.settings import Evaluation, Experiment, Order, Source
@@ -64,7 +65,10 @@ def open_experiment(root: Path) -> Experiment:
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} must be readable JSON, got: {error}.") from error
     with as_written(path, "righttime experiment"):
-        return _experiment(found["experiment"])
+        experiment = _experiment(found["experiment"])
+        with contextlib.suppress(RighttimeError):  # what is out of range is said when it is used
+            experiment.check()
+        return experiment
 
 
 def _experiment(found: dict[str, Any]) -> Experiment:

@@ -12,7 +12,7 @@ from righttime.arrangement.falloff import Alone, Falloff, Line
 from righttime.errors import SettingsError, StoreError
 from righttime.formats import InputFile
 from righttime.results.request import Request
-from righttime.store import MANIFEST, as_written, made, read_manifest, require, versions_in
+from righttime.store import MANIFEST, as_written, made, read_manifest, require, sealed, versions_in
 
 __all__ = ["FILES", "Counts", "Given", "ResultManifest", "read_result_manifest", "typed_manifest"]
 
@@ -94,6 +94,7 @@ class ResultManifest:
         ids_sha256: The fingerprint of the order.
         files: The sha256 of each file.
         versions: Of righttime, Python and the libraries that take part.
+        intact: Whether its entries are those that were written, by its own hash; None where it has none.
     """
 
     pool: tuple[InputFile, ...]
@@ -108,6 +109,7 @@ class ResultManifest:
     files: Mapping[str, str]
     versions: Mapping[str, str] = field(default_factory=dict)
     guard: Mapping[str, Any] = field(default_factory=dict)
+    intact: bool | None = None
 
     @property
     def method(self) -> str:
@@ -188,6 +190,7 @@ def typed_manifest(found: Mapping[str, Any], folder: Path) -> ResultManifest:
             files=found["files"],
             versions=versions_in(found),
             guard=found["guard"] if isinstance(found.get("guard"), dict) else {},
+            intact=sealed(found),
         )
 
 

@@ -192,6 +192,8 @@ def room_for(shape: tuple[int, ...], most_bytes: int | None = None, folder: Path
     if most_bytes is None or size <= most_bytes:
         return np.empty(shape, dtype=np.float32)
     try:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
             # All of it now: a disk that fills up later would end the process without a word.
             os.posix_fallocate(file.fileno(), 0, size) if hasattr(os, "posix_fallocate") else file.truncate(size)

@@ -6,15 +6,17 @@ and only while every file has the sha256 that stands there: one flipped bit woul
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from righttime import strict_json
-from righttime.errors import ModelError
-from righttime.store import file_sha256, write_json
+from righttime.errors import ModelError, StoreError
+from righttime.store import file_sha256, take_away, write_json
 
 __all__ = [
     "Checkpoint",
@@ -23,10 +25,13 @@ __all__ = [
     "keep_newest",
     "mark_complete",
     "require_whole",
+    "saving",
     "whole_checkpoints",
 ]
 
 _MARK = "complete.json"
+_PYTORCH_WRITER = re.compile(r"inline_container|PytorchStreamWriter|basic_ios|No space left")
+"""How PyTorch's writer of files begins what it says: a RuntimeError without the system's words."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,30 @@ class Checkpoint:
 
     step: int
     path: Path
+
+
+@contextlib.contextmanager
+def saving(folder: Path) -> Iterator[None]:
+    """Say of weights that cannot be written what is said of every file; the writers of both libraries do not.
+
+    Args:
+        folder: Where they are written.
+
+    Raises:
+        StoreError: If they cannot be written.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _PYTORCH_WRITER.search(str(error)):
+            raise
+        why = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise StoreError(
+            f"{folder} must be writable, got {why}. Hint: check free space and permissions of that folder; what the "
+            "last whole checkpoint holds is not lost."
+        ) from error
 
 
 def mark_complete(folder: Path, step: int) -> None:
@@ -84,7 +113,7 @@ def clear_broken(folder: Path) -> list[str]:
     whole = {checkpoint.path for checkpoint in whole_checkpoints(folder)}
     broken = sorted(path for path in folder.glob("checkpoint-*") if path not in whole)
     for path in broken:
-        shutil.rmtree(path)
+        take_away(path)
     return [path.name for path in broken]
 
 
@@ -139,7 +168,7 @@ def keep_newest(folder: Path, keep: int | None) -> None:
     """
     for checkpoint in whole_checkpoints(folder, hashed=False)[: -keep if keep else 0]:
         (checkpoint.path / _MARK).unlink()
-        shutil.rmtree(checkpoint.path)
+        take_away(checkpoint.path)
 
 
 def _whole(path: Path, hashed: bool) -> Checkpoint | None:

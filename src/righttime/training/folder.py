@@ -19,7 +19,7 @@ A run without a manifest is not finished.
 from __future__ import annotations
 
 import json
-import shutil
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +28,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from righttime.errors import SettingsError, StoreError
-from righttime.locks import locked, unlocked
-from righttime.store import MANIFEST, clear_partial, make_folder, write_json
+from righttime.locks import let_go, locked, unlocked
+from righttime.store import MANIFEST, clear_partial, make_folder, take, take_away, write_json
 from righttime.training.checkpoints import clear_after_missing, clear_broken, whole_checkpoints
 from righttime.training.manifest import BEGUN, read_begun, with_defaults
 from righttime.training.records import last_attempt
@@ -54,6 +54,7 @@ class Start:
         broken: Names of checkpoints that were incomplete or damaged and were taken away.
         dropped: Names of checkpoints that were taken away because an earlier one, which is to be averaged, is missing.
         lock: What the main process holds the folder by, until `end`.
+        folder: The folder.
     """
 
     attempt: int
@@ -62,6 +63,7 @@ class Start:
     broken: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     lock: FileLock | None = None
+    folder: Path | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Of several processes the main one alone holds the lock; the others are sent the rest."""
@@ -95,15 +97,19 @@ def begin(run: Path, deciding: Mapping[str, Any], overwrite: bool = False, avera
         clear_partial(run)
         if overwrite:
             _clear(run)
+        _no_links(run)
         return _begun(run, deciding, averaged, lock)
     except BaseException:
         unlocked(lock)
+        let_go(run)
         raise
 
 
 def end(start: Start) -> None:
     """Let another process train in the run's folder."""
     unlocked(start.lock)
+    if start.folder is not None:
+        let_go(start.folder)
 
 
 def _begun(run: Path, deciding: Mapping[str, Any], averaged: Sequence[int], lock: FileLock | None) -> Start:
@@ -124,27 +130,39 @@ def _begun(run: Path, deciding: Mapping[str, Any], averaged: Sequence[int], lock
     whole = whole_checkpoints(run / "checkpoints", hashed=False)  # what is left was hashed just now
     number = last_attempt(run / "consumed") + 1
     if not whole:
-        return Start(number, 0, None, broken, dropped, lock)
-    return Start(number, whole[-1].step, str(whole[-1].path), broken, dropped, lock)
+        return Start(number, 0, None, broken, dropped, lock, run)
+    return Start(number, whole[-1].step, str(whole[-1].path), broken, dropped, lock, run)
 
 
 def _locked(run: Path) -> FileLock | None:
-    """Hold a run's folder: two processes that trained in one would mix their checkpoints and records."""
+    """Hold a run's folder: two processes that trained in one would mix their checkpoints and records.
+
+    By the lock of all results, which says who holds it, and by one in the folder, for processes with other homes.
+    """
+    taken = take(run)
     try:
         return locked(run / _LOCK)
     except Timeout as error:
+        if taken:
+            let_go(run)
         raise StoreError(
             f"{run} must be free, but another process trains there. Hint: wait for it, or end it."
         ) from error
 
 
+def _no_links(run: Path) -> None:
+    """A link may lead into another run's folder, or nowhere, which is found out only at the first checkpoint."""
+    for name in _FOLDERS:
+        if (run / name).is_symlink():
+            raise StoreError(
+                f"{run / name} must be a folder of the run's own, but it is a link to {os.readlink(run / name)}. "
+                "Hint: remove the link, or link all of the run's folder."
+            )
+
+
 def _clear(run: Path) -> None:
     for name in (MANIFEST, *_FILES, *_FOLDERS):  # the manifest first: a folder half cleared is no finished run
-        path = run / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        take_away(run / name)
 
 
 def _deciding_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:

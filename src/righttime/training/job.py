@@ -24,7 +24,7 @@ from righttime.training.records import Records, read_records
 from righttime.training.settings import TuneSettings
 from righttime.training.token_rows import TokenRows
 
-__all__ = ["Job", "announcement", "finish"]
+__all__ = ["Job", "announcement", "consumption", "finish"]
 
 _NO_MODEL = "the tuned model was not saved: its records and its evaluation are all that is kept."
 
@@ -145,7 +145,7 @@ def finish(
         "method": job.method,
         "settings": job.settings.facts(),
         "plan_fingerprint": job.plan.fingerprint,
-        "counts": {**job.rows.counts(), **_consumption(records), "steps": job.plan.n_steps},
+        "counts": {**job.rows.counts(), **consumption(records), "steps": job.plan.n_steps},
         "first_difference": difference,
         "attempts": [dataclasses.asdict(attempt) for attempt in records.attempts],
         "unlearnt": job.rows.unlearnt,
@@ -160,6 +160,7 @@ def finish(
     return open_run(folder)
 
 
-def _consumption(records: Records) -> dict[str, int]:
+def consumption(records: Records) -> dict[str, int]:
+    """How many rows led to the weights, and of how many the update was lost, as a run's manifest holds them."""
     lost = [len(record.rows) for record in records.consumed if records.superseded(record)]
     return {"consumed": sum(len(record.rows) for record in records.effective()), "superseded": sum(lost)}

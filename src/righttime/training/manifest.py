@@ -11,7 +11,7 @@ from typing import Any
 
 from righttime import strict_json
 from righttime.errors import StoreError
-from righttime.store import MANIFEST, as_written, made, read_manifest, versions_in
+from righttime.store import MANIFEST, as_written, made, read_manifest, sealed, versions_in
 from righttime.tokenization.masking import AnswerEnd, Form
 from righttime.training.plan import Plan
 from righttime.training.records import Attempt
@@ -186,6 +186,8 @@ class RunManifest:
         files: The sha256 of each file, by its path in the folder.
         versions: Of righttime, Python and the libraries that take part.
         processor: What the run was finished on, as `righttime.processor` tells it; empty in earlier versions.
+        method: The method of the arrangement; None where it is not named.
+        intact: Whether its entries are those that were written, by its own hash; None where it has none.
     """
 
     plan: Planned
@@ -203,6 +205,8 @@ class RunManifest:
     files: Mapping[str, str]
     versions: Mapping[str, str]
     processor: Mapping[str, str]
+    method: str | None = None
+    intact: bool | None = None
 
 
 def read_begun(run: Path) -> dict[str, Any]:
@@ -269,6 +273,8 @@ def _manifest(found: Mapping[str, Any]) -> RunManifest:
         files=files if isinstance(files, dict) else {},
         versions=versions_in(found),
         processor=found.get("processor") or {},
+        method=found.get("method"),
+        intact=sealed(found),
     )
 
 

@@ -18,6 +18,7 @@ from righttime.demo import builtin_rows
 from righttime.errors import DataError
 from righttime.quiet import quietly
 from righttime.store import MANIFEST, file_sha256, ordinary_permissions, prepare_folder, staged, write_json, write_lines
+from righttime.training.checkpoints import saving
 from righttime.training.versions import check_versions
 
 __all__ = ["CHAT_TEMPLATE", "Pretrained", "pretrain"]
@@ -101,8 +102,9 @@ def pretrain(
     with quietly():
         model, about = _trained(blocks, tokenizer, tokens, seed, progress)
     with staged(out) as staging, quietly():
-        model.save_pretrained(staging)
-        tokenizer.save_pretrained(staging)
+        with saving(out):
+            model.save_pretrained(staging)
+            tokenizer.save_pretrained(staging)
         ordinary_permissions(staging)
         write_lines(staging / "README.md", [_card(about, texts)])
         read = [{"path": str(path), "sha256": file_sha256(path)} for path in texts]

@@ -189,6 +189,7 @@ def read_records(folder: Path) -> Records:
         head = lines[0]
         try:
             attempt = Attempt(head["attempt"], head["resumed_from"], head["world"], head["plan"])
+            _require_counts((attempt.number, attempt.resumed_from, attempt.world, head["process"]))
             consumed += _consumed(lines[1:], attempt.number, head["process"])
         except KeyError as error:
             raise StoreError(f"{path} must hold the records of a run, but a line lacks {error}.") from error
@@ -208,8 +209,17 @@ def _micro_batch(line: Mapping[str, Any], attempt: int, process: int) -> Consume
     rows, places, tokens = (tuple(line[name]) for name in ("rows", "places", "tokens"))
     if not len(rows) == len(places) == len(tokens):
         raise ValueError(f"it has {len(rows)} rows, {len(places)} places and {len(tokens)} hashes")
-    step, micro, epoch = (int(line[name]) for name in ("step", "micro", "epoch"))
+    _require_counts(place for place in places if place is not None)
+    "".join((*tokens, *(name for name in rows if name is not None))).encode()  # all of them text that can be written
+    step, micro, epoch = (line[name] for name in ("step", "micro", "epoch"))
+    _require_counts((step, micro, epoch))
     return Consumed(attempt, process, step, micro, epoch, rows, places, tokens)
+
+
+def _require_counts(numbers: Iterable[Any]) -> None:
+    """Make sure that numbers count something; the tables hold them in 32 bits."""
+    if wrong := [number for number in numbers if type(number) is not int or not 0 <= number < 2**31]:
+        raise ValueError(f"{str(wrong[0])[:40]!r} is no count")
 
 
 def _lines(path: Path) -> Sequence[Mapping[str, Any]]:

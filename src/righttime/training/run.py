@@ -18,6 +18,7 @@ from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import resolve_form
 from righttime.training.average import AVERAGE, MEASURED, average_steps, check_sharding, put_weights, write_average
 from righttime.training.chance import drawn_by_chance, group_note, seed_note
+from righttime.training.checkpoints import saving
 from righttime.training.folder import Start, begin, end
 from righttime.training.job import Job, announcement, finish
 from righttime.training.manifest import RunManifest
@@ -248,7 +249,8 @@ def _train(
             shutil.rmtree(model_folder, ignore_errors=True)
         trainer.accelerator.wait_for_everyone()
         if settings.save_model:
-            trainer.save_model(str(model_folder))
+            with saving(model_folder):
+                trainer.save_model(str(model_folder))
             if trainer.args.should_save:
                 ordinary_permissions(model_folder)
             trainer.accelerator.wait_for_everyone()

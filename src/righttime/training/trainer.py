@@ -18,7 +18,7 @@ from transformers.integrations import get_reporting_integration_callbacks
 from righttime.errors import ModelError, SettingsError
 from righttime.progress import Lines, redrawn
 from righttime.training.batches import collated, packed
-from righttime.training.checkpoints import keep_newest, mark_complete
+from righttime.training.checkpoints import keep_newest, mark_complete, saving
 from righttime.training.loss import learnt_logits, summed_loss
 from righttime.training.moments import write_moments
 from righttime.training.oracle import Oracle
@@ -291,7 +291,8 @@ class OrderedTrainer(Trainer):  # type: ignore[misc]
         if not self._save_last and self.state.global_step >= self.state.max_steps:
             return
         self._oracle.recorder.sync()
-        super()._save_checkpoint(model, trial)
+        with saving(Path(self.args.output_dir)):
+            super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             folder = Path(self.args.output_dir)

@@ -31,6 +31,8 @@ _CHOSEN_OR_NOT = ("too-dissimilar", "not-chosen", "task-full", "source-full")
 _OF_THE_RUN = {"embedded_now", "from_cache", "cache_damaged", "found_in", "revision"}
 """What the manifest says of the vectors that tells of the run and the machine, not of them."""
 _VECTORS = {"pool_vectors_sha256", "target_vectors_sha256", "statistics_sha256"}
+_BY_MEANING = {"leaks", "pool_rows", "target_rows", "threshold", "first"}
+"""What the manifest says of leaks that nearness of vectors takes part in."""
 _NOT_THE_RESULT = {"engine", "memory", "workers", "device"}
 _DEFAULTS = plain(Request())
 _EXACT, _NEAR = 1e-5, 1e-3
@@ -57,19 +59,20 @@ def with_stored_order(finished: FinishedResult, result: Result) -> Result:
     return dataclasses.replace(result, arrangement=same, left_out=(*others, *vain))
 
 
-def contents_hold(finished: FinishedResult, result: Result, *, exact: bool) -> Iterator[Finding]:
+def contents_hold(finished: FinishedResult, result: Result, *, exact: bool, moved: bool = True) -> Iterator[Finding]:
     """Compare everything that a result says with what its data gives.
 
     Args:
         finished: The result on disk.
         result: What came of the same data and request; if not `exact`, with the stored order.
         exact: Whether the vectors are the same to the bit.
+        moved: Whether the data may have other names now than it had then.
 
     Yields:
         Findings on texts, both tables and the manifest. What depends on versions or on the machine is reported as
         neither good nor bad.
     """
-    renamed = _renamer(finished.manifest, result)
+    renamed = _renamer(finished.manifest, result) if moved else str
     yield _texts(finished, result)
     yield _table(finished, result)
     yield _left_out(finished, result, renamed, exact)
@@ -140,7 +143,27 @@ def _manifest(
     fall = _alike("where quality falls is as described", found.falloff, want.falloff, close)
     # By other vectors a near tie may fall otherwise.
     yield fall if close == _EXACT or fall.ok else dataclasses.replace(fall, ok=None)
+    yield from _guard(found, want, close)
     yield from _of_versions(found, want, renamed)
+
+
+def _guard(found: ResultManifest, want: ResultManifest, close: float) -> Iterator[Finding]:
+    """What the guard found; by other vectors a near tie of meaning may fall otherwise, but not what texts tell."""
+    what = "what the guard found is what it finds now"
+    if "guard" not in found.settings and not found.guard:
+        yield Finding(what, None, "the manifest says nothing of a guard")
+    elif close == _EXACT or "meaning" not in want.guard.get("tests", ()):
+        yield _alike(what, found.guard, want.guard, close)
+    else:
+        yield _alike(f"{what}, by texts", _by_texts(found.guard), _by_texts(want.guard))
+        whole = _alike(f"{what}, by meaning too", found.guard, want.guard, close)
+        yield whole if whole.ok else dataclasses.replace(whole, ok=None)
+
+
+def _by_texts(guard: Mapping[str, Any]) -> dict[str, Any]:
+    by_test = guard.get("by_test")
+    counts = _but(by_test, {"meaning"}) if isinstance(by_test, Mapping) else by_test
+    return {**_but(guard, _BY_MEANING), "by_test": counts}
 
 
 def _of_versions(found: ResultManifest, want: ResultManifest, renamed: Callable[[str], str]) -> Iterator[Finding]:

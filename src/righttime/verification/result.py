@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +21,17 @@ from righttime.arrangement.shapes import out_of_shape, read_shape
 from righttime.arrangement.weaving import still_in_room, what_is_woven, woven
 from righttime.arrangement.weights import weights_of_rows
 from righttime.embedding.represent import amplification
-from righttime.embedding.vectors import vectors_given
 from righttime.errors import EmbeddingError, RighttimeError, SettingsError
 from righttime.formats import Reading
 from righttime.inputs import read_side
+from righttime.neighbours import MEMORY
 from righttime.pipeline import arrange_rows
-from righttime.results import BAD_TARGET, Data, FinishedResult, Result, open_result
+from righttime.results import BAD_TARGET, Data, FinishedResult, Request, Result, ResultManifest, open_result
 from righttime.results.sources import find_sources_of, inside
 from righttime.similarity import DISTANCES, pair_similarity
 from righttime.store import ids_sha256
 from righttime.verification.contents import contents_hold, with_stored_order
-from righttime.verification.finding import Finding, equal
+from righttime.verification.finding import Finding, as_sealed, equal
 from righttime.verification.replay import distances_hold, rounds_hold, turns_hold
 
 __all__ = ["DATA", "check"]
@@ -54,6 +56,7 @@ def check(
     *,
     files_only: bool = False,
     cache: str | os.PathLike[str] | None = None,
+    memory: int = MEMORY,
     progress: bool = False,
 ) -> list[Finding]:
     """Verify a result on disk.
@@ -70,6 +73,7 @@ def check(
         target: The target it was made around; goes with `pool`.
         files_only: Do not look for the data.
         cache: The folder of cached vectors; None takes the user's.
+        memory: Bytes that the search takes, and a compressed file of vectors when it is inflated.
         progress: Show progress on stderr.
 
     Returns:
@@ -84,32 +88,32 @@ def check(
     if (pool is None) != (target is None):
         raise SettingsError("`pool` and `target` go together, got only one of them.", setting="pool")
     finished = open_result(Path(out).absolute())
-    findings = list(_hashes(finished))
-    if not all(finding.ok for finding in findings):
+    findings = [as_sealed(finished.manifest.intact), *_hashes(finished)]
+    if any(not finding.ok for finding in findings[1:]):
         return findings  # what follows would only repeat it
     findings += _numbers(finished)
-    if files_only or not all(finding.ok for finding in findings):
+    if files_only or any(not finding.ok for finding in findings[1:]):
         return findings
     if pool is not None and target is not None:
-        request = finished.manifest.request()
+        request = dataclasses.replace(finished.manifest.request(), memory=memory)
         original = finished.manifest.form == "original"
         sides = read_side(pool, "pool", request, original, progress), read_side(target, "target", request)
-        findings += _same_data(finished, *sides)
-        if all(finding.ok for finding in findings):
-            findings += _again(finished, arrange_rows(*sides, request, cache=cache, progress=progress))
-        return findings
+        same = list(_same_data(finished, *sides))
+        if all(finding.ok for finding in same):
+            same += _again(finished, sides, _Embedding(request, cache, progress))
+        return findings + same
     cache = None if cache is None else Path(cache).absolute()
-    return [*findings, *_with_its_own_data(finished, cache, progress)]
+    return [*findings, *_with_its_own_data(finished, cache, memory, progress)]
 
 
-def _with_its_own_data(finished: FinishedResult, cache: Path | None, progress: bool) -> list[Finding]:
+def _with_its_own_data(finished: FinishedResult, cache: Path | None, memory: int, progress: bool) -> list[Finding]:
     """What the data that the manifest names tells, where it is to be had."""
     found = find_sources_of(finished.manifest)
     if found.lost:
         return [Finding(DATA, None, found.lost)]
     if finished.manifest.own_embedder:
         return [Finding(DATA, None, "it was made with an embedder of the user's own")]
-    request = finished.manifest.request()
+    request = dataclasses.replace(finished.manifest.request(), memory=memory)
     with inside(found.folder):
         try:
             sides = (
@@ -122,10 +126,10 @@ def _with_its_own_data(finished: FinishedResult, cache: Path | None, progress: b
         if changed:
             return [Finding(DATA, None, f"not so that {' and '.join(changed)}: it was changed since")]
         try:
-            result = arrange_rows(*sides, request, cache=cache, progress=progress)
+            again = list(_again(finished, sides, _Embedding(request, cache, progress), moved=False))
         except EmbeddingError as error:
             return [Finding(DATA, None, f"the data has no vectors any more: {error}")]
-    return [*_same_data(finished, *sides), *_again(finished, result)]
+    return [*_same_data(finished, *sides), *again]
 
 
 def _hashes(finished: FinishedResult) -> Iterator[Finding]:
@@ -201,21 +205,42 @@ def _same_data(finished: FinishedResult, pool: Reading, target: Reading) -> Iter
         yield Finding(f"the {side} is the same data", same, "" if same else "its content has another sha256")
 
 
-def _again(finished: FinishedResult, result: Result) -> Iterator[Finding]:
+@dataclass(frozen=True)
+class _Embedding:
+    """How rows are arranged once more."""
+
+    request: Request
+    cache: str | os.PathLike[str] | None
+    progress: bool
+
+    def arranged(self, sides: tuple[Reading, Reading], *, anew: bool = False) -> Result:
+        """Arrange; with vectors `anew` from the model, whatever the cache holds."""
+        if not anew:
+            return arrange_rows(*sides, self.request, cache=self.cache, progress=self.progress)
+        with tempfile.TemporaryDirectory() as empty:
+            return arrange_rows(*sides, self.request, cache=empty, progress=self.progress)
+
+
+def _again(
+    finished: FinishedResult, read: tuple[Reading, Reading], how: _Embedding, *, moved: bool = True
+) -> Iterator[Finding]:
     manifest, arrangement = finished.manifest, finished.arrangement
-    whole = result
-    keys = sorted({name for one in (manifest, result) for name in one.embedding if name.endswith("_vectors_sha256")})
+    result = how.arranged(read)
     same = _same(arrangement, result.arrangement)
-    if all(manifest.embedding.get(key) == result.embedding.get(key) for key in keys):
+    if not _same_vectors(manifest, result) and result.embedding.get("from_cache"):
+        result = how.arranged(read, anew=True)  # in the company in which they were embedded at first
+        same |= _same(arrangement, result.arrangement)
+    if _same_vectors(manifest, result):
         yield Finding("order, rounds, pickers and similarities come out again, to the bit", same)
         if same:
-            yield from contents_hold(finished, result, exact=True)
+            yield from contents_hold(finished, result, exact=True, moved=moved)
         return
     what = "the vectors are the same to the bit"
-    if same and vectors_given(result.request.embedder):  # a file with other vectors would give other similarities
+    if same:  # other vectors would give other similarities
         yield Finding(what, False, "the manifest has another sha256 than vectors that give these similarities")
         return
     yield Finding(what, None, "embedded anew, or the manifest was changed; what follows allows for that")
+    whole = result
     kept, vectors, close = result.kept, result.vectors, _close(result)
     if result.best is not None:
         floor = float(manifest.settings["min_similarity"])
@@ -243,7 +268,14 @@ def _again(finished: FinishedResult, result: Result) -> Iterator[Finding]:
     yield _similarities(order, arrangement, sides, close)
     yield _distances(arrangement, result.arrangement)
     yield _order_holds(order, arrangement, result, sides, _caps_of(arrangement, result, kept), close)
-    yield from contents_hold(finished, with_stored_order(finished, whole), exact=False)
+    yield from contents_hold(finished, with_stored_order(finished, whole), exact=False, moved=moved)
+
+
+def _same_vectors(manifest: ResultManifest, result: Result) -> bool:
+    """Whether the vectors have the manifest's fingerprints; without vectors there are none."""
+    both = (manifest.embedding, result.embedding)
+    keys = {name for about in both for name in about if name.endswith("_vectors_sha256")}
+    return all(both[0].get(key) == both[1].get(key) for key in keys)
 
 
 def _woven_rows(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from righttime.errors import ModelError, SettingsError, StoreError
+from righttime.results import open_result
 from righttime.rows import Rows
 from righttime.store import ids_sha256
 from righttime.tokenization.loading import load_tokenizer
@@ -14,6 +15,7 @@ from righttime.training.average import average_steps, is_average
 from righttime.training.manifest import BEGUN, FedRows
 from righttime.training.token_rows import TokenRows, arranged_rows, token_rows
 from righttime.verification.finding import Finding
+from righttime.verification.run_contents import checkpoints_hold, evaluation_holds, run_contents_hold
 
 __all__ = ["verify"]
 
@@ -23,7 +25,9 @@ def verify(run: Path, out: Path) -> list[Finding]:
 
     The plan is made again from `out`, and `out`'s rows are tokenized again, which also gives the lengths by which a
     step's rows were grouped or packed; of the run only its numbers (batch, processes, epochs, ...), its records and its
-    files are taken. While there is no tokenizer to be had, the lengths are those that the run recorded.
+    files are taken. While there is no tokenizer to be had, the lengths are those that the run recorded. What the
+    manifest and the tables say is compared with plan, records and rows. Weights and losses are what their hashes say;
+    only training and evaluating again could tell more.
 
     Args:
         run: A folder that ``righttime tune`` wrote; what is there of an unfinished run is compared too.
@@ -50,8 +54,12 @@ def verify(run: Path, out: Path) -> list[Finding]:
     told = difference or shuffled
     findings.append(Finding("what led to the weights is the plan, every row in its place", difference is None, told))
     if isinstance(opened, FinishedRun):
-        findings += _files(opened)
-        findings += _average(opened)
+        files = list(_files(opened))
+        findings += [*files, *_average(opened)]
+        if all(finding.ok for finding in files):  # else what follows would only repeat it
+            fed = rows if isinstance(rows, TokenRows) else None
+            findings += run_contents_hold(opened, plan, fed, open_result(out).manifest.method)
+    findings += [*evaluation_holds(opened), *checkpoints_hold(opened)]
     if findings[1].ok:
         findings += _texts(opened, rows)
     return findings

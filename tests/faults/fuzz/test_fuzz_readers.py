@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import io
 import json
 import lzma
+import os
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,18 +21,30 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import save
 
-from fuzz_driving import drive, mixed
+from fuzz_driving import NUMBER, drive, mixed
 from fuzz_mutation import as_json, changed_bytes, changed_value
+from righttime.arrangement.budget import read_budget
 from righttime.cli import main
+from righttime.cli.app import bytes_in, fields_in
+from righttime.cli.arrange import _params
+from righttime.cli.tune import _steps_in
 from righttime.embedding.given import given_vectors
-from righttime.errors import StoreError
+from righttime.errors import SettingsError, StoreError
 from righttime.evaluation.manifest import read_evaluation_manifest
-from righttime.experiment.reading import read_experiment
+from righttime.experiment.prepare import read_draw
+from righttime.experiment.reading import part_of, read_experiment, share_of
+from righttime.experiment.store import open_experiment, state_experiment
 from righttime.formats import FORMATS, read_rows
+from righttime.results import open_result
 from righttime.results.manifest import read_result_manifest
+from righttime.training import read_records
+from righttime.training.finished import begun_run
 from righttime.training.manifest import read_run_manifest
+from righttime.verification.run import _plan
 
-FEW, MANY = 150, 10_000
+FEW, MANY = 150, int(os.environ.get(NUMBER, 10_000))
+COMMANDS = MANY // 20
+"""Whole commands take a hundred times as long as a reader."""
 TURNS = [{"role": "user", "content": "2+2?"}, {"role": "assistant", "content": "4"}]
 ROWS: dict[str, dict[str, Any]] = {
     "natural-instructions": {"Definition": ["Add."], "input": "2+2?", "output": ["4"]},
@@ -70,8 +85,8 @@ ROWS: dict[str, dict[str, Any]] = {
 """A valid row of each format."""
 
 
-def sizes() -> list[Any]:
-    return [pytest.param(FEW, id="few"), pytest.param(MANY, id="many", marks=pytest.mark.slow)]
+def sizes(few: int = FEW, many: int = MANY) -> list[Any]:
+    return [pytest.param(few, id="few"), pytest.param(many, id="many", marks=pytest.mark.slow)]
 
 
 def json_of(value: Any) -> list[Callable[[random.Random], bytes]]:
@@ -203,6 +218,169 @@ def test_manifests_of_runs_and_evaluations(tmp_path: Path, name: str, number: in
     value = {"sets": {"t": {"rows": 2}}, "settings": {"learning_rate": 1e-4}, "files": {}, "versions": {}, "steps": 3}
 
     assert not manifests(tmp_path, value, read, name, number)
+
+
+@pytest.mark.parametrize("number", sizes())
+def test_the_manifest_of_a_guard(tmp_path: Path, number: int) -> None:
+    (tmp_path / "pool.jsonl").write_bytes(LINES)
+    pool, out = str(tmp_path / "pool.jsonl"), tmp_path / "guard"
+    assert main(["guard", pool, "--target", pool, "--out", str(out)]) == 0
+    value = json.loads((out / "manifest.json").read_text())
+
+    assert not manifests(tmp_path, value, _verified, "guard", number)
+
+
+def _verified(folder: Path) -> None:
+    """As `verify` opens a folder that may be anything."""
+    with contextlib.suppress(FileNotFoundError):
+        open_result(folder, unchanged=True)
+
+
+EARLIER = Path(__file__).resolve().parents[2] / "earlier" / "run"
+
+
+@pytest.mark.parametrize("number", sizes())
+@pytest.mark.parametrize("name", ["run.json", "manifest.json"])
+def test_what_decides_a_run(tmp_path: Path, name: str, number: int) -> None:
+    value = json.loads((EARLIER / name).read_text())
+    value["settings"]["lora"] = {"rank": 4, "alpha": 8, "dropout": 0.1, "target_modules": ["q_proj"]}
+    shutil.copytree(EARLIER, tmp_path / "run")
+
+    def read(path: Path) -> None:
+        (tmp_path / "run" / name).write_bytes(path.read_bytes())
+        _plan(tuple(str(row) for row in range(12)), begun_run(tmp_path / "run"), None)
+
+    assert not drive(f"run: {name}", mixed(json_of(value), 6), by_file(tmp_path / "changed", read), number)
+
+
+@pytest.mark.parametrize("number", sizes())
+def test_the_records_of_a_run(tmp_path: Path, number: int) -> None:
+    (path,) = (EARLIER / "consumed").iterdir()
+    folder = tmp_path / "consumed"
+    folder.mkdir()
+    read = by_file(folder / path.name, lambda path: read_records(path.parent).to_table())
+
+    assert not drive("run: records", mixed(file_of(path.read_bytes()), 7), read, number)
+
+
+DRAW = {
+    "replicate": 1,
+    "seed": 1,
+    "guard": {"mode": "remove", "leaks": 2, "first": [{"pool_row": 1, "test": "equal", "score": 1.0}]},
+    "embedding": {"embedder": "vectors:v.npz"},
+    "rows": {"pool": 8, "judge": 3},
+    "files": {},
+}
+
+
+@pytest.mark.parametrize("number", sizes())
+def test_the_draw_of_a_replicate(tmp_path: Path, number: int) -> None:
+    read = by_file(tmp_path / "draw.json", lambda path: read_draw(path.parent))
+
+    assert not drive("manifest: draw", mixed(json_of(DRAW), 8), read, number)
+
+
+TUNING = {
+    "pool": "pool.jsonl",
+    "target": "target.jsonl",
+    "sets": {"other": "other.jsonl"},
+    "model": "m",
+    "budget": "10%",
+    "replicates": 3,
+    "judge_share": "50%",
+    "orders": {"random": {}, "a": {"method": "tma", "rounds": "0:5", "tuning": {"lora": {"rank": 4}}}},
+    "arrange": {"embedder": "vectors:v.npz"},
+    "tuning": {
+        "batch_size": 4,
+        "learning_rate": 1e-4,
+        "betas": [0.9, 0.99],
+        "lora": {"rank": 4, "alpha": 8, "dropout": 0.1, "target_modules": ["q_proj", "v_proj"]},
+    },
+    "evaluate": {"at": [0, 1], "metrics": ["loss"]},
+}
+
+
+@pytest.mark.parametrize("number", sizes())
+def test_experiments_with_adapters(tmp_path: Path, number: int) -> None:
+    for name in ("pool", "target", "other"):
+        (tmp_path / f"{name}.jsonl").write_bytes(LINES)
+    read = by_file(tmp_path / "a.yaml", lambda path: read_experiment(path).check())
+
+    assert not drive("config: tuning, LoRA", mixed(json_of(TUNING), 9), read, number)
+
+
+@pytest.mark.parametrize("number", sizes())
+def test_experiments_that_were_begun(tmp_path: Path, number: int) -> None:
+    for name in ("pool", "target", "other"):
+        (tmp_path / f"{name}.jsonl").write_bytes(LINES)
+    (tmp_path / "a.yaml").write_text(json.dumps(TUNING))
+    state_experiment(read_experiment(tmp_path / "a.yaml"), tmp_path / "out")
+    (path,) = (one for one in (tmp_path / "out").iterdir() if one.is_file())
+    value = json.loads(path.read_text())
+    read = by_file(path, lambda path: open_experiment(path.parent).check())
+
+    assert not drive("manifest: experiment", mixed(json_of(value), 10), read, number)
+
+
+NUMBERS: dict[str, tuple[Callable[[str], object], bytes]] = {
+    "memory": (bytes_in, b"512MiB"),
+    "budget": (read_budget, b"10%"),
+    "subsample": (part_of, b"0.5"),
+    "judge-share": (share_of, b"50%"),
+    "fields": (fields_in, b"prompt=title,response=reply"),
+    "evaluate-at": (_steps_in, b"0,1,2,4"),
+    "param": (lambda word: _params([word]), b"w_avg=0.5"),
+}
+"""What reads a word of the command line, and a valid one."""
+
+
+def word(data: bytes) -> str:
+    """A word as the system hands it over, whatever its bytes; it cannot hold a zero."""
+    return data.replace(b"\0", b"0").decode("utf-8", "surrogateescape")
+
+
+@pytest.mark.parametrize("number", sizes())
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_of_the_command_line(name: str, number: int) -> None:
+    reads, valid = NUMBERS[name]
+
+    assert not drive(f"words: {name}", mixed(file_of(valid), 11), lambda data: reads(word(data)), number)
+
+
+PLAN = ["plan", "--rows", "1000", "--dim", "8", "--target-rows", "10", "--budget", "5", "--memory", "1G", "--seed", "3"]
+PATHS = (["verify", "{}"], ["show", "{}"], ["split", "{}", "--count", "1", "--out", "out"], ["evaluate", "{}"])
+
+
+@pytest.mark.parametrize(
+    "number", [pytest.param(20, id="few"), pytest.param(COMMANDS, id="many", marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize("what", ["numbers", "paths"])
+def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, number: int) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jsonl").write_bytes(LINES)
+    draw = random.Random(12)
+
+    def words(data: bytes) -> list[str]:
+        if what == "numbers":
+            changed, place = list(PLAN), draw.randrange(1, len(PLAN) // 2) * 2
+            changed[place] = word(data)
+            return changed
+        path = word(data).replace("/", "_")  # nothing outside this folder is looked at
+        return [path if one == "{}" else one for one in draw.choice(PATHS)]
+
+    def run(data: bytes) -> None:
+        said = io.StringIO()
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+            code = main(words(data))
+        if code:
+            assert code in (1, 2), code
+            assert "Traceback" not in said.getvalue()
+            assert said.getvalue().strip()
+            raise SettingsError("refused")
+
+    valid = b"1000" if what == "numbers" else b"a.jsonl"
+    # Large sizes are searched on trial, which takes its time.
+    assert not drive(f"commands: {what}", mixed(file_of(valid), 12), run, number, limit_s=60.0)
 
 
 CONFIG = b"name: a\npool: pool.jsonl\ntargets:\n  t: t.jsonl\norders: [random, nearest]\nmodels: [m]\nreplicates: 2\n"
