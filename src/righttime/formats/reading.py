@@ -195,7 +195,7 @@ class _Head:
 
     def __init__(self, source: Source, rows: int) -> None:
         self.read, self._rows, self._cut, self._whole = 0, rows, False, source
-        self.source = dataclasses.replace(source, records=self._records, sha256=lambda: "")
+        self.source = dataclasses.replace(source, records=self._records, sha256=lambda: "", lines=None, cells=None)
 
     def _records(self) -> Iterator[Record]:
         for record in self._whole.records():

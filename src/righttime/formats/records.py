@@ -9,24 +9,28 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from righttime.errors import DuplicateIdError, EmptyDataError, FormatError, RighttimeError, RowError
 from righttime.examples import LeftOut, Parsed, first_exchange
 from righttime.formats.fields import BadRowError, RefusedError, SilentRowError, kind_of
 from righttime.formats.files import Source, stem_of
 from righttime.formats.ids import first_repeat
-from righttime.formats.json_text import Record
+from righttime.formats.json_text import Record, line_record, whole
+from righttime.formats.plain import Layout, Shape, shape_of
 from righttime.formats.refusing import refuse
 from righttime.formats.registry import FORMATS, Format, by_fields, format_names, match, missing, parse
 from righttime.formats.seen import Seen, unread
+from righttime.formats.sheets import cells_record
 from righttime.progress import counting
 from righttime.stored import Block, Store, Told
 
 __all__ = ["Found", "Row", "Settings", "dumped", "read_source"]
 
+Piece = TypeVar("Piece")
 _LOOK_AT = 1000  # records among which one must be of a known format
 _AT_ONCE = 1 << 10  # rows that are stored together
+_LAYOUTS = 8  # lines of a file whose layout is looked at
 _SKIP = "(`bad_rows='skip'` leaves bad rows out and lists them)"
 
 
@@ -89,8 +93,7 @@ def read_source(source: Source, settings: Settings, store: Store) -> Found:
     name = "fields" if settings.fields else settings.format or source.format or _detect(head, source, settings)
     gathering = _Gathering(source, settings, store, Found(name))
     try:
-        for record in _counted(itertools.chain(head, records), source, settings.progress):
-            gathering.take(record)
+        gathering.read(itertools.chain(head, records))
     except RighttimeError:
         gathering.check_ids()  # one that stands twice was there before what is wrong now
         raise
@@ -108,7 +111,70 @@ class _Gathering:
     def __init__(self, source: Source, settings: Settings, store: Store, found: Found) -> None:
         self._source, self._settings, self._store, self.found = source, settings, store, found
         self._form, self._block, self._file = settings.form(found.format), Block(), source.path
+        self._layouts: list[tuple[Layout, Shape]] = []
+        self._tries = _LAYOUTS
         self.start = store.size
+
+    def read(self, records: Iterable[Record]) -> None:
+        """Read every record; plain ones as they lie in their container, where it has a way for that."""
+        source, most = self._source, self._source.most
+        if self._form.plain is None or not (source.lines or source.cells):
+            for record in self._counted(records):
+                self.take(record)
+        elif source.lines:
+            for number, body in self._counted(source.lines()):
+                if body is None or not (self._layouts or self._tries) or not self._plain_line(number, body):
+                    self.take(line_record(body, source.path, number, most))
+        elif source.cells:
+            shapes: dict[tuple[str, ...], Shape | None] = {}
+            for number, names, values in self._counted(source.cells()):
+                if names not in shapes:
+                    shapes[names] = None if self._settings.keep_original else self._shape(names)
+                shape = shapes[names]
+                if shape is None or values is None or not self._plain(number, shape, values, None, False):
+                    self.take(cells_record(source.path, number, names, values, most))
+
+    def _counted(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
+        return _counted(pieces, self._source, self._settings.progress)
+
+    def _shape(self, keys: tuple[str, ...]) -> Shape | None:
+        return shape_of(keys, self._form, self._settings.task_field, stem_of(self._source.path))
+
+    def _plain_line(self, number: int, body: bytes) -> bool:
+        """Take a line that is laid out as an earlier one, if it is plain."""
+        try:
+            text = body.decode("utf-8")
+        except UnicodeDecodeError:
+            return False
+        found = ((read, shape) for layout, shape in self._layouts if (read := layout.read(text)) is not None)
+        read, shape = next(found, (None, None))
+        if read is None or shape is None:
+            self._learn(text)
+            return False
+        values, literals = read
+        escaped = "\\u" in text
+        if not self._plain(number, shape, values, None if escaped or "\\/" in text else literals, escaped):
+            return False
+        if self._settings.keep_original:
+            self._block.originals.append(text)
+        return True
+
+    def _learn(self, text: str) -> None:
+        """Keep the layout of a line, if lines like it may be plain."""
+        value = whole(text) if self._tries else None
+        self._tries -= bool(self._tries)
+        if isinstance(value, dict) and (shape := self._shape(tuple(value))):
+            self._layouts.append((Layout.of(text, value), shape))
+
+    def _plain(
+        self, number: int, shape: Shape, values: Sequence[Any], literals: Sequence[str] | None, escaped: bool
+    ) -> bool:
+        if len(self._block.lines) == _AT_ONCE:
+            self._lay_down()
+        if not shape.take(values, literals, escaped, self._block, self.found.unread):
+            return False
+        self._block.lines.append(number)
+        return True
 
     def take(self, record: Record) -> None:
         """Read one record."""
@@ -171,7 +237,7 @@ class _Gathering:
         ) from None
 
 
-def _counted(records: Iterable[Record], source: Source, shown: bool) -> Iterator[Record]:
+def _counted(records: Iterable[Piece], source: Source, shown: bool) -> Iterator[Piece]:
     """The records, with progress shown."""
     with counting(f"reading {os.path.basename(os.path.normpath(source.path))}", None, shown=shown) as tell:
         number = 0
