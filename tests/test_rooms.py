@@ -17,7 +17,7 @@ ROOMS = (
     ("model_files",),
     ("gguf",),
     ("examples",),
-    ("rows", "stored"),
+    ("rows", "stored", "leaving"),
     ("tokenization",),
     ("formats",),
     ("splits", "sampling", "contamination", "demo"),

@@ -109,7 +109,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: p
 
 @given(st.lists(words), st.data())
 def test_columns_are_sequences(texts: list[str], data: st.DataObject) -> None:
-    ends = np.cumsum([len(text.encode()) for text in texts], dtype=np.int64)
+    ends = np.cumsum([0, *(len(text.encode()) for text in texts)], dtype=np.int64)
     numbers = data.draw(st.lists(st.integers(0, len(texts) - 1)) if texts else st.just([]))
     column = Texts(memoryview("".join(texts).encode()), ends)
     picked = Picked(column, np.array(numbers, dtype=np.int64))
@@ -142,7 +142,7 @@ def test_settled_ids_are_those_of_settle(rows: list[tuple[str, str, int]]) -> No
     sources, ids, contents = zip(*sorted(rows, key=lambda row: row[0]), strict=True)
     labels = sorted(set(sources))
     runs = Runs(labels, [sources.index(label) for label in labels], len(sources))
-    column = Texts(memoryview("".join(ids).encode()), np.cumsum([len(name) for name in ids], dtype=np.int64))
+    column = Texts(memoryview("".join(ids).encode()), np.cumsum([0, *map(len, ids)], dtype=np.int64))
     hashes = np.array([hash(name) for name in ids], dtype=np.int64)
     ours = settled(column, hashes, np.array(contents, dtype=np.uint64), runs)
     named = [Named(s, name or None, f"{one:016x}") for s, name, one in zip(sources, ids, contents, strict=True)]
@@ -151,7 +151,7 @@ def test_settled_ids_are_those_of_settle(rows: list[tuple[str, str, int]]) -> No
 
 @given(st.lists(few), st.integers(0, 3))
 def test_the_first_repeat_is_the_first_in_order(ids: list[str], start: int) -> None:
-    column = Texts(memoryview("".join(ids).encode()), np.cumsum([len(name) for name in ids], dtype=np.int64))
+    column = Texts(memoryview("".join(ids).encode()), np.cumsum([0, *map(len, ids)], dtype=np.int64))
     hashes = np.array([hash(name) for name in ids], dtype=np.int64)
     seen: dict[str, int] = {}
     expected = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import IO, Any, overload
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from righttime.errors import StoreError
 from righttime.store import cache_folder
 
-__all__ = ["Growing", "Picked", "Runs", "Texts", "Values"]
+__all__ = ["Growing", "GrowingTexts", "Picked", "Runs", "Texts", "Values", "arrow_of"]
 
 _HELD = 16 << 20  # bytes of a column that stay in memory
 _AT_ONCE = 1 << 12  # entries that are decoded together
@@ -73,25 +74,47 @@ class Growing:
         return np.frombuffer(self.buffer(), dtype=dtype)
 
 
+class GrowingTexts:
+    """Texts in UTF-8 to which more are added."""
+
+    def __init__(self) -> None:
+        """None yet."""
+        self._data, self._offsets = Growing(), Growing()
+        self._offsets.add(bytes(8))
+
+    def add(self, texts: Sequence[bytes]) -> None:
+        """Put texts behind those that are there.
+
+        Raises:
+            StoreError: As `Growing.add`.
+        """
+        ends = np.fromiter(accumulate(map(len, texts)), np.int64, len(texts)) + self._data.size
+        self._data.add(b"".join(texts))
+        self._offsets.add(ends.tobytes())
+
+    def done(self) -> Texts:
+        """All of them."""
+        return Texts(self._data.buffer(), self._offsets.array(np.int64))
+
+
 class Texts(Sequence[str]):
     """Texts one behind the other in UTF-8, decoded when they are looked at."""
 
-    def __init__(self, data: memoryview, ends: NDArray[np.int64]) -> None:
+    def __init__(self, data: memoryview, offsets: NDArray[np.int64]) -> None:
         """Look at texts.
 
         Args:
             data: All of them.
-            ends: int64, shape (n,): where each ends; the first begins at 0.
+            offsets: int64, shape (n + 1,): where each begins, and where the last ends.
         """
-        self._data, self._ends = data, ends
+        self.data, self.offsets = data, offsets
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self.offsets) - 1
 
     def bytes_of(self, number: int) -> bytes:
         """One text as it lies there."""
-        start = self._ends[number - 1] if number else 0
-        return bytes(self._data[start : self._ends[number]])
+        return bytes(self.data[self.offsets[number] : self.offsets[number + 1]])
 
     @overload
     def __getitem__(self, number: int) -> str: ...
@@ -106,10 +129,8 @@ class Texts(Sequence[str]):
 
     def __iter__(self) -> Iterator[str]:
         for first in range(0, len(self), _AT_ONCE):
-            ends = self._ends[first : first + _AT_ONCE].tolist()
-            start = int(self._ends[first - 1]) if first else 0
-            block = bytes(self._data[start : ends[-1]])
-            at = 0
+            start, *ends = self.offsets[first : first + _AT_ONCE + 1].tolist()
+            block, at = bytes(self.data[start : ends[-1]]), 0
             for end in ends:
                 yield block[at : end - start].decode("utf-8")
                 at = end - start
@@ -163,21 +184,21 @@ class Values(Sequence[Any]):
             numbers: Shape (n,).
             made: What a number stands for; None: itself.
         """
-        self._numbers, self._made = numbers, made
+        self.numbers, self.made = numbers, made
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return len(self.numbers)
 
     def __getitem__(self, number: Any) -> Any:
         if isinstance(number, slice):
-            return Values(self._numbers[number], self._made)
-        value = self._numbers[number].item()
-        return value if self._made is None else self._made(value)
+            return Values(self.numbers[number], self.made)
+        value = self.numbers[number].item()
+        return value if self.made is None else self.made(value)
 
     def __iter__(self) -> Iterator[Any]:
         for first in range(0, len(self), _AT_ONCE):
-            values = self._numbers[first : first + _AT_ONCE].tolist()
-            yield from values if self._made is None else map(self._made, values)
+            values = self.numbers[first : first + _AT_ONCE].tolist()
+            yield from values if self.made is None else map(self.made, values)
 
 
 class Picked(Sequence[Any]):
@@ -190,17 +211,34 @@ class Picked(Sequence[Any]):
             column: The column.
             numbers: int64: which entries, in the order they are looked at.
         """
-        self._column, self._numbers = column, numbers
+        self.column, self.numbers = column, numbers
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return len(self.numbers)
 
     def __getitem__(self, number: Any) -> Any:
         if isinstance(number, slice):
-            return Picked(self._column, self._numbers[number])
-        return self._column[int(self._numbers[number])]
+            return Picked(self.column, self.numbers[number])
+        return self.column[int(self.numbers[number])]
 
     def __iter__(self) -> Iterator[Any]:
-        column = self._column
+        column = self.column
         for first in range(0, len(self), _AT_ONCE):
-            yield from map(column.__getitem__, self._numbers[first : first + _AT_ONCE].tolist())
+            yield from map(column.__getitem__, self.numbers[first : first + _AT_ONCE].tolist())
+
+
+def arrow_of(column: Sequence[Any], numbers: NDArray[np.int64], kind: Any) -> Any:
+    """Some entries of a column as an Arrow array of a kind, without an object for each where that can be."""
+    import pyarrow as pa
+
+    if isinstance(column, Picked):
+        return arrow_of(column.column, column.numbers[numbers], kind)
+    if isinstance(column, Texts):
+        buffers = [None, pa.py_buffer(column.offsets), pa.py_buffer(column.data)]
+        texts = pa.Array.from_buffers(pa.large_string(), len(column), buffers)
+        return texts.take(pa.array(numbers)).cast(kind)
+    if isinstance(column, Values) and column.made is None:
+        return pa.array(column.numbers[numbers], kind)
+    if isinstance(column, Runs):
+        return pa.array(column.names, kind).take(pa.array(column.runs_of(numbers)))
+    return pa.array([column[number] for number in numbers.tolist()], kind)

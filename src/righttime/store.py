@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -143,16 +144,25 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_lines(path, [json.dumps(value, ensure_ascii=False, indent=2)])
 
 
-def write_parquet(path: Path, table: pa.Table) -> None:
+def write_parquet(path: Path, table: pa.Table | Iterable[pa.Table]) -> None:
     """Write an Arrow table, atomically and with the same bytes every time.
+
+    Args:
+        path: The file.
+        table: The table, or its parts, at least one; of 1,048,576 rows each but for the last, they give the bytes that
+            the whole table gives.
 
     Raises:
         StoreError: If it cannot be written.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with _atomically(path) as file:
-        pq.write_table(table, file, compression="zstd")
+    parts = iter([table] if isinstance(table, pa.Table) else table)
+    first = next(parts)
+    with _atomically(path) as file, pq.ParquetWriter(file, first.schema, compression="zstd") as writer:
+        for part in itertools.chain([first], parts):
+            writer.write_table(part)
 
 
 def make_folder(folder: Path) -> None:

@@ -11,14 +11,13 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from righttime.examples import Example, Message, content_text, text_of
-from righttime.growing import Growing, Picked, Runs, Texts, Values
+from righttime.growing import Growing, GrowingTexts, Picked, Runs, Texts, Values
 from righttime.rows import Rows, as_numbers, prompt_key
 
 __all__ = ["Block", "Columns", "Store", "StoredRows", "Told"]
@@ -116,9 +115,9 @@ class Store:
 
     def __init__(self) -> None:
         """None yet."""
-        self._kept, self._ends, self._originals, self._original_ends = (Growing() for _ in range(4))
+        self._kept, self._originals, self._given = GrowingTexts(), GrowingTexts(), GrowingTexts()
         self._lines, self._contents, self._keys, self._answered, self._tasks = (Growing() for _ in range(5))
-        self._given, self._given_ends, self.hashes = (Growing() for _ in range(3))
+        self.hashes = Growing()
         self._names: dict[str | None, int] = {None: 0}
         self._files: list[str] = []
         self._starts: list[int] = []
@@ -134,7 +133,7 @@ class Store:
         self._said(block)
         self._named(block)
         self._lines.add(np.array(block.lines, dtype=np.int64).tobytes())
-        self._keys.add(np.array(list(map(prompt_key, block.prompts)), dtype=np.int64).tobytes())
+        self._keys.add(np.fromiter(map(prompt_key, block.prompts), np.int64, len(block.prompts)).tobytes())
         self._answered.add(bytes(block.answered))
         self.size += len(block.lines)
         for column in (block.lines, block.given, block.tasks, block.contents, block.kept, block.prompts):
@@ -144,19 +143,16 @@ class Store:
 
     def _said(self, block: Block) -> None:
         sha256 = hashlib.sha256
-        digests = b"".join([sha256(content).digest()[:8] for content in block.contents])
-        self._contents.add(np.frombuffer(digests, dtype=">u8").astype(np.uint64).tobytes())
-        _add_texts(self._kept, self._ends, block.kept)
-        if block.originals:
-            _add_texts(self._originals, self._original_ends, [text.encode("utf-8") for text in block.originals])
+        digests = np.frombuffer(b"".join([sha256(content).digest() for content in block.contents]), dtype=">u8")
+        self._contents.add(digests[::4].astype(np.uint64).tobytes())
+        self._kept.add(block.kept)
+        self._originals.add([text.encode("utf-8") for text in block.originals])
 
     def _named(self, block: Block) -> None:
         names = self._names
         codes = [names.setdefault(task, len(names)) for task in block.tasks]
         self._tasks.add(np.array(codes, dtype=np.int32).tobytes())
-        _add_texts(
-            self._given, self._given_ends, [b"" if name is None else name.encode("utf-8") for name in block.given]
-        )
+        self._given.add([(name or "").encode("utf-8") for name in block.given])
         self.hashes.add(np.array([hash(name or "") for name in block.given], dtype=np.int64).tobytes())
 
     def place(self, number: int) -> tuple[str, int]:
@@ -166,7 +162,7 @@ class Store:
 
     def given(self) -> Texts:
         """The ids that rows give themselves, empty where one does not."""
-        return Texts(self._given.buffer(), self._given_ends.array(np.int64))
+        return self._given.done()
 
     @property
     def contents(self) -> NDArray[np.uint64]:
@@ -180,7 +176,7 @@ class Store:
             ids: Their ids, all different.
             sources: The labels of their pools.
         """
-        originals = Texts(self._originals.buffer(), self._original_ends.array(np.int64))
+        originals = self._originals.done()
         return Columns(
             ids,
             self._tasks.array(np.int32),
@@ -191,15 +187,9 @@ class Store:
             self.contents,
             self._keys.array(np.int64),
             self._answered.array(np.bool_),
-            Texts(self._kept.buffer(), self._ends.array(np.int64)),
+            self._kept.done(),
             originals if len(originals) else None,
         )
-
-
-def _add_texts(data: Growing, ends: Growing, texts: Sequence[bytes]) -> None:
-    before = data.size
-    data.add(b"".join(texts))
-    ends.add((np.fromiter(accumulate(map(len, texts)), np.int64, len(texts)) + before).tobytes())
 
 
 class StoredRows:

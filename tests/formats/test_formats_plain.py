@@ -163,7 +163,9 @@ def test_records_with_more_to_look_at_are_not_plain(key: str) -> None:
 def test_a_text_of_another_layout_is_not_read(other: str) -> None:
     layout = Layout.of('{"a":[1],"b":"y"}', {"a": [1], "b": "y"})
     assert layout.keys == ("a", "b")
-    assert layout.read('{"a":{"c":2},"b":"z\\n"}') == ([{"c": 2}, "z\n"], ['{"c":2}', '"z\\n"'])
+    text = '{"a":{"c":2},"b":"z\\n"}'
+    assert layout.read(text) == ([{"c": 2}, "z\n"], [12, 22])
+    assert [layout.literal(text, [12, 22], place) for place in (0, 1)] == ['{"c":2}', '"z\\n"']
     assert layout.read(other) is None
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.growing import Growing, Runs, Texts, Values
+from righttime.growing import GrowingTexts, Runs, Texts, Values
 
 __all__ = ["Named", "first_repeat", "settle", "settled"]
 
@@ -125,10 +125,7 @@ def _made(contents: NDArray[np.uint64]) -> Sequence[str]:
 
 
 def _texts(names: Iterable[bytes]) -> Texts:
-    data, ends = Growing(), Growing()
-    left = iter(names)
+    column, left = GrowingTexts(), iter(names)
     while block := list(itertools.islice(left, _AT_ONCE)):
-        before = data.size
-        data.add(b"".join(block))
-        ends.add((np.fromiter(itertools.accumulate(map(len, block)), np.int64, len(block)) + before).tobytes())
-    return Texts(data.buffer(), ends.array(np.int64))
+        column.add(block)
+    return column.done()

@@ -73,15 +73,20 @@ class Shape:
     stem: str | None
 
     def take(
-        self, values: Sequence[Any], literals: Sequence[str] | None, escaped: bool, block: Block, unread: Counter[str]
+        self,
+        values: Sequence[Any],
+        literal: Callable[[int], str] | None,
+        escaped: bool,
+        into: Block,
+        unread: Counter[str],
     ) -> bool:
         """Put a row into a block, if it is plain.
 
         Args:
             values: What stands under the keys.
-            literals: The JSON of each value where that is as we would write it, or None.
+            literal: Gives the JSON of the text at a place, if it is as we would write it; None: it is written.
             escaped: Whether a text may hold what UTF-8 does not.
-            block: Takes the row, but for its line.
+            into: Takes the row, but for its line.
             unread: Counts the fields with text that nothing read.
         """
         prompt, response = values[self.prompt], values[self.response]
@@ -89,8 +94,8 @@ class Shape:
             return False
         if prompt.isspace() or response.isspace() or response.endswith(_END):
             return False
-        if literals is not None:
-            asked, said = literals[self.prompt], literals[self.response]
+        if literal is not None:
+            asked, said = literal(self.prompt), literal(self.response)
         else:
             asked, said = encode_basestring(prompt), encode_basestring(response)
         if self.more is not None and (more := values[self.more]) is not None:
@@ -98,39 +103,34 @@ class Shape:
                 return False
             if more and not more.isspace():
                 prompt = f"{prompt}\n{more}"
-                behind = encode_basestring(more) if literals is None else literals[self.more]
+                behind = encode_basestring(more) if literal is None else literal(self.more)
                 asked = f"{asked[:-1]}\\n{behind[1:]}"
         named, given = _name(values, self.ids)
-        about, task = _name(values, self.tasks)
+        about, task = (0, self.stem) if self.stem is not None else _name(values, self.tasks)
         if named < 0 or about < 0:
             return False
-        if self.stem is not None:
-            about, task = 0, self.stem
-        elif task is None:
+        if task is None:
             for place in self.kinds:
                 about |= 1 << place
                 if type(values[place]) is str and values[place]:
                     task = values[place]
                     break
-        content = (
-            f'{{"messages":[{{"content":{asked},"role":"user"}},{{"content":{said},"role":"assistant"}}],"tools":null}}'
-        )
         try:
-            kept = content.encode("utf-8")
+            kept = f"{_BEFORE}{asked}{_BETWEEN}{said}{_BEHIND}".encode()  # as `content_text` has it
             if escaped:
                 f"{given}{task}".encode()
         except UnicodeEncodeError:
             return False
+        known = named | about
         for place in self.others:
-            value = values[place]
-            if not (named | about) >> place & 1 and value is not None and has_text(value):
+            if not known >> place & 1 and has_text(values[place]):
                 unread[self.keys[place]] += 1
-        block.given.append(given)
-        block.tasks.append(task)
-        block.contents.append(kept)
-        block.kept.append(kept)
-        block.prompts.append(prompt)
-        block.answered.append(True)
+        into.given.append(given)
+        into.tasks.append(task)
+        into.contents.append(kept)
+        into.kept.append(kept)
+        into.prompts.append(prompt)
+        into.answered.append(True)
         return True
 
 
@@ -216,21 +216,25 @@ class Layout:
             end = decode(text, start)[1]
         return cls(heads, text[end:], tuple(value))
 
-    def read(self, text: str) -> tuple[list[Any], list[str]] | None:
-        """The values of a text and their JSON, or None if it is laid out in another way."""
-        values, literals, at = [], [], 0
-        scan = _SCAN
+    def read(self, text: str) -> tuple[list[Any], list[int]] | None:
+        """The values of a text and where each ends, or None if it is laid out in another way."""
+        values: list[Any] = []
+        ends: list[int] = []
+        at, scan, starts, hold, mark = 0, _SCAN, text.startswith, values.append, ends.append
         try:
             for head, length in self._heads:
-                if not text.startswith(head, at):
+                if not starts(head, at):
                     return None
-                start = at + length
-                value, at = scan(text, start)
-                values.append(value)
-                literals.append(text[start:at])
+                value, at = scan(text, at + length)
+                hold(value)
+                mark(at)
         except (StopIteration, ValueError, RecursionError):
             return None  # for the reader who says what is wrong
-        return (values, literals) if text[at:] == self._end else None
+        return (values, ends) if text[at:] == self._end else None
+
+    def literal(self, text: str, ends: Sequence[int], place: int) -> str:
+        """The JSON of one of the values."""
+        return text[(ends[place - 1] if place else 0) + self._heads[place][1] : ends[place]]
 
 
 _SCAN: Callable[[str, int], tuple[Any, int]] = strict_json.DECODER.scan_once  # type: ignore[attr-defined]

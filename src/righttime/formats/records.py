@@ -7,8 +7,9 @@ import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from righttime.errors import DuplicateIdError, EmptyDataError, FormatError, RighttimeError, RowError
@@ -146,14 +147,18 @@ class _Gathering:
             text = body.decode("utf-8")
         except UnicodeDecodeError:
             return False
-        found = ((read, shape) for layout, shape in self._layouts if (read := layout.read(text)) is not None)
-        read, shape = next(found, (None, None))
-        if read is None or shape is None:
-            self._learn(text)
-            return False
-        values, literals = read
+        for layout, shape in self._layouts:
+            if (read := layout.read(text)) is not None:
+                return self._plain_text(number, text, layout, shape, *read)
+        self._learn(text)
+        return False
+
+    def _plain_text(
+        self, number: int, text: str, layout: Layout, shape: Shape, values: Sequence[Any], ends: Sequence[int]
+    ) -> bool:
         escaped = "\\u" in text
-        if not self._plain(number, shape, values, None if escaped or "\\/" in text else literals, escaped):
+        literal = None if escaped or "\\/" in text else partial(layout.literal, text, ends)
+        if not self._plain(number, shape, values, literal, escaped):
             return False
         if self._settings.keep_original:
             self._block.originals.append(text)
@@ -167,11 +172,11 @@ class _Gathering:
             self._layouts.append((Layout.of(text, value), shape))
 
     def _plain(
-        self, number: int, shape: Shape, values: Sequence[Any], literals: Sequence[str] | None, escaped: bool
+        self, number: int, shape: Shape, values: Sequence[Any], literal: Callable[[int], str] | None, escaped: bool
     ) -> bool:
         if len(self._block.lines) == _AT_ONCE:
             self._lay_down()
-        if not shape.take(values, literals, escaped, self._block, self.found.unread):
+        if not shape.take(values, literal, escaped, self._block, self.found.unread):
             return False
         self._block.lines.append(number)
         return True
