@@ -17,6 +17,7 @@ from righttime.store import cache_folder
 __all__ = ["Growing", "GrowingTexts", "Picked", "Runs", "Texts", "Values", "arrow_of"]
 
 _HELD = 16 << 20  # bytes of a column that stay in memory
+_BUFFER = 1 << 17
 _AT_ONCE = 1 << 12  # entries that are decoded together
 
 
@@ -29,14 +30,14 @@ class Growing:
         self._file: IO[bytes] | None = None
         self.size = 0
 
-    def add(self, data: bytes) -> None:
+    def add(self, *parts: bytes) -> None:
         """Put bytes behind those that are there.
 
         Raises:
             StoreError: If the file cannot be written.
         """
-        self._parts.append(data)
-        self.size += len(data)
+        self._parts += parts
+        self.size += sum(map(len, parts))
         if self.size > _HELD:
             self._lay_down()
 
@@ -45,7 +46,7 @@ class Growing:
         try:
             if self._file is None:
                 folder.mkdir(parents=True, exist_ok=True)
-                self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - as long as the column
+                self._file = tempfile.TemporaryFile(buffering=_BUFFER, dir=folder)  # noqa: SIM115 - as long as the column
             self._file.writelines(self._parts)
             self._parts = []
         except OSError as error:
@@ -89,7 +90,7 @@ class GrowingTexts:
             StoreError: As `Growing.add`.
         """
         ends = np.fromiter(accumulate(map(len, texts)), np.int64, len(texts)) + self._data.size
-        self._data.add(b"".join(texts))
+        self._data.add(*texts)
         self._offsets.add(ends.tobytes())
 
     def done(self) -> Texts:

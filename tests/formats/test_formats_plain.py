@@ -46,6 +46,17 @@ VALUES = st.one_of(
     st.sampled_from([None, 0, 7, 10**30, True, False, 1.5, float("nan"), [], ["a"], ["a", "b"], {}, {"text": "a"}]),
 )
 MOSTLY = st.integers(0, 11).flatmap(lambda number: VALUES if number == 0 else GOOD)
+ROLES = st.sampled_from(["user", "human", "assistant", "gpt", "system", "tool", "function_call", "nobody", "User"])
+TURN = st.one_of(
+    st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant"]), "content": GOOD}),
+    st.fixed_dictionaries({"from": st.sampled_from(["human", "gpt"]), "value": GOOD}),
+    st.fixed_dictionaries({"role": ROLES, "content": TEXTS}),
+    st.fixed_dictionaries({"content": VALUES}, optional={"role": ROLES, "from": ROLES, "value": TEXTS, "name": TEXTS}),
+)
+PAIR = st.tuples(GOOD, GOOD).map(lambda two: [{"role": "user", "content": two[0]}, {"role": "gpt", "content": two[1]}])
+TURNS = st.one_of(
+    PAIR, st.builds(lambda one, two: one + two, PAIR, st.lists(TURN, max_size=3)), st.lists(TURN, max_size=5)
+)
 SPACES = [(", ", ": "), (",", ":"), (" , ", " : ")]
 
 
@@ -54,15 +65,14 @@ def some_records(draw: st.DrawFn, form: Format) -> list[dict[str, Any]]:
     """Records of a format, most of them with the same keys, their prompts and responses mostly texts."""
     assert form.plain
     asks, more, answers = form.plain
-    usual = [
-        asks,
-        draw(st.sampled_from(answers)),
-        *draw(st.lists(st.sampled_from([*answers, more or "id", "id", "task"]))),
-    ]
+    some = st.lists(st.sampled_from([*answers[:3], more or "id", "id", "task"]), max_size=4)
+    usual = [asks, *([draw(st.sampled_from(answers))] if answers else []), *draw(some)]
     unusual = draw(st.lists(st.sampled_from(["url", "notes", "score"]), max_size=2))
     unusual += draw(st.sampled_from([[], [], []]) | st.lists(st.sampled_from(KNOWN), max_size=2))
     keys = draw(st.permutations(list(dict.fromkeys([*usual, *unusual]))))
-    value = {key: MOSTLY if key in usual else VALUES for key in keys}
+    value: dict[str, st.SearchStrategy[Any]] = {key: MOSTLY if key in usual else VALUES for key in keys}
+    if not answers:
+        value[asks] = TURNS
     rows = draw(st.lists(st.fixed_dictionaries(value), min_size=2, max_size=10))
     if draw(st.integers(0, 9)):  # ids that differ
         for number, row in enumerate(rows):
@@ -126,6 +136,7 @@ def test_lines_are_read_as_the_formats_reader_reads_them(name: str, data: st.Dat
 def test_rows_of_a_table_are_read_as_the_formats_reader_reads_them(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(PLAIN)))
     asks, more, answers = PLAIN[name].plain or ("", None, ())
+    answers = answers or ("answer",)
     keys = [asks, answers[0], *([more] if more else []), "id", "task", "notes", "category"]
     cell = st.none() | TEXTS.filter(lambda text: text != "\ud800")
     rows = data.draw(st.lists(st.fixed_dictionaries(dict.fromkeys(keys, cell)), min_size=1, max_size=8))
@@ -141,11 +152,13 @@ def test_a_plain_row_is_taken(name: str) -> None:
     form = PLAIN[name]
     assert form.plain
     asks, _, answers = form.plain
-    keys = ("id", "task", asks, answers[0], "url")
+    keys = ("id", "task", asks, answers[0] if answers else "notes", "url")
+    turns = [{"from": "human", "value": "2+2?"}, {"role": "assistant", "content": "4\n"}]
     shape = shape_of(keys, form, None, "file")
     block, unread = Block(), Counter[str]()
     assert shape is not None
-    assert shape.take(["1", "sums", "2+2?", "4\n", "here"], None, False, block, unread)
+    values = ["1", "sums", "2+2?", "4\n", "here"] if answers else ["1", "sums", turns, None, "here"]
+    assert shape.take(values, None, False, block, unread)
     content = content_text([Message("user", "2+2?"), Message("assistant", "4\n")])
     assert (block.given, block.tasks, block.contents, block.prompts) == (["1"], ["sums"], [content], ["2+2?"])
     assert unread == {"url": 1}

@@ -1,6 +1,7 @@
-"""Rows as plain as most are, read in one step: a prompt and a response that are texts, and nothing else to look at.
+"""Rows as plain as most are, read in one step: a prompt and a response, or turns, that are texts, and nothing else.
 
 {"id": "1", "task": "sums", "question": "2+2?", "answer": "4", "url": "..."}
+{"messages": [{"role": "user", "content": "2+2?"}, {"role": "assistant", "content": "4"}]}
 
 What is read so is what the format's own reader would read; whatever is less plain is left to it.
 """
@@ -18,6 +19,7 @@ from typing import Any
 
 from righttime import strict_json
 from righttime.formats.asking import ANSWERS, CONTEXTS, OPTIONS
+from righttime.formats.conversation import CALLS, ROLES
 from righttime.formats.refusing import may_refuse
 from righttime.formats.registry import FORMATS, Format
 from righttime.formats.seen import folded, has_text
@@ -28,6 +30,7 @@ __all__ = ["Layout", "Shape", "shape_of"]
 _END = "<|endoftext|>"
 _BEFORE, _BETWEEN = '{"messages":[{"content":', ',"role":"user"},{"content":'
 _BEHIND = ',"role":"assistant"}],"tools":null}'
+_ROLES = {name: role for name, role in ROLES.items() if role in ("system", "user", "assistant") and name not in CALLS}
 _SPACE = re.compile(r"[ \t\r\n]*")
 _NAMES = ("id", "task", "task_name")
 _OTHERS = ("input", "system", "system_prompt", "tools", "history", "label", "message_tree_id", "parent_id")
@@ -54,7 +57,7 @@ class Shape:
         keys: The keys.
         prompt: The place of the prompt.
         more: The place of a text that follows the prompt on a line of its own, or None.
-        response: The place of the response.
+        response: The place of the response; None where all turns stand in a list in place of the prompt.
         ids: The places of what may be the id, the first that is given counts.
         tasks: The same of the task.
         kinds: Places of what stands in for the task where none is given.
@@ -65,7 +68,7 @@ class Shape:
     keys: tuple[str, ...]
     prompt: int
     more: int | None
-    response: int
+    response: int | None
     ids: tuple[int, ...]
     tasks: tuple[int, ...]
     kinds: tuple[int, ...]
@@ -89,22 +92,10 @@ class Shape:
             into: Takes the row, but for its line.
             unread: Counts the fields with text that nothing read.
         """
-        prompt, response = values[self.prompt], values[self.response]
-        if type(prompt) is not str or type(response) is not str or not prompt or not response:
+        said = self._turns(values[self.prompt]) if self.response is None else self._pair(values, literal)
+        if said is None:
             return False
-        if prompt.isspace() or response.isspace() or response.endswith(_END):
-            return False
-        if literal is not None:
-            asked, said = literal(self.prompt), literal(self.response)
-        else:
-            asked, said = encode_basestring(prompt), encode_basestring(response)
-        if self.more is not None and (more := values[self.more]) is not None:
-            if type(more) is not str:
-                return False
-            if more and not more.isspace():
-                prompt = f"{prompt}\n{more}"
-                behind = encode_basestring(more) if literal is None else literal(self.more)
-                asked = f"{asked[:-1]}\\n{behind[1:]}"
+        content, prompt = said
         named, given = _name(values, self.ids)
         about, task = (0, self.stem) if self.stem is not None else _name(values, self.tasks)
         if named < 0 or about < 0:
@@ -116,7 +107,7 @@ class Shape:
                     task = values[place]
                     break
         try:
-            kept = f"{_BEFORE}{asked}{_BETWEEN}{said}{_BEHIND}".encode()  # as `content_text` has it
+            kept = content.encode("utf-8")
             if escaped:
                 f"{given}{task}".encode()
         except UnicodeEncodeError:
@@ -132,6 +123,47 @@ class Shape:
         into.prompts.append(prompt)
         into.answered.append(True)
         return True
+
+    def _pair(self, values: Sequence[Any], literal: Callable[[int], str] | None) -> tuple[str, str] | None:
+        """The content text and the prompt of a prompt and a response."""
+        prompt, response = values[self.prompt], values[self.response or 0]
+        if type(prompt) is not str or type(response) is not str or not prompt or not response:
+            return None
+        if prompt.isspace() or response.isspace() or response.endswith(_END):
+            return None
+        if literal is not None:
+            asked, said = literal(self.prompt), literal(self.response or 0)
+        else:
+            asked, said = encode_basestring(prompt), encode_basestring(response)
+        if self.more is not None and (more := values[self.more]) is not None:
+            if type(more) is not str:
+                return None
+            if more and not more.isspace():
+                prompt = f"{prompt}\n{more}"
+                behind = encode_basestring(more) if literal is None else literal(self.more)
+                asked = f"{asked[:-1]}\\n{behind[1:]}"
+        return f"{_BEFORE}{asked}{_BETWEEN}{said}{_BEHIND}", prompt
+
+    def _turns(self, turns: Any) -> tuple[str, str] | None:
+        """The same of a list of turns that have a role and a text each, and nothing else."""
+        if type(turns) is not list or not turns:
+            return None
+        parts, asked, answered = [], [], False
+        for turn in turns:
+            if type(turn) is not dict or len(turn) != 2:
+                return None
+            by, said = ("role", "content") if "role" in turn else ("from", "value")
+            name, text = turn.get(by), turn.get(said)
+            if type(name) is not str or type(text) is not str or name not in _ROLES or not text or text.isspace():
+                return None
+            role = _ROLES[name]
+            parts.append(f'{{"content":{encode_basestring(text)},"role":"{role}"}}')
+            if role == "user" and not answered:
+                asked.append(text)
+            answered = answered or (role == "assistant" and bool(asked))
+        if not answered:
+            return None
+        return f'{{"messages":[{",".join(parts)}],"tools":null}}', "\n".join(asked)
 
 
 def _name(values: Sequence[Any], places: Sequence[int]) -> tuple[int, str | None]:
@@ -166,11 +198,11 @@ def shape_of(keys: tuple[Any, ...], form: Format, task_field: str | None, stem: 
     asks, more, answers = form.plain
     at = {key: place for place, key in enumerate(keys)}
     response = next((key for key in answers if key in at), None)
-    if asks not in at or response is None:
+    if asks not in at or (answers and response is None):
         return None
     ids, tasks = ([key for key in names if key in at] for names in (("id", *form.ids), ("task", "task_name")))
     kinds = [key for key in form.tasks if key in at]
-    ours = {asks, response, *answers, *ids, *tasks, *kinds, *([more] if more else [])}
+    ours = {asks, *answers, *ids, *tasks, *kinds, *([more] if more else [])}
     strange = [key for key in keys if key not in ours]
     if any(folded(key) in _looked_at() for key in strange) or any(folded(key) != key for key in ours & at.keys()):
         return None
@@ -181,7 +213,7 @@ def shape_of(keys: tuple[Any, ...], form: Format, task_field: str | None, stem: 
         keys,
         at[asks],
         at.get(more) if more else None,
-        at[response],
+        None if response is None else at[response],
         ids=tuple(at[key] for key in ids),
         tasks=() if task_field else tuple(at[key] for key in tasks),
         kinds=() if task_field else tuple(at[key] for key in kinds),

@@ -147,15 +147,13 @@ class _Gathering:
             text = body.decode("utf-8")
         except UnicodeDecodeError:
             return False
-        for layout, shape in self._layouts:
+        for layout, shape in self._layouts:  # noqa: B007 - both are those of the last one looked at
             if (read := layout.read(text)) is not None:
-                return self._plain_text(number, text, layout, shape, *read)
-        self._learn(text)
-        return False
-
-    def _plain_text(
-        self, number: int, text: str, layout: Layout, shape: Shape, values: Sequence[Any], ends: Sequence[int]
-    ) -> bool:
+                break
+        else:
+            self._learn(text)
+            return False
+        values, ends = read
         escaped = "\\u" in text
         literal = None if escaped or "\\/" in text else partial(layout.literal, text, ends)
         if not self._plain(number, shape, values, literal, escaped):

@@ -33,7 +33,7 @@ class Format:
         split: Makes of one record one for each row, given the number of positive examples to keep.
         plain: The keys of a prompt, of a text that follows it on a line of its own (or None), and of responses, the
             first that is there counts: what `read` reads of a record that holds these as texts, and besides nothing
-            that any reader looks at. None: `read` does more than that.
+            that any reader looks at. Without keys of responses, of a list of turns. None: `read` does more than that.
     """
 
     read: Callable[[Mapping[str, Any]], tuple[Message, ...]]
@@ -77,6 +77,7 @@ FORMATS: Mapping[str, Format] = {
         conversation.messages,
         ("messages",),
         ids=("prompt_id", "uuid"),
+        plain=("messages", None, ()),
         looks=(
             '`{"messages": [{"role", "content"}], "tools"?}`, content a string or a list of parts; our own '
             "`train.jsonl`"
@@ -86,6 +87,7 @@ FORMATS: Mapping[str, Format] = {
         conversation.sharegpt,
         ("conversations",),
         tasks=("source",),
+        plain=("conversations", None, ()),
         looks=(
             '`{"conversations": [{"from": "human", "value": ...}, ...], "tools"?, "system"?}`; Flan-mini is '
             "this with the task in `source`; LIMA is this with a list of texts"
@@ -211,6 +213,7 @@ FORMATS: Mapping[str, Format] = {
         conversation.conversation,
         ("conversation",),
         ids=("conversation_id",),
+        plain=("conversation", None, ()),
         looks='`{"conversation": [{"role", "content"}]}`',
     ),
     "prompt": Format(
