@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ from righttime.formats.seen import unread_note
 from righttime.growing import Runs
 from righttime.rows import Rows
 from righttime.stored import Store, StoredRows
+
+Piece = TypeVar("Piece")
 
 __all__ = ["InputFile", "Reading", "from_records", "read_head", "read_rows"]
 
@@ -195,16 +198,19 @@ class _Head:
 
     def __init__(self, source: Source, rows: int) -> None:
         self.read, self._rows, self._cut, self._whole = 0, rows, False, source
-        self.source = dataclasses.replace(source, records=self._records, sha256=lambda: "", lines=None, cells=None)
+        ways = {"records": source.records, "lines": source.lines, "cells": source.cells}
+        first: dict[str, Any] = {name: partial(self._first, way) for name, way in ways.items() if way is not None}
+        self.source = dataclasses.replace(source, sha256=lambda: "", **first)
 
-    def _records(self) -> Iterator[Record]:
-        for record in self._whole.records():
+    def _first(self, way: Callable[[], Iterator[Piece]]) -> Iterator[Piece]:
+        self.read, self._cut = 0, False  # what is read last counts
+        for piece in way():
             # Where the number of rows cannot be told from some, all are counted.
             if self.read >= self._rows and self._whole.expected(self.read) is not None:
                 self._cut = True
                 return
             self.read += 1
-            yield record
+            yield piece
 
     def expected(self) -> int:
         return (self._whole.expected(self.read) if self._cut else None) or self.read
