@@ -105,6 +105,7 @@ bench: $(READY)
 	@echo "== FAISS, semantic_search, RDS+ (3 minutes)" && $(BIN)/python benchmarks/neighbours.py $(BENCH)
 	@echo "== Ray nodes (4 minutes)" && $(BIN)/python benchmarks/ray_nodes.py $(BENCH)
 	@echo "== arrange: floor, released procedure (25 minutes)" && $(BIN)/python benchmarks/arrange.py --limit $(BENCH_LIMIT) $(BENCH)
+	@echo "== the whole way, beside datasets (4 minutes)" && $(BIN)/python benchmarks/whole_way.py $(BENCH)
 	@echo "== guard (4 minutes)" && $(BIN)/python benchmarks/guard.py $(BENCH)
 	@[ -n "$(BENCH)" ] || { echo "== evaluation (2 minutes)" && $(BIN)/python benchmarks/evaluation.py; }
 	@[ -n "$(BENCH)" ] || { echo "== embedding (10 minutes)" && $(BIN)/python benchmarks/embedding.py; }

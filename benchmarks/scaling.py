@@ -190,7 +190,7 @@ def limits(results: dict[str, Any]) -> str:
         [
             "rows and texts in the command",
             f"about 1 kB a row as text: {POOL * 1000 / 1e9:.0f} GB",
-            "**breaks too**: `righttime arrange` holds the rows it read",
+            "on disk, in the cache folder, and mapped; ids and texts that are embedded are the limit",
         ],
     ]
     return _table(["what", "bytes", "and so"], rows)

@@ -506,6 +506,27 @@ def training(results: dict[str, Any]) -> str:
     return grid(heads, lines)
 
 
+def whole_way(results: dict[str, Any]) -> str:
+    """The whole of `arrange` beside `datasets`."""
+    rows = []
+    for pool in results["whole_way"]["pools"]:
+        ours, theirs = (median(turn[way]["cpu_s"] for turn in pool["turns"]) for way in ("arrange", "datasets"))
+        alone = median(float(turn["search"]["said"]) for turn in pool["turns"])
+        memory = [max(turn[way]["anonymous_mib"] for turn in pool["turns"]) for way in ("arrange", "datasets")]
+        rows.append(
+            [
+                f"{pool['rows']:,}, {pool['container']}, {pool['bytes'] / 1e6:,.0f} MB",
+                time_of(ours),
+                time_of(alone),
+                time_of(theirs),
+                f"{(ours - alone) / theirs:.2f}",
+                *(f"{one:,.0f} MiB" for one in memory),
+            ]
+        )
+    heads = ["pool", "`arrange`", "of it search", "`datasets`", "(`arrange` − search) ÷ `datasets`"]
+    return grid([*heads, "anonymous memory of `arrange`", "of `datasets`"], rows)
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "report": report,
     "report_page": report_page,
@@ -524,6 +545,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "growth": growth,
     "ray": ray,
     "directions": directions,
+    "whole_way": whole_way,
     "rates": scaling.rates,
     "pass": scaling.one_pass,
     "limits": scaling.limits,

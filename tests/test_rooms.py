@@ -13,10 +13,11 @@ ROOT = Path(righttime.__file__).parent
 ROOMS = (
     ("version", "errors", "progress", "choices", "keywords", "quiet", "drawing", "processor", "locks", "strict_json"),
     ("store", "cluster"),
+    ("growing",),
     ("model_files",),
     ("gguf",),
     ("examples",),
-    ("rows",),
+    ("rows", "stored", "leaving"),
     ("tokenization",),
     ("formats",),
     ("splits", "sampling", "contamination", "demo"),
@@ -160,7 +161,7 @@ def test_what_a_row_says_is_read_in_few_places() -> None:
 
 
 def test_texts_and_whole_rows_are_asked_for_in_few_places() -> None:
-    assert set(taken({"examples", "texts"}, called=True)) - {"rows"} == set(ASKS_ROWS)
+    assert set(taken({"examples", "texts"}, called=True)) - {"rows", "stored"} == set(ASKS_ROWS)
 
 
 def test_all_rows_as_objects_are_for_users_alone() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from righttime.errors import unknown_name
 
-__all__ = ["TEXTS", "Example", "LeftOut", "Message", "Parsed", "content_id", "text_of"]
+__all__ = ["TEXTS", "Example", "LeftOut", "Message", "Parsed", "content_id", "content_text", "text_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,14 +183,21 @@ def text_of(example: Example, which: str = "prompt+response") -> str:
 _COMPACT = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
-def content_id(messages: Sequence[Message], tools: Any = None) -> str:
-    """An id made from what the row says: the first 16 hex digits of its content's sha256.
+def content_text(messages: Sequence[Message], tools: Any = None) -> bytes:
+    """What a row says: the compact UTF-8 JSON, keys sorted, of ``{"messages": [...], "tools": ...}``.
 
-    The content is the compact UTF-8 JSON, keys sorted, of ``{"messages": [...], "tools": ...}``.
+    Example:
+        >>> content_text([Message("user", "2+2?")])
+        b'{"messages":[{"content":"2+2?","role":"user"}],"tools":null}'
+    """
+    return _COMPACT({"messages": [message.as_dict() for message in messages], "tools": tools}).encode("utf-8")
+
+
+def content_id(messages: Sequence[Message], tools: Any = None) -> str:
+    """An id made from what the row says: the first 16 hex digits of the sha256 of its `content_text`.
 
     Example:
         >>> content_id([Message("user", "2+2?"), Message("assistant", "4")])
         '0014d653805e838f'
     """
-    text = _COMPACT({"messages": [message.as_dict() for message in messages], "tools": tools})
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+    return hashlib.sha256(content_text(messages, tools)).hexdigest()[:16]

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from righttime.errors import EmptyDataError
 from righttime.examples import LeftOut
-from righttime.rows import Rows, left_out
+from righttime.leaving import AllLeftOut, LeftOutRows, compact
+from righttime.rows import Rows, as_numbers
 from righttime.sampling import draw
 from righttime.tokenization.counts import token_counts
 
@@ -27,7 +30,7 @@ class TakingPart:
 
     drawn: Sequence[int]
     kept: Sequence[int]
-    left_out: tuple[LeftOut, ...]
+    left_out: Sequence[LeftOut]
     duplicates: int
 
 
@@ -59,20 +62,26 @@ def take_part(
         RighttimeError: If the draw or the tokenizer cannot be had.
     """
     own = len(rows) - others
-    part, dropped = draw(rows.take(range(own)) if others else rows, subsample, seed)
-    part = [*part, *range(own, len(rows))]
-    contents, first, kept = rows.content_ids, dict[str, int](), list[int]()
-    counts = dict(zip(part, token_counts(rows.take(part), tokenizer), strict=True)) if tokenizer else {}
-    for number in part:
-        twin = first.setdefault(contents[number], number)
-        if duplicates == "drop" and twin != number:
-            same = f"the same content as {rows.ids[twin]} ({rows.files[twin]}:{rows.lines[twin]})"
-            dropped.append(left_out(rows, number, "duplicate", same))
-        elif max_tokens is not None and counts.get(number, 0) > max_tokens:
-            detail = f"{counts[number]} tokens, more than {max_tokens}"
-            dropped.append(left_out(rows, number, "too-long", detail))
-        else:
-            kept.append(number)
-    if not kept:
+    drawn, away = draw(rows.take(range(own)) if others else rows, subsample, seed)
+    numbers = np.concatenate([as_numbers(drawn), np.arange(own, len(rows))])
+    part = compact(numbers, len(rows))
+    _, index, which = np.unique(rows.contents[numbers], return_index=True, return_inverse=True)
+    first = numbers[index[which]]
+    counts = np.array(token_counts(rows.take(part), tokenizer) if tokenizer else [], dtype=np.int64)
+    repeats = (first != numbers) & (duplicates == "drop")
+    long = np.zeros(len(numbers), dtype=np.bool_) if max_tokens is None or not len(counts) else counts > max_tokens
+    out = np.flatnonzero(repeats | long)
+
+    def repeated(place: int) -> str:
+        twin = int(first[out[place]])
+        return f"the same content as {rows.ids[twin]} ({rows.files[twin]}:{rows.lines[twin]})"
+
+    def too_long(place: int) -> str:
+        return f"{counts[out[place]]} tokens, more than {max_tokens}"
+
+    why = {"duplicate": repeated, "too-long": too_long}
+    dropped = AllLeftOut(away, LeftOutRows(rows, numbers[out], why, (~repeats[out]).astype(np.int8)))
+    kept = numbers[~(repeats | long)]
+    if not len(kept):
         raise EmptyDataError(f"no pool row is left: all {len(dropped)} were left out, the first: {dropped[0].detail}.")
-    return TakingPart(part, kept, tuple(dropped), len(part) - len(first))
+    return TakingPart(part, compact(kept, len(rows)), dropped, len(numbers) - len(index))

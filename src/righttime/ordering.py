@@ -32,7 +32,7 @@ from righttime.filtering import TakingPart
 from righttime.neighbours import Search, search_named
 from righttime.progress import counting
 from righttime.results import Request
-from righttime.rows import Rows
+from righttime.rows import Rows, as_numbers
 from righttime.similarity import room_for
 from righttime.store import cache_folder
 
@@ -198,7 +198,7 @@ def choose_rows(
     if best is not None:
         best = np.concatenate([best, np.full(ready.others, np.inf, dtype=np.float32)])
     notes = ready.notes + ((found.settings["warning"],) if "warning" in found.settings else ())
-    order = np.asarray(ready.kept, dtype=np.int64)[found.order]
+    order = as_numbers(ready.kept)[found.order]
     arrangement = dataclasses.replace(found, order=order, n_pool=len(pool)).with_rows(pool, target)
     return Ordered(arrangement, ready.kept, ready.sides, best, ready.others, ready.text, notes)
 

@@ -14,6 +14,7 @@ from righttime.embedding.vectors import Sides, vectors_for
 from righttime.filtering import TakingPart, take_part
 from righttime.guard.watch import Watch
 from righttime.inputs import Inputs, read_inputs
+from righttime.leaving import AllLeftOut
 from righttime.ordering import Ready, choose_rows, ready_rows
 from righttime.results import BAD_TARGET, Data, Request, Result, not_chosen, prepare_result, write_result
 
@@ -139,7 +140,7 @@ def finish(begun: Begun, **how: Any) -> Result:
         request=request,
         pool=read.pool,
         target=read.target,
-        left_out=(*read.pool.left_out, *taking.left_out, *begun.watch.left_out, *in_vain),
+        left_out=AllLeftOut(read.pool.left_out, taking.left_out, begun.watch.left_out, in_vain),
         left_out_of_target=tuple(dataclasses.replace(row, reason=BAD_TARGET) for row in read.target.left_out),
         text=ordered.text,
         embedding=ordered.sides.about,

@@ -6,13 +6,17 @@ need not be objects in memory, and where they are kept is nobody's business but 
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from righttime.examples import Example, LeftOut, content_id, text_of
 
-__all__ = ["ExampleRows", "Rows", "left_out"]
+__all__ = ["ExampleRows", "Rows", "as_numbers", "left_out", "prompt_key"]
 
 
 class Rows(Protocol):
@@ -43,6 +47,14 @@ class Rows(Protocol):
     @property
     def content_ids(self) -> Sequence[str]:
         """What `righttime.examples.content_id` makes of each: equal where two rows say the same."""
+
+    @property
+    def contents(self) -> NDArray[np.uint64]:
+        """The content ids as the numbers whose hex digits they are."""
+
+    @property
+    def prompt_keys(self) -> NDArray[np.int64]:
+        """What `prompt_key` makes of each prompt."""
 
     @property
     def answered(self) -> Sequence[bool]:
@@ -118,6 +130,16 @@ class ExampleRows:
         return self._content_ids
 
     @cached_property
+    def contents(self) -> NDArray[np.uint64]:
+        """See `Rows`."""
+        return np.array([int(one, 16) for one in self.content_ids], dtype=np.uint64)
+
+    @cached_property
+    def prompt_keys(self) -> NDArray[np.int64]:
+        """See `Rows`."""
+        return np.array([prompt_key(row.prompt) for row in self._examples], dtype=np.int64)
+
+    @cached_property
     def answered(self) -> Sequence[bool]:
         """See `Rows`."""
         return tuple(row.response is not None for row in self._examples)
@@ -139,6 +161,26 @@ class ExampleRows:
     def batches(self, size: int) -> Iterator[Rows]:
         """See `Rows`."""
         return (self.take(range(start, min(start + size, len(self)))) for start in range(0, len(self), size))
+
+
+def prompt_key(prompt: str) -> int:
+    """A number that is equal where two prompts have the same words, and seldom equal where they do not.
+
+    It holds for this process alone.
+
+    Example:
+        >>> prompt_key(" Add 2 and  2. ") == prompt_key("Add 2 and 2."), prompt_key("Add 2.") == prompt_key("Add 3.")
+        (True, False)
+    """
+    return hash(tuple(prompt.rsplit(None, 4)[-4:]))  # the first words are often the same
+
+
+def as_numbers(numbers: Iterable[int]) -> NDArray[np.int64]:
+    """Row numbers as an array, shape (n,)."""
+    if isinstance(numbers, range):
+        return np.arange(numbers.start, numbers.stop, numbers.step, dtype=np.int64)
+    known = isinstance(numbers, np.ndarray | array)
+    return np.asarray(numbers if known else list(numbers), dtype=np.int64)
 
 
 def left_out(rows: Rows, number: int, reason: str, detail: str) -> LeftOut:

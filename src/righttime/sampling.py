@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from righttime.errors import SettingsError
 from righttime.examples import LeftOut
-from righttime.rows import Rows, left_out
+from righttime.leaving import LeftOutRows, compact
+from righttime.rows import Rows
 
 __all__ = ["check_subsample", "draw", "drawn"]
 
@@ -87,9 +90,13 @@ def drawn(n_rows: int, subsample: str | float | None, seed: int) -> list[int]:
         >>> drawn(10, 0.3, seed=1) == drawn(10, "30%", seed=1) == drawn(10, 3, seed=1)
         True
     """
+    return [*_drawn(n_rows, subsample, seed).tolist()]
+
+
+def _drawn(n_rows: int, subsample: str | float | None, seed: int) -> NDArray[np.int64]:
     wish = check_subsample(subsample)
     if wish is None:
-        return list(range(n_rows))
+        return np.arange(n_rows)
     count = wish if isinstance(wish, int) else max(1, round(wish * n_rows))
     if count > n_rows:
         raise SettingsError(
@@ -97,10 +104,10 @@ def drawn(n_rows: int, subsample: str | float | None, seed: int) -> list[int]:
             setting="subsample",
         )
     keys = np.random.default_rng([seed, *_STREAM]).random(n_rows)
-    return sorted(np.argsort(keys, kind="stable")[:count].tolist())
+    return np.sort(np.argsort(keys, kind="stable")[:count])
 
 
-def draw(rows: Rows, subsample: str | float | None, seed: int) -> tuple[list[int], list[LeftOut]]:
+def draw(rows: Rows, subsample: str | float | None, seed: int) -> tuple[Sequence[int], Sequence[LeftOut]]:
     """Draw a part of a pool.
 
     Args:
@@ -114,8 +121,8 @@ def draw(rows: Rows, subsample: str | float | None, seed: int) -> tuple[list[int
     Raises:
         SettingsError: As `drawn`.
     """
-    kept = drawn(len(rows), subsample, seed)
-    inside = set(kept)
+    kept = _drawn(len(rows), subsample, seed)
+    outside = np.ones(len(rows), dtype=np.bool_)
+    outside[kept] = False
     detail = f"not among the {len(kept):,} of {len(rows):,} rows that `subsample={subsample}` drew with `seed={seed}`"
-    others = (number for number in range(len(rows)) if number not in inside)
-    return kept, [left_out(rows, number, "sampled-away", detail) for number in others]
+    return compact(kept, len(rows)), LeftOutRows(rows, np.flatnonzero(outside), {"sampled-away": detail})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -165,16 +166,25 @@ def _entries_sha256(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(json.loads(json.dumps(entries)), sort_keys=True).encode()).hexdigest()
 
 
-def write_parquet(path: Path, table: pa.Table) -> None:
+def write_parquet(path: Path, table: pa.Table | Iterable[pa.Table]) -> None:
     """Write an Arrow table, atomically and with the same bytes every time.
+
+    Args:
+        path: The file.
+        table: The table, or its parts, at least one; of 1,048,576 rows each but for the last, they give the bytes that
+            the whole table gives.
 
     Raises:
         StoreError: If it cannot be written.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with _atomically(path) as file:
-        pq.write_table(table, file, compression="zstd")
+    parts = iter([table] if isinstance(table, pa.Table) else table)
+    first = next(parts)
+    with _atomically(path) as file, pq.ParquetWriter(file, first.schema, compression="zstd") as writer:
+        for part in itertools.chain([first], parts):
+            writer.write_table(part)
 
 
 def make_folder(folder: Path) -> None:

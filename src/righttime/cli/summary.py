@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from righttime.cli.guard_text import leak_counts, leak_lines
 from righttime.cli.show import falloff_text
 from righttime.cli.text import printable, table
 from righttime.embedding import Fidelity
+from righttime.leaving import reasons_of
 from righttime.planning.stages import peak_of
 from righttime.progress import lasting
 
@@ -47,7 +47,7 @@ def summary(result: Result, out: Path) -> str:
 
 def arranged_facts(result: Result, out: Path) -> dict[str, Any]:
     """The same for a program."""
-    reasons = Counter(row.reason for row in result.left_out)
+    reasons = reasons_of(result.left_out)
     return {
         "out": out,
         "method": result.request.method,
@@ -55,7 +55,7 @@ def arranged_facts(result: Result, out: Path) -> dict[str, Any]:
         "target": result.target.inputs,
         "rows": len(result.arrangement),
         "rounds": result.arrangement.n_rounds if result.arrangement.round is not None else None,
-        "left_out": reasons.total(),
+        "left_out": sum(reasons.values()),
         "left_out_by_reason": reasons,
         "duplicates": result.duplicates,
         "target_prompts_in_pool": len(result.leaks),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from righttime.rows import Rows
+import numpy as np
+
+from righttime.rows import Rows, as_numbers
 
 __all__ = ["same_prompts"]
 
@@ -20,10 +22,11 @@ def same_prompts(pool: Rows, target: Rows, part: Sequence[int] | None = None) ->
     Returns:
         For each such target row, by number, the first pool row with that prompt.
     """
-    first: dict[tuple[str, ...], int] = {}
     asked = [tuple(prompt.split()) for prompt in target.texts("prompt")]
-    wanted, numbers = set(asked), range(len(pool)) if part is None else part
-    for number, prompt in zip(numbers, pool.texts("prompt", numbers), strict=True):
+    wanted, numbers = set(asked), np.arange(len(pool)) if part is None else as_numbers(part)
+    some = numbers[np.isin(pool.prompt_keys[numbers], target.prompt_keys)].tolist()
+    first: dict[tuple[str, ...], int] = {}
+    for number, prompt in zip(some, pool.texts("prompt", some), strict=True):
         words = tuple(prompt.split())
         if words in wanted:
             first.setdefault(words, number)

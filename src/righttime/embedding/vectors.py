@@ -19,7 +19,7 @@ from righttime.embedding.represent import represent, shaped_by_target
 from righttime.embedding.texts import texts_for
 from righttime.errors import SettingsError
 from righttime.neighbours import ENGINES
-from righttime.rows import Rows
+from righttime.rows import Rows, as_numbers
 from righttime.similarity import room_for, unit_rows
 from righttime.store import cache_folder
 
@@ -200,7 +200,7 @@ def given(
     sides = given_sides(spec, target_spec, n_pool, n_target, memory)
     # Normalised before rows are left out, so that an error names the row by its number in the file.
     pool = unit_rows(sides[0], "pool vectors", most_bytes=memory, folder=folder)
-    if not np.array_equal(kept, np.arange(len(pool))):
+    if len(kept) < len(pool) or not np.array_equal(as_numbers(kept), np.arange(len(pool))):
         some = room_for((len(kept), pool.shape[1]), memory, folder)
         for start in range(0, len(kept), _COPIED):
             some[start : start + _COPIED] = pool[np.asarray(kept[start : start + _COPIED])]

@@ -33,7 +33,7 @@ from righttime.errors import unknown_name
 from righttime.examples import Message
 from righttime.formats.fields import BadRowError, RefusedError, kind_of, optional
 
-__all__ = ["ROLES", "conversation", "messages", "sharegpt", "turns", "ultrachat"]
+__all__ = ["CALLS", "ROLES", "conversation", "messages", "sharegpt", "turns", "ultrachat"]
 
 ROLES = {
     "system": "system",
@@ -59,7 +59,8 @@ _MEDIA = {
     **dict.fromkeys(("audio", "audio_url", "input_audio"), ("audio", "audio")),
     **dict.fromkeys(("video", "video_url"), ("video", "videos")),
 }
-_CALLS = {"function_call", "tool_call"}
+CALLS = {"function_call", "tool_call"}
+"""Those of them whose text may be calls."""
 _EXTRA = ("name", "tool_call_id", "reasoning_content")
 
 
@@ -116,7 +117,7 @@ def _turn(turn: Any, field: str) -> Message:
     if reasoning:
         extra.append(("reasoning_content", reasoning))
     calls += _openai_calls(turn, field)
-    if name in _CALLS and (parsed := _calls_in(content)):
+    if name in CALLS and (parsed := _calls_in(content)):
         content, calls = "", parsed
     return Message(ROLES[name], content, tuple(calls), tuple(extra))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from righttime.errors import DataError, EmptyDataError
 from righttime.formats import json_text, sheets
@@ -42,6 +42,11 @@ class Source:
         note: What a person should know about it, or None.
         hint: What else to try where its format is unknown.
         expected: How many rows it holds, given how many have been read; None where that cannot be told.
+        most: Bytes of the longest row.
+        lines: Where each line holds a record: the lines that are not blank, with their numbers, None for one that is
+            too long.
+        cells: Where records are rows of a table: their numbers, the columns' names and what they hold,
+            None in place of what is too long.
     """
 
     path: str
@@ -53,6 +58,9 @@ class Source:
     note: str | None = None
     hint: str = ""
     expected: Callable[[int], int | None] = lambda rows: None
+    most: int = MAX_ROW_BYTES
+    lines: Callable[[], Iterator[tuple[int, bytes | None]]] | None = None
+    cells: Callable[[], Iterator[tuple[int, tuple[str, ...], tuple[Any, ...] | None]]] | None = None
 
     def place(self, file: str, line: int) -> str:
         """Where a record stands, for a person: ``file:line``, or ``file: row N`` where there are no lines."""
@@ -108,7 +116,15 @@ def file_source(path: str, file: str | None = None, *, numbered: bool = False, m
         note=note,
         hint=hint,
         expected=place.expected if container != "parquet" else lambda rows: sheets.parquet_rows(path),
+        most=most,
+        lines=(lambda: _lines(path, file, most, place)) if container == "jsonl" else None,
+        cells=(lambda: sheets.parquet_cells(path, file, most)) if container == "parquet" else None,
     )
+
+
+def _lines(path: str, file: str, most: int, place: Place) -> Iterator[tuple[int, bytes | None]]:
+    with opened(path, file, place) as stream:
+        yield from json_text.bodies(stream, most)
 
 
 def _records(

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Named", "settle"]
+import numpy as np
+from numpy.typing import NDArray
+
+from righttime.growing import GrowingTexts, Runs, Texts, Values
+
+__all__ = ["Named", "first_repeat", "settle", "settled"]
+
+_AT_ONCE = 1 << 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +63,69 @@ def _numbered(ids: Sequence[str]) -> list[str]:
         seen.add(unique)
         out.append(unique)
     return out
+
+
+def first_repeat(hashes: NDArray[np.int64], given: Texts, start: int) -> tuple[int, int] | None:
+    """The first row from `start` on whose own id an earlier row from `start` on has, and that row.
+
+    Args:
+        hashes: int64, shape (n,): equal where ids are; 0 where a row gives none.
+        given: The ids, empty where a row gives none.
+        start: Where to begin.
+    """
+    first: dict[str, int] = {}
+    for number in (_shared(hashes[start:]) + start).tolist():
+        name = given[number]
+        if name and first.setdefault(name, number) != number:
+            return number, first[name]
+    return None
+
+
+def _shared(values: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Where values stand that are not 0 and stand more than once, ascending."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    same = (ordered[1:] == ordered[:-1]) & (ordered[1:] != 0)
+    shared = np.zeros(len(values), dtype=np.bool_)
+    shared[1:] |= same
+    shared[:-1] |= same
+    return np.sort(order[shared])
+
+
+def settled(given: Texts, hashes: NDArray[np.int64], contents: NDArray[np.uint64], sources: Runs) -> Sequence[str]:
+    """The ids that `settle` gives, without an object for each where no two clash.
+
+    Args:
+        given: The ids that rows give themselves, empty where one does not.
+        hashes: int64, shape (n,): equal where ids are; 0 where a row gives none.
+        contents: uint64, shape (n,): the ids made from content, as numbers.
+        sources: The labels of their sources.
+    """
+    if not hashes.any():
+        return _made(contents)
+    if hashes.all() and not len(_shared(hashes)):
+        return given
+    made = map("{:016x}".format, contents.tolist())
+    rows = [Named(source, name or None, one) for source, name, one in zip(sources, given, made, strict=True)]
+    return _texts([name.encode("utf-8") for name in settle(rows)])
+
+
+def _made(contents: NDArray[np.uint64]) -> Sequence[str]:
+    """Ids of rows of which none gives its own: their content's, and for repeats a number."""
+    order = np.argsort(contents, kind="stable")
+    ordered = contents[order]
+    begins = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    if len(begins) == len(contents):
+        return Values(contents, "{:016x}".format)
+    repeat = np.empty(len(contents), dtype=np.int64)
+    lengths = np.diff(np.append(begins, len(contents)))
+    repeat[order] = np.arange(len(contents)) - np.repeat(begins, lengths)
+    pairs = zip(Values(contents), Values(repeat), strict=True)
+    return _texts(f"{one:016x}-{time}".encode() if time else b"%016x" % one for one, time in pairs)
+
+
+def _texts(names: Iterable[bytes]) -> Texts:
+    column, left = GrowingTexts(), iter(names)
+    while block := list(itertools.islice(left, _AT_ONCE)):
+        column.add(block)
+    return column.done()

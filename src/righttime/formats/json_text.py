@@ -20,7 +20,7 @@ from righttime.formats.bounds import TooLong, bounded_lines, too_long
 from righttime.formats.registry import match
 from righttime.formats.seen import text_keys
 
-__all__ = ["BOM", "Record", "array", "lines", "single", "text_lines", "whole"]
+__all__ = ["BOM", "Record", "array", "bodies", "line_record", "lines", "single", "text_lines", "whole"]
 
 BOM = b"\xef\xbb\xbf"
 
@@ -57,13 +57,21 @@ def lines(stream: IO[bytes], file: str, most: int) -> Iterator[Record]:
         file: What to call it.
         most: Bytes of the longest line.
     """
+    return (line_record(body, file, number, most) for number, body in bodies(stream, most))
+
+
+def bodies(stream: IO[bytes], most: int) -> Iterator[tuple[int, bytes | None]]:
+    """The lines of a JSONL file that are not blank, with their numbers; None in place of one that is too long."""
     for number, line in enumerate(bounded_lines(stream, most), 1):
         if line is None:
-            yield Record(file, number, problem=too_long("a line", most))
-            continue
-        body = (line.removeprefix(BOM) if number == 1 else line).strip()
-        if body:
-            yield _line(body, file, number)
+            yield number, None
+        elif body := (line.removeprefix(BOM) if number == 1 else line).strip():
+            yield number, body
+
+
+def line_record(body: bytes | None, file: str, number: int, most: int) -> Record:
+    """The record of one of the `bodies`."""
+    return Record(file, number, problem=too_long("a line", most)) if body is None else _line(body, file, number)
 
 
 def _line(body: bytes, file: str, number: int) -> Record:

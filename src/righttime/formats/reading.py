@@ -5,22 +5,31 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import partial
+from itertools import accumulate
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from righttime.errors import EmptyDataError, SettingsError, unknown_name
 from righttime.examples import Example, LeftOut
 from righttime.formats.bounds import MAX_ROW_BYTES, check_max_row_bytes
 from righttime.formats.files import Source
 from righttime.formats.folders import find_sources, labels
-from righttime.formats.ids import Named, settle
+from righttime.formats.ids import settled
 from righttime.formats.json_text import Record
 from righttime.formats.named import check_fields
-from righttime.formats.records import Found, Row, Settings, dumped, read_source
+from righttime.formats.records import Found, Settings, dumped, read_source
 from righttime.formats.registry import FORMATS
 from righttime.formats.seen import unread_note
-from righttime.rows import ExampleRows, Rows
+from righttime.growing import Runs
+from righttime.rows import Rows
+from righttime.stored import Store, StoredRows
+
+Piece = TypeVar("Piece")
 
 __all__ = ["InputFile", "Reading", "from_records", "read_head", "read_rows"]
 
@@ -189,16 +198,19 @@ class _Head:
 
     def __init__(self, source: Source, rows: int) -> None:
         self.read, self._rows, self._cut, self._whole = 0, rows, False, source
-        self.source = dataclasses.replace(source, records=self._records, sha256=lambda: "")
+        ways = {"records": source.records, "lines": source.lines, "cells": source.cells}
+        first: dict[str, Any] = {name: partial(self._first, way) for name, way in ways.items() if way is not None}
+        self.source = dataclasses.replace(source, sha256=lambda: "", **first)
 
-    def _records(self) -> Iterator[Record]:
-        for record in self._whole.records():
+    def _first(self, way: Callable[[], Iterator[Piece]]) -> Iterator[Piece]:
+        self.read, self._cut = 0, False  # what is read last counts
+        for piece in way():
             # Where the number of rows cannot be told from some, all are counted.
             if self.read >= self._rows and self._whole.expected(self.read) is not None:
                 self._cut = True
                 return
             self.read += 1
-            yield record
+            yield piece
 
     def expected(self) -> int:
         return (self._whole.expected(self.read) if self._cut else None) or self.read
@@ -289,19 +301,28 @@ def _read(sources: Sequence[Source], settings: Settings) -> Reading:
     if not sources:
         raise EmptyDataError(f"the {settings.role} must be read from at least one file, got none")
     names = labels([source.path for source in sources])
-    found = [read_source(source, settings) for source in sources]
+    store = Store()
+    found = [read_source(source, settings, store) for source in sources]
     left_out = tuple(one for result in found for one in result.left_out)
-    if not any(result.rows for result in found):
+    if not store.size:
         raise _nothing_usable(sources, found, settings)
-    rows = [(name, row) for name, result in zip(names, found, strict=True) for row in result.rows]
-    ids = settle([Named(name, row.parsed.id, row.content) for name, row in rows])
-    examples = (_example(name, row, one) for (name, row), one in zip(rows, ids, strict=True))
-    read = ExampleRows(examples, tuple(row.content for _, row in rows))
-    seen: set[str] = set()
+    starts = [0, *accumulate(result.rows for result in found)]
+    runs = Runs(names, starts[:-1], store.size)
+    contents = store.contents
+    ids = settled(store.given(), store.hashes.array(np.int64), contents, runs)
+    repeats = _repeats(contents)
     inputs = tuple(
-        _input_file(source, name, result, seen) for source, name, result in zip(sources, names, found, strict=True)
+        _input_file(source, name, result, int(repeats[start : start + result.rows].sum()))
+        for source, name, result, start in zip(sources, names, found, starts, strict=False)
     )
-    return Reading(read, left_out, inputs)
+    return Reading(StoredRows(store.columns(ids, runs)), left_out, inputs)
+
+
+def _repeats(contents: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which rows say what an earlier one says."""
+    later = np.ones(len(contents), dtype=np.bool_)
+    later[np.unique(contents, return_index=True)[1]] = False
+    return later
 
 
 def _nothing_usable(sources: Sequence[Source], found: Sequence[Found], settings: Settings) -> EmptyDataError:
@@ -316,19 +337,9 @@ def _nothing_usable(sources: Sequence[Source], found: Sequence[Found], settings:
     )
 
 
-def _example(source: str, row: Row, name: str) -> Example:
-    place, parsed = row.record, row.parsed
-    return Example(
-        name, parsed.task, source, place.file, place.line, parsed.messages, tools=parsed.tools, original=row.original
-    )
-
-
-def _input_file(source: Source, name: str, found: Found, seen: set[str]) -> InputFile:
-    before = len(seen)
-    seen.update(row.content for row in found.rows)
-    duplicates = len(found.rows) - (len(seen) - before)
-    counts = (len(found.rows), len(found.left_out), source.sha256(), duplicates)
+def _input_file(source: Source, name: str, found: Found, duplicates: int) -> InputFile:
+    counts = (found.rows, len(found.left_out), source.sha256(), duplicates)
     most = sorted(found.unread.items(), key=lambda entry: -entry[1])
-    unread = {field: count / len(found.rows) for field, count in most}
-    note = "; ".join(part for part in (source.note, unread_note(found.unread, len(found.rows))) if part) or None
+    unread = {field: count / found.rows for field, count in most}
+    note = "; ".join(part for part in (source.note, unread_note(found.unread, found.rows)) if part) or None
     return InputFile(source.path, name, found.format, source.container, *counts, note=note, unread=unread)

@@ -7,23 +7,31 @@ import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-from righttime.errors import DuplicateIdError, EmptyDataError, FormatError, RowError
-from righttime.examples import LeftOut, Parsed, content_id
+from righttime.errors import DuplicateIdError, EmptyDataError, FormatError, RighttimeError, RowError
+from righttime.examples import LeftOut, Parsed, first_exchange
 from righttime.formats.fields import BadRowError, RefusedError, SilentRowError, kind_of
 from righttime.formats.files import Source, stem_of
-from righttime.formats.json_text import Record
+from righttime.formats.ids import first_repeat
+from righttime.formats.json_text import Record, line_record, whole
+from righttime.formats.plain import Layout, Shape, shape_of
 from righttime.formats.refusing import refuse
 from righttime.formats.registry import FORMATS, Format, by_fields, format_names, match, missing, parse
 from righttime.formats.seen import Seen, unread
+from righttime.formats.sheets import cells_record
 from righttime.progress import counting
+from righttime.stored import Block, Store, Told
 
 __all__ = ["Found", "Row", "Settings", "dumped", "read_source"]
 
+Piece = TypeVar("Piece")
 _LOOK_AT = 1000  # records among which one must be of a known format
+_AT_ONCE = 1 << 10  # rows that are stored together
+_LAYOUTS = 8  # lines of a file whose layout is looked at
 _SKIP = "(`bad_rows='skip'` leaves bad rows out and lists them)"
 
 
@@ -51,7 +59,7 @@ class Row:
 
     record: Record
     parsed: Parsed
-    content: str
+    told: Told
     original: str | None
 
 
@@ -60,7 +68,7 @@ class Found:
     """What one source gave; in `unread`, of how many usable rows each field holds text that was not read."""
 
     format: str
-    rows: list[Row] = field(default_factory=list)
+    rows: int = 0
     left_out: list[LeftOut] = field(default_factory=list)
     refused: list[FormatError] = field(default_factory=list)
     silent: list[RowError] = field(default_factory=list)
@@ -68,8 +76,13 @@ class Found:
     used: set[str] = field(default_factory=set)
 
 
-def read_source(source: Source, settings: Settings) -> Found:
+def read_source(source: Source, settings: Settings, store: Store) -> Found:
     """Read every record of a source.
+
+    Args:
+        source: The source.
+        settings: How.
+        store: Takes the usable rows.
 
     Raises:
         DataError: As `righttime.formats.read_rows` says.
@@ -79,31 +92,155 @@ def read_source(source: Source, settings: Settings) -> Found:
     if not head:
         raise EmptyDataError(f"{source.path}: the file must hold rows, got none", file=source.path)
     name = "fields" if settings.fields else settings.format or source.format or _detect(head, source, settings)
-    found, form = Found(name), settings.form(name)
-    given: dict[str, Record] = {}
-    for record in _counted(itertools.chain(head, records), source, settings.progress):
+    gathering = _Gathering(source, settings, store, Found(name))
+    try:
+        gathering.read(itertools.chain(head, records))
+    except RighttimeError:
+        gathering.check_ids()  # one that stands twice was there before what is wrong now
+        raise
+    gathering.check_ids()
+    found = gathering.found
+    found.rows = store.size - gathering.start
+    _check_named(found, head, source, settings)
+    _check_found(found, source, settings)
+    return found
+
+
+class _Gathering:
+    """The rows of one source on their way into the store."""
+
+    def __init__(self, source: Source, settings: Settings, store: Store, found: Found) -> None:
+        self._source, self._settings, self._store, self.found = source, settings, store, found
+        self._form, self._block, self._file = settings.form(found.format), Block(), source.path
+        self._layouts: list[tuple[Layout, Shape]] = []
+        self._tries = _LAYOUTS
+        self.start = store.size
+
+    def read(self, records: Iterable[Record]) -> None:
+        """Read every record; plain ones as they lie in their container, where it has a way for that."""
+        source, most = self._source, self._source.most
+        if self._form.plain is None or not (source.lines or source.cells):
+            for record in self._counted(records):
+                self.take(record)
+        elif source.lines:
+            for number, body in self._counted(source.lines()):
+                if body is None or not (self._layouts or self._tries) or not self._plain_line(number, body):
+                    self.take(line_record(body, source.path, number, most))
+        elif source.cells:
+            shapes: dict[tuple[str, ...], Shape | None] = {}
+            for number, names, values in self._counted(source.cells()):
+                if names not in shapes:
+                    shapes[names] = None if self._settings.keep_original else self._shape(names)
+                shape = shapes[names]
+                if shape is None or values is None or not self._plain(number, shape, values, None, False):
+                    self.take(cells_record(source.path, number, names, values, most))
+
+    def _counted(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
+        return _counted(pieces, self._source, self._settings.progress)
+
+    def _shape(self, keys: tuple[str, ...]) -> Shape | None:
+        return shape_of(keys, self._form, self._settings.task_field, stem_of(self._source.path))
+
+    def _plain_line(self, number: int, body: bytes) -> bool:
+        """Take a line that is laid out as an earlier one, if it is plain."""
+        try:
+            text = body.decode("utf-8")
+        except UnicodeDecodeError:
+            return False
+        for layout, shape in self._layouts:  # noqa: B007 - both are those of the last one looked at
+            if (read := layout.read(text)) is not None:
+                break
+        else:
+            self._learn(text)
+            return False
+        values, ends = read
+        escaped = "\\u" in text
+        literal = None if escaped or "\\/" in text else partial(layout.literal, text, ends)
+        if not self._plain(number, shape, values, literal, escaped):
+            return False
+        if self._settings.keep_original:
+            self._block.originals.append(text)
+        return True
+
+    def _learn(self, text: str) -> None:
+        """Keep the layout of a line, if lines like it may be plain."""
+        value = whole(text) if self._tries else None
+        self._tries -= bool(self._tries)
+        if isinstance(value, dict) and (shape := self._shape(tuple(value))):
+            self._layouts.append((Layout.of(text, value), shape))
+
+    def _plain(
+        self, number: int, shape: Shape, values: Sequence[Any], literal: Callable[[int], str] | None, escaped: bool
+    ) -> bool:
+        if len(self._block.lines) == _AT_ONCE:
+            self._lay_down()
+        if not shape.take(values, literal, escaped, self._block, self.found.unread):
+            return False
+        self._block.lines.append(number)
+        return True
+
+    def take(self, record: Record) -> None:
+        """Read one record."""
+        source, settings, name, form, found = self._source, self._settings, self.found.format, self._form, self.found
         try:
             parts = _split(record, name, form, settings)
         except BadRowError as error:
             _note_bad(error, record, found, source, settings)
-            continue
+            return
         for value in parts:
             try:
                 row, seen = _row(record, value, name, form, settings, alone=len(parts) == 1)
             except BadRowError as error:
                 _note_bad(error, record, found, source, settings)
             else:
-                _check_new(row, given, source)
-                found.rows.append(row)
+                self._keep(row)
                 found.used |= seen.used
                 if left := [*unread(seen), *record.beside]:
                     found.unread.update(left)
-    _check_named(found, head, source, settings)
-    _check_found(found, source, settings)
-    return found
+
+    def _keep(self, row: Row) -> None:
+        block = self._block
+        if row.record.file != self._file or len(block.lines) == _AT_ONCE:
+            self._lay_down()
+            self._file = row.record.file
+        prompt, response = first_exchange(row.parsed.messages)
+        block.lines.append(row.record.line)
+        block.given.append(row.parsed.id)
+        block.tasks.append(row.parsed.task)
+        block.contents.append(row.told.content)
+        block.kept.append(row.told.kept)
+        block.prompts.append(prompt)
+        block.answered.append(response is not None)
+        if row.original is not None:
+            block.originals.append(row.original)
+
+    def _lay_down(self) -> None:
+        self._store.add(self._file, self._block)
+
+    def check_ids(self) -> None:
+        """Refuse an id that stands twice.
+
+        Raises:
+            DuplicateIdError: If one does.
+        """
+        self._lay_down()
+        store = self._store
+        repeat = first_repeat(store.hashes.array("int64"), store.given(), self.start)
+        if repeat is None:
+            return
+        (file, line), (first_file, first_line) = (store.place(number) for number in repeat)
+        name = store.given()[repeat[0]]
+        here, there = self._source.place(file, line), self._source.place(first_file, first_line)
+        raise DuplicateIdError(
+            f"{here}: an id must stand once in a file, got {name!r} here and in {there}; "
+            "make the ids differ, or take them out to have them made",
+            file=file,
+            line=line,
+            row=name,
+        ) from None
 
 
-def _counted(records: Iterable[Record], source: Source, shown: bool) -> Iterator[Record]:
+def _counted(records: Iterable[Piece], source: Source, shown: bool) -> Iterator[Piece]:
     """The records, with progress shown."""
     with counting(f"reading {os.path.basename(os.path.normpath(source.path))}", None, shown=shown) as tell:
         number = 0
@@ -174,7 +311,7 @@ def _row(record: Record, value: Any, name: str, form: Format, settings: Settings
         raise BadRowError(f"{lacks} is missing, the file being read as {name}; the record's keys are {keys}")
     try:
         parsed = parse(seen, form, settings.role, settings.task_field, stem_of(record.file), settings.fields)
-        content = content_id(parsed.messages, parsed.tools)
+        told = Told.of(parsed.messages, parsed.tools)
         original = None
         if settings.keep_original:
             original = record.raw if alone and record.raw is not None else dumped(record.value if alone else value)
@@ -187,7 +324,7 @@ def _row(record: Record, value: Any, name: str, form: Format, settings: Settings
         raise BadRowError("the record is nested too deeply to be read") from None
     except TypeError as error:  # tools or calls of a record in memory that hold what JSON does not
         raise BadRowError(f"the record must hold only what JSON can, but {error}") from None
-    return Row(record, parsed, content, original), seen
+    return Row(record, parsed, told, original), seen
 
 
 def dumped(value: Any, ensure_ascii: bool = False) -> str:
@@ -229,23 +366,6 @@ def _given_id(value: Any) -> str | None:
     """The id that a bad record gives itself, where it does so under that name."""
     given = value.get("id") if isinstance(value, Mapping) else None
     return str(given) if isinstance(given, str | int) else None
-
-
-def _check_new(row: Row, given: dict[str, Record], source: Source) -> None:
-    name = row.parsed.id
-    if name is None:
-        return
-    if name in given:
-        here = source.place(row.record.file, row.record.line)
-        there = source.place(given[name].file, given[name].line)
-        raise DuplicateIdError(
-            f"{here}: an id must stand once in a file, got {name!r} here and in {there}; "
-            "make the ids differ, or take them out to have them made",
-            file=row.record.file,
-            line=row.record.line,
-            row=name,
-        )
-    given[name] = row.record
 
 
 def _check_named(found: Found, head: Sequence[Record], source: Source, settings: Settings) -> None:

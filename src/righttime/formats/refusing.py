@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import Any
 
 from righttime.formats.fields import RefusedError
-from righttime.formats.seen import Seen
+from righttime.formats.seen import Seen, folded
 
-__all__ = ["refuse"]
+__all__ = ["may_refuse", "refuse"]
 
 _PAIRS = (
     ("conversation_a", "conversation_b"),
@@ -45,6 +45,8 @@ _TREES = (
     "save the threads you want as `messages`"
 )
 
+_TELLING = frozenset((*_MEDIA, "label", "message_tree_id"))
+
 
 def refuse(record: Seen, named: bool = False) -> None:
     """Say what a record is if it is of a kind that cannot be arranged.
@@ -69,6 +71,11 @@ def refuse(record: Seen, named: bool = False) -> None:
         raise RefusedError(_KTO)
     if "message_tree_id" in record and ("prompt" in record or "parent_id" in record):
         raise RefusedError(_TREES)
+
+
+def may_refuse(keys: tuple[Any, ...]) -> bool:
+    """Whether `refuse` may refuse some record with these keys, whatever it holds besides."""
+    return bool(_pairs_in(keys)) or not _TELLING.isdisjoint(map(folded, keys))
 
 
 def _preference(record: Seen) -> tuple[str, str] | None:

@@ -31,6 +31,9 @@ class Format:
         tasks: Keys, besides `task` and `task_name`, under which it may name its task.
         looks: What a row looks like, for a person.
         split: Makes of one record one for each row, given the number of positive examples to keep.
+        plain: The keys of a prompt, of a text that follows it on a line of its own (or None), and of responses, the
+            first that is there counts: what `read` reads of a record that holds these as texts, and besides nothing
+            that any reader looks at. Without keys of responses, of a list of turns. None: `read` does more than that.
     """
 
     read: Callable[[Mapping[str, Any]], tuple[Message, ...]]
@@ -40,6 +43,7 @@ class Format:
     tasks: tuple[str, ...] = ()
     looks: str = ""
     split: Callable[[Mapping[str, Any], int], Iterator[Mapping[str, Any]]] = _whole
+    plain: tuple[str, str | None, tuple[str, ...]] | None = None
 
 
 _NI_SPLIT = natural_instructions.first_examples
@@ -66,12 +70,14 @@ FORMATS: Mapping[str, Format] = {
         pairs.p3,
         ("inputs_pretokenized",),
         ("targets_pretokenized",),
+        plain=("inputs_pretokenized", None, ("targets_pretokenized",)),
         looks='`{"inputs_pretokenized", "targets_pretokenized"}`',
     ),
     "messages": Format(
         conversation.messages,
         ("messages",),
         ids=("prompt_id", "uuid"),
+        plain=("messages", None, ()),
         looks=(
             '`{"messages": [{"role", "content"}], "tools"?}`, content a string or a list of parts; our own '
             "`train.jsonl`"
@@ -81,6 +87,7 @@ FORMATS: Mapping[str, Format] = {
         conversation.sharegpt,
         ("conversations",),
         tasks=("source",),
+        plain=("conversations", None, ()),
         looks=(
             '`{"conversations": [{"from": "human", "value": ...}, ...], "tools"?, "system"?}`; Flan-mini is '
             "this with the task in `source`; LIMA is this with a list of texts"
@@ -98,6 +105,7 @@ FORMATS: Mapping[str, Format] = {
         ("instruction",),
         ("output", "response"),
         tasks=("category",),
+        plain=("instruction", "input", ("output", "response")),
         looks='`{"instruction", "input", "output"}`, also `response`, `context`, `history`, `system`',
     ),
     "mt-bench": Format(
@@ -119,6 +127,7 @@ FORMATS: Mapping[str, Format] = {
         pairs.COMPLETIONS,
         ids=("prompt_id", "task_id", "uuid"),
         tasks=("category",),
+        plain=("prompt", None, pairs.COMPLETIONS),
         looks=(
             '`{"prompt", "completion"}`, also `response`, `answer`, `output`, `canonical_solution`, '
             "`solution`, `code` or `target`; a final `<|endoftext|>` is stripped"
@@ -141,6 +150,7 @@ FORMATS: Mapping[str, Format] = {
         ANSWERS,
         ids=("question_id",),
         tasks=("category",),
+        plain=("question", None, ANSWERS),
         looks=(
             '`{"question", "answer"}`, also `response`, `answers`, `answerKey`, `correct_answer`, `correct`, '
             "`best_answer`, `output` or `solution`"
@@ -151,13 +161,19 @@ FORMATS: Mapping[str, Format] = {
         ("input",),
         pairs.TARGETS,
         tasks=("category",),
+        plain=("input", None, ("target", "output")),
         looks=(
             '`{"input", "target"}`, `output` or `ideal`, the input a text or a list of turns; also inside one object, '
             '`{"examples": [...]}`'
         ),
     ),
     "inputs-targets": Format(
-        pairs.inputs_targets, ("inputs",), ("targets",), tasks=("category",), looks='`{"inputs", "targets"}`'
+        pairs.inputs_targets,
+        ("inputs",),
+        ("targets",),
+        tasks=("category",),
+        plain=("inputs", None, ("targets",)),
+        looks='`{"inputs", "targets"}`',
     ),
     "flan-cot": Format(
         single_turns.flan_cot,
@@ -173,6 +189,7 @@ FORMATS: Mapping[str, Format] = {
         ("problem",),
         ("solution", "generated_solution", "answer"),
         tasks=("type", "subject"),
+        plain=("problem", None, ("solution", "generated_solution", "answer")),
         looks='`{"problem", "solution"}`, also `generated_solution` or `answer`',
     ),
     "query-response": Format(
@@ -180,6 +197,7 @@ FORMATS: Mapping[str, Format] = {
         ("query",),
         ("response", "answer", "output"),
         tasks=("type", "category"),
+        plain=("query", None, ("response", "answer", "output")),
         looks='`{"query", "response"}`, also `answer` or `output`',
     ),
     "text-code": Format(benchmarks.text_code, ("text", "code"), ids=("task_id",), looks='`{"text", "code"}`'),
@@ -195,6 +213,7 @@ FORMATS: Mapping[str, Format] = {
         conversation.conversation,
         ("conversation",),
         ids=("conversation_id",),
+        plain=("conversation", None, ()),
         looks='`{"conversation": [{"role", "content"}]}`',
     ),
     "prompt": Format(

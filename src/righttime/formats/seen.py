@@ -120,9 +120,11 @@ def has_text(value: Any) -> bool:
     """
     if isinstance(value, str):
         return bool(value) and not value.isspace()
+    if value is None:
+        return False
     if isinstance(value, list | tuple):
         return any(map(has_text, value))
-    return value is not None and isinstance(value, Mapping) and any(map(has_text, value.values()))
+    return isinstance(value, Mapping) and any(map(has_text, value.values()))
 
 
 def text_keys(value: Mapping[str, Any], but: str) -> tuple[str, ...]:

@@ -157,6 +157,28 @@ def parquet(path: str, file: str, most: int) -> Iterator[Record]:
         DataError: If it is not a sound Parquet file, on opening or on the damaged batch; if a part of it becomes far
             larger than it is.
     """
+    for number, names, values in parquet_cells(path, file, most):
+        yield cells_record(file, number, names, values, most)
+
+
+def cells_record(file: str, number: int, names: tuple[str, ...], values: tuple[Any, ...] | None, most: int) -> Record:
+    """The record of one of the `parquet_cells`."""
+    if values is None:
+        return Record(file, number, problem=too_long("a row", most))
+    return Record(file, number, dict(zip(names, values, strict=True)))
+
+
+def parquet_cells(path: str, file: str, most: int) -> Iterator[tuple[int, tuple[str, ...], tuple[Any, ...] | None]]:
+    """Rows of a Parquet file: the number of each, the names of the columns, what they hold or None if it is too long.
+
+    Args:
+        path: See `parquet`, as for all that follow.
+        file: What to call it.
+        most: Bytes of the longest row.
+
+    Raises:
+        DataError: As `parquet`.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -165,13 +187,11 @@ def parquet(path: str, file: str, most: int) -> Iterator[Record]:
         with pq.ParquetFile(path) as table:
             _require_ratio(table.metadata, file, max(most, MOST_RATIO * os.path.getsize(path)))
             for batch in table.iter_batches(batch_size=1024):
-                large = batch.nbytes > most
-                for value in batch.to_pylist():
+                names, large = tuple(batch.schema.names), batch.nbytes > most
+                columns = [column.to_pylist() for column in batch.columns]
+                for values in zip(*columns, strict=True) if columns else itertools.repeat((), batch.num_rows):
                     number += 1
-                    if large and size_of(value) > most:
-                        yield Record(file, number, problem=too_long("a row", most))
-                    else:
-                        yield Record(file, number, value)
+                    yield number, names, None if large and size_of(list(values)) > most else values
     except DataError:
         raise
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:

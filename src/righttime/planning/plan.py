@@ -46,14 +46,15 @@ from righttime.store import cache_folder, write_parquet
 
 __all__ = ["Stage", "plan", "plan_sizes"]
 
-_HEAD = 1000  # rows that are read to see what all are like
+_HEAD = 4000  # rows that are read to see what all are like
 _SOME = 1 << 14  # given vectors that are read
 _TEXTS = 512  # texts that are sampled
 _SECONDS = 8.0  # that embedding them may take
 _CACHED_BYTES = 120  # of a vector in the cache, beside its numbers
-_KEY_BYTES = 200  # of a row while rows are compared or looked up: its hash, as text and in a table
-_LEFT_BYTES = 120  # of a row that is left out, with its reason
+_KEY_BYTES = 60  # of a row while rows are compared or looked up: its hashes, sorted
+_LEFT_BYTES = 20  # of a row that is left out: its number, and that of its reason
 _TABLE_BYTES = 400  # of a row in the tables that are written
+_GROUP = 1 << 20  # rows of them that are written at a time
 _SCATTERED = 350 << 20
 """What the allocator keeps in a long run of batches of many shapes, above what it does in the sample: measured with
 all-MiniLM-L6-v2, 3,260 texts, one thread."""
@@ -235,15 +236,14 @@ def _head(data: Data, role: Literal["pool", "target"], request: Request) -> tupl
             max_row_bytes=request.max_row_bytes,
         )
 
+    read()  # what is done once is not scaled up
     start = time.perf_counter()
-    reading = read()
+    read()
     seconds = time.perf_counter() - start
-    del reading
     tracemalloc.start()
     try:
         reading = read()
-        # Of what is let go again, small pieces are not given back to the system.
-        return reading, seconds, tracemalloc.get_traced_memory()[1]
+        return reading, seconds, tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
 
@@ -372,4 +372,5 @@ def _writing(known: _Known, request: Request) -> Stage:
     disk = int(budget * each + known.n_pool * _CACHED_BYTES)
     held = _LEFT_BYTES * (known.n_pool - budget)
     note = f"train.jsonl of {each:,.0f} bytes a row"
-    return Stage("write", 1, 2 * seconds / len(some) * budget, held, disk, note, _TABLE_BYTES * known.n_pool)
+    written = _TABLE_BYTES * min(known.n_pool, _GROUP)
+    return Stage("write", 1, 2 * seconds / len(some) * budget, held, disk, note, written)

@@ -12,8 +12,9 @@ from righttime.arrangement import Arrangement
 from righttime.arrangement.floor import reaches
 from righttime.examples import LeftOut
 from righttime.formats.remote import without_secrets
+from righttime.leaving import Detail, LeftOutRows
 from righttime.results.request import Request
-from righttime.rows import Rows, left_out
+from righttime.rows import Rows, as_numbers
 
 __all__ = ["not_chosen"]
 
@@ -25,7 +26,7 @@ def not_chosen(
     request: Request,
     best: NDArray[np.float32] | None,
     others: int = 0,
-) -> list[LeftOut]:
+) -> Sequence[LeftOut]:
     """The rows that took part and are not in the order: too dissimilar to any target row, or not chosen.
 
     Args:
@@ -36,24 +37,30 @@ def not_chosen(
         best: Of each row that took part its similarity to its most similar target row; None without a least one.
         others: How many of `kept`, the last, could only be woven among the arranged rows.
     """
-    chosen = set(arrangement.order.tolist())
-    full = _full(rows, arrangement)
-    far = np.zeros(len(kept), dtype=np.bool_) if best is None else ~reaches(best, request.min_similarity)
+    numbers, full = as_numbers(kept), _full(rows, arrangement)
+    far = np.zeros(len(numbers), dtype=np.bool_) if best is None else ~reaches(best, request.min_similarity)
+    out = np.flatnonzero(far | ~np.isin(numbers, arrangement.order))
     detail = f"not among the rows that {_limits(arrangement, request)} took"
-    left = []
-    for place, number in enumerate(kept):
-        if best is not None and far[place]:
-            why = f"its most similar target row is at {best[place]:.4f}, below {request.min_similarity:g}"
-            left.append(left_out(rows, number, "too-dissimilar", why))
-        elif number in chosen:
-            continue
-        elif said := full(number):
-            left.append(left_out(rows, number, *said))
-        else:
-            not_drawn = f"not among the rows of {without_secrets(request.woven_pool or '')} that were drawn to be woven"
-            why = detail if place < len(kept) - others else not_drawn
-            left.append(left_out(rows, number, "not-chosen", why))
-    return left
+    not_drawn = f"not among the rows of {without_secrets(request.woven_pool or '')} that were drawn to be woven"
+
+    def in_vain(place: int) -> str:
+        return detail if out[place] < len(numbers) - others else not_drawn
+
+    def too_dissimilar(place: int) -> str:
+        at = 0.0 if best is None else best[out[place]]
+        return f"its most similar target row is at {at:.4f}, below {request.min_similarity:g}"
+
+    def too_many(place: int) -> str:
+        return (full(int(numbers[out[place]])) or ("", ""))[1]
+
+    caps = [f"{of}-full" for of in arrangement.settings.get("caps", {})]
+    why: dict[str, Detail] = {"not-chosen": in_vain if others else detail, "too-dissimilar": too_dissimilar}
+    why |= dict.fromkeys(caps, too_many)
+    which = far[out].astype(np.int8)
+    for place in np.flatnonzero(~far[out]).tolist() if caps else ():
+        if said := full(int(numbers[out[place]])):
+            which[place] = 2 + caps.index(said[0])
+    return LeftOutRows(rows, numbers[out], why, which)
 
 
 def _full(rows: Rows, arrangement: Arrangement) -> Callable[[int], tuple[str, str] | None]:

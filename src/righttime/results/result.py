@@ -53,7 +53,7 @@ class Result:
     request: Request
     pool: Reading
     target: Reading
-    left_out: tuple[LeftOut, ...]
+    left_out: Sequence[LeftOut]
     left_out_of_target: tuple[LeftOut, ...]
     text: str
     embedding: Mapping[str, Any]

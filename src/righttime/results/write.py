@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +18,7 @@ from righttime.embedding import Embedder
 from righttime.errors import SettingsError
 from righttime.examples import LeftOut
 from righttime.formats import InputFile, Reading
+from righttime.leaving import AllLeftOut, as_tables, reasons_of
 from righttime.results.manifest import FILES, ResultManifest, typed_manifest
 from righttime.results.result import Result
 from righttime.splits import Split
@@ -77,7 +78,8 @@ def write_result(result: Result, out: Path, as_: Literal["messages", "original"]
     with staged(out) as staging:
         write_lines(staging / "train.jsonl", train_lines(result, as_))
         write_parquet(staging / "arrangement.parquet", result.arrangement.to_table())
-        write_parquet(staging / "left_out.parquet", left_out_table((*result.left_out, *result.left_out_of_target)))
+        left_out = AllLeftOut(result.left_out, result.left_out_of_target)
+        write_parquet(staging / "left_out.parquet", as_tables(left_out))
         manifest = _manifest(result, as_)
         manifest["files"] = {name: file_sha256(staging / name) for name in FILES}
         write_json(staging / MANIFEST, manifest)
@@ -103,14 +105,11 @@ def train_lines(result: Result, as_: str) -> Iterator[str]:
             )
 
 
-def left_out_table(rows: tuple[LeftOut, ...]) -> pa.Table:
+def left_out_table(rows: Sequence[LeftOut]) -> pa.Table:
     """The rows that are not in the result, as an Arrow table: the columns of ``left_out.parquet``."""
     import pyarrow as pa
 
-    # Named types, since a column may be null for every row.
-    kinds = {"file": pa.string(), "line": pa.int64(), "row": pa.int64(), "id": pa.string()}
-    kinds |= {"reason": pa.string(), "detail": pa.string()}
-    return pa.table({name: pa.array([getattr(row, name) for row in rows], kind) for name, kind in kinds.items()})
+    return pa.concat_tables(as_tables(rows))
 
 
 def manifest_of(result: Result, as_: str) -> ResultManifest:
@@ -120,9 +119,6 @@ def manifest_of(result: Result, as_: str) -> ResultManifest:
 
 def _manifest(result: Result, as_: str) -> dict[str, Any]:
     arrangement = result.arrangement
-    reasons: dict[str, int] = {}
-    for row in result.left_out:
-        reasons[row.reason] = reasons.get(row.reason, 0) + 1
     counts = {
         "pool_read": result.pool.total,
         "pool_rows": len(result.pool.rows),
@@ -131,7 +127,7 @@ def _manifest(result: Result, as_: str) -> dict[str, Any]:
         "arranged": len(arrangement),
         "rounds": arrangement.n_rounds,
         "left_out": len(result.left_out),
-        "left_out_by_reason": dict(sorted(reasons.items())),
+        "left_out_by_reason": dict(sorted(reasons_of(result.left_out).items())),
         "duplicates": result.duplicates,
         "target_prompts_in_pool": len(result.leaks),
     }
