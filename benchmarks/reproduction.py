@@ -1,4 +1,4 @@
-"""The paper at small scale: results of experiments, small enough to commit, and docs/reproduction.md made from them.
+"""The paper at small scale, and beyond: results of experiments, small enough to commit, and the pages made from them.
 
     python benchmarks/reproduction.py collect EXP... [--results DIR]
     python benchmarks/reproduction.py report [--results DIR] [--check]
@@ -6,17 +6,18 @@
 EXP is a folder of `righttime experiment`, finished or not; its name becomes the experiment's, such as `tma` for
 configs/small/tma.yaml. `collect` writes what is needed to analyse it again, without any text of the data; what is
 written for which name is in collected.py. `report` needs these files alone: it writes the tables of
-docs/reproduction.md between `<!-- table: NAME -->` and `<!-- end -->` (`<!-- figure: NAME -->` on one line), and the
-figures to docs/img/reproduction. --check changes nothing and fails where the page is not what the results give.
+docs/reproduction.md and docs/which-order.md between `<!-- table: NAME -->` and `<!-- end -->` (`<!-- figure: NAME -->`
+on one line), and the figures to docs/img/reproduction. --check changes nothing and fails where the page is not what the
+results give.
 
-NAME is `claims`, `experiments`, `mixed`, or EXPERIMENT.TABLE with a TABLE of `OF_ONE`, or EXPERIMENT.pictures.
+NAME is `claims`, `experiments`, `mixed`, `which`, or EXPERIMENT.TABLE with a TABLE of `OF_ONE`, or EXPERIMENT.pictures.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from collected import Collected, collect, read_collected
@@ -28,6 +29,7 @@ from tables import replaced
 _ROOT = Path(__file__).parents[1]
 COLLECTED = RESULTS / "reproduction"
 PAGE, PICTURES = _ROOT / "docs" / "reproduction.md", _ROOT / "docs" / "img" / "reproduction"
+PAGES = (PAGE, _ROOT / "docs" / "which-order.md")
 SHOWN = {
     "curves": "Loss on the judge rows",
     "differences": "Differences from the baseline",
@@ -79,18 +81,19 @@ def draw(found: Mapping[str, Collected], pictures: Path) -> list[Path]:
     return [pictures / file for file in wanted]
 
 
-def report(results: Path, page: Path = PAGE, pictures: Path = PICTURES, check: bool = False) -> None:
+def report(results: Path, pages: Sequence[Path] = PAGES, pictures: Path = PICTURES, check: bool = False) -> None:
     """Write figures and tables, or fail where the tables are not what the results give."""
     found = read_collected(results)
     if not check:
         print(f"wrote {len(draw(found, pictures))} figures to {pictures}")
-    before = page.read_text(encoding="utf-8")
-    after = filled(before, found, pictures)
-    if check and after != before:
-        sys.exit(f"{page.name} is not what the results give. Hint: python benchmarks/reproduction.py report")
-    if not check:
-        page.write_text(after, encoding="utf-8")
-        print(f"wrote the tables of {page}")
+    for page in pages:
+        before = page.read_text(encoding="utf-8")
+        after = filled(before, found, pictures)
+        if check and after != before:
+            sys.exit(f"{page.name} is not what the results give. Hint: python benchmarks/reproduction.py report")
+        if not check:
+            page.write_text(after, encoding="utf-8")
+            print(f"wrote the tables of {page}")
 
 
 def main() -> None:

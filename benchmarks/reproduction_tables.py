@@ -15,6 +15,8 @@ from tables import grid
 _DROPS_SHOWN, _TASKS_SHOWN = 10, 3
 LEFT_OUT = {"off": "same prompts alone", "report": "same prompts; other leaks were kept", "remove": "all leaks found"}
 """By the experiment's guard; results that name none were made before there was one."""
+WHICH = ("order-narrow", "mixed-06", "order-same", "tma", "wsd")
+"""The experiments that say which order to use: a narrow target in a mixed pool, then pool and target of one form."""
 MIXED = "mixed-"
 """How experiments are called that differ in the share of useful pool rows; the share in percent follows."""
 
@@ -187,6 +189,28 @@ def mixed(all_found: Mapping[str, Collected]) -> str:
     return grid([*heads, "its loss is", "increase on other sets at the last step (95% bound)"], rows)
 
 
+def which(all_found: Mapping[str, Collected]) -> str:
+    """What every order gains over random rows, and what it costs elsewhere, by experiment; open cells are shown."""
+    rows: list[list[object]] = []
+    for name in WHICH:
+        found = all_found.get(name)
+        analysis = found.analysis if found else None
+        if found is None or analysis is None:
+            rows.append([f"`{name}`", "", "*not run*", *[""] * 5])
+            continue
+        for one in sorted(analysis.differences, key=lambda one: one.mean):
+            gain = None if one.simultaneous is None else (-one.simultaneous[1], -one.simultaneous[0])
+            last = [(h.set, h.mean, h.bound) for h in analysis.harm if (h.order, h.against) == (one.order, "baseline")]
+            told = "; ".join(f"{where}: {signed(mean)}, at most {signed(bound)}" for where, mean, bound in last)
+            end = [run.last for run in analysis.runs if run.order == one.order]
+            needed = "" if one.verdict == "lower" else f"{one.needed:,}" if one.needed else "-"
+            head = [f"`{name}`", f"`{one.order}`", one.replicates, spread(-one.mean, gain), one.verdict]
+            rows.append([*head, needed, number(fmean(end)), told or "-"])
+    heads = ["experiment", "order", "replicates", "gain over random, in area [95%, all orders of it at once]"]
+    heads += ["its loss is", "replicates that would show it", "loss at the end", "elsewhere (95% bound)"]
+    return grid(heads, rows)
+
+
 def _by_share(all_found: Mapping[str, Collected]) -> Iterable[Collected]:
     named = {name.removeprefix(MIXED): found for name, found in all_found.items() if name.startswith(MIXED)}
     return [named[share] for share in sorted(named, key=lambda share: int(share) if share.isdigit() else 1_000)]
@@ -228,6 +252,7 @@ OF_ALL: dict[str, Callable[[Mapping[str, Collected]], str]] = {
     "claims": claims,
     "experiments": experiments,
     "mixed": mixed,
+    "which": which,
 }
 
 

@@ -114,9 +114,9 @@ def test_the_page_is_made_from_the_files_alone(tmp_path: Path) -> None:
     marks = "".join(f"<!-- table: {name} -->\n<!-- end -->\n" for name in tables)
     page.write_text(f"{marks}On <!-- figure: mixed-20.line --><!-- end -->.\n", encoding="utf-8")
     with pytest.raises(SystemExit, match=r"page\.md is not what the results give"):
-        reproduction.report(results, page, pictures, check=True)
-    reproduction.report(results, page, pictures)
-    reproduction.report(results, page, pictures, check=True)
+        reproduction.report(results, [page], pictures, check=True)
+    reproduction.report(results, [page], pictures)
+    reproduction.report(results, [page], pictures, check=True)
     text = page.read_text(encoding="utf-8")
     assert (
         "| `mixed-20.yaml` | 12 of 12 | 3 replicates | 12 judge rows | 64 | 8 | 1.5 | all leaks found | Made CPU |"
@@ -135,7 +135,7 @@ def test_the_page_is_made_from_the_files_alone(tmp_path: Path) -> None:
     assert forms <= drawn
     assert f"![Loss on the judge rows, mixed-20](img/{pictures.name}/mixed-20-curves.svg)" in text
     (results / "mixed-06.json").unlink()
-    reproduction.report(results, page, pictures)
+    reproduction.report(results, [page], pictures)
     assert not any(path.name.startswith("mixed-06") for path in pictures.iterdir()), "what is old is removed"
 
 
@@ -152,8 +152,10 @@ def test_an_experiment_that_has_only_begun_is_collected_too(tmp_path: Path) -> N
 
 
 def test_the_page_of_the_docs_is_what_the_results_give() -> None:
-    text, found = reproduction.PAGE.read_text(encoding="utf-8"), collected.read_collected(reproduction.COLLECTED)
-    assert reproduction.filled(text, found) == text, "run python benchmarks/reproduction.py report"
+    found = collected.read_collected(reproduction.COLLECTED)
+    for page in reproduction.PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert reproduction.filled(text, found) == text, "run python benchmarks/reproduction.py report"
     for name, one in found.items():
         missing = [end for end in ("svg", "png") if not (reproduction.PICTURES / f"{name}-curves.{end}").exists()]
         assert not (one.analysis and missing), f"{name} lacks figures: run python benchmarks/reproduction.py report"
