@@ -378,13 +378,13 @@ def test_what_is_sound_by_a_model_is_found_sound(embedded: Path, tmp_path: Path)
 
 def test_vectors_from_a_cache_that_differ_in_their_last_bits_are_no_forgery(embedded: Path, tmp_path: Path) -> None:
     shutil.copytree(cache_folder(), tmp_path / "cache")
-    (file,) = (path for path in (tmp_path / "cache").glob("*.sqlite"))
-    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as held:
-        for key, length, blob in held.execute("SELECT key, length, vector FROM vectors").fetchall():
-            near = (np.frombuffer(blob, "<f4") * np.float32(1 + 3e-7)).astype("<f4").tobytes()
-            held.execute(
-                "UPDATE vectors SET vector=?, checksum=? WHERE key=?", (near, _checksum(key, length, near), key)
-            )
+    for file in (tmp_path / "cache").glob("*.sqlite"):  # one for each model that was used
+        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as held:
+            for key, length, blob in held.execute("SELECT key, length, vector FROM vectors").fetchall():
+                near = (np.frombuffer(blob, "<f4") * np.float32(1 + 3e-7)).astype("<f4").tobytes()
+                held.execute(
+                    "UPDATE vectors SET vector=?, checksum=? WHERE key=?", (near, _checksum(key, length, near), key)
+                )
     sides = [[str(embedded / name)] for name in ("pool.jsonl", "target.jsonl")]
     assert [one for one in check(embedded / "out", *sides, cache=tmp_path / "cache") if one.ok is not True] == []
 
