@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from righttime.store import file_sha256, ids_sha256
+from righttime.store import file_sha256, ids_sha256, write_json
 
 FILES = ("train.jsonl", "arrangement.parquet", "left_out.parquet")
 
@@ -30,7 +30,7 @@ def nearly(data: Path, out: Path, name: str, to: Path) -> Path:
     said = json.loads((sound / "manifest.json").read_text())
     said["settings"]["embedder"] = said["embedding"]["model"] = f"vectors:{to}/{name}"
     said["embedding"]["target_vectors"] = said["settings"]["embedder"]
-    (sound / "manifest.json").write_text(json.dumps(said))
+    write_json(sound / "manifest.json", said)
     return sound
 
 
@@ -57,5 +57,5 @@ def forged(out: Path, to: Path, change: Callable[[list[dict[str, Any]]], None]) 
     said = json.loads((to / "manifest.json").read_text())
     said["files"] = {name: file_sha256(to / name) for name in FILES}
     said["ids_sha256"] = ids_sha256(row["id"] for row in rows)
-    (to / "manifest.json").write_text(json.dumps(said))
+    write_json(to / "manifest.json", said)
     return to

@@ -132,5 +132,6 @@ def test_large_results_are_mapped_from_a_file_that_leaves_nothing(tmp_path: Path
 
 
 def test_no_room_on_the_disk_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"vectors of 4\.0 GiB must fit on the disk of .*missing: .*`cache`"):
-        room_for((1 << 15, 1 << 15), 1000, tmp_path / "missing")
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"vectors of 4\.0 GiB must fit on the disk of .*inside: .*`cache`"):
+        room_for((1 << 15, 1 << 15), 1000, tmp_path / "file" / "inside")
