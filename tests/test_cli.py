@@ -493,7 +493,7 @@ def test_a_write_that_fails_while_overwriting_leaves_the_old_result_whole(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(pq, "write_table", full)
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
     assert arrange(data, out, "--overwrite") == 1
     assert "arrangement.parquet must be writable, got No space left on device" in capsys.readouterr().err
     monkeypatch.undo()

@@ -73,7 +73,8 @@ def test_each_folder_holds_what_its_target_alone_gives(data: Path, tmp_path: Pat
         one, other = (
             json.loads((folder / name / "manifest.json").read_text()) for folder in (tmp_path / "each", tmp_path / ".")
         )
-        assert {**one, "time": 0} == {**other, "time": 0}
+        of_the_hour = {"time": "", "manifest_sha256": ""}
+        assert {**one, **of_the_hour} == {**other, **of_the_hour}
 
 
 def test_each_is_verified_with_its_data(data: Path, tmp_path: Path) -> None:
