@@ -363,6 +363,15 @@ def tune(
             lambda: _facts(done, arrangement, evaluated),
             lambda: "\n".join(_lines(done, arrangement, evaluated)),
         )
+    _leave_others()
+
+
+def _leave_others() -> None:
+    """Part from the other processes: with their threads alive, an interpreter that ends may abort after all is done."""
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _steps_in(given: str | None) -> tuple[int, ...]:
