@@ -6,7 +6,7 @@ import mmap
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
-from typing import IO, Any, overload
+from typing import IO, Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from righttime.errors import StoreError
 from righttime.store import cache_folder
 
-__all__ = ["Growing", "GrowingTexts", "Picked", "Runs", "Texts", "Values", "arrow_of"]
+__all__ = ["Growing", "GrowingTexts", "Made", "Picked", "Runs", "Texts", "Values", "arrow_of"]
+
+Entry = TypeVar("Entry")
 
 _HELD = 16 << 20  # bytes of a column that stay in memory
 _BUFFER = 1 << 17
@@ -98,7 +100,26 @@ class GrowingTexts:
         return Texts(self._data.buffer(), self._offsets.array(np.int64))
 
 
-class Texts(Sequence[str]):
+class Made(Sequence[Entry]):
+    """A sequence whose entries are made when they are looked at, by a kind of it that says how, and how many."""
+
+    def made_at(self, place: int) -> Entry:
+        """The entry at a place from 0."""
+        raise NotImplementedError
+
+    @overload
+    def __getitem__(self, place: int) -> Entry: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Entry]: ...
+
+    def __getitem__(self, place: int | slice) -> Entry | Sequence[Entry]:
+        if isinstance(place, slice):
+            return [self.made_at(one) for one in range(*place.indices(len(self)))]
+        return self.made_at(range(len(self))[place])
+
+
+class Texts(Made[str]):
     """Texts one behind the other in UTF-8, decoded when they are looked at."""
 
     def __init__(self, data: memoryview, offsets: NDArray[np.int64]) -> None:
@@ -117,16 +138,9 @@ class Texts(Sequence[str]):
         """One text as it lies there."""
         return bytes(self.data[self.offsets[number] : self.offsets[number + 1]])
 
-    @overload
-    def __getitem__(self, number: int) -> str: ...
-
-    @overload
-    def __getitem__(self, number: slice) -> Sequence[str]: ...
-
-    def __getitem__(self, number: int | slice) -> str | Sequence[str]:
-        if isinstance(number, slice):
-            return [self[one] for one in range(*number.indices(len(self)))]
-        return self.bytes_of(range(len(self))[number]).decode("utf-8")
+    def made_at(self, place: int) -> str:
+        """See `Made`."""
+        return self.bytes_of(place).decode("utf-8")
 
     def __iter__(self) -> Iterator[str]:
         for first in range(0, len(self), _AT_ONCE):
@@ -137,7 +151,7 @@ class Texts(Sequence[str]):
                 at = end - start
 
 
-class Runs(Sequence[str]):
+class Runs(Made[str]):
     """Names of which many in a row are the same."""
 
     def __init__(self, names: Sequence[str], starts: Sequence[int], size: int) -> None:
@@ -157,16 +171,9 @@ class Runs(Sequence[str]):
         """The run of each of these entries, as the number of its name."""
         return np.searchsorted(self._starts, np.asarray(numbers, dtype=np.int64), side="right") - 1
 
-    @overload
-    def __getitem__(self, number: int) -> str: ...
-
-    @overload
-    def __getitem__(self, number: slice) -> Sequence[str]: ...
-
-    def __getitem__(self, number: int | slice) -> str | Sequence[str]:
-        if isinstance(number, slice):
-            return [self[one] for one in range(*number.indices(len(self)))]
-        return self.names[int(self.runs_of(range(self._size)[number]))]
+    def made_at(self, place: int) -> str:
+        """See `Made`."""
+        return self.names[int(self.runs_of(place))]
 
     def __iter__(self) -> Iterator[str]:
         bounds = [*self._starts.tolist(), self._size]

@@ -6,13 +6,13 @@ import operator
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from righttime.examples import LeftOut
-from righttime.growing import arrow_of
+from righttime.growing import Made, arrow_of
 from righttime.rows import Rows, left_out
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ Detail = str | Callable[[int], str]
 """One sentence for all rows of a reason, or one for the row at a place."""
 
 
-class LeftOutRows(Sequence[LeftOut]):
+class LeftOutRows(Made[LeftOut]):
     """Rows of one pool that are left out, for one or a few reasons."""
 
     def __init__(
@@ -46,18 +46,10 @@ class LeftOutRows(Sequence[LeftOut]):
     def __len__(self) -> int:
         return len(self._numbers)
 
-    @overload
-    def __getitem__(self, place: int) -> LeftOut: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[LeftOut]: ...
-
-    def __getitem__(self, place: int | slice) -> LeftOut | Sequence[LeftOut]:
-        if isinstance(place, slice):
-            return [self[one] for one in range(*place.indices(len(self)))]
-        at = range(len(self))[place]
-        reason = list(self._why)[self._which[at]]
-        return left_out(self._rows, int(self._numbers[at]), reason, self._detail(reason, at))
+    def made_at(self, place: int) -> LeftOut:
+        """See `righttime.growing.Made`."""
+        reason = list(self._why)[self._which[place]]
+        return left_out(self._rows, int(self._numbers[place]), reason, self._detail(reason, place))
 
     def _detail(self, reason: str, place: int) -> str:
         detail = self._why[reason]
@@ -93,7 +85,7 @@ class LeftOutRows(Sequence[LeftOut]):
         }
 
 
-class AllLeftOut(Sequence[LeftOut]):
+class AllLeftOut(Made[LeftOut]):
     """All rows that are left out, for whatever reason."""
 
     def __init__(self, *parts: Sequence[LeftOut]) -> None:
@@ -109,20 +101,12 @@ class AllLeftOut(Sequence[LeftOut]):
 
     __hash__ = None  # type: ignore[assignment]
 
-    @overload
-    def __getitem__(self, place: int) -> LeftOut: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[LeftOut]: ...
-
-    def __getitem__(self, place: int | slice) -> LeftOut | Sequence[LeftOut]:
-        if isinstance(place, slice):
-            return [self[one] for one in range(*place.indices(len(self)))]
-        at = range(len(self))[place]
+    def made_at(self, place: int) -> LeftOut:
+        """See `righttime.growing.Made`."""
         for part in self.parts:
-            if at < len(part):
-                return part[at]
-            at -= len(part)
+            if place < len(part):
+                return part[place]
+            place -= len(part)
         raise IndexError(place)
 
     def __iter__(self) -> Iterator[LeftOut]:
