@@ -97,15 +97,23 @@ class Arrangement:
         """The same without woven rows: only those that the method placed, in order."""
         if self.woven is None:
             return self
-        kept = np.flatnonzero(~self.woven)
-        names = ("order", "round", "picked_by", "similarity", "distance")
-        columns: dict[str, Any] = {name: None if (old := getattr(self, name)) is None else old[kept] for name in names}
+        return dataclasses.replace(self.at_places(np.flatnonzero(~self.woven)), woven=None)
+
+    def at_places(self, places: NDArray[np.int64]) -> Arrangement:
+        """The rows at some places, in the order of these, each with all that is known of it.
+
+        Args:
+            places: int64, shape (n,).
+        """
+        names = ("order", "round", "picked_by", "similarity", "distance", "woven")
+        held = {name: getattr(self, name) for name in names}
+        columns: dict[str, Any] = {name: None if values is None else values[places] for name, values in held.items()}
         labels = None
         if self.labels is not None:
             every = dataclasses.astuple(self.labels)
-            labels = Labels(*(tuple(column[place] for place in kept.tolist()) for column in every))
-        rows = None if self.rows is None else self.rows.take(kept.tolist())
-        return dataclasses.replace(self, **columns, labels=labels, rows=rows, woven=None)
+            labels = Labels(*(tuple(column[place] for place in places.tolist()) for column in every))
+        rows = None if self.rows is None else self.rows.take(places.tolist())
+        return dataclasses.replace(self, **columns, labels=labels, rows=rows)
 
     def at(self, column: str, position: int) -> Any:
         """A column's value at one position as a plain number; None where the method has none, or the row is woven."""

@@ -223,13 +223,13 @@ def in_shape(found: Arrangement, shape: Shape, seed: int, lengths: NDArray[np.in
     Raises:
         SettingsError: If the shape goes by something that is not there.
     """
-    return _at(found, _sorted(found, shape, lengths)[shape.ranks(len(found), seed)])
+    return found.at_places(_sorted(found, shape, lengths)[shape.ranks(len(found), seed)])
 
 
 def out_of_shape(found: Arrangement, shape: Shape, seed: int) -> tuple[Arrangement, Ranks]:
     """The arrangement that a shape by ``order`` was made of, and where each of its rows stands in the shape."""
     places = np.argsort(shape.ranks(len(found), seed)).astype(np.int64)
-    return _at(found, places), places
+    return found.at_places(places), places
 
 
 def _sorted(found: Arrangement, shape: Shape, lengths: NDArray[np.int64] | None) -> Ranks:
@@ -246,9 +246,3 @@ def _sorted(found: Arrangement, shape: Shape, lengths: NDArray[np.int64] | None)
             )
         score = -found.similarity
     return np.argsort(score, kind="stable").astype(np.int64)
-
-
-def _at(found: Arrangement, places: Ranks) -> Arrangement:
-    names = ("order", "round", "picked_by", "similarity", "distance")
-    columns: dict[str, Any] = {name: None if (old := getattr(found, name)) is None else old[places] for name in names}
-    return dataclasses.replace(found, **columns)
