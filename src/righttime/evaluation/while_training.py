@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from righttime.evaluation.sets import Files, read_set
 from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import AnswerEnd, resolve_form
 from righttime.training.models import trainable_length
+from righttime.training.sharding import fsdp2, sharded_by
 
 if TYPE_CHECKING:
     from righttime.evaluation.callback import DenseEvaluation
@@ -88,13 +88,9 @@ def dense_evaluation(
 
 def _check_sharding(metrics: Sequence[str]) -> None:
     """Of a sharded model the loss alone is measured, and by FSDP2 alone: all processes run as many batches."""
-
-    def set_to(name: str) -> str:
-        return os.environ.get(name, "").lower()
-
-    sharded = [name for name in ("FSDP", "DeepSpeed") if set_to(f"ACCELERATE_USE_{name.upper()}") == "true"]
+    sharded = sharded_by()
     whole = not any(METRICS[name].answers for name in metrics if name in METRICS)  # no answers, which end one by one
-    if sharded == ["FSDP"] and set_to("FSDP_VERSION") == "2" and whole:
+    if sharded == ["FSDP"] and fsdp2() and whole:
         return
     if sharded:
         raise SettingsError(

@@ -6,13 +6,13 @@ takes part of that out. For curricula it takes the place of a decaying rate (arX
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from righttime.errors import ModelError, SettingsError, StoreError
+from righttime.training.sharding import sharded_by
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +37,6 @@ MEASURED = "average_evaluation"
 
 _APART = {"trainer_state.json", "complete.json"}  # of a checkpoint, not of a model
 _OF_MODEL = {".json", ".txt", ".jinja", ".md", ".model"}
-_SHARDED = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
 
 
 def average_steps(settings: TuneSettings, steps: int) -> tuple[int, ...]:
@@ -75,7 +74,7 @@ def check_sharding(settings: TuneSettings) -> None:
     Raises:
         SettingsError: If the model is sharded over processes.
     """
-    if settings.average_last is not None and any(os.environ.get(name, "").lower() == "true" for name in _SHARDED):
+    if settings.average_last is not None and sharded_by():
         raise SettingsError(
             "`average_last` needs the whole weights in each checkpoint, and FSDP and DeepSpeed shard them. "
             "Hint: one process for each whole model, or leave it out.",

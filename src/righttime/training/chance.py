@@ -47,12 +47,12 @@ def seed_note(settings: TuneSettings, drawn: list[str]) -> str | None:
 
 def group_note(settings: TuneSettings, drawn: list[str]) -> str | None:
     """What to say where grouping or packing the rows of a step changes more than rounding."""
-    given = [name for name in ("batch_tokens", "pack_tokens") if getattr(settings, name) is not None]
-    if not given or "dropout" not in drawn:
+    given = settings.budgeted
+    if given is None or "dropout" not in drawn:
         return None
     return (
-        f"the model has dropout, and with `{given[0]}` other tokens are dropped: the weights differ from those of the "
-        f"same steps without it. Compare only runs with the same `{given[0]}`"
+        f"the model has dropout, and with `{given}` other tokens are dropped: the weights differ from those of the "
+        f"same steps without it. Compare only runs with the same `{given}`"
     )
 
 

@@ -26,6 +26,7 @@ from righttime.training.models import load_model, trainable_length
 from righttime.training.oracle import Oracle
 from righttime.training.plan import Plan
 from righttime.training.settings import TuneSettings
+from righttime.training.sharding import sharded_by
 from righttime.training.token_rows import TokenRows, arranged_rows, token_rows
 from righttime.training.versions import check_versions
 
@@ -142,14 +143,12 @@ def _processes() -> tuple[bool, int, int]:
 
 def _check_groups(settings: TuneSettings) -> None:
     """Make sure, before any work, that steps of changing numbers of micro-batches can be trained."""
-    from accelerate.utils import parse_flag_from_env
-
-    given = [name for name in ("batch_tokens", "pack_tokens") if getattr(settings, name) is not None]
-    if given and parse_flag_from_env("ACCELERATE_USE_DEEPSPEED"):
+    given = settings.budgeted
+    if given is not None and "DeepSpeed" in sharded_by():
         raise SettingsError(
-            f"`{given[0]}` must train without DeepSpeed, whose engine counts on equally many micro-batches a step. "
+            f"`{given}` must train without DeepSpeed, whose engine counts on equally many micro-batches a step. "
             "Hint: FSDP2 (configs/accelerate_fsdp.yaml), or `batch` and `accumulation` alone.",
-            setting=given[0],
+            setting=given,
         )
 
 

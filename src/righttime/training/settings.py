@@ -264,9 +264,14 @@ class TuneSettings:
         return None if self.keep is None else max(self.keep, self.average_last or 0)
 
     @property
+    def budgeted(self) -> str | None:
+        """The setting by which the layout inside a step follows from the rows' lengths; None where none is given."""
+        return next((name for name in ("batch_tokens", "pack_tokens") if getattr(self, name) is not None), None)
+
+    @property
     def by_length(self) -> bool:
         """Whether the layout inside a step follows from the rows' lengths."""
-        return self.batch_tokens is not None or self.pack_tokens is not None
+        return self.budgeted is not None
 
     @property
     def rate(self) -> float:

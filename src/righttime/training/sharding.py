@@ -1,0 +1,19 @@
+"""What shards a model over processes, as ``accelerate launch`` tells by the environment."""
+
+from __future__ import annotations
+
+import os
+
+__all__ = ["fsdp2", "sharded_by"]
+
+
+def sharded_by() -> list[str]:
+    """``FSDP`` or ``DeepSpeed``, or both; empty where each process has the whole model."""
+    from accelerate.utils import parse_flag_from_env
+
+    return [name for name in ("FSDP", "DeepSpeed") if parse_flag_from_env(f"ACCELERATE_USE_{name.upper()}")]
+
+
+def fsdp2() -> bool:
+    """Whether FSDP, if that is what shards it, is of the second version."""
+    return os.environ.get("FSDP_VERSION") == "2"
