@@ -65,7 +65,7 @@ def arrange_each_into(
         prepare_result(Path(out) / name, overwrite)
     how: dict[str, Any] = {"cache": cache, "progress": progress}
     vectors = PoolOnce()
-    begun = _begun(pool, named, asked, vectors, {**how, "keep_original": as_ == "original"})
+    begun = _begun(pool, named, asked, vectors, as_ == "original", **how)
     if request.guard == "remove" or "rounds" not in method_named(request.method).needs:
         # Targets have pools of their own, or share no pass: nothing is gained by holding all of them.
         for name, arranged in begun:
@@ -82,19 +82,19 @@ def _begun(
     targets: Mapping[str, str | os.PathLike[str]],
     asked: Mapping[str, Request],
     vectors: PoolOnce,
-    how: Mapping[str, Any],
+    keep_original: bool,
+    *,
+    cache: str | os.PathLike[str] | None,
+    progress: bool,
 ) -> Iterator[tuple[str, Begun]]:
     """All but the choice for each target, the pool read once."""
     first: tuple[Inputs, TakingPart] | None = None
-    reading = {name: how[name] for name in ("keep_original", "progress")}
     for name, target in targets.items():
-        read = read_inputs(first[0].pool if first else pool, target, asked[name], **reading)
+        known = first[0].pool if first else pool
+        read = read_inputs(known, target, asked[name], keep_original=keep_original, progress=progress)
         first = first or (read, taking_part(read, asked[name]))
         read = dataclasses.replace(read, given={**read.given, "pool": first[0].given["pool"]})
-        yield (
-            name,
-            begin(read, asked[name], first[1], vectors=vectors, cache=how["cache"], progress=how["progress"]),
-        )
+        yield name, begin(read, asked[name], first[1], vectors=vectors, cache=cache, progress=progress)
 
 
 def _named(targets: Sequence[str | os.PathLike[str]]) -> dict[str, str | os.PathLike[str]]:

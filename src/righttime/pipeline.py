@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -80,7 +80,7 @@ class Begun:
     taking: TakingPart
     watch: Watch
     ready: Ready
-    leaks: Any
+    leaks: Mapping[int, int]
 
 
 def taking_part(read: Inputs, request: Request) -> TakingPart:

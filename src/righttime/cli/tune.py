@@ -392,8 +392,8 @@ def _facts(done: Tuned, arrangement: Path, evaluated: bool) -> dict[str, Any]:
     from righttime.training import open_run
 
     out = done.job.folder
-    average = open_run(out).average
-    measured = open_run(out).average_evaluation
+    run = open_run(out)
+    average, measured = run.average, run.average_evaluation
     return {
         "out": out,
         "arrangement": arrangement,

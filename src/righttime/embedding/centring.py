@@ -24,7 +24,7 @@ from righttime.similarity import room_for, unit_rows
 from righttime.similarity.pairs import fold_sum
 from righttime.store import write_bytes
 
-__all__ = ["CENTRINGS", "SAMPLE", "Centring", "Statistics", "fit", "kept_sample", "sample_of"]
+__all__ = ["CENTRINGS", "SAMPLE", "Centring", "Statistics", "fit", "kept_sample", "one_thread", "sample_of"]
 
 SAMPLE = 1000
 """Texts that the statistics come from, where no other number is asked for."""
@@ -78,7 +78,7 @@ class Statistics:
         rest = np.asarray(vectors, dtype=np.float64) - self.mean
         if self.whitening is None:
             return rest
-        with _one_thread():
+        with one_thread():
             return np.asarray(rest @ self.whitening.T)
 
     def unit(
@@ -172,7 +172,7 @@ def _statistics(
     from sklearn.covariance import ledoit_wolf
 
     rest = sample - mean
-    with _one_thread():
+    with one_thread():
         covariance, shrinkage = ledoit_wolf(rest, assume_centered=True)
         try:
             factor = np.linalg.cholesky(covariance)
@@ -234,7 +234,8 @@ def _sha256(*arrays: NDArray[np.float64] | None) -> str:
     return found.hexdigest()
 
 
-def _one_thread() -> Any:
+def one_thread() -> Any:
+    """While it lasts, products of matrices run on one thread: more would round otherwise."""
     from threadpoolctl import threadpool_limits
 
-    return threadpool_limits(1, user_api="blas")  # more would round otherwise
+    return threadpool_limits(1, user_api="blas")

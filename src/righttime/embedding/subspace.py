@@ -10,9 +10,8 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from righttime.embedding.centring import Statistics
+from righttime.embedding.centring import Statistics, one_thread
 from righttime.errors import SettingsError
 
 __all__ = ["subspace_of"]
@@ -31,7 +30,7 @@ def subspace_of(target: NDArray[np.float32], pool: NDArray[np.float32], directio
     Raises:
         SettingsError: If the target's vectors span fewer directions.
     """
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         _, values, vectors = np.linalg.svd(target.astype(np.float64), full_matrices=False)
     spanned = int((values > values[0] * max(target.shape) * np.finfo(np.float64).eps).sum()) if len(values) else 0
     if directions > spanned:

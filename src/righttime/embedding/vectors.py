@@ -141,8 +141,8 @@ class PoolOnce:
         progress: bool = False,
     ) -> Sides:
         """See `vectors_for`."""
+        how: dict[str, Any] = {"n_pool": n_pool, "text": text, "cache": cache, "progress": progress}
         if self._had is None or (rows, text) != self._had[:2] or self._shaped_by_target:
-            how: dict[str, Any] = {"n_pool": n_pool, "text": text, "cache": cache, "progress": progress}
             self._had = rows, text, vectors_for(self._asked(request), pool, target, rows=rows, **how)
             return self._had[2]
         had = self._had[2]
@@ -151,9 +151,7 @@ class PoolOnce:
             unit = unit_rows(given_vectors(spec, "target", len(target), request.memory), "target vectors")
             beside = _fingerprinted(had.pool[:0], unit, {"target_vectors": request.target_embedder or request.embedder})
         else:
-            how = {"n_pool": n_pool, "text": text, "cache": cache, "progress": progress}
-            asked = self._asked(request)
-            beside = vectors_for(asked, pool.take(()), target, rows=(), made=had.about, **how)
+            beside = vectors_for(self._asked(request), pool.take(()), target, rows=(), made=had.about, **how)
         truncated = had.truncated and beside.truncated and (had.truncated[0], beside.truncated[1])
         return Sides(had.pool, beside.target, _with_pool(beside.about, had.about), truncated)
 

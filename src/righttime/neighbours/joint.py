@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,7 @@ class FirstPass:
 
     pool: Vectors
     targets: Sequence[Vectors]
-    _found: dict[int, Nominees] = field(default_factory=dict)
-    _done: bool = False
+    _found: dict[int, Nominees] | None = None
 
     def before(self, search: Search) -> Search:
         """A search that asks this pass first, and `search` for everything else."""
@@ -37,13 +37,10 @@ class FirstPass:
         place = next((n for n, one in enumerate(self.targets) if np.array_equal(one, target)), None)
         if pool is not self.pool or place is None:
             return None
-        if not self._done:
-            self._done = True
+        if self._found is None:
             found = search.nominees(pool, np.concatenate(self.targets), wanted, None)
-            start = 0
-            for number, one in enumerate(self.targets):
-                self._found[number] = _part(found, start, start + len(one))
-                start += len(one)
+            ends = list(accumulate(map(len, self.targets)))
+            self._found = {n: _part(found, end - len(self.targets[n]), end) for n, end in enumerate(ends)}
         return self._found.pop(place, None)
 
 

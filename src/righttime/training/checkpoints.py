@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,9 +130,14 @@ def clear_after_missing(folder: Path, needed: Sequence[int]) -> list[str]:
     missing = next((step for step in needed if step not in {one.step for one in whole}), None)
     later = [one for one in whole if missing is not None and one.step > missing]
     for checkpoint in reversed(later):  # the last first: after a kill none is left that a needed one is missing before
-        (checkpoint.path / _MARK).unlink()
-        shutil.rmtree(checkpoint.path)
+        _remove(checkpoint)
     return [one.path.name for one in later]
+
+
+def _remove(checkpoint: Checkpoint) -> None:
+    """Remove a whole checkpoint: first its mark, so that after a kill none looks whole that is not."""
+    (checkpoint.path / _MARK).unlink()
+    take_away(checkpoint.path)
 
 
 def require_whole(path: Path) -> None:
@@ -167,8 +171,7 @@ def keep_newest(folder: Path, keep: int | None) -> None:
         keep: How many stay; None keeps all.
     """
     for checkpoint in whole_checkpoints(folder, hashed=False)[: -keep if keep else 0]:
-        (checkpoint.path / _MARK).unlink()
-        take_away(checkpoint.path)
+        _remove(checkpoint)
 
 
 def _whole(path: Path, hashed: bool) -> Checkpoint | None:

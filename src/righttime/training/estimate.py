@@ -6,6 +6,7 @@ keeps for the backward pass, written down for decoders that are built like Llama
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -142,13 +143,13 @@ def _counted(config: Any, settings: TuneSettings) -> _Counted:
     added = list(_adapter_shapes(layers, output, settings))
     trained = own if settings.lora is None else added
     return _Counted(
-        all=sum(map(_numel, own)),
-        trained=sum(map(_numel, trained)),
-        adapters=sum(map(_numel, added)),
+        all=sum(map(math.prod, own)),
+        trained=sum(map(math.prod, trained)),
+        adapters=sum(map(math.prod, added)),
         linear=sum(one.weight.numel() for one in layers.values()),
         output=0 if output is None else output.weight.numel(),
         states=sum(_states(shape, settings.optimizer) for shape in trained),
-        largest=max(map(_numel, trained)),
+        largest=max(map(math.prod, trained)),
         itemsize=_itemsize(config, settings),
     )
 
@@ -166,18 +167,11 @@ def _adapter_shapes(layers: Any, output: Any, settings: TuneSettings) -> Iterato
                 yield (layer.out_features,)
 
 
-def _numel(shape: tuple[int, ...]) -> int:
-    found = 1
-    for size in shape:
-        found *= size
-    return found
-
-
 def _states(shape: tuple[int, ...], optimizer: str) -> int:
     """Numbers that the optimizer keeps of a tensor: two each, or (Adafactor) one of each row and column."""
     if optimizer == "adamw":
-        return 2 * _numel(shape)
-    return _numel(shape) if len(shape) < 2 else _numel(shape[:-1]) + _numel((*shape[:-2], shape[-1]))
+        return 2 * math.prod(shape)
+    return math.prod(shape) if len(shape) < 2 else math.prod(shape[:-1]) + math.prod((*shape[:-2], shape[-1]))
 
 
 def _itemsize(config: Any, settings: TuneSettings) -> int:
