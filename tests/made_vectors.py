@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from righttime import Arrangement, arrange_embeddings
 from righttime.arrangement import METHODS
@@ -14,6 +15,13 @@ every_method = pytest.mark.parametrize("method", list(METHODS))
 
 WHOLE: dict[str, dict[str, Any]] = {"polar": {"k": 1000}, "uniform": {"k": 1000}}
 """Parameters with which a method takes the whole pool, where its defaults choose fewer rows."""
+
+
+def few_directions(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """Vectors of a few directions, shape (count, 3), so that most similarities are equal; none is zero."""
+    made = rng.integers(-1, 2, size=(count, 3)).astype(np.float64)
+    made[~made.any(axis=1)] = 1.0
+    return made
 
 
 def some(n_pool: int = 50, n_target: int = 6, seed: int = 0) -> dict[str, Any]:

@@ -12,7 +12,10 @@ from righttime.training.plan import Plan
 from righttime.training.token_rows import TokenRows
 from righttime.training.trainer import OrderedTrainer, training_arguments
 
-__all__ = ["distance", "step_gradients"]
+__all__ = ["PLAIN", "distance", "step_gradients"]
+
+PLAIN = TuneSettings(batch=4, accumulation=2, epochs=4, learning_rate=1e-3, eps=1e-5, save_every=5)
+"""Steps neither grouped nor packed, for others to be compared with."""
 
 
 def step_gradients(model: Any, rows: TokenRows, settings: TuneSettings, folder: Path) -> dict[str, torch.Tensor]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from made_vectors import WHOLE, arranged, some
+from made_vectors import WHOLE, arranged, few_directions, some
 from righttime import arrange_embeddings
 from righttime.arrangement import METHODS
 from righttime.arrangement.methods.mixture import read_shares, turns
@@ -27,9 +27,7 @@ def inputs(draw: st.DrawFn) -> dict[str, Any]:
     """Vectors of a few directions, so that most similarities are equal, with few tasks and sources."""
     n, m = draw(st.integers(1, 24)), draw(st.integers(1, 6))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    sides = [rng.integers(-1, 2, size=(count, 3)) + 0.0 for count in (n, m)]
-    for side in sides:
-        side[~side.any(axis=1)] = 1.0
+    sides = [few_directions(rng, count) for count in (n, m)]
     tasks, sources = ([f"{name}{k}" for k in rng.integers(0, 3, size=n)] for name in ("task", "file"))
     return {"pool_vectors": sides[0], "target_vectors": sides[1], "tasks": tasks, "sources": sources}
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from made_vectors import some
+from made_vectors import few_directions, some
 from righttime import arrange_embeddings
 from righttime.arrangement.weights import Turns, weights_of_rows
 from righttime.errors import SettingsError, ShapeError
@@ -39,9 +39,7 @@ def inputs(draw: st.DrawFn) -> dict[str, Any]:
     """Vectors of a few directions, so that most similarities are equal, and weights of a few values."""
     n, m = draw(st.integers(1, 24)), draw(st.integers(1, 6))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    sides = [rng.integers(-1, 2, size=(count, 3)) + 0.0 for count in (n, m)]
-    for side in sides:
-        side[~side.any(axis=1)] = 1.0
+    sides = [few_directions(rng, count) for count in (n, m)]
     few = draw(st.lists(weight, min_size=1, max_size=3))
     weights = [str(few[k]) for k in rng.integers(0, len(few), size=m)]
     tasks = [f"task{k}" for k in rng.integers(0, 3, size=n)]

@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from one_step import distance, step_gradients
+from one_step import PLAIN, distance, step_gradients
 from righttime.cli import main
 from righttime.errors import OrderError, SettingsError
 from righttime.tokenization.loading import load_tokenizer
-from righttime.training import Oracle, TuneSettings, begun_run, open_run, read_records, tune
+from righttime.training import Oracle, begun_run, open_run, read_records, tune
 from righttime.training.models import load_model
 from righttime.training.plan import Plan
 from righttime.training.token_rows import TokenRows, arranged_rows, token_rows
@@ -23,7 +23,6 @@ from righttime.verification.run import verify
 from stopped_runs import StopAt, weights
 from tiny_model import save_tiny_model
 
-PLAIN = TuneSettings(batch=4, accumulation=2, epochs=4, learning_rate=1e-3, eps=1e-5, save_every=5)
 GROUPED = dataclasses.replace(PLAIN, batch_tokens=160)
 
 

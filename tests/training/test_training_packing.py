@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from one_step import distance, step_gradients
+from one_step import PLAIN, distance, step_gradients
 from righttime.cli import main
 from righttime.errors import OrderError, SettingsError
 from righttime.tokenization.loading import load_tokenizer
@@ -30,7 +30,6 @@ from righttime.verification.run import verify
 from stopped_runs import StopAt, weights
 from tiny_model import save_tiny_model
 
-PLAIN = TuneSettings(batch=4, accumulation=2, epochs=4, learning_rate=1e-3, eps=1e-5, save_every=5)
 PACKED = dataclasses.replace(PLAIN, pack_tokens=200)
 
 

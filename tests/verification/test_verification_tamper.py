@@ -17,6 +17,7 @@ import pytest
 
 import righttime
 from faulty_commands import save_word_model
+from forging import Edit, each, parsed, put
 from recording import record
 from righttime.cli import main
 from righttime.embedding.cache import _checksum
@@ -69,9 +70,6 @@ def arranged(folder: Path, embedder: str) -> Path:
     return folder
 
 
-Edit = Callable[[Any], None]
-
-
 def train(change: Callable[[list[Any]], None]) -> Callable[[Path], None]:
     """Change the parsed lines of the training file."""
 
@@ -117,26 +115,9 @@ def about(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
     return edit
 
 
-def manifest(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
+def manifest(change: Callable[[dict[str, Any]], object]) -> Edit:
     """Change the manifest."""
-
-    def edit(out: Path) -> None:
-        said = json.loads((out / "manifest.json").read_text())
-        change(said)
-        (out / "manifest.json").write_text(json.dumps(said))
-
-    return edit
-
-
-def put(*path: str | int, value: Any = None, by: Callable[[Any], Any] | None = None) -> Callable[[Any], None]:
-    """Set an entry, by the names that lead to it."""
-
-    def change(held: Any) -> None:
-        for name in path[:-1]:
-            held = held[name]
-        held[path[-1]] = by(held[path[-1]]) if by else value
-
-    return change
+    return parsed("manifest.json", change)
 
 
 def swap(*names: str) -> Callable[[Any], None]:
@@ -147,14 +128,6 @@ def swap(*names: str) -> Callable[[Any], None]:
             columns[name][:2] = columns[name][1::-1]
 
     return change
-
-
-def each(*edits: Callable[[Path], None]) -> Callable[[Path], None]:
-    def edit(out: Path) -> None:
-        for one in edits:
-            one(out)
-
-    return edit
 
 
 def exchange_texts(rows: list[Any]) -> None:

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from forging import Edit, each, parsed, put
 from recording import record
 from righttime.cli import main
 from righttime.errors import RighttimeError
 from righttime.store import file_sha256, write_json
 from righttime.verification.run import verify
 
-Edit = Callable[[Path], None]
 RECORDS = "consumed/attempt-0001-process-0000.jsonl"
 VALUES = "evaluation/evaluation.parquet"
 
@@ -31,17 +31,6 @@ def run(tiny: str, arranged: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     words += ["--save-every", "4", "--keep", "2", "--target", str(arranged.parent / "data" / "target.jsonl")]
     assert main([*words, "--evaluate-every", "5", "--out", str(folder)]) == 0
     return folder
-
-
-def parsed(name: str, change: Callable[[Any], object]) -> Edit:
-    """Change a JSON file."""
-
-    def edit(run: Path) -> None:
-        said = json.loads((run / name).read_text())
-        change(said)
-        (run / name).write_text(json.dumps(said))
-
-    return edit
 
 
 def lines(name: str, change: Callable[[list[Any]], object]) -> Edit:
@@ -77,25 +66,6 @@ def flipped(name: str) -> Edit:
         path.write_bytes(data)
 
     return edit
-
-
-def each(*edits: Edit) -> Edit:
-    def edit(run: Path) -> None:
-        for one in edits:
-            one(run)
-
-    return edit
-
-
-def put(*path: str | int, value: Any = None, by: Callable[[Any], Any] | None = None) -> Callable[[Any], None]:
-    """Set an entry, by the names that lead to it."""
-
-    def change(held: Any) -> None:
-        for name in path[:-1]:
-            held = held[name]
-        held[path[-1]] = by(held[path[-1]]) if by else value
-
-    return change
 
 
 def both(change: Callable[[Any], object]) -> Edit:
