@@ -22,6 +22,7 @@ from righttime.arrangement import (
     draws_by_chance,
     method_named,
 )
+from righttime.arrangement.caps import with_names
 from righttime.arrangement.registry import resolved_params
 from righttime.arrangement.shapes import read_shape
 from righttime.arrangement.weights import weights_of_rows
@@ -224,10 +225,7 @@ def selection_input_of(request: Request, pool: Rows, target: Rows) -> SelectionI
 
 def _named(inputs: SelectionInput, rows: Rows) -> SelectionInput:
     """The same with the names that its caps go by, of all rows that may be taken or woven."""
-    names = {"cap_task": rows.tasks, "cap_source": rows.sources}
-    return dataclasses.replace(
-        inputs, caps=tuple(dataclasses.replace(cap, names=names[cap.setting]) for cap in inputs.caps)
-    )
+    return dataclasses.replace(inputs, caps=with_names(inputs.caps, rows.tasks, rows.sources))
 
 
 def _choose(

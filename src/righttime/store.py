@@ -38,6 +38,7 @@ __all__ = [
     "plain",
     "prepare_folder",
     "read_manifest",
+    "read_unchanged",
     "require",
     "sealed",
     "staged",
@@ -185,6 +186,24 @@ def write_parquet(path: Path, table: pa.Table | Iterable[pa.Table]) -> None:
     with _atomically(path) as file, pq.ParquetWriter(file, first.schema, compression="zstd") as writer:
         for part in itertools.chain([first], parts):
             writer.write_table(part)
+
+
+def read_unchanged(path: Path, written: str | None, hint: str) -> pa.Table:
+    """Read a Parquet file, if it is as it was written.
+
+    Args:
+        path: The file.
+        written: The sha256 that it had then.
+        hint: How it is made again.
+
+    Raises:
+        StoreError: If it was changed, or is gone.
+    """
+    import pyarrow.parquet as pq
+
+    if file_sha256(path) != written:
+        raise StoreError(f"{path} must be what was written, but it was changed since. Hint: {hint}.")
+    return pq.read_table(path)
 
 
 def make_folder(folder: Path) -> None:

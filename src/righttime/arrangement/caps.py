@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from righttime.arrangement.candidates import CandidateLists
 from righttime.errors import SettingsError
 
-__all__ = ["CAPS", "Cap", "Room", "check_caps", "read_caps"]
+__all__ = ["CAPS", "Cap", "Room", "check_caps", "read_caps", "with_names"]
 
 CAPS = {"cap_task": "task", "cap_source": "source"}
 """The settings, and what each is of."""
@@ -69,6 +69,14 @@ def _read(setting: str, given: Any) -> int | Fraction:
             setting=setting,
         )
     return most
+
+
+def with_names(
+    caps: Sequence[Cap], tasks: Sequence[str | None] | None, sources: Sequence[str | None] | None
+) -> tuple[Cap, ...]:
+    """The caps with the names that they go by: the task or the source of each row; see `Cap.names`."""
+    names = {"task": tasks, "source": sources}
+    return tuple(dataclasses.replace(cap, names=names[cap.of]) for cap in caps)
 
 
 def check_caps(caps: tuple[Cap, ...], budget: int | None, method: str, nested: bool, known: bool) -> tuple[Cap, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 from righttime.arrangement.apart import check_apart
 from righttime.arrangement.arrangement import Arrangement
 from righttime.arrangement.budget import rows_of
-from righttime.arrangement.caps import check_caps, read_caps
+from righttime.arrangement.caps import check_caps, read_caps, with_names
 from righttime.arrangement.floor import check_floor, near_enough
 from righttime.arrangement.methods.distance import in_order
 from righttime.arrangement.methods.tma import WITHIN_ROUND
@@ -147,10 +147,7 @@ def arrange_embeddings(
         search=search,
         progress=progress,
         weave=weaving,
-        caps=tuple(
-            dataclasses.replace(cap, names={"cap_task": tasks, "cap_source": sources}[cap.setting])
-            for cap in read_caps(cap_task, cap_source)
-        ),
+        caps=with_names(read_caps(cap_task, cap_source), tasks, sources),
         apart=apart,
         target_weights=_weights(target_weights, len(target)),
         lengths=None if texts is None else np.array([len(text) for text in texts], dtype=np.int64),

@@ -316,24 +316,22 @@ def arrange(
 
 def _params(given: list[str] | None) -> dict[str, str]:
     """`NAME=VALUE` as a mapping; the method reads the values."""
-    pairs = [entry.partition("=") for entry in given or []]
-    for name, equals, _ in pairs:
-        if not equals or not name:
-            raise SettingsError(f"--param must be NAME=VALUE, got {name!r}.")
-        if sum(other == name for other, _, _ in pairs) > 1:
-            raise SettingsError(f"--param {name} must be given once, got it more often. Hint: leave out all but one.")
-    return {name: value for name, _, value in pairs}
+    return _pairs("--param", "VALUE", [(entry, *entry.partition("=")) for entry in given or []])
 
 
 def _weights(given: list[str] | None) -> dict[str, str]:
     """`NAME=W` as a mapping; a name may hold an equals sign."""
-    pairs = [entry.rpartition("=") for entry in given or []]
-    for name, equals, weight in pairs:
+    return _pairs("--target-weight", "W", [(entry, *entry.rpartition("=")) for entry in given or []])
+
+
+def _pairs(option: str, value: str, split: list[tuple[str, str, str, str]]) -> dict[str, str]:
+    """Entries as they were given, each with its name, its equals sign and its value, as a mapping."""
+    for entry, name, equals, _ in split:
         if not equals or not name:
-            raise SettingsError(f"--target-weight must be NAME=W, got {weight!r}.")
-        if sum(other == name for other, _, _ in pairs) > 1:
-            raise SettingsError(f"--target-weight {name} must be given once, got it more often.")
-    return {name: weight for name, _, weight in pairs}
+            raise SettingsError(f"{option} must be NAME={value}, got {entry!r}.")
+        if sum(other == name for _, other, _, _ in split) > 1:
+            raise SettingsError(f"{option} {name} must be given once, got it more often. Hint: leave out all but one.")
+    return {name: word for _, name, _, word in split}
 
 
 def _window(rounds: str | None) -> tuple[int, int | None] | None:

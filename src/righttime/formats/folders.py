@@ -44,7 +44,7 @@ def find_sources(path: str, role: str, *, numbered: bool = False, most: int = MA
         return [hub.hub_source(path, role)]
     if other := re.match(r"(\w+):/", path):
         _refuse_scheme(path, other[1].lower())
-    if _PATTERN.search(path) and not os.path.exists(path):
+    if remote.PATTERN.search(path) and not os.path.exists(path):
         return _matching(path, role, numbered, most)
     if not os.path.exists(path):
         folder = os.path.dirname(path) or "."
@@ -97,9 +97,6 @@ def _refuse_page(path: str) -> None:
     if on_hub := _HUB.match(path):
         shown = remote.without_secrets(path)
         raise DataError(f"{shown}: this is a page; the data set on the hub is named hf:{on_hub[1]}", file=shown)
-
-
-_PATTERN = re.compile(r"[*?\[]")
 
 
 def _matching(path: str, role: str, numbered: bool, most: int) -> list[Source]:

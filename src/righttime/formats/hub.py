@@ -11,7 +11,7 @@ from righttime.errors import DataError
 from righttime.formats.files import Source
 from righttime.formats.json_text import Record
 
-__all__ = ["PREFIX", "hub_source", "is_saved", "saved_source"]
+__all__ = ["PREFIX", "first_line", "hub_source", "is_saved", "saved_source"]
 
 PREFIX = "hf:"
 
@@ -33,7 +33,7 @@ def saved_source(path: str, role: str) -> Source:
         found = datasets.load_from_disk(path)
     except Exception as error:  # the library raises whatever its parts raise
         raise DataError(
-            f"{path}: the saved data set cannot be loaded ({_first(error)}); save it again", file=path
+            f"{path}: the saved data set cannot be loaded ({first_line(error)}); save it again", file=path
         ) from error
     return _source(path, "arrow", _one_split(found, path, role, f"name its folder, such as {os.path.join(path, '')}"))
 
@@ -53,7 +53,7 @@ def hub_source(path: str, role: str) -> Source:
         found = datasets.load_dataset(owner_and_name, config, **settings)
     except Exception as error:  # offline, missing, gated, unknown split: the library has an error for each
         hint = "see that the name and the split are right and that the hub can be reached"
-        raise DataError(f"{path}: the data set cannot be loaded ({_first(error)}); {hint}", file=path) from error
+        raise DataError(f"{path}: the data set cannot be loaded ({first_line(error)}); {hint}", file=path) from error
     return _source(path, "hub", _one_split(found, path, role, f"name one, such as {PREFIX}{name}:"))
 
 
@@ -79,7 +79,7 @@ def _source(path: str, container: str, table: Any) -> Source:
                 yield Record(path, number, value)
         except Exception as error:
             raise DataError(
-                f"{path}: the data set is damaged after row {number} ({_first(error)})", file=path, line=number
+                f"{path}: the data set is damaged after row {number} ({first_line(error)})", file=path, line=number
             ) from error
 
     # The fingerprint is the library's own hash of the data and of all that was done to it.
@@ -87,5 +87,6 @@ def _source(path: str, container: str, table: Any) -> Source:
     return Source(path, container, records, lambda: fingerprint, by_line=False, expected=lambda rows: len(table))
 
 
-def _first(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of what a library says of an error, or the error's name."""
     return str(error).partition("\n")[0] or type(error).__name__

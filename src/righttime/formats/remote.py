@@ -17,16 +17,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from righttime.errors import DataError, StoreError
+from righttime.formats.hub import first_line
 from righttime.progress import Counter, counting
 from righttime.store import cache_folder, make_folder, write_parts
 
-__all__ = ["address", "fetched", "local_file", "without_secrets"]
+__all__ = ["PATTERN", "address", "fetched", "local_file", "without_secrets"]
 
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp", "hf": "huggingface_hub"}
 """The schemes that can be read, and the package that each needs besides fsspec."""
 
 _ADDRESS = re.compile(r"(\w+):/+(.*)", re.DOTALL)
-_MAGIC = re.compile(r"[*?\[]")
+PATTERN = re.compile(r"[*?\[]")
+"""What makes a path a pattern."""
 _CONTENT = ("ETag", "etag", "md5Hash", "crc32c", "generation", "blob_id", "LastModified", "last_modified", "updated")
 _PART = 8 << 20  # bytes of one request
 _ATTEMPTS = 6
@@ -113,14 +115,14 @@ def _system(path: str) -> tuple[Any, str]:
             file=shown,
         ) from error
     except Exception as error:  # whatever the packages raise for what they cannot make out
-        raise DataError(f"{shown}: the address cannot be read ({_first(error)}).", file=shown) from error
+        raise DataError(f"{shown}: the address cannot be read ({first_line(error)}).", file=shown) from error
 
 
 def _found(path: str, suffixes: tuple[str, ...]) -> tuple[Any, list[str]]:
     """The file system, and the names of the files at an address."""
     system, name = _system(path)
     shown, web = without_secrets(path), str(address(path)).startswith("http")
-    if not web and _MAGIC.search(name):
+    if not web and PATTERN.search(name):
         files = sorted(map(str, _tried(shown, lambda: system.glob(name))))
         files = [file for file in files if not _hidden(file) and not _tried(shown, partial(system.isdir, file))]
         if not files:
@@ -210,12 +212,12 @@ def _tried(shown: str, ask: Callable[[], _Done]) -> _Done:
         except FileNotFoundError as error:
             raise DataError(f"{shown}: no such file; look for a slip in the address", file=shown) from error
         except PermissionError as error:
-            raise DataError(f"{shown}: access is denied ({_first(error)}).", file=shown) from error
+            raise DataError(f"{shown}: access is denied ({first_line(error)}).", file=shown) from error
         except Exception as error:  # each package has its own errors for what a network does
             if attempt == _ATTEMPTS - 1:
                 raise DataError(
-                    f"{shown}: cannot be fetched ({_first(error)}), {_ATTEMPTS} attempts failed. Hint: see that the "
-                    "server can be reached and the credentials are right; what was fetched is kept.",
+                    f"{shown}: cannot be fetched ({first_line(error)}), {_ATTEMPTS} attempts failed. Hint: see that "
+                    "the server can be reached and the credentials are right; what was fetched is kept.",
                     file=shown,
                 ) from error
             time.sleep(_FIRST_WAIT * 2**attempt)
@@ -229,7 +231,3 @@ def _disk_told(copy: Path) -> Iterator[None]:
         yield
     except StoreError as error:
         raise StoreError(f"{error} Hint: RIGHTTIME_CACHE names a folder with more room.") from error
-
-
-def _first(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__

@@ -9,9 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from righttime.errors import StoreError
 from righttime.formats import InputFile
-from righttime.store import MANIFEST, as_written, file_sha256, made, read_manifest, versions_in
+from righttime.store import MANIFEST, as_written, made, read_manifest, read_unchanged, versions_in
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,12 +69,7 @@ class FinishedMeasures:
         Raises:
             StoreError: If it is not as it was written.
         """
-        import pyarrow.parquet as pq
-
-        path = self.folder / TABLE
-        if file_sha256(path) != self.files.get(TABLE):
-            raise StoreError(f"{path} must be what was written, but it was changed since. Hint: measure again.")
-        return pq.read_table(path)
+        return read_unchanged(self.folder / TABLE, self.files.get(TABLE), "measure again")
 
 
 def is_measures(folder: Path) -> bool:

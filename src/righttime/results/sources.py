@@ -49,14 +49,19 @@ def find_sources_of(manifest: ResultManifest) -> Sources:
         if not recorded:
             return Sources(Path.cwd(), lost=f"the {side} was not read from files")
         names[side] = recorded
-    weave = what_is_woven(manifest.settings.get("weave"), manifest.settings.get("anneal"))
-    every = [*names["pool"], *names["target"], *([weave.pool] if weave and weave.pool else [])]
+    every = [*names["pool"], *names["target"], *_woven(manifest)]
     made_in = Path(manifest.given.folder or Path.cwd())
     for folder in dict.fromkeys((made_in, Path.cwd())):
         if all(_is_there(folder, name) for name in every):
             return Sources(folder, names["pool"], names["target"])
     gone = next(name for name in every if not _is_there(made_in, name))
     return Sources(made_in, lost=f"{made_in / gone} is gone")
+
+
+def _woven(manifest: ResultManifest) -> list[str]:
+    """The other pool whose rows were woven in, where there was one."""
+    weave = what_is_woven(manifest.settings.get("weave"), manifest.settings.get("anneal"))
+    return [weave.pool] if weave and weave.pool else []
 
 
 def _is_there(folder: Path, name: str) -> bool:
@@ -86,12 +91,10 @@ def read_again(manifest: ResultManifest, side: Literal["pool", "target"]) -> tup
     found, settings = find_sources_of(manifest), manifest.settings
     if found.lost:
         return None, found.lost
-    weave = what_is_woven(settings.get("weave"), settings.get("anneal"))
-    others = [weave.pool] if weave and weave.pool else []
     try:
         with inside(found.folder):
             read = read_rows(
-                [*found.pool, *others] if side == "pool" else found.target,
+                [*found.pool, *_woven(manifest)] if side == "pool" else found.target,
                 role=side,
                 format=settings["format" if side == "pool" else "target_format"],
                 bad_rows=settings["bad_rows"],
