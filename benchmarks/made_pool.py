@@ -25,7 +25,9 @@ _NOISE = 0.01
 """The deviation of each of 384 coordinates of a unit vector: cosines between a row and its copies of about 0.98."""
 
 
-def make_pool(folder: Path, rows: int, *, shards: int = 1, container: str = "jsonl", seed: int = 0) -> list[Path]:
+def make_pool(
+    folder: Path, rows: int, *, shards: int = 1, container: str = "jsonl", targets: int | None = None, seed: int = 0
+) -> list[Path]:
     """Write a pool and a target with their vectors.
 
     Args:
@@ -33,6 +35,7 @@ def make_pool(folder: Path, rows: int, *, shards: int = 1, container: str = "jso
         rows: Pool rows.
         shards: Files that they are spread over, in their order.
         container: ``jsonl`` or ``parquet``.
+        targets: Target rows, made as the pool's are; None for NIV2's own.
         seed: Of the noise in the vectors.
 
     Returns:
@@ -46,10 +49,14 @@ def make_pool(folder: Path, rows: int, *, shards: int = 1, container: str = "jso
     for file, start, stop in zip(files, bounds, bounds[1:], strict=False):
         made = (_marked(pool[number % len(pool)], number) for number in range(start, stop))
         (_write_lines if container == "jsonl" else _write_parquet)(file, made)
-    _write_lines(folder / "target.jsonl", iter(target))
+    made_targets = (_marked(target[number % len(target)], number) for number in range(targets or 0))
+    _write_lines(folder / "target.jsonl", made_targets if targets else iter(target))
     with np.load(data_folder() / "niv2_vectors.npz") as arrays:
         _write_vectors(folder / "pool.npy", arrays["pool"], rows, seed)
-        np.save(folder / "target.npy", unit_rows(arrays["target"]))
+        if targets:
+            _write_vectors(folder / "target.npy", arrays["target"], targets, seed + 1)
+        else:
+            np.save(folder / "target.npy", unit_rows(arrays["target"]))
     return files
 
 

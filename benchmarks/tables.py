@@ -527,6 +527,20 @@ def whole_way(results: dict[str, Any]) -> str:
     return grid([*heads, "anonymous memory of `arrange`", "of `datasets`"], rows)
 
 
+def five_million(results: dict[str, Any]) -> str:
+    """Five million rows: time, the stages of `arrange`, memory."""
+    ways = results["five_million"]["ways"]
+    rows = [[f"`{name}`", *_taken(one)] for name, one in ways.items()]
+    stages = dict(ways["arrange"]["stages"])
+    stages["the rest"] = stages.pop("all") - sum(stages[name] for name in ("reading", "searching"))
+    rows[1:1] = [[f"of it {stage}", time_of(seconds), "", "", ""] for stage, seconds in stages.items()]
+    return grid(["way", "time", "CPU time", "anonymous memory at the peak", "resident, files mapped included"], rows)
+
+
+def _taken(one: dict[str, Any]) -> list[str]:
+    return [time_of(one["wall_s"]), time_of(one["cpu_s"]), mib(one["anonymous_mib"]), mib(one["resident_mib"])]
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "report": report,
     "report_page": report_page,
@@ -546,6 +560,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "ray": ray,
     "directions": directions,
     "whole_way": whole_way,
+    "five_million": five_million,
     "rates": scaling.rates,
     "pass": scaling.one_pass,
     "limits": scaling.limits,

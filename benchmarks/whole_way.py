@@ -24,6 +24,7 @@ from made_pool import make_pool
 BUDGET = 10_000
 WATCH = """
 import json, os, subprocess, sys, threading, time
+began = time.monotonic()
 process, peak = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL), [0]
 def watch():
     while True:
@@ -36,8 +37,8 @@ def watch():
 threading.Thread(target=watch, daemon=True).start()
 said = process.stdout.read().decode()
 _, code, used = os.wait4(process.pid, 0)
-print(json.dumps({"cpu_s": used.ru_utime + used.ru_stime, "anonymous_mib": peak[0] / 1024,
-                  "resident_mib": used.ru_maxrss / 1024, "code": code, "said": said[-200:]}))
+print(json.dumps({"wall_s": time.monotonic() - began, "cpu_s": used.ru_utime + used.ru_stime,
+                  "anonymous_mib": peak[0] / 1024, "resident_mib": used.ru_maxrss / 1024, "code": code, "said": said[-200:]}))
 """
 READ = """
 import sys, datasets
@@ -54,10 +55,11 @@ print(time.process_time() - start)
 """
 
 
-def measured(command: Sequence[str], cache: Path) -> dict[str, Any]:
-    """Run a command on one thread, and see what it takes."""
-    one = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    environment = {**os.environ, **one, "RIGHTTIME_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
+def measured(command: Sequence[str], cache: Path, threads: int | None = 1) -> dict[str, Any]:
+    """Run a command on so many threads (None: as many as it takes), and see what it takes."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    held = dict.fromkeys(names, str(threads)) if threads else {}
+    environment = {**os.environ, **held, "RIGHTTIME_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
     watched = [sys.executable, "-S", "-c", WATCH, *command]
     done = json.loads(subprocess.run(watched, stdout=subprocess.PIPE, env=environment, check=True).stdout)
     if done.pop("code"):
