@@ -11,9 +11,14 @@ import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
+from fuzz_mutation import as_json, changed_bytes, changed_value
 from machine import about
 from righttime.errors import RighttimeError
 
@@ -29,26 +34,61 @@ class TooSlowError(BaseException):
     """An input took too long; no reader takes it for an error of its own."""
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """A valid input, and what makes others of it.
+
+    Attributes:
+        valid: What a reader must take as it is, or None where there is no such thing: a fuzzer whose inputs are all
+            refused at the door sees the door alone.
+        makers: Each makes a changed one; they take turns.
+        seed: Of the changes.
+    """
+
+    valid: bytes | None
+    makers: Sequence[Callable[[random.Random], bytes]]
+    seed: int
+
+    def __iter__(self) -> Iterator[bytes]:
+        draw = random.Random(self.seed)
+        while True:
+            for make in self.makers:
+                yield make(draw)
+
+
+def json_of(value: Any, seed: int) -> Inputs:
+    """JSON changed in what it says, and now and then byte by byte."""
+    valid = json.dumps(value).encode()
+    by_value = partial(_changed_json, value)
+    return Inputs(valid, (by_value, by_value, partial(changed_bytes, valid)), seed)
+
+
+def bytes_of(valid: bytes, seed: int) -> Inputs:
+    """A file or a word changed byte by byte."""
+    return Inputs(valid, (partial(changed_bytes, valid),), seed)
+
+
+def _changed_json(value: Any, draw: random.Random) -> bytes:
+    return as_json(changed_value(value, draw), draw)
+
+
 def drive(
-    reader: str,
-    inputs: Iterator[bytes],
-    read: Callable[[bytes], object],
-    number: int,
-    limit_s: float = LIMIT_S,
+    reader: str, inputs: Inputs, read: Callable[[bytes], object], number: int, limit_s: float = LIMIT_S
 ) -> list[str]:
     """Every way in which an input ended otherwise than by success or by an error of the project, once each.
 
     Args:
         reader: What it is called in the report.
-        inputs: The inputs.
+        inputs: The inputs; the valid one is read first, and whatever it raises goes on to the caller.
         read: Reads one.
-        number: How many are read.
+        number: How many changed ones are read.
         limit_s: The most seconds of this process's own time for one.
     """
+    if inputs.valid is not None:
+        read(inputs.valid)
     counts: Counter[str] = Counter(inputs=0, refused=0, read=0, other_exceptions=0, too_slow=0)
     others: dict[str, str] = {}
-    for _ in range(number):
-        data = next(inputs)
+    for data in islice(inputs, number):
         counts["inputs"] += 1
         try:
             with within(limit_s):
@@ -107,11 +147,3 @@ def _written(reader: str, counts: Counter[str]) -> None:
     machine = {key: value for key, value in about().items() if key in ("processor", "cores", "python", "date")}
     made = {"command": COMMAND, "made_on": machine, "rows": [rows[one] for one in sorted(rows)]}
     path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
-
-
-def mixed(makers: Sequence[Callable[[random.Random], bytes]], seed: int) -> Iterator[bytes]:
-    """Inputs of several makers in turn, without end."""
-    draw = random.Random(seed)
-    while True:
-        for make in makers:
-            yield make(draw)
