@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from righttime.cli import main
+from righttime.formats import read_rows
 
 
 @pytest.fixture
@@ -45,10 +46,17 @@ def test_a_file_whose_name_is_no_text_is_refused(inside: bool, data: Path, capsy
     assert not (data / "out").exists()
 
 
-def test_a_key_in_another_case_loses_no_instance(tmp_path: Path) -> None:
-    from righttime.formats import read_rows
-
-    row = {"id": "a", "Instruction": "Suggest.", "Instances": [{"input": "", "output": "Oats."}, {"output": "Rye."}]}
+@pytest.mark.parametrize("name", ["Instances", " instances"])
+def test_a_key_in_another_spelling_loses_no_instance(tmp_path: Path, name: str) -> None:
+    row = {"id": "a", "Instruction": "Suggest.", name: [{"input": "", "output": "Oats."}, {"output": "Rye."}]}
     (tmp_path / "seeds.jsonl").write_text(json.dumps(row) + "\n")
     read = read_rows([tmp_path / "seeds.jsonl"], role="pool")
     assert [(one.id, one.response) for one in read.examples] == [("a", "Oats."), ("a-1", "Rye.")]
+
+
+@pytest.mark.parametrize("name", ["Paragraphs", "paragraphs "])
+def test_a_key_in_another_spelling_loses_no_question(tmp_path: Path, name: str) -> None:
+    asked = [{"id": str(n), "question": f"{n}+2?", "answers": [{"text": str(n + 2)}]} for n in range(2)]
+    (tmp_path / "squad.jsonl").write_text(json.dumps({"title": "t", name: [{"context": "c", "qas": asked}]}) + "\n")
+    read = read_rows([tmp_path / "squad.jsonl"], role="pool")
+    assert [(one.id, one.response) for one in read.examples] == [("0", "2"), ("1", "3")]

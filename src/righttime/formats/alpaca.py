@@ -13,7 +13,7 @@ from typing import Any
 from righttime.examples import Message
 from righttime.formats.asking import asked, options_of, replied
 from righttime.formats.fields import BadRowError, exchange, kind_of, optional
-from righttime.formats.seen import Seen, forgo, unread
+from righttime.formats.seen import Seen, forgo, spelling, unread
 
 __all__ = ["alpaca", "instances", "self_instruct"]
 
@@ -44,7 +44,7 @@ def _history(record: Mapping[str, Any]) -> Iterator[Message]:
 
 def instances(record: Mapping[str, Any], _shots: int) -> Iterator[Mapping[str, Any]]:
     """Split a Self-Instruct record into one record for each instance, the k-th further id ending in ``-k``."""
-    name = next(key for key in record if key.lower() == "instances")  # as detection finds it, in any case
+    name = spelling(record, "instances")
     given = record[name]
     if not isinstance(given, list) or len(given) < 2:
         yield record

@@ -25,7 +25,7 @@ from typing import Any
 from righttime.examples import Message
 from righttime.formats.asking import ANSWERS, asked, options_of, replied
 from righttime.formats.fields import BadRowError, exchange, kind_of
-from righttime.formats.seen import Seen, forgo, unread
+from righttime.formats.seen import Seen, forgo, spelling, unread
 
 __all__ = ["CHOSEN", "multiple_choice", "paragraphs", "problem", "query", "squad", "text_code"]
 
@@ -56,10 +56,11 @@ def text_code(record: Mapping[str, Any]) -> tuple[Message, ...]:
 
 def paragraphs(record: Mapping[str, Any], _shots: int) -> Iterator[Mapping[str, Any]]:
     """Split an article of SQuAD into one record for each question."""
-    for place, part in enumerate(_list(record["paragraphs"], "paragraphs")):
-        for qa in _list(part.get("qas"), f"paragraphs[{place}].qas"):
+    name = spelling(record, "paragraphs")
+    for place, part in enumerate(_list(record[name], name)):
+        for qa in _list(part.get("qas"), f"{name}[{place}].qas"):
             given = {"id": qa["id"]} if qa.get("id") is not None else {}
-            yield {**record, **given, "paragraphs": [{**part, "qas": [qa]}]}
+            yield {**record, **given, name: [{**part, "qas": [qa]}]}
 
 
 def _list(value: Any, field: str) -> list[Mapping[str, Any]]:

@@ -6,7 +6,18 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["LABELS", "Seen", "folded", "forgo", "has_text", "is_label", "text_keys", "unread", "unread_note"]
+__all__ = [
+    "LABELS",
+    "Seen",
+    "folded",
+    "forgo",
+    "has_text",
+    "is_label",
+    "spelling",
+    "text_keys",
+    "unread",
+    "unread_note",
+]
 
 _NAMES = """
 annotator author canary categories category config contributors created creator dataset dataset_name date
@@ -101,6 +112,16 @@ def folded(key: Any) -> str:
         ('best_answer', 'canonical_solution')
     """
     return str(key).strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def spelling(record: Mapping[str, Any], name: str) -> str:
+    """A record's own spelling of a key that it has.
+
+    Example:
+        >>> spelling({"ID": 1, "Para Graphs": []}, "para_graphs")
+        'Para Graphs'
+    """
+    return next(key for key in record if folded(key) == name)
 
 
 def forgo(record: Mapping[str, Any], field: str) -> None:
