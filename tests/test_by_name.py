@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from righttime.results import open_result
 class Listening:
     """An embedder that remembers what it read; the vector of a text is its letters."""
 
-    identity = {"model": "letters", "revision": "1", "max_length": 512}  # noqa: RUF012
+    identity: Mapping[str, str | int] = {"model": "letters", "revision": "1", "max_length": 512}
 
     def __init__(self) -> None:
         self.read: list[str] = []

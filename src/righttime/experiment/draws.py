@@ -143,7 +143,7 @@ def _parts(
 
 def _check_format(source: Source) -> None:
     """Refuse formats whose rows are trained on in another way than an experiment's runs are."""
-    if source.format in FORMATS and FORMATS[source.format].by_name:
+    if source.format is not None and source.format in FORMATS and FORMATS[source.format].by_name:
         raise SettingsError(
             f"{source.path}: an experiment's rows must be of a format for instruction tuning, got {source.format}. "
             "Hint: `righttime arrange`, then tune or export each order by itself.",

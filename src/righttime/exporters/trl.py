@@ -17,7 +17,15 @@ from righttime.exporters.data import ExportData
 from righttime.exporters.quoting import commented, python_literal
 from righttime.exporters.settings import EVEN_BATCHES, ExportSettings, Switch, Trainer, Written
 from righttime.exporters.tokenizers import tokenizer_on_disk
-from righttime.exporters.trl_script import READ_CONVERSATIONS, READ_PAIRS, SCRIPT, TEMPLATE, TRAIN, TRAIN_WATCHED
+from righttime.exporters.trl_script import (
+    READ_CONVERSATIONS,
+    READ_PAIRS,
+    READ_ROWS,
+    SCRIPT,
+    TEMPLATE,
+    TRAIN,
+    TRAIN_WATCHED,
+)
 from righttime.exporters.turns import check_answered, check_even_rounds, single_answers, write_rows
 from righttime.store import write_lines
 from righttime.version import __version__
@@ -96,7 +104,8 @@ def _script(data: ExportData, settings: ExportSettings, pairs: bool) -> str:
     preference = data.kind == "preference"
     for switch in (switch for switch in SWITCHES if not (preference and switch.key in _NOT_OF_DPO)):
         switches += [*commented(switch.why, "    "), f"    {switch.key}={python_literal(switch.value)},"]
-    read = READ_PAIRS if pairs else Template(READ_CONVERSATIONS).substitute(answers=answers_source())
+    whole = READ_PAIRS if data.kind == "messages" else READ_ROWS
+    read = whole if pairs else Template(READ_CONVERSATIONS).substitute(answers=answers_source())
     filled = Template(SCRIPT).substitute(
         version=__version__,
         written_for=python_literal(versions),

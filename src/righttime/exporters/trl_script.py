@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["READ_CONVERSATIONS", "READ_PAIRS", "SCRIPT", "TEMPLATE", "TRAIN", "TRAIN_WATCHED"]
+__all__ = ["READ_CONVERSATIONS", "READ_PAIRS", "READ_ROWS", "SCRIPT", "TEMPLATE", "TRAIN", "TRAIN_WATCHED"]
 
 TEMPLATE = (
     "{% if tools %}{{ raise_exception('rows with tools need a tokenizer with a chat template of its own') }}{% endif %}"
@@ -128,9 +128,14 @@ with watched:
 
 READ_PAIRS = '''
 def read(file: str) -> Dataset:
-    """Rows that TRL tokenizes and masks by itself."""
+    """Rows of a prompt and an answer, which TRL masks by itself."""
     return load_dataset("json", data_files=file, split="train")
 '''
+
+READ_ROWS = READ_PAIRS.replace(
+    "Rows of a prompt and an answer, which TRL masks by itself.", "Rows that TRL tokenizes and masks by itself."
+)
+"""The same of plain texts and preferences."""
 
 READ_CONVERSATIONS = '''
 $answers
