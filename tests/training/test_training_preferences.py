@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from transformers import AutoTokenizer
 
 from preferences import arranged_of, preferences
 from righttime.errors import OrderError, RowError
+from righttime.exporters import ExportSettings, export
 from righttime.formats import from_records
 from righttime.training import read_records, watched_preferences
 from righttime.training.preference import fed_pairs, pair_hashes
@@ -124,3 +128,25 @@ def test_rows_that_are_no_preferences_are_named(tiny: str) -> None:
     rows = from_records([{"prompt": "x", "completion": "y", "id": "a"}], role="pool").rows
     with pytest.raises(RowError, match="memory:1: .* but not row a: it holds no chosen and rejected answer"):
         pair_hashes(rows, AutoTokenizer.from_pretrained(tiny), None)
+
+
+@pytest.mark.slow
+def test_the_exported_script_is_watched_where_that_is_asked_for(tiny: str, out: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "export"
+    export(out, "trl", folder, ExportSettings(model=tiny, batch_size=BATCH, dtype="fp32"))
+    words = [sys.executable, "train_trl.py", "--watch", str(out)]
+    how: dict[str, Any] = {
+        "cwd": folder,
+        "capture_output": True,
+        "text": True,
+        "env": {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    }
+    done = subprocess.run(words, check=False, **how)
+    assert done.returncode == 0, done.stderr
+    seen = [name for record in read_records(folder / "consumed").effective() for name in record.rows]
+    assert seen == [row["id"] for row in rows_in(out)]
+    script = (folder / "train_trl.py").read_text()
+    (folder / "train_trl.py").write_text(script.replace('"sequential"', '"random"'))
+    done = subprocess.run(words, check=False, **how)
+    assert done.returncode == 1
+    assert "OrderError: training must consume the rows in the planned order" in done.stderr
