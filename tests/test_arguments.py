@@ -23,12 +23,18 @@ OF_OTHERS = {
         "tune run {} --config torchtune.yaml",
         "`tune run full_finetune_single_device --config torchtune.yaml`, with adapters `lora_finetune_single_device`",
     },
-    "exporters/trl.py": {"`python train_trl.py`, or `accelerate launch --num_processes N train_trl.py`"},
+    "exporters/trl.py": {
+        "`python train_trl.py`, or `accelerate launch --num_processes N train_trl.py`",
+        "Under righttime's oracle: python train_trl.py --watch OUT (the arrangement that this was exported from)",
+    },
     "exporters/trl_script.py": {
         "Run in this folder: python train_trl.py (go on after a kill: python train_trl.py --resume)",
         "In several processes: accelerate launch --num_processes $processes train_trl.py",
         '"righttime arrange ... --tokenizer MODEL --max-tokens N"',
         'trainer.train(resume_from_checkpoint="--resume" in sys.argv[1:])',
+        'resume, watched = "--resume" in sys.argv[1:], contextlib.nullcontext()',
+        'if "--watch" in sys.argv[1:]:',
+        'out = sys.argv[sys.argv.index("--watch") + 1]',
     },
     "gguf.py": {"pip install --no-deps {}=={}"},
     "report/atlas.py": {

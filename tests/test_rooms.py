@@ -107,6 +107,7 @@ READS_ROWS = {
     "contamination.agreement": "compares what rows ask and answer",
     "tokenization.counts": "counts a row's tokens",
     "tokenization.masking": "makes a row's tokens",
+    "training.preference": "the turns of a preference, with either answer",
     "evaluation.sets": "what is asked of the model, and the right answers",
     "report": "the turns of rows, to be looked at",
 }
@@ -133,6 +134,7 @@ ASKS_ROWS = {
     "measures.curves": "the bigrams of texts",
     "exporters.data": "rows to take the loss on",
     "training.token_rows": "what is trained on",
+    "training.preference": "the preferences that TRL trains on",
     "evaluation.sets": "what is asked of the model",
     "experiment.draws": "what a replicate draws",
     "experiment.prepare": "the same, as files",

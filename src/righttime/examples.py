@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from righttime.errors import unknown_name
 
-__all__ = ["TEXTS", "Example", "LeftOut", "Message", "Parsed", "content_id", "content_text", "text_of"]
+__all__ = [
+    "PLAIN",
+    "TEXTS",
+    "WORSE",
+    "Example",
+    "Kind",
+    "LeftOut",
+    "Message",
+    "Parsed",
+    "answered",
+    "answered_both_ways",
+    "content_id",
+    "content_text",
+    "messages_in",
+    "text_of",
+    "turns_in",
+]
+
+PLAIN = "text"
+"""The role of the one turn of a plain text, which nobody says to anybody."""
+WORSE = "rejected"
+"""The role of the last turn of a preference: the answer that is worse than the assistant's before it."""
+
+Kind = Literal["messages", "text", "preference"]
+"""What rows hold: a conversation, a plain text, or a prompt with a better and a worse answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +43,7 @@ class Message:
     """One turn of a conversation.
 
     Attributes:
-        role: ``system``, ``user``, ``assistant`` or ``tool``.
+        role: ``system``, ``user``, ``assistant`` or ``tool``; `PLAIN` or `WORSE` in rows of other kinds.
         content: The text; empty only where the turn is nothing but tool calls.
         tool_calls: The assistant's calls as the OpenAI format has them, each
             ``{"type": "function", "function": {"name": ..., "arguments": ...}}``.
@@ -90,9 +115,28 @@ class Example:
         """The assistant's first turn, or None where nobody answers."""
         return first_exchange(self.messages)[1]
 
+    @property
+    def kind(self) -> Kind:
+        """What kind of row it is."""
+        if self.messages[0].role == PLAIN:
+            return "text"
+        return "preference" if self.messages[-1].role == WORSE else "messages"
+
     def as_dict(self) -> dict[str, Any]:
-        """The row as `train.jsonl` holds it: ``id``, ``messages``, and ``tools`` where given."""
-        out: dict[str, Any] = {"id": self.id, "messages": [message.as_dict() for message in self.messages]}
+        """The row as `train.jsonl` holds it.
+
+        ``id``, then ``messages``, of a plain text ``text``, of a preference ``prompt``, ``chosen`` and ``rejected``,
+        each a list of turns; and ``tools`` where given.
+        """
+        turns = [message.as_dict() for message in self.messages]
+        out: dict[str, Any] = {"id": self.id}
+        if self.kind == "text":
+            out["text"] = self.messages[0].content
+        elif self.kind == "preference":
+            worse = {**turns[-1], "role": "assistant"}
+            out |= {"prompt": turns[:-2], "chosen": turns[-2:-1], "rejected": [worse]}
+        else:
+            out["messages"] = turns
         if self.tools is not None:
             out["tools"] = self.tools
         return out
@@ -122,7 +166,7 @@ class LeftOut:
 def first_exchange(messages: Sequence[Message]) -> tuple[str, str | None]:
     """The first prompt and the first response of a conversation.
 
-    System turns are not part of the prompt, since they are mostly shared boilerplate.
+    System turns are not part of the prompt, since they are mostly shared boilerplate. A plain text is a prompt.
 
     Example:
         >>> first_exchange([Message("system", "Be brief."), Message("user", "2+2?"), Message("assistant", "4")])
@@ -130,11 +174,55 @@ def first_exchange(messages: Sequence[Message]) -> tuple[str, str | None]:
     """
     prompts: list[str] = []
     for message in messages:
-        if message.role == "user":
+        if message.role in ("user", PLAIN):
             prompts.append(message.content)
         elif message.role == "assistant" and prompts:
             return "\n".join(prompts), said(message)
     return "\n".join(prompts), None
+
+
+def answered(messages: Sequence[Message]) -> bool:
+    """Whether a row has one response, which a preference has not, or is a plain text, which wants none."""
+    if messages[0].role == PLAIN:
+        return True
+    return messages[-1].role != WORSE and first_exchange(messages)[1] is not None
+
+
+def answered_both_ways(row: Example) -> tuple[Example, Example]:
+    """A preference as two conversations: with the chosen answer, and with the rejected one."""
+    *prompt, better, worse = row.messages
+    return (
+        dataclasses.replace(row, messages=(*prompt, better)),
+        dataclasses.replace(row, messages=(*prompt, dataclasses.replace(worse, role=better.role))),
+    )
+
+
+def turns_in(row: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
+    """The turns of a row that `Example.as_dict` wrote, or None where it is none.
+
+    Example:
+        >>> turns_in({"id": "a", "text": "Once."})
+        [{'role': 'text', 'content': 'Once.'}]
+    """
+    if isinstance(turns := row.get("messages"), list):
+        return turns
+    if row.keys() <= {"id", "task", "text"} and isinstance(said := row.get("text"), str):
+        return [{"role": PLAIN, "content": said}]
+    parts = [row.get(name) for name in ("prompt", "chosen", "rejected")]
+    if not all(isinstance(part, list) and all(isinstance(turn, dict) for turn in part) for part in parts):
+        return None
+    prompt, chosen, rejected = parts
+    return [*prompt, *chosen, *({**turn, "role": WORSE} for turn in rejected)]  # type: ignore[misc, union-attr]
+
+
+def messages_in(row: Mapping[str, Any]) -> tuple[Message, ...]:
+    """The turns of a row that `Example.as_dict` wrote."""
+    return tuple(map(_message, turns_in(row) or ()))
+
+
+def _message(turn: Mapping[str, Any]) -> Message:
+    extra = tuple((key, value) for key, value in turn.items() if key not in ("role", "content", "tool_calls"))
+    return Message(turn["role"], turn["content"], tuple(turn.get("tool_calls", ())), extra)
 
 
 def said(message: Message) -> str:
@@ -145,7 +233,7 @@ def said(message: Message) -> str:
 
 def _prompt_and_response(example: Example) -> str:
     prompt, response = first_exchange(example.messages)
-    return prompt if response is None else f"{prompt} {response}"
+    return prompt if response is None or example.kind == "preference" else f"{prompt} {response}"
 
 
 def _all_turns(example: Example) -> str:
@@ -157,7 +245,7 @@ TEXTS: Mapping[str, Callable[[Example], str]] = {
     "prompt": lambda example: example.prompt,
     "all": _all_turns,
 }
-"""Which text represents a row; the first is the paper's choice for TMA and the measures."""
+"""Which text represents a row; the first is the paper's choice for TMA and the measures, of a preference the prompt."""
 
 
 def text_of(example: Example, which: str = "prompt+response") -> str:

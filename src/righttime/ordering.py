@@ -131,7 +131,7 @@ def ready_rows(
     inputs = _named(selection_input_of(request, _own(rows, kept, own), target), rows)
     # Budget, parameters and tasks are checked before hours of embedding, not after.
     checked = check_settings(request.method, inputs, _n_own(kept, own))
-    text, notes = shared_text(request.text, target)
+    text, notes = shared_text(request.text, target, pool=pool)
     shape = read_shape(request.shape)
     drawn = draws_by_chance(request.method, checked) or (shape is not None and shape.draws)
     if not (drawn or len(taking.drawn) < len(pool)):

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.examples import Example, LeftOut, content_id, text_of
+from righttime.examples import Example, LeftOut, answered, content_id, text_of
 
 __all__ = ["ExampleRows", "Rows", "as_numbers", "left_out", "prompt_key"]
 
@@ -58,7 +58,7 @@ class Rows(Protocol):
 
     @property
     def answered(self) -> Sequence[bool]:
-        """Whether each has a response."""
+        """Whether each has one response, or is a plain text, which wants none; a preference has two answers."""
 
     def texts(self, which: str, numbers: Iterable[int] | None = None) -> Iterator[str]:
         """The texts that represent rows.
@@ -142,7 +142,7 @@ class ExampleRows:
     @cached_property
     def answered(self) -> Sequence[bool]:
         """See `Rows`."""
-        return tuple(row.response is not None for row in self._examples)
+        return tuple(answered(row.messages) for row in self._examples)
 
     def texts(self, which: str, numbers: Iterable[int] | None = None) -> Iterator[str]:
         """See `Rows`."""

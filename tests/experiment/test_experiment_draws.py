@@ -37,6 +37,13 @@ def test_target_rows_steer_or_judge_task_by_task(data: Path) -> None:
     assert len(both.judge) == 18
 
 
+def test_formats_that_must_be_named_are_refused(data: Path) -> None:
+    with pytest.raises(
+        SettingsError, match="an experiment's rows must be of a format for instruction tuning, got text"
+    ):
+        drawn(data, pool=[{"path": "pool.jsonl", "format": "text"}])
+
+
 def test_replicates_differ_and_are_repeatable(data: Path) -> None:
     one, two = drawn(data, 1), drawn(data, 2)
     assert (one.pool.ids, one.judge.ids) == (drawn(data, 1).pool.ids, drawn(data, 1).judge.ids)

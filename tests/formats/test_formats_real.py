@@ -100,6 +100,12 @@ def test_details_of_the_samples(real_data: Path) -> None:
     assert (bench[0].id, bench[0].task) == ("81", "writing")
 
 
+def test_real_preferences_are_read_where_they_are_named(real_data: Path) -> None:
+    read = read_rows([real_data / "formats" / "sharegpt_dpo_en.json"], role="pool", format="preference")
+    assert (len(read.rows), len(read.left_out), read.inputs[0].note) == (50, 0, None)
+    assert {row.kind for row in read.examples} == {"preference"}
+
+
 def test_task_folder_and_flat_file_say_the_same(real_data: Path) -> None:
     pool, target = (read_rows([real_data / "niv2"], role=role) for role in ("pool", "target"))
     assert (len(pool.examples), len(target.examples)) == (4000, 1200)

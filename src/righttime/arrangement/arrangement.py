@@ -183,7 +183,7 @@ class Arrangement:
         import datasets
 
         rows = [_for_arrow(example.as_dict()) for example in self.rows.examples()]
-        columns = ["id", "messages"] + (["tools"] if any("tools" in row for row in rows) else [])
+        columns = list(dict.fromkeys(name for row in rows for name in row))
         return datasets.Dataset.from_dict({name: [row.get(name) for row in rows] for name in columns})
 
     def to_table(self) -> pa.Table:
@@ -300,7 +300,8 @@ def _woven(table: pa.Table) -> NDArray[np.bool_] | None:
 
 def _for_arrow(row: dict[str, Any]) -> dict[str, Any]:
     """Calls and tool lists differ from row to row, which Arrow's columns cannot hold: as JSON text they fit."""
-    for message in row["messages"]:
+    turns = (turn for value in row.values() if isinstance(value, list) for turn in value)
+    for message in turns:
         if "tool_calls" in message:
             message["tool_calls"] = json.dumps(message["tool_calls"], ensure_ascii=False)
     if row.get("tools") is not None and not isinstance(row["tools"], str):

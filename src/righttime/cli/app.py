@@ -95,10 +95,18 @@ Subsample = Annotated[
 ]
 FormatName = Annotated[
     str | None,
-    typer.Option("--format", help="The pool's format: {formats}.", show_default="detected", rich_help_panel=READING),
+    typer.Option(
+        "--format",
+        help="The pool's format: {formats}; preference and text must be named.",
+        show_default="detected",
+        rich_help_panel=READING,
+    ),
 ]
 TargetFormat = Annotated[
-    str | None, typer.Option(help="The target's format.", show_default="detected", rich_help_panel=READING)
+    str | None,
+    typer.Option(
+        help="The target's format; preference and text must be named.", show_default="detected", rich_help_panel=READING
+    ),
 ]
 TaskField = Annotated[
     str | None,

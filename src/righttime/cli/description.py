@@ -12,6 +12,7 @@ import numpy as np
 
 from righttime.arrangement import Arrangement, method_named
 from righttime.arrangement.falloff import Falloff
+from righttime.examples import PLAIN, turns_in
 from righttime.formats import InputFile
 from righttime.results import FinishedResult, open_result
 from righttime.results.manifest import Counts
@@ -183,8 +184,8 @@ def _rows(finished: FinishedResult, target: Rows, first: int) -> Iterable[Row]:
 def _texts(finished: FinishedResult, first: int) -> Iterable[str]:
     """What the first rows say, whatever their form."""
     for row in finished.lines(first):
-        messages = row.get("messages") if isinstance(row, dict) else None
-        if isinstance(messages, list):
-            yield next((str(turn.get("content", "")) for turn in messages if turn.get("role") == "user"), "")
+        turns = turns_in(row) if isinstance(row, dict) else None
+        if turns is not None:
+            yield next((str(turn.get("content", "")) for turn in turns if turn.get("role") in ("user", PLAIN)), "")
         else:
             yield json.dumps(row, ensure_ascii=False)

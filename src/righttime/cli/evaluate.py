@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from righttime.cli.app import Device, Out, Overwrite, PositiveExamples, Target, TargetFields, app, fields_in
+from righttime.cli.app import (
+    Device,
+    Out,
+    Overwrite,
+    PositiveExamples,
+    Target,
+    TargetFields,
+    TargetFormat,
+    app,
+    fields_in,
+)
 from righttime.cli.flags import in_flags
 from righttime.cli.output import Json, emit, say
 from righttime.errors import SettingsError
@@ -56,6 +66,7 @@ def evaluate(
     seed: Annotated[int | None, typer.Option(help="With --sample: the seed.", show_default="0")] = None,
     batch_tokens: Annotated[int, typer.Option(help="Most tokens of a batch.")] = 4096,
     positive_examples: PositiveExamples = 0,
+    target_format: TargetFormat = None,
     target_fields: TargetFields = None,
     run: Annotated[
         str | None, typer.Option(help="The run's name in the result.", show_default="the folder's name")
@@ -92,6 +103,7 @@ def evaluate(
         answer_end=answer_end,
         max_length=max_length,
         positive_examples=positive_examples,
+        target_format=target_format,
         target_fields=fields_in(target_fields, "--target-fields"),
         run=run,
         device=device,

@@ -10,6 +10,7 @@ from righttime.cli.flags import in_flags
 from righttime.cli.lookup import FoundRow, FoundTargetRow, Position
 from righttime.cli.show import indented
 from righttime.cli.text import printable
+from righttime.examples import turns_in
 
 __all__ = ["row_text", "target_row_text"]
 
@@ -61,8 +62,8 @@ def _position(one: Position) -> str:
 
 
 def _turns(row: Mapping[str, Any]) -> str:
-    turns = row.get("messages")
-    if not isinstance(turns, list):
+    turns = turns_in(row)
+    if turns is None:
         return indented(json.dumps(row, ensure_ascii=False, indent=2))
     return "\n".join(f"    {turn.get('role')}\n{indented(_content(turn))}" for turn in turns)
 

@@ -70,6 +70,10 @@ def tune(
             rich_help_panel=EVALUATION,
         ),
     ] = None,
+    target_format: Annotated[
+        str | None,
+        typer.Option(help="The target's format, such as text.", show_default="detected", rich_help_panel=EVALUATION),
+    ] = None,
     preset: Annotated[
         Literal["constant", "paper"],
         typer.Option(
@@ -338,10 +342,11 @@ def tune(
             "at": steps,
             "form": settings.form,
             "answer_end": ends,
+            "target_format": target_format,
             "progress": True,
         }
         callbacks = [dense_evaluation(out, model, measured, **how)]
-    elif target or evaluate_every is not None or steps or sets:
+    elif target or target_format is not None or evaluate_every is not None or steps or sets:
         raise SettingsError(
             "--target and --evaluate-every go together (or --evaluate-at), and --set goes with them; got only some. "
             "Hint: --target FILE --evaluate-every 10."

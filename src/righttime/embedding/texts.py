@@ -38,16 +38,26 @@ def reads_alike(embedder: Embedder) -> bool:
     return not (hasattr(embedder, "text_of") or getattr(embedder, "two_sided", False))
 
 
-def shared_text(text: str, target: Rows, done: str = "embedded") -> tuple[str, list[str]]:
-    """The text that represents rows of both sides: prompts alone where a target row has no response; and notes.
+def shared_text(text: str, target: Rows, done: str = "embedded", *, pool: Rows | None = None) -> tuple[str, list[str]]:
+    """The text that represents rows of both sides, and notes.
+
+    Prompts alone where a target row has no response; of preferences too, whose prompt has two answers.
 
     Args:
         text: A name of `righttime.examples.TEXTS`.
         target: The target's rows.
         done: What is done with the text, for the note.
+        pool: The pool's rows, all of one format.
     """
     lacking = [number for number, answered in enumerate(target.answered) if not answered]
-    if text == "prompt" or not lacking:
+    if text == "prompt" or (text == "all" and next(target.examples([0])).kind == "preference"):
+        return text, []
+    for side, rows in (("pool", pool), ("target", target)):
+        if rows is not None and text != "all" and next(rows.examples([0])).kind == "preference":
+            return "prompt", [
+                f"the {side} rows hold two answers each, so both sides are {done} by their prompts alone."
+            ]
+    if not lacking:
         return text, []
     return "prompt", [
         f"{len(lacking):,} of {len(target):,} target rows have no response (first: {target.ids[lacking[0]]}), "

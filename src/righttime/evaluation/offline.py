@@ -38,6 +38,7 @@ def evaluate(
     max_length: int = _MAX_LENGTH,
     positive_examples: int = 0,
     target_fields: Mapping[str, str] | None = None,
+    target_format: str | None = None,
     run: str | None = None,
     device: str | None = None,
     overwrite: bool = False,
@@ -58,6 +59,7 @@ def evaluate(
         max_length: The most tokens of a row, or fewer where the model reads fewer; what is longer is cut at its end.
         positive_examples: For Natural Instructions: worked examples in each prompt.
         target_fields: Which field of the set named ``target`` is its prompt, response and so on; see `read_rows`.
+        target_format: The format of the set named ``target``; None tells it from the keys.
         run: What the run is called in the results; None takes the folder's name.
         device: ``cpu``, ``cuda``, ...; None takes the best there is.
         overwrite: Take away what is in `out`.
@@ -78,7 +80,7 @@ def evaluate(
         raise SettingsError(f"`max_length` must be at least 2, got {max_length}.", setting="max_length")
     tokenizer = load_tokenizer(found[0].name)
     chosen, length = resolve_form(tokenizer, form), readable_length(found[0].name, max_length)
-    fields = {"target": target_fields}
+    fields, formats = {"target": target_fields}, {"target": target_format}
     data = [
         read_set(
             name,
@@ -89,6 +91,7 @@ def evaluate(
             positive_examples,
             fields=fields.get(name),
             answer_end=answer_end,
+            format=formats.get(name),
         )
         for name, path in sets.items()
     ]

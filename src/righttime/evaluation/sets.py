@@ -73,6 +73,7 @@ def read_set(
     positive_examples: int = 0,
     fields: Mapping[str, str] | None = None,
     answer_end: AnswerEnd = "token",
+    format: str | None = None,  # noqa: A002
 ) -> EvaluationSet:
     """Read a set from a file or folder in any known format, or from several as one joint set; see `prepare_set`.
 
@@ -81,7 +82,7 @@ def read_set(
     """
     paths = [path] if isinstance(path, str | os.PathLike) else path
     settings: dict[str, Any] = {"positive_examples": positive_examples, "keep_original": True, "fields": fields}
-    read = read_rows(paths, role="target", **settings)
+    read = read_rows(paths, role="target", format=format, **settings)
     prepared = prepare_set(name, read.rows, tokenizer, form, max_length, answer_end)
     return dataclasses.replace(prepared, inputs=read.inputs)
 
@@ -131,7 +132,7 @@ def prompt_tokens(row: Example, tokenizer: Any, form: Form) -> NDArray[np.int32]
     """A row's tokens up to where its last answer begins, the words that introduce it with them.
 
     Args:
-        row: The row; without an answer at its end, what would introduce one.
+        row: The row; without an answer at its end, what would introduce one. A plain text asks nothing.
         tokenizer: The model's tokenizer.
         form: The form of text.
 
@@ -141,6 +142,8 @@ def prompt_tokens(row: Example, tokenizer: Any, form: Form) -> NDArray[np.int32]
     Raises:
         RowError: If the form cannot hold the row; names it.
     """
+    if row.kind == "text":
+        return np.zeros(0, np.int32)
     turns = row.messages[:-1] if row.messages[-1].role == "assistant" else row.messages
     if form == "chat":
         asked = [turn.as_dict() for turn in turns]

@@ -22,7 +22,7 @@ from righttime.errors import EmptyDataError, SettingsError
 from righttime.examples import Example
 from righttime.experiment.guarding import Guarded, by_meaning, by_texts
 from righttime.experiment.settings import ALL, Experiment, Source
-from righttime.formats import read_rows
+from righttime.formats import FORMATS, read_rows
 from righttime.gguf import model_folder
 from righttime.rows import ExampleRows, Rows
 from righttime.sampling import drawn
@@ -131,6 +131,7 @@ def _parts(
     found: list[Part] = []
     before = 0
     for source in sources:
+        _check_format(source)
         names = ("format", "task_field", "positive_examples", "bad_rows", "fields")
         how: dict[str, Any] = {name: getattr(source, name) for name in names}
         read = read_rows([source.path], role=role, keep_original=True, progress=progress, **how)
@@ -138,6 +139,16 @@ def _parts(
         found.append(dataclasses.replace(_part(source, read.rows, before, experiment), bad=len(read.left_out)))
         before += len(read.rows)
     return tuple(_distinct(found))
+
+
+def _check_format(source: Source) -> None:
+    """Refuse formats whose rows are trained on in another way than an experiment's runs are."""
+    if source.format is not None and source.format in FORMATS and FORMATS[source.format].by_name:
+        raise SettingsError(
+            f"{source.path}: an experiment's rows must be of a format for instruction tuning, got {source.format}. "
+            "Hint: `righttime arrange`, then tune or export each order by itself.",
+            setting="format",
+        )
 
 
 def _part(source: Source, rows: Rows, before: int, experiment: Experiment) -> Part:

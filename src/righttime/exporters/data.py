@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from righttime.examples import Kind
 from righttime.formats import read_rows
 from righttime.results import open_result
 
@@ -20,7 +21,7 @@ class ExportData:
     Attributes:
         train: The arrangement's training file.
         ids_sha256: The fingerprint of the order.
-        rows: Its rows, in order: ``id``, ``messages``, and ``tools`` where given.
+        rows: Its rows, in order, all of one kind, as `righttime.examples.Example.as_dict` writes them.
         evaluation: Rows to take the loss on while training, in the same form.
         places: Where each of those stands, as ``file:line``.
     """
@@ -30,6 +31,12 @@ class ExportData:
     rows: Sequence[Mapping[str, Any]]
     evaluation: Sequence[Mapping[str, Any]] = ()
     places: Sequence[str] = ()
+
+    @property
+    def kind(self) -> Kind:
+        """What the rows hold."""
+        names = self.rows[0].keys()
+        return "text" if "text" in names else "preference" if "chosen" in names else "messages"
 
     @property
     def placed_rows(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -50,11 +57,11 @@ def export_data(out: Path) -> ExportData:
 
 
 def with_evaluation(data: ExportData, file: str) -> ExportData:
-    """The same with rows of a file, in any format, to take the loss on; each must have an answer.
+    """The same with rows of a file, of the kind that is trained on, to take the loss on; each must have an answer.
 
     Raises:
         DataError: If the file cannot be read, or a row has no answer; names it.
     """
-    rows = read_rows([file], role="pool").rows
+    rows = read_rows([file], role="pool", format=None if data.kind == "messages" else data.kind).rows
     places = [f"{name}:{line}" for name, line in zip(rows.files, rows.lines, strict=True)]
     return replace(data, evaluation=[row.as_dict() for row in rows.examples()], places=places)

@@ -8,16 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from righttime.errors import SettingsError
-from righttime.exporters.data import export_data, with_evaluation
-from righttime.exporters.registry import trainer_named
-from righttime.exporters.settings import ExportSettings, Trainer
+from righttime.errors import FormatError, SettingsError
+from righttime.exporters.data import ExportData, export_data, with_evaluation
+from righttime.exporters.registry import TRAINERS, trainer_named
+from righttime.exporters.settings import LORA_PREFERENCE_RATE, PREFERENCE_RATE, ExportSettings, Trainer
 from righttime.exporters.versions import version_notes
 from righttime.keywords import named_settings
 from righttime.results import circumstances
 from righttime.store import MANIFEST, file_sha256, prepare_folder, staged, write_json
 
 __all__ = ["Exported", "export"]
+
+
+_PREFERENCE_RATES = {False: PREFERENCE_RATE, True: LORA_PREFERENCE_RATE}
+_HOLD = {"messages": "conversations", "text": "plain texts", "preference": "preferences"}
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,13 @@ def export(
     if settings.model and Path(settings.model).is_dir():
         settings = dataclasses.replace(settings, model=str(Path(settings.model).resolve()))
     notes = version_notes(trainer)
-    resolved = {"learning_rate": settings.rate}
-    resolved |= {"lora_rank": settings.rank, "lora_alpha": settings.alpha} if settings.lora else {}
-
     prepare_folder(folder, trainer.files, overwrite)
     data = export_data(Path(out))
+    _check_kind(data, to)
+    if data.kind == "preference" and settings.learning_rate is None:
+        settings = dataclasses.replace(settings, learning_rate=_PREFERENCE_RATES[settings.lora])
+    resolved = {"learning_rate": settings.rate}
+    resolved |= {"lora_rank": settings.rank, "lora_alpha": settings.alpha} if settings.lora else {}
     if settings.evaluation is not None:
         data = with_evaluation(data, settings.evaluation)
     trainer.check(data, settings)
@@ -103,3 +109,15 @@ def export(
         }
         write_json(staging / MANIFEST, manifest)
     return Exported(folder, trainer, len(data.rows), len(data.evaluation), written.run, notes)
+
+
+def _check_kind(data: ExportData, to: str) -> None:
+    """Refuse rows of a kind that a trainer's export does not take."""
+    trainer = TRAINERS[to]
+    if data.kind not in trainer.kinds:
+        taking = " and ".join(f"`to='{name}'`" for name, other in TRAINERS.items() if data.kind in other.kinds)
+        must = " or ".join(_HOLD[kind] for kind in sorted(trainer.kinds))
+        raise FormatError(
+            f"{data.train}: for {trainer.title} rows must be {must}, got {_HOLD[data.kind]}. "
+            f"Hint: {taking} can take them."
+        )

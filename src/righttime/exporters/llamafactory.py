@@ -1,19 +1,30 @@
 """LLaMA-Factory: `train.jsonl`, `dataset_info.json` and `llamafactory.yaml`.
 
-What the switches do was read in llamafactory 0.9.5: `train/sft/trainer.py` (sampler), `data/loader.py` (sampling,
-cache), `data/data_utils.py` (merging, validation, streaming), `data/converter.py` and
-`data/processor/supervised.py` (rows skipped, packing).
+What the switches do was read in llamafactory 0.9.5: `train/sft/trainer.py`, `train/pt/trainer.py` and
+`train/dpo/trainer.py` (sampler), `data/loader.py` (sampling, cache), `data/data_utils.py` (merging, validation,
+streaming), `data/converter.py`, and `supervised.py`, `pretrain.py` and `pairwise.py` of `data/processor` (rows skipped,
+packing).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from righttime.examples import Kind
 from righttime.exporters.data import ExportData
 from righttime.exporters.llamafactory_templates import Template, chosen_template
 from righttime.exporters.quoting import commented, switched, yaml_lines
 from righttime.exporters.settings import EVEN_BATCHES, ExportSettings, Switch, Trainer, Written
-from righttime.exporters.turns import check_alternating, check_even_rounds, check_plain, plain_row, write_rows
+from righttime.exporters.turns import (
+    check_alternating,
+    check_even_rounds,
+    check_plain,
+    conversations,
+    plain_row,
+    write_rows,
+)
 from righttime.store import write_json, write_lines
 from righttime.version import __version__
 
@@ -39,40 +50,87 @@ SWITCHES = (
 )
 
 
+_STAGES: Mapping[Kind, str] = {"messages": "sft", "text": "pt", "preference": "dpo"}
+
+
 def _check(data: ExportData, settings: ExportSettings) -> None:
-    check_plain(data, _TITLE)
-    check_alternating(data, _TITLE)
+    for said in _conversations(data):
+        check_plain(said, _TITLE)
+        check_alternating(said, _TITLE)
     check_even_rounds(data, settings)
 
 
+def _conversations(data: ExportData) -> list[ExportData]:
+    """What of the rows goes through a chat template."""
+    if data.kind == "preference":
+        return [conversations(data, "chosen"), conversations(data, "rejected")]
+    return [data] if data.kind == "messages" else []
+
+
 def _write(data: ExportData, settings: ExportSettings, folder: Path) -> Written:
-    template = chosen_template(str(settings.model), [row for _, row in data.placed_rows])
-    write_rows(data, folder, plain_row)
+    said = [row for some in _conversations(data)[:1] for _, row in some.placed_rows]
+    template = chosen_template(str(settings.model), said) if said else None
+    write_rows(data, folder, _ROWS[data.kind])
     sets = {_DATASET: "train.jsonl", **({_EVALUATION: "eval.jsonl"} if data.evaluation else {})}
-    write_json(folder / "dataset_info.json", {name: _dataset(file) for name, file in sets.items()})
+    write_json(folder / "dataset_info.json", {name: _dataset(file, data.kind) for name, file in sets.items()})
     write_lines(folder / "llamafactory.yaml", _config(data, settings, template))
-    return Written(_RUN, [] if template.sure else [template.why])
+    return Written(_RUN, [] if template is None or template.sure else [template.why])
 
 
-def _dataset(file: str) -> dict[str, object]:
+def _plain_preference(row: Mapping[str, Any]) -> dict[str, Any]:
+    turns = {key: [{"role": turn["role"], "content": turn["content"]} for turn in row[key]] for key in _ANSWERED}
+    return {
+        "id": row["id"],
+        "messages": turns["prompt"],
+        "chosen": turns["chosen"][0],
+        "rejected": turns["rejected"][0],
+    }
+
+
+_ANSWERED = ("prompt", "chosen", "rejected")
+_ROWS: Mapping[Kind, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
+    "messages": plain_row,
+    "text": dict,
+    "preference": _plain_preference,
+}
+
+
+def _dataset(file: str, kind: Kind) -> dict[str, object]:
+    if kind == "text":
+        return {"file_name": file, "formatting": "alpaca", "columns": {"prompt": "text"}}
     # Every tag is named: one that is missing becomes none at all, not its default. No num_samples: it draws at random.
     tags = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
     tags |= {"system_tag": "system", "observation_tag": "tool", "function_tag": "function_call"}
-    return {"file_name": file, "formatting": "sharegpt", "columns": {"messages": "messages"}, "tags": tags}
+    answers = {key: key for key in ("chosen", "rejected")} if kind == "preference" else {}
+    ranked = {"ranking": True} if answers else {}
+    columns = {"messages": "messages", **answers}
+    return {"file_name": file, "formatting": "sharegpt", **ranked, "columns": columns, "tags": tags}
 
 
-def _config(data: ExportData, settings: ExportSettings, template: Template) -> list[str]:
+def _config(data: ExportData, settings: ExportSettings, template: Template | None) -> list[str]:
     lines = commented(
         f"Tune on train.jsonl in exactly its order. Written by righttime {__version__} for {_TITLE} 0.9.5."
     )
     lines += commented(f"Run in this folder: {_RUN}")
-    lines += ["", *yaml_lines({"model_name_or_path": settings.model, "stage": "sft", "do_train": True})]
+    lines += ["", *yaml_lines({"model_name_or_path": settings.model, "stage": _STAGES[data.kind], "do_train": True})]
     lines += [*_weights(settings), *yaml_lines({"dataset": _DATASET, "dataset_dir": "."})]
-    lines += [*commented(template.why), *yaml_lines({"template": template.name, "cutoff_len": settings.max_length})]
-    lines += commented("The loss is on all answers and on nothing else.")
-    lines += yaml_lines({"train_on_prompt": False, "mask_history": False})
+    if template is not None:
+        lines += [*commented(template.why), *yaml_lines({"template": template.name})]
+    lines += [*yaml_lines({"cutoff_len": settings.max_length}), *_loss(data.kind)]
     lines += ["", "# What keeps the order; every one of these is needed.", *switched(SWITCHES)]
     return [*lines, *_evaluation(data, settings), *_training(settings)]
+
+
+def _loss(kind: Kind) -> list[str]:
+    if kind == "text":
+        return commented(
+            "The loss is on every token of the texts; where the padding token is the end-of-text token, on that not."
+        )
+    if kind == "preference":
+        why = "The loss of the paper of DPO, and how closely the model is held to where it began: the defaults."
+        return [*commented(why), *yaml_lines({"pref_loss": "sigmoid", "pref_beta": 0.1})]
+    why = "The loss is on all answers and on nothing else."
+    return [*commented(why), *yaml_lines({"train_on_prompt": False, "mask_history": False})]
 
 
 def _weights(settings: ExportSettings) -> list[str]:
@@ -114,4 +172,5 @@ LLAMA_FACTORY = Trainer(
     check=_check,
     write=_write,
     run="`llamafactory-cli train llamafactory.yaml`",
+    kinds=frozenset({"messages", "text", "preference"}),
 )

@@ -35,4 +35,5 @@ MESSAGES = Trainer(
     files=("eval.jsonl", "train.jsonl"),
     check=_check,
     write=_write,
+    kinds=frozenset({"messages", "text", "preference"}),
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from righttime.errors import SettingsError, unknown_name
+from righttime.examples import Kind
 from righttime.exporters.data import ExportData
 from righttime.keywords import named_fields
 
@@ -16,6 +17,8 @@ __all__ = [
     "EVEN_BATCHES",
     "LEARNING_RATE",
     "LORA_LEARNING_RATE",
+    "LORA_PREFERENCE_RATE",
+    "PREFERENCE_RATE",
     "TRACKERS",
     "ExportSettings",
     "Switch",
@@ -29,6 +32,10 @@ LEARNING_RATE = 1e-5
 """For all weights, where none is given."""
 LORA_LEARNING_RATE = 1e-4
 """For adapters, which begin at nothing and take a rate some ten times as high."""
+
+PREFERENCE_RATE = 1e-6
+"""For all weights where preferences are trained on, TRL's own default; a tenth of the others' for adapters too."""
+LORA_PREFERENCE_RATE = 1e-5
 
 LORA_RANK = 16
 
@@ -59,7 +66,7 @@ class ExportSettings:
         processes: Processes that train together.
         max_length: Tokens of a row, after which it is cut.
         learning_rate: Constant over the run, since a decaying rate confounds order with rate. None takes
-            `LEARNING_RATE`, or `LORA_LEARNING_RATE` with adapters.
+            `LEARNING_RATE`, or `LORA_LEARNING_RATE` with adapters; a tenth of that for preferences.
         dtype: ``bf16`` on a GPU that has it, else ``fp32``.
         lora: Train adapters of all linear layers instead of all weights.
         lora_rank: Their rank; None takes `LORA_RANK`.
@@ -183,6 +190,7 @@ class Trainer:
         check: Raises where this trainer cannot keep the order of these rows, or cannot do what is asked for.
         write: Writes the files into a folder.
         run: How to train in that folder, in a few words; empty for the bare data.
+        kinds: The kinds of rows that it takes.
     """
 
     title: str
@@ -193,6 +201,7 @@ class Trainer:
     check: Callable[[ExportData, ExportSettings], None]
     write: Callable[[ExportData, ExportSettings, Path], Written]
     run: str = ""
+    kinds: frozenset[Kind] = frozenset({"messages"})
 
 
 def check_trackers(settings: ExportSettings, title: str, known: Iterable[str]) -> None:

@@ -52,8 +52,9 @@ def _check(data: ExportData, settings: ExportSettings) -> None:
             "Hint: leave it out, and take the loss of the finished model with righttime evaluate.",
             setting="evaluation",
         )
-    check_plain(data, _TITLE)
-    check_alternating(data, _TITLE)
+    if data.kind == "messages":
+        check_plain(data, _TITLE)
+        check_alternating(data, _TITLE)
     if settings.processes > 1:
         raise SettingsError(
             f"the {_TITLE} config is for one process, got `processes={settings.processes}`. "
@@ -64,8 +65,8 @@ def _check(data: ExportData, settings: ExportSettings) -> None:
 
 
 def _write(data: ExportData, settings: ExportSettings, folder: Path) -> Written:
-    write_rows(data, folder, plain_row)
-    write_lines(folder / "torchtune.yaml", _config(settings))
+    write_rows(data, folder, plain_row if data.kind == "messages" else dict)
+    write_lines(folder / "torchtune.yaml", _config(data, settings))
     return Written(_run(settings))
 
 
@@ -74,7 +75,7 @@ def _run(settings: ExportSettings) -> str:
     return f"tune run {recipe} --config torchtune.yaml"
 
 
-def _config(settings: ExportSettings) -> list[str]:
+def _config(data: ExportData, settings: ExportSettings) -> list[str]:
     lines = commented(
         f"Tune on train.jsonl in exactly its order. Written by righttime {__version__} for {_TITLE} 0.6.1."
     )
@@ -86,7 +87,7 @@ def _config(settings: ExportSettings) -> list[str]:
     lines += ["", *commented("For Llama 2 7B; for another model change model, tokenizer and checkpointer.")]
     lines += yaml_lines(_model(settings))
     lines += ["", "# What keeps the order; every one of these is needed, dataset.packed too.", *switched(SWITCHES)]
-    lines += yaml_lines({"dataset": _dataset()})
+    lines += yaml_lines({"dataset": _texts() if data.kind == "text" else _dataset()})
     for switch in SWITCHES:
         if switch.key.startswith("dataset."):
             lines += [*commented(switch.why, "  "), *yaml_lines({switch.key.partition(".")[2]: switch.value}, "  ")]
@@ -141,6 +142,11 @@ def _dataset() -> dict[str, Any]:
     return {**about, "split": "train", **how}
 
 
+def _texts() -> dict[str, Any]:
+    about = {"_component_": "torchtune.datasets.text_completion_dataset", "source": "json", "data_files": "train.jsonl"}
+    return {**about, "split": "train", "column": "text", "add_eos": True}
+
+
 def _training(settings: ExportSettings) -> dict[str, Any]:
     to_a_file = {"_component_": "torchtune.training.metric_logging.DiskLogger", "log_dir": "output/logs"}
     own = {"save_adapter_weights_only": False} if settings.lora else {"optimizer_in_bwd": False}
@@ -173,4 +179,5 @@ TORCHTUNE = Trainer(
     check=_check,
     write=_write,
     run="`tune run full_finetune_single_device --config torchtune.yaml`, with adapters `lora_finetune_single_device`",
+    kinds=frozenset({"messages", "text"}),
 )

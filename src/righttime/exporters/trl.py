@@ -1,6 +1,7 @@
 """TRL: `train.jsonl`, `train_trl.py` and a chat template for tokenizers without one.
 
-What the switches do was read in trl 1.16.0 (`trainer/sft_trainer.py`) and transformers 5.23.0 (`trainer.py`).
+What the switches do was read in trl 1.16.0 (`trainer/sft_trainer.py`, `trainer/dpo_trainer.py`) and transformers 5.23.0
+(`trainer.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ from righttime.exporters.data import ExportData
 from righttime.exporters.quoting import commented, python_literal
 from righttime.exporters.settings import EVEN_BATCHES, ExportSettings, Switch, Trainer, Written
 from righttime.exporters.tokenizers import tokenizer_on_disk
-from righttime.exporters.trl_script import READ_CONVERSATIONS, READ_PAIRS, SCRIPT, TEMPLATE
+from righttime.exporters.trl_script import (
+    READ_CONVERSATIONS,
+    READ_PAIRS,
+    READ_ROWS,
+    SCRIPT,
+    TEMPLATE,
+    TRAIN,
+    TRAIN_WATCHED,
+)
 from righttime.exporters.turns import check_answered, check_even_rounds, single_answers, write_rows
 from righttime.store import write_lines
 from righttime.version import __version__
@@ -46,9 +55,15 @@ SWITCHES = (
 )
 
 
+_NOT_OF_DPO = {"shuffle_dataset", "packing"}
+"""Switches of `SFTConfig` that `DPOConfig` has not, since its trainer does neither."""
+
+
 def _check(data: ExportData, settings: ExportSettings) -> None:
-    check_answered(data, "TRL")
     check_even_rounds(data, settings)
+    if data.kind != "messages":
+        return
+    check_answered(data, "TRL")
     if not single_answers(data) and (tokenizer := tokenizer_on_disk(str(settings.model))):
         _check_answers(data, tokenizer)
 
@@ -69,8 +84,8 @@ def _check_answers(data: ExportData, tokenizer: Any) -> None:
 
 
 def _write(data: ExportData, settings: ExportSettings, folder: Path) -> Written:
-    pairs = single_answers(data)
-    write_rows(data, folder, _split if pairs else dict)
+    pairs = data.kind != "messages" or single_answers(data)
+    write_rows(data, folder, _split if pairs and data.kind == "messages" else dict)
     write_lines(folder / "template.jinja", [TEMPLATE])
     write_lines(folder / "train_trl.py", [_script(data, settings, pairs)])
     return Written("python train_trl.py")
@@ -86,9 +101,11 @@ def _split(row: Mapping[str, Any]) -> dict[str, Any]:
 def _script(data: ExportData, settings: ExportSettings, pairs: bool) -> str:
     versions = {**_WRITTEN_FOR, **(_ADAPTERS_WRITTEN_FOR if settings.lora else {})}
     switches = []
-    for switch in SWITCHES:
+    preference = data.kind == "preference"
+    for switch in (switch for switch in SWITCHES if not (preference and switch.key in _NOT_OF_DPO)):
         switches += [*commented(switch.why, "    "), f"    {switch.key}={python_literal(switch.value)},"]
-    read = READ_PAIRS if pairs else Template(READ_CONVERSATIONS).substitute(answers=answers_source())
+    whole = READ_PAIRS if data.kind == "messages" else READ_ROWS
+    read = whole if pairs else Template(READ_CONVERSATIONS).substitute(answers=answers_source())
     filled = Template(SCRIPT).substitute(
         version=__version__,
         written_for=python_literal(versions),
@@ -97,11 +114,15 @@ def _script(data: ExportData, settings: ExportSettings, pairs: bool) -> str:
         processes=settings.processes if settings.processes > 1 else "N",
         rows=len(data.rows),
         evaluation_rows=len(data.evaluation),
+        trainer="DPO" if preference else "SFT",
+        contextlib_import="import contextlib" if preference else _NOTHING,
+        watching=_WATCHING if preference else _NOTHING,
+        train=TRAIN_WATCHED if preference else TRAIN,
         json_import=_NOTHING if pairs else "import json",
         re_import=_NOTHING if pairs else "import re",
         read=f"{read}\n",
         switches="\n".join(switches),
-        loss="\n".join(_loss(pairs)),
+        loss="\n".join(_loss(data, pairs)),
         batch_size=settings.batch_size,
         accumulation=settings.accumulation,
         max_length=settings.max_length,
@@ -116,8 +137,17 @@ def _script(data: ExportData, settings: ExportSettings, pairs: bool) -> str:
     return "\n".join(line for line in filled.split("\n") if line != _NOTHING).rstrip("\n")
 
 
-def _loss(pairs: bool) -> Iterator[str]:
-    if pairs:
+_WATCHING = "Under righttime's oracle:  python train_trl.py --watch OUT   (the arrangement that this was exported from)"
+
+
+def _loss(data: ExportData, pairs: bool) -> Iterator[str]:
+    if data.kind == "preference":
+        yield "    # The loss of the paper of DPO, and how closely the model is held to where it began: TRL's defaults."
+        yield '    loss_type="sigmoid",\n    beta=0.1,'
+    elif data.kind == "text":
+        yield "    # The loss is on every token of the texts."
+        yield '    dataset_text_field="text",\n    completion_only_loss=False,'
+    elif pairs:
         yield "    # The loss is on the assistant's words alone."
         yield "    completion_only_loss=True,"
     else:
@@ -150,4 +180,5 @@ TRL = Trainer(
     check=_check,
     write=_write,
     run="`python train_trl.py`, or `accelerate launch --num_processes N train_trl.py`",
+    kinds=frozenset({"messages", "text", "preference"}),
 )

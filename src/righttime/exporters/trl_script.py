@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["READ_CONVERSATIONS", "READ_PAIRS", "SCRIPT", "TEMPLATE"]
+__all__ = ["READ_CONVERSATIONS", "READ_PAIRS", "READ_ROWS", "SCRIPT", "TEMPLATE", "TRAIN", "TRAIN_WATCHED"]
 
 TEMPLATE = (
     "{% if tools %}{{ raise_exception('rows with tools need a tokenizer with a chat template of its own') }}{% endif %}"
@@ -21,10 +21,12 @@ Written by righttime $version for $named.
 
 Run in this folder:   python train_trl.py            (go on after a kill: python train_trl.py --resume)
 In several processes: accelerate launch --num_processes $processes train_trl.py
+$watching
 """
 
 from __future__ import annotations
 
+$contextlib_import
 $json_import
 import os
 $re_import
@@ -54,7 +56,7 @@ import torch  # noqa: E402
 from datasets import Dataset, load_dataset  # noqa: E402
 $peft_import
 from transformers import AutoTokenizer  # noqa: E402
-from trl import SFTConfig, SFTTrainer  # noqa: E402
+from trl import ${trainer}Config, ${trainer}Trainer  # noqa: E402
 
 tokenizer = AutoTokenizer.from_pretrained(MODEL)
 if tokenizer.chat_template is None:
@@ -66,7 +68,7 @@ $read
 rows = read("train.jsonl")
 evaluation_rows = read("eval.jsonl") if EVALUATION_ROWS else None
 
-config = SFTConfig(
+config = ${trainer}Config(
     output_dir="output",
     # What keeps the order; every one of these is needed.
 $switches
@@ -84,7 +86,7 @@ $evaluation
     report_to=$report_to,
     project="righttime",  # for trackio
 )
-trainer = SFTTrainer(
+trainer = ${trainer}Trainer(
     model=MODEL,
     args=config,
     train_dataset=rows,
@@ -108,16 +110,32 @@ for name, before, after in (
             "righttime arrange ... --tokenizer MODEL --max-tokens N"
         )
 
-trainer.train(resume_from_checkpoint="--resume" in sys.argv[1:])
+$train
 trainer.save_model()
 '''
 """The script; each `$name` is filled in, a line of its own where it stands alone."""
+
+TRAIN = 'trainer.train(resume_from_checkpoint="--resume" in sys.argv[1:])'
+TRAIN_WATCHED = """resume, watched = "--resume" in sys.argv[1:], contextlib.nullcontext()
+if "--watch" in sys.argv[1:]:
+    from righttime.training import watched_preferences  # needs righttime[train]
+
+    out = sys.argv[sys.argv.index("--watch") + 1]
+    watched = watched_preferences(trainer, out, "consumed", resumed=resume)
+with watched:
+    trainer.train(resume_from_checkpoint=resume)"""
+"""The same under the oracle where that is asked for."""
 
 READ_PAIRS = '''
 def read(file: str) -> Dataset:
     """Rows of a prompt and an answer, which TRL masks by itself."""
     return load_dataset("json", data_files=file, split="train")
 '''
+
+READ_ROWS = READ_PAIRS.replace(
+    "Rows of a prompt and an answer, which TRL masks by itself.", "Rows that TRL tokenizes and masks by itself."
+)
+"""The same of plain texts and preferences."""
 
 READ_CONVERSATIONS = '''
 $answers

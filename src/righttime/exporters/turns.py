@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ __all__ = [
     "check_even_rounds",
     "check_plain",
     "check_whole_steps",
+    "conversations",
     "plain_row",
     "single_answers",
     "write_rows",
@@ -116,6 +118,16 @@ def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
         "id": row["id"],
         "messages": [{"role": turn["role"], "content": turn["content"]} for turn in row["messages"]],
     }
+
+
+def conversations(data: ExportData, answer: str) -> ExportData:
+    """The same with each preference as a conversation that ends with one of its answers, ``chosen`` or ``rejected``."""
+
+    def joined(row: Mapping[str, Any]) -> dict[str, Any]:
+        more = {"tools": row["tools"]} if "tools" in row else {}
+        return {"id": row["id"], "messages": [*row["prompt"], *row[answer]], **more}
+
+    return replace(data, rows=list(map(joined, data.rows)), evaluation=list(map(joined, data.evaluation)))
 
 
 def single_answers(data: ExportData) -> bool:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from righttime.errors import DuplicateIdError, EmptyDataError, FormatError, RighttimeError, RowError
-from righttime.examples import LeftOut, Parsed, first_exchange
+from righttime.examples import LeftOut, Parsed, answered, first_exchange
 from righttime.formats.fields import BadRowError, RefusedError, SilentRowError, kind_of
 from righttime.formats.files import Source, stem_of
 from righttime.formats.ids import first_repeat
@@ -32,6 +32,7 @@ Piece = TypeVar("Piece")
 _LOOK_AT = 1000  # records among which one must be of a known format
 _AT_ONCE = 1 << 10  # rows that are stored together
 _LAYOUTS = 8  # lines of a file whose layout is looked at
+_TEXTS = "plain texts for continued pre-training are read with `format='text'`; "
 _SKIP = "(`bad_rows='skip'` leaves bad rows out and lists them)"
 
 
@@ -183,7 +184,7 @@ class _Gathering:
         """Read one record."""
         source, settings, name, form, found = self._source, self._settings, self.found.format, self._form, self.found
         try:
-            parts = _split(record, name, form, settings)
+            parts = _split(record, form, settings)
         except BadRowError as error:
             _note_bad(error, record, found, source, settings)
             return
@@ -203,14 +204,13 @@ class _Gathering:
         if row.record.file != self._file or len(block.lines) == _AT_ONCE:
             self._lay_down()
             self._file = row.record.file
-        prompt, response = first_exchange(row.parsed.messages)
         block.lines.append(row.record.line)
         block.given.append(row.parsed.id)
         block.tasks.append(row.parsed.task)
         block.contents.append(row.told.content)
         block.kept.append(row.told.kept)
-        block.prompts.append(prompt)
-        block.answered.append(response is not None)
+        block.prompts.append(first_exchange(row.parsed.messages)[0])
+        block.answered.append(answered(row.parsed.messages))
         if row.original is not None:
             block.originals.append(row.original)
 
@@ -279,19 +279,20 @@ def _detect(head: Sequence[Record], source: Source, settings: Settings) -> str:
     keys = ", ".join(map(str, list(first.value)[:20])) or "none"
     raise FormatError(
         f"{source.place(first.file, first.line)}: the keys must be those of a known format, got {keys}; known formats: "
-        f"{', '.join(format_names())} (if the rows are of one of them, name it with `format='NAME'`; if not, name the "
-        f"fields, such as `fields={{'prompt': {next(iter(first.value), 'NAME')!r}, 'response': 'NAME'}}`"
+        f"{', '.join(format_names())} ({_TEXTS if 'text' in first.value else ''}if the rows are of one of them, "
+        "name it with `format='NAME'`; if not, name the fields, such as "
+        f"`fields={{'prompt': {next(iter(first.value), 'NAME')!r}, 'response': 'NAME'}}`"
         f"{source.hint})",
         file=first.file,
         line=first.line,
     )
 
 
-def _split(record: Record, name: str, form: Format, settings: Settings) -> list[Any]:
+def _split(record: Record, form: Format, settings: Settings) -> list[Any]:
     """The rows that one record holds; a record that lacks a key is handed on whole, for its reader to find fault."""
     value = record.value
-    if isinstance(value, str) and name == "prompt":
-        return [{"prompt": value}]
+    if isinstance(value, str) and form.lone is not None:
+        return [{form.lone: value}]
     if isinstance(value, Mapping) and missing(value, form) is None:
         return list(form.split(value, settings.shots))
     return [value]
@@ -304,7 +305,7 @@ def _row(record: Record, value: Any, name: str, form: Format, settings: Settings
     if not isinstance(value, Mapping):
         raise BadRowError(f"a record must be a JSON object, got {kind_of(value)}")
     seen = Seen(value)
-    refuse(seen, named=bool(settings.fields))
+    refuse(seen, named=bool(settings.fields) or form.by_name)
     if lacking := missing(value, form):
         keys = ", ".join(map(str, list(value)[:12])) or "none"
         lacks = " or ".join(f"`{key}`" for key in lacking.split("|"))
@@ -388,7 +389,8 @@ def _check_found(found: Found, source: Source, settings: Settings) -> None:
         raise FormatError(
             f"{source.path}: a pool's rows must have responses, got none in all {len(found.silent):,} rows; "
             "the file may serve as the target, or name the field, such as "
-            "`fields={'prompt': 'NAME', 'response': 'NAME'}`",
+            "`fields={'prompt': 'NAME', 'response': 'NAME'}`; "
+            "plain texts for continued pre-training are read with `format='text'`",
             file=source.path,
         )
     if found.silent and not settings.skip:

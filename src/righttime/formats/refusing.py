@@ -24,9 +24,10 @@ _PAIRS = (
 
 _PROMPTS = ("prompt", "instruction", "question", "input", "query", "conversations", "messages")
 _DPO = (
-    "make this preference data (DPO), which is not instruction tuning; keep one answer, for example by "
+    "make this preference data (DPO), which is not instruction tuning; {both}keep one answer, for example by "
     "`fields={{'prompt': {prompt!r}, 'response': {kept!r}}}`, or save the rows as `messages`"
 )
+_BOTH = "read both answers with `format='preference'`, or "
 _KTO = (
     "a true or false `label` makes this preference data (KTO), which is not instruction tuning; "
     "keep the rows with label true and save them without `label`"
@@ -53,7 +54,7 @@ def refuse(record: Seen, named: bool = False) -> None:
 
     Args:
         record: The record.
-        named: Whether the user named the fields, and with them the answer to keep.
+        named: Whether the user named the fields, and with them the answer to keep, or a format that must be named.
 
     Raises:
         RefusedError: If it is preference data, comes with images, audio or video, or is an Open-Assistant tree.
@@ -65,7 +66,8 @@ def refuse(record: Seen, named: bool = False) -> None:
         return
     if pair := _preference(record):
         prompt = next((place for key in _PROMPTS if (place := record.place(key))), "NAME")
-        raise RefusedError(f"`{pair[0]}` and `{pair[1]}` {_DPO.format(prompt=prompt, kept=pair[0])}")
+        both = _BOTH if tuple(map(folded, pair)) == ("chosen", "rejected") else ""
+        raise RefusedError(f"`{pair[0]}` and `{pair[1]}` {_DPO.format(prompt=prompt, kept=pair[0], both=both)}")
     turns = "messages" in record or "conversations" in record or ("prompt" in record and "completion" in record)
     if turns and isinstance(record.peek("label"), bool):
         raise RefusedError(_KTO)

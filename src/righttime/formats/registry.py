@@ -6,8 +6,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from righttime.examples import Message, Parsed, first_exchange
-from righttime.formats import alpaca, benchmarks, conversation, named, natural_instructions, pairs, single_turns
+from righttime.examples import PLAIN, Message, Parsed, first_exchange
+from righttime.formats import (
+    alpaca,
+    benchmarks,
+    conversation,
+    named,
+    natural_instructions,
+    pairs,
+    preference,
+    single_turns,
+    texts,
+)
 from righttime.formats.asking import ANSWERS
 from righttime.formats.fields import BadRowError, SilentRowError, kind_of, name_of
 from righttime.formats.seen import Seen, folded
@@ -34,6 +44,8 @@ class Format:
         plain: The keys of a prompt, of a text that follows it on a line of its own (or None), and of responses, the
             first that is there counts: what `read` reads of a record that holds these as texts, and besides nothing
             that any reader looks at. Without keys of responses, of a list of turns. None: `read` does more than that.
+        by_name: Read only where the user names it, never detected: its rows are trained on in another way.
+        lone: The key whose text a record that is nothing but a text stands for; None where it cannot be one.
     """
 
     read: Callable[[Mapping[str, Any]], tuple[Message, ...]]
@@ -44,6 +56,8 @@ class Format:
     looks: str = ""
     split: Callable[[Mapping[str, Any], int], Iterator[Mapping[str, Any]]] = _whole
     plain: tuple[str, str | None, tuple[str, ...]] | None = None
+    by_name: bool = False
+    lone: str | None = None
 
 
 _NI_SPLIT = natural_instructions.first_examples
@@ -222,6 +236,7 @@ FORMATS: Mapping[str, Format] = {
         ids=("prompt_id", "task_id"),
         tasks=("category",),
         looks='`{"prompt"}`: targets only',
+        lone="prompt",
     ),
     "instruction": Format(
         alpaca.alpaca, ("instruction",), tasks=("category", "skill"), looks='`{"instruction"}`: targets only'
@@ -239,6 +254,22 @@ FORMATS: Mapping[str, Format] = {
         tasks=("category",),
         looks='`{"input"}`, a text or a list of turns: targets only',
     ),
+    "preference": Format(
+        preference.preference,
+        ("chosen", "rejected"),
+        looks=(
+            '`{"prompt", "chosen", "rejected"}` (DPO), each a text or a list of turns, the prompt also inside both '
+            "lists; only where it is named"
+        ),
+        by_name=True,
+    ),
+    "text": Format(
+        texts.plain_text,
+        ("text",),
+        looks='`{"text"}`, or a `.txt` file: plain texts for continued pre-training; only where it is named',
+        by_name=True,
+        lone="text",
+    ),
 }
 """Every format by name. A record is of the first one whose keys it has, so the more telling ones stand first."""
 
@@ -249,7 +280,7 @@ def _folded(form: Format) -> tuple[tuple[frozenset[str], ...], frozenset[str]]:
     return needs, frozenset(map(folded, form.answers))
 
 
-_FOLDED = {name: _folded(form) for name, form in FORMATS.items()}
+_FOLDED = {name: _folded(form) for name, form in FORMATS.items() if not form.by_name}
 
 
 def format_names() -> list[str]:
@@ -258,7 +289,7 @@ def format_names() -> list[str]:
 
 
 def match(keys: Mapping[str, Any]) -> str | None:
-    """The name of the first format whose keys a record has, whatever their case, or None."""
+    """The name of the first format whose keys a record has, whatever their case, or None; none that must be named."""
     there = {folded(key) for key in keys}
     for name, (needs, answers) in _FOLDED.items():
         if all(not there.isdisjoint(either) for either in needs) and not (answers and there.isdisjoint(answers)):
@@ -301,7 +332,7 @@ def parse(
     prompt, response = first_exchange(turns)
     if not prompt.strip():
         raise BadRowError("no user turn says anything, but a row must have a prompt")
-    if role == "pool" and not (response or "").strip():
+    if role == "pool" and turns[0].role != PLAIN and not (response or "").strip():
         where = f" (looked under {' and '.join(f'`{key}`' for key in form.answers)})" if form.answers else ""
         raise SilentRowError(f"a pool's row must have a response, got none{where}; it may serve as the target")
     task = _task(record, form, task_field or fields.get("task"), stem)

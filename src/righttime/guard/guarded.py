@@ -121,7 +121,7 @@ def _looked(
         return find_leaks(pool, target, judge=judge, seed=request.seed or 0), [], {}
     check_meaning(request)
     check_chunks(request)
-    text, notes = shared_text(request.text, target)
+    text, notes = shared_text(request.text, target, pool=pool)
     asked: dict[str, Any] = {"rows": range(len(pool)), "n_pool": len(pool), "text": text}
     sides = vectors_for(request, pool, target, **asked, cache=cache, progress=progress)
     how: dict[str, Any] = {"cache": cache, "progress": progress}

@@ -100,7 +100,7 @@ class Watch:
     def _chunker(self, kept: Sequence[int], sides: Sides) -> Chunker | None:
         if not self._request.guard_chunks:
             return None
-        text, _ = shared_text(self._request.text, self._target)
+        text, _ = shared_text(self._request.text, self._target, pool=self._pool)
         return chunker_for(self._request, sides, kept, text, **self._how)
 
     def _gone(self, leaks: Sequence[Leak]) -> frozenset[int]:

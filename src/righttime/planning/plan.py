@@ -271,7 +271,7 @@ def _taking_part(rows: Rows, request: Request) -> Rows:
 def _embedding(rows: Rows, targets: Rows, request: Request, cache: Path) -> tuple[list[Stage], int, LongTexts | None]:
     """The stages that make vectors, their dimension, and what is not read of texts where chunks are asked for."""
     embedder = request.model()
-    text, _ = shared_text(request.text, targets)
+    text, _ = shared_text(request.text, targets, pool=rows)
     texts = texts_for(embedder, rows, text) + texts_for(embedder, targets, text)
     if not isinstance(embedder, CombinedEmbedder):
         stage, dimension, sample, per_second = _of_one(embedder, texts, len(rows), request, cache)

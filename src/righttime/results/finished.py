@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from righttime import strict_json
 from righttime.arrangement import Arrangement
 from righttime.errors import SettingsError, StoreError
-from righttime.examples import Example, Message
+from righttime.examples import Example, messages_in, turns_in
 from righttime.formats import Reading
 from righttime.results.manifest import FILES, ResultManifest, read_result_manifest
 from righttime.results.sources import read_again
@@ -157,7 +157,7 @@ class FinishedResult:
 
     @cached_property
     def rows(self) -> tuple[Mapping[str, Any], ...]:
-        """The rows in order: ``id``, ``messages``, and ``tools`` where given.
+        """The rows in order, as `righttime.examples.Example.as_dict` writes them.
 
         Raises:
             StoreError: If the training file is not readable, or holds something else.
@@ -170,8 +170,11 @@ class FinishedResult:
             )
         rows = tuple(self.lines())
         for number, row in enumerate(rows, 1):
-            if not (isinstance(row, dict) and isinstance(row.get("id"), str) and isinstance(row.get("messages"), list)):
-                raise StoreError(f"{self.train}:{number}: a row must hold an id and messages, which this one does not.")
+            if not (isinstance(row, dict) and isinstance(row.get("id"), str) and turns_in(row) is not None):
+                raise StoreError(
+                    f"{self.train}:{number}: a row must hold an id and messages (or a text, or a prompt with two "
+                    "answers), which this one does not."
+                )
         return rows
 
     @cached_property
@@ -192,7 +195,7 @@ class FinishedResult:
                 sources[place],
                 str(self.train),
                 place + 1,
-                tuple(_message(turn) for turn in row["messages"]),
+                messages_in(row),
                 tools=row.get("tools"),
             )
             for place, row in enumerate(self.rows)
@@ -223,8 +226,3 @@ def open_result(path: str | os.PathLike[str], *, unchanged: bool = False) -> Fin
     if unchanged:
         finished.require_unchanged()
     return finished
-
-
-def _message(turn: Mapping[str, Any]) -> Message:
-    extra = tuple((key, value) for key, value in turn.items() if key not in ("role", "content", "tool_calls"))
-    return Message(turn["role"], turn["content"], tuple(turn.get("tool_calls", ())), extra)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 from typing import Any
 
 from righttime.errors import EmbeddingError, RowError
-from righttime.examples import Example, said
+from righttime.examples import Example, answered_both_ways, said
 from righttime.rows import Rows
 
 __all__ = ["token_counts", "tools_of"]
@@ -15,7 +16,8 @@ __all__ = ["token_counts", "tools_of"]
 def token_counts(rows: Rows, tokenizer: str) -> list[int]:
     """Tokens of each row's whole conversation, through the tokenizer's chat template if it has one.
 
-    Without a chat template the tools and the turns' texts are joined by newlines.
+    Without a chat template the tools and the turns' texts are joined by newlines. A plain text is counted as it is,
+    with the end-of-text token behind it, and a preference by its longer conversation.
 
     Args:
         rows: The rows.
@@ -36,13 +38,28 @@ def token_counts(rows: Rows, tokenizer: str) -> list[int]:
         ) from error
     counts: list[int] = []
     for part in rows.batches(1000):
-        texts = [_text(row, loaded) for row in part.examples()]
+        examples = list(part.examples())
+        plain = [row.messages[0].content for row in examples if row.kind == "text"]
+        of_plain = iter([len(ids) + (ids[-1:] != [loaded.eos_token_id]) for ids in _encoded(loaded, plain, True)])
+        said = [[_text(one, loaded) for one in _conversations(row)] for row in examples if row.kind != "text"]
         # A template writes the special tokens itself.
-        encoded = loaded(
-            texts, add_special_tokens=not loaded.chat_template, truncation=False, padding=False, verbose=False
-        )
-        counts += [len(ids) for ids in encoded["input_ids"]]
+        of_said = iter([len(ids) for ids in _encoded(loaded, [*chain(*said)], not loaded.chat_template)])
+        longest = iter([max(next(of_said) for _ in texts) for texts in said])
+        counts += [next(of_plain if row.kind == "text" else longest) for row in examples]
     return counts
+
+
+def _encoded(tokenizer: Any, texts: list[str], special: bool) -> list[list[int]]:
+    if not texts:
+        return []
+    how = {"truncation": False, "padding": False, "verbose": False}
+    encoded: list[list[int]] = tokenizer(texts, add_special_tokens=special, **how)["input_ids"]
+    return encoded
+
+
+def _conversations(row: Example) -> list[Example]:
+    """A row as it is; a preference as two, one with each of its answers."""
+    return list(answered_both_ways(row)) if row.kind == "preference" else [row]
 
 
 def _text(row: Example, tokenizer: Any) -> str:

@@ -82,20 +82,37 @@ def tokenised(row: Example, tokenizer: Any, form: Form, max_length: int, answer_
         answer_end: Of the chat template: ``token`` ends an answer with its end token; ``template`` learns the white
             space behind that token too. Without an end token both learn all that the template adds.
 
+    A plain text is fed as it is, whatever the form, with the tokens that the tokenizer puts around a text and its
+    end-of-text token behind it; all of it is learnt.
+
     Raises:
         SettingsError: If there is no such end of an answer.
         RowError: If the form cannot hold the row; names it.
     """
     if answer_end not in get_args(AnswerEnd):
         raise unknown_name("answer_end", answer_end, get_args(AnswerEnd))
-    ids, learnt = _chat(row, tokenizer) if form == "chat" else _paper(row, tokenizer)
-    if form == "chat" and answer_end == "token":
+    if row.kind == "preference":
+        raise _refused_pair(row)
+    if row.kind == "text":
+        ids, learnt = _plain(row, tokenizer)
+    else:
+        ids, learnt = _chat(row, tokenizer) if form == "chat" else _paper(row, tokenizer)
+    if row.kind == "messages" and form == "chat" and answer_end == "token":
         _forget_behind_end(ids, learnt, tokenizer)
     if not ids:
         raise _refused(row, "its text has not one token")
     learnt[0] = 0
     cut = max(0, len(ids) - max_length)
     return Tokens(np.asarray(ids[:max_length], np.int32), np.asarray(learnt[:max_length], np.bool_), cut)
+
+
+def _plain(row: Example, tokenizer: Any) -> tuple[list[int], list[int]]:
+    """A text as it is, and its end, which generation is to stop at."""
+    ids = list(tokenizer(row.messages[0].content, verbose=False)["input_ids"])
+    end = tokenizer.eos_token_id
+    if end is not None and ids[-1:] != [end]:
+        ids.append(end)
+    return ids, [1] * len(ids)
 
 
 def _paper(row: Example, tokenizer: Any) -> tuple[list[int], list[int]]:
@@ -181,6 +198,16 @@ def _answers(turns: list[dict[str, Any]], tools: Any, tokenizer: Any) -> tuple[s
                 raise ValueError("it has no {% generation %}, and later turns change how earlier ones are written")
             spans.append((len(before), len(after)))
     return whole, spans
+
+
+def _refused_pair(row: Example) -> RowError:
+    return RowError(
+        f"{row.file}:{row.line}: a row must hold a conversation or a text to take the loss of, but row {row.id} holds "
+        "two answers to a prompt. Hint: `righttime export` with `to='trl'` writes a script that trains on preferences.",
+        file=row.file,
+        line=row.line,
+        row=row.id,
+    )
 
 
 def _refused(row: Example, why: str) -> RowError:

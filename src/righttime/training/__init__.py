@@ -11,6 +11,7 @@ from righttime.training.finished import FinishedRun, Run, begun_run, open_run
 from righttime.training.manifest import Begun, RunManifest
 from righttime.training.oracle import Oracle, first_difference, tokens_hash, watch
 from righttime.training.plan import Batch, Plan
+from righttime.training.preference import watched_preferences
 from righttime.training.records import Attempt, Consumed, Records, read_records
 from righttime.training.run import Tuned, tune
 from righttime.training.settings import PRESETS, Lora, TuneSettings
@@ -39,4 +40,5 @@ __all__ = [
     "tokens_hash",
     "tune",
     "watch",
+    "watched_preferences",
 ]

@@ -9,7 +9,7 @@ and a place whose tokens are not those of its row is a difference.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +58,7 @@ class Oracle:
         resumed_from: int = 0,
         process: int = 0,
         allow_reorder: bool = False,
+        fed: Callable[[Mapping[str, Any]], list[NDArray[np.int32]]] | None = None,
     ) -> None:
         """Begin to record.
 
@@ -69,6 +70,7 @@ class Oracle:
             resumed_from: The step that it goes on from.
             process: This process, from 0.
             allow_reorder: Record differences and go on, instead of stopping.
+            fed: What of a batch stands for its rows; None takes each sequence for a row, as `fed_rows` does.
 
         Raises:
             SettingsError: If there are not as many hashes as rows, or the plan has no such process.
@@ -82,7 +84,7 @@ class Oracle:
                 "Hint: train with as many processes as were planned."
             )
         self._plan, self._tokens, self._process = plan, tokens, process
-        self._attempt, self._allow_reorder = attempt, allow_reorder
+        self._attempt, self._allow_reorder, self._fed = attempt, allow_reorder, fed or fed_rows
         self._epoch, self._batches = -1, dict[tuple[int, int], Batch]()
         self._seen = _Seen()
         self._places: dict[str, int] = {}
@@ -109,7 +111,7 @@ class Oracle:
         micro = self._seen.micro + 1 if step == self._seen.step else 0
         self._seen = _Seen(step, micro)
         planned = self._planned(step, micro)
-        hashes = tuple(tokens_hash(row) for row in fed_rows(batch))
+        hashes = tuple(tokens_hash(row) for row in self._fed(batch))
         places = self._places_of(hashes, planned.places if planned else (), batch.get("places"))
         ids = tuple(None if place is None else self._plan.ids[place] for place in places)
         epoch = planned.epoch if planned else step // self._plan.steps_per_epoch
