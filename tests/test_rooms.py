@@ -116,6 +116,7 @@ ASKS_ROWS = {
     "formats.reading": "hands out all rows as objects, for users",
     "arrangement.arrangement": "hands out the chosen rows, as objects or as a data set",
     "embedding.texts": "what is embedded",
+    "embedding.losses": "the chosen rows, whose losses are asked for",
     "ordering": "the texts of methods that go by texts",
     "results.write": "the chosen rows",
     "contamination.prompts": "compares prompts",
