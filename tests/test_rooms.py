@@ -130,6 +130,7 @@ ASKS_ROWS = {
     "guard.guarded": "the rows that are left",
     "tokenization.counts": "counts tokens, some rows at a time",
     "planning.plan": "how much a sample weighs on disk",
+    "planning.losses": "a sample, to be scored",
     "planning.guard": "how many words the target has",
     "measures.curves": "the bigrams of texts",
     "exporters.data": "rows to take the loss on",
