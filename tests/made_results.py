@@ -23,6 +23,7 @@ def words(data: Path, out: Path, *more: str) -> list[str]:
 
 def nearly(data: Path, out: Path, name: str, to: Path) -> Path:
     """The same result made with vectors that differ in their last bits."""
+    to.mkdir(exist_ok=True)
     with np.load(data / name) as both:
         np.savez(to / name, **{side: both[side] * (1 + 1e-7) + 1e-8 for side in both.files})
     sound = to / "sound"

@@ -20,11 +20,15 @@ from righttime.arrangement import METHODS
 from righttime.cli import main
 from righttime.embedding.glimpse import glimpse
 from righttime.errors import EmbeddingError, SettingsError, ShapeError
+from righttime.examples import Example, Message
 from righttime.formats.reading import read_head
 from righttime.planning import Stage, plan, plan_sizes
+from righttime.planning.losses import loss_stage
 from righttime.planning.search import cluster_of, order_stages
 from righttime.planning.stages import peak_of
 from righttime.results import Request
+from righttime.rows import ExampleRows
+from tiny_model import save_tiny_model
 
 POOL = righttime.builtin_rows("pool", rows_per_family=4)
 TARGET = righttime.builtin_rows("target", rows_per_family=3)
@@ -316,6 +320,29 @@ def test_the_guard_is_counted(tmp_path: Path) -> None:
     assert not [name for name in off if "guard" in name]
     drawn = by_name(plan(POOL, TARGET, Request(method="random", budget=5), tmp_path))
     assert list(drawn) == ["libraries", "read", "guard", "order", "write"]
+
+
+def test_losses_of_a_shape_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny = save_tiny_model(tmp_path / "tiny")
+    asked: dict[str, Any] = {"method": "random", "shape": f"sorted:by=loss:{tiny}", "guard": "off"}
+    cold = by_name(plan(POOL, TARGET, Request(budget=10, **asked), tmp_path))
+    assert list(cold) == ["libraries", "read", "order", "losses", "write"]
+    assert "about 10 of 10 rows not in the cache yet" in cold["losses"].note
+    whole = by_name(plan(POOL, TARGET, Request(**asked), tmp_path))["losses"]
+    assert whole.seconds is not None
+    assert cold["losses"].seconds is not None
+    assert whole.seconds > cold["losses"].seconds > 0
+    righttime.arrange(POOL, TARGET, cache=tmp_path, **asked)
+    warm = by_name(plan(POOL, TARGET, Request(**asked), tmp_path))["losses"]
+    assert f"about 0 of {len(POOL):,} rows" in warm.note
+    assert warm.disk == 0
+    prompts = ExampleRows([Example("a", None, "p", "p.jsonl", 1, (Message("user", "2+2?"),))])
+    assert loss_stage(prompts, 1, Request(**asked), tmp_path)[0].seconds is None
+    assert "losses" not in by_name(plan(POOL, TARGET, Request(method="random", shape="sorted"), tmp_path))
+    capsys.readouterr()
+    words = ["--rows", "50", "--target-rows", "3", "--dim", "4", "--method", "random", "--shape", asked["shape"]]
+    assert main(["plan", *words]) == 0
+    assert "losses" in capsys.readouterr().out
 
 
 def test_chunks_for_the_guard_are_counted(tmp_path: Path) -> None:

@@ -63,6 +63,8 @@ ALLOWED: Mapping[tuple[str, str], str] = {
     ("arrangement/methods/rds.py", "nearest"): "a way to look at the pool, `Method.looks`",
     ("neighbours/shards.py", "nearest"): "a function of a search",
     ("evaluation/offline.py", "loss"): "the one metric that is drawn",
+    ("arrangement/shapes.py", "loss"): "a score of shapes",
+    ("embedding/losses.py", "loss"): "its own module",
     ("training/picture.py", "loss"): "a column of the training log",
     ("report/trials.py", "loss"): "the metric that runs are compared by, and a column of the training log",
     ("report/vectors.py", "vectors"): "what a method needs, `Method.needs`",

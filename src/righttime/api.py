@@ -93,7 +93,7 @@ def arrange(
         target_weight: What each row of a file of the target weighs, by the file's short name (or by a task's name);
             1 for all that are not named.
         shape: Another order of the rows chosen: a name of `righttime.arrangement.SHAPES`, with parameters as in
-            ``"folded:layers=3,by=length"``.
+            ``"folded:layers=3,by=length"``; ``"sorted:by=loss:MODEL"`` is a curriculum by loss.
         seed: For everything that is drawn by chance; None takes 0.
         subsample: A share such as 0.5 or ``"50%"``, or a number of rows, drawn by the seed before anything else;
             None takes all.

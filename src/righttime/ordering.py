@@ -6,7 +6,7 @@ import dataclasses
 import os
 import warnings
 from bisect import bisect_left
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,15 @@ from righttime.arrangement import (
 )
 from righttime.arrangement.caps import with_names
 from righttime.arrangement.registry import resolved_params
-from righttime.arrangement.shapes import read_shape
+from righttime.arrangement.selection import Scores
+from righttime.arrangement.shapes import Shape, length_scores, read_shape
 from righttime.arrangement.weights import weights_of_rows
+from righttime.embedding.losses import LossScorer, losses_of
 from righttime.embedding.texts import shared_text
 from righttime.embedding.vectors import Sides, vectors_for
 from righttime.errors import EmptyDataError
 from righttime.filtering import TakingPart
-from righttime.neighbours import Search, search_named
+from righttime.neighbours import ENGINES, Search, search_named
 from righttime.progress import counting
 from righttime.results import Request
 from righttime.rows import Rows, as_numbers
@@ -133,6 +135,8 @@ def ready_rows(
     checked = check_settings(request.method, inputs, _n_own(kept, own))
     text, notes = shared_text(request.text, target, pool=pool)
     shape = read_shape(request.shape)
+    if shape is not None and shape.model is not None:
+        _ = LossScorer(shape.model).form  # a model that is not there is told before hours of embedding
     drawn = draws_by_chance(request.method, checked) or (shape is not None and shape.draws)
     if not (drawn or len(taking.drawn) < len(pool)):
         notes += _idle_seed(request)
@@ -150,14 +154,35 @@ def ready_rows(
         both = list(_own(rows, kept, own).texts(text)), list(target.texts(text))
         inputs = dataclasses.replace(inputs, texts=both[0], target_texts=both[1])
     n = _n_own(kept, own)
-    if shape is not None and shape.by == "length":
-        texts = _own(rows, kept, own).texts("all")
-        inputs = dataclasses.replace(inputs, lengths=np.array([len(one) for one in texts], dtype=np.int64))
+    if shape is not None and shape.scored:
+        scores = _scores(shape, _own(rows, kept, own), request, cache, progress)
+        inputs = dataclasses.replace(inputs, scores=scores)
     if inputs.weave is not None and request.woven_pool is not None:
         inputs = dataclasses.replace(inputs, weave=dataclasses.replace(inputs.weave, others=len(kept) - n))
     vectors_of_own = sides.pool[:n] if "vectors" in needs and n < len(kept) else sides.pool
     inputs = dataclasses.replace(inputs, pool=vectors_of_own, target=sides.target)
     return Ready(inputs, kept, sides, len(kept) - n, sides.about.get("text", text), tuple(notes))
+
+
+def _scores(shape: Shape, rows: Rows, request: Request, cache: str | os.PathLike[str] | None, progress: bool) -> Scores:
+    """What gives the score of rows that the method has chosen."""
+    if shape.model is None:
+        return length_scores(lambda numbers: rows.texts("all", numbers))
+    scorer = LossScorer(shape.model, device=request.device)
+    folder = Path(cache) if cache else cache_folder()
+    how = {"workers": request.workers, "on_ray": ENGINES[request.engine].cluster, "progress": progress}
+    return lambda numbers: losses_of(rows.take(numbers.tolist()), scorer, folder, **how)
+
+
+def _as_stored(scores: Scores, kept: Sequence[int], stored: Mapping[int, float]) -> Scores:
+    """The same with scores by pool row that were computed before, where there are any."""
+
+    def taken(places: NDArray[np.int64]) -> tuple[NDArray[np.float64], Mapping[str, Any]]:
+        new, about = scores(places)
+        rows = as_numbers(kept)[places].tolist()
+        return np.array([stored.get(row, score) for row, score in zip(rows, new.tolist(), strict=True)]), about
+
+    return taken
 
 
 def _n_own(kept: Sequence[int], own: int) -> int:
@@ -177,6 +202,7 @@ def choose_rows(
     ready: Ready,
     *,
     search: Callable[[Search], Search] = lambda search: search,
+    scored: Mapping[int, float] | None = None,
     cache: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> Ordered:
@@ -188,6 +214,7 @@ def choose_rows(
         request: What is asked for.
         ready: What `ready_rows` found.
         search: From this request's search to the one that is asked; never changes a choice.
+        scored: Scores of pool rows that were computed before: a shape goes by these.
         cache: The folder of cached vectors; None takes the user's.
         progress: Show progress on stderr.
 
@@ -195,7 +222,10 @@ def choose_rows(
         RighttimeError: A kind of it, for anything wrong with settings, vectors or disk.
     """
     folder = Path(cache) if cache else cache_folder()
-    found, best = _choose(request, ready.inputs, search, folder, progress)
+    inputs = ready.inputs
+    if scored is not None and inputs.scores is not None:
+        inputs = dataclasses.replace(inputs, scores=_as_stored(inputs.scores, ready.kept, scored))
+    found, best = _choose(request, inputs, search, folder, progress)
     if best is not None:
         best = np.concatenate([best, np.full(ready.others, np.inf, dtype=np.float32)])
     notes = ready.notes + ((found.settings["warning"],) if "warning" in found.settings else ())

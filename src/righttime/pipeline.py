@@ -63,12 +63,13 @@ def arrange_rows(
     cache: str | os.PathLike[str] | None = None,
     progress: bool = False,
     keep_original: bool = False,
+    scored: Mapping[int, float] | None = None,
 ) -> Result:
-    """Arrange and tell everything about it; see `righttime.arrange`."""
+    """Arrange and tell everything about it; see `righttime.arrange`, and `righttime.ordering.choose_rows`."""
     request.check()
     read = read_inputs(pool, target, request, keep_original=keep_original, progress=progress)
     how: dict[str, Any] = {"cache": cache, "progress": progress}
-    return finish(begin(read, request, taking_part(read, request), **how), **how)
+    return finish(begin(read, request, taking_part(read, request), **how), scored=scored, **how)
 
 
 @dataclass(frozen=True)

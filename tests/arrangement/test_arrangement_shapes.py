@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from made_vectors import arranged, every_method, same, some
+from made_vectors import WHOLE, arranged, every_method, same, some
 from righttime import arrange_embeddings
-from righttime.arrangement import SHAPES, SelectionInput, draws_by_chance
+from righttime.arrangement import METHODS, SHAPES, SelectionInput, arrange_unit_vectors, draws_by_chance
 from righttime.arrangement.shapes import Shape, in_shape, out_of_shape, read_shape
+from righttime.arrangement.weaving import what_is_woven
 from righttime.errors import SettingsError
+from righttime.similarity import unit_rows
 
 
 def shape(text: str) -> Shape:
@@ -113,6 +117,40 @@ def test_every_method_keeps_its_rows_and_their_reasons(method: str, text: str) -
         assert (old is None) == (new is None)
         assert old is None or new.tolist() == old[places].tolist()
     assert shaped.settings == {**plain.settings, "shape": text}
+    scores = None if shaped.score is None else shaped.score.tolist()
+    assert scores == ([lengths[k] for k in places] if asked.by == "length" else None)
+
+
+@every_method
+@pytest.mark.parametrize("weave", [None, "0.25"])
+@pytest.mark.parametrize("text", ["sorted:by=loss:m", "folded:layers=3,by=loss:m,reverse=1"])
+def test_every_method_goes_by_a_given_score(method: str, weave: str | None, text: str) -> None:
+    made, asked = some(), shape(text)
+    loss = np.random.default_rng(7).normal(size=50).round(1)
+
+    def scores(rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], Mapping[str, Any]]:
+        return loss[rows], {"model": "m"}
+
+    near = {"min_similarity": 0.2} if "vectors" in METHODS[method].needs and METHODS[method].picked_near else {}
+    how: dict[str, Any] = {name: unit_rows(made[f"{name}_vectors"], name) for name in ("pool", "target")}
+    how |= {name: made[name] for name in ("tasks", "target_tasks", "texts", "target_texts")}
+    how |= {
+        "budget": 20,
+        "seed": 3,
+        "params": WHOLE.get(method) or {},
+        "weave": what_is_woven(weave, None),
+        **near,
+    }
+    inputs = SelectionInput(**how, scores=scores)
+    found, plain = (arrange_unit_vectors(method, inputs, shape=one) for one in (asked, None))
+    own, base = found.arranged().order.tolist(), plain.arranged().order.tolist()
+    ranked = sorted(base, key=lambda row: loss[row])
+    assert own == [ranked[rank] for rank in asked.ranks(len(base), 3).tolist()]
+    assert found.score is not None
+    assert found.settings["shape_loss"] == {"model": "m"}
+    for place, row in enumerate(found.order.tolist()):
+        woven = found.woven is not None and found.woven[place]
+        assert np.isnan(found.score[place]) if woven else found.score[place] == loss[row]
 
 
 def test_by_similarity_flattens_rounds() -> None:
@@ -165,6 +203,10 @@ BAD = [
     ("folded:layers=2,layers=3", "each once"),
     ("folded:", "must be NAME=VALUE"),
     ("sorted:by=size", "unknown by of 'sorted' 'size'"),
+    ("sorted:by=loss", "must be written by=loss:MODEL, a folder or a hub name, got 'by=loss'"),
+    ("sorted:by=loss:", "must be written by=loss:MODEL"),
+    ("sorted:by=length:gpt2", "must be written by=length, which takes no model, got 'by=length:gpt2'"),
+    ("sorted:by=loss:gpt2", "by loss must have rows, but here there are only vectors"),
     ("stairs:sections=5,radius=0.1", "radius must be below half a section, which is 0.1 of the rows, got 0.1"),
     ("segments:front=60,back=50", "100 per cent at most together, got 110"),
 ]

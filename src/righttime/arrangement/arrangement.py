@@ -64,7 +64,9 @@ class Arrangement:
         settings: Everything that decided the order, resolved: method, seed, budget, weights, warnings, ...
         labels: Ids, tasks and sources, where known.
         woven: bool, which rows were drawn at random and woven among the arranged ones; such a row has round and
-            picked_by -1, and similarity and distance NaN. None where nothing was woven.
+            picked_by -1, and similarity, distance and score NaN. None where nothing was woven.
+        score: float64, what a shape sorted the rows by: characters, or the mean loss of their answers; None where it
+            is no such score.
         rows: The arranged rows themselves, place by place, where known.
     """
 
@@ -78,6 +80,7 @@ class Arrangement:
     settings: Mapping[str, Any]
     labels: Labels | None = None
     woven: NDArray[np.bool_] | None = None
+    score: NDArray[np.float64] | None = None
     rows: Rows | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
@@ -105,7 +108,7 @@ class Arrangement:
         Args:
             places: int64, shape (n,).
         """
-        names = ("order", "round", "picked_by", "similarity", "distance", "woven")
+        names = ("order", "round", "picked_by", "similarity", "distance", "woven", "score")
         held = {name: getattr(self, name) for name in names}
         columns: dict[str, Any] = {name: None if values is None else values[places] for name, values in held.items()}
         labels = None
@@ -207,6 +210,8 @@ class Arrangement:
             "similarity": _column(self.similarity, n, pa.float32(), self.woven),
             "distance": _column(self.distance, n, pa.float64(), self.woven),
         }
+        if self.score is not None:
+            columns["score"] = _column(self.score, n, pa.float64(), self.woven)
         if self.woven is not None:
             columns["reason"] = pa.array([_WOVEN if one else _ARRANGED for one in self.woven.tolist()], pa.string())
         about = {"n_pool": self.n_pool, "n_target": self.n_target, "settings": dict(self.settings)}
@@ -253,6 +258,7 @@ class Arrangement:
                 similarity=_array(table, "similarity", np.float32(np.nan)),
                 distance=_array(table, "distance", np.float64(np.nan)),
                 woven=_woven(table),
+                score=_array(table, "score", np.float64(np.nan)) if "score" in table.column_names else None,
                 n_pool=about["n_pool"],
                 n_target=about["n_target"],
                 settings=about["settings"],

@@ -21,7 +21,7 @@ from righttime.arrangement.methods.distance import in_order
 from righttime.arrangement.methods.tma import WITHIN_ROUND
 from righttime.arrangement.registry import METHODS, method_named, resolved_params
 from righttime.arrangement.selection import Method, Selection, SelectionInput
-from righttime.arrangement.shapes import Shape, in_shape, read_shape
+from righttime.arrangement.shapes import Shape, in_shape, length_scores, read_shape
 from righttime.arrangement.walking import walked
 from righttime.arrangement.weaving import still_in_room, what_is_woven, woven
 from righttime.arrangement.weights import equal_is_none, weight_of
@@ -96,7 +96,7 @@ def arrange_embeddings(
         apart: No two rows of a round of TMA are nearer to each other than this cosine distance, such as 0.1.
         target_weights: What each target row weighs, above 0; None: all the same.
         shape: Another order of the rows chosen: a name of `righttime.arrangement.SHAPES`, with parameters as in
-            ``"folded:layers=3"``. Length is that of `texts`.
+            ``"folded:layers=3"``. Length is that of `texts`; a loss cannot be computed from vectors.
         engine: Where neighbours are looked for: ``auto``, ``cpu``, ``cuda`` or ``ray``. Speed only.
         memory: Bytes that the search may hold above the vectors. Vectors that have to be normalised and take more are
             written to a file in the folder for temporary files, and mapped.
@@ -150,9 +150,16 @@ def arrange_embeddings(
         caps=with_names(read_caps(cap_task, cap_source), tasks, sources),
         apart=apart,
         target_weights=_weights(target_weights, len(target)),
-        lengths=None if texts is None else np.array([len(text) for text in texts], dtype=np.int64),
+        scores=None if texts is None else length_scores(lambda rows: (texts[row] for row in rows)),
     )
-    return arrange_unit_vectors(method, inputs, shape=read_shape(shape))
+    asked = read_shape(shape)
+    if asked is not None and asked.model is not None:
+        raise SettingsError(
+            f"a shape by {asked.by} must have rows, but here there are only vectors, got {shape!r}. "
+            "Hint: `righttime.arrange` reads rows.",
+            setting="shape",
+        )
+    return arrange_unit_vectors(method, inputs, shape=asked)
 
 
 def _weights(given: Sequence[Any] | None, n_target: int) -> tuple[Fraction, ...] | None:
@@ -200,7 +207,7 @@ def arrange_unit_vectors(
     inputs = check_settings(method, inputs, len(inputs.pool))
     found = _cut(_order(method_named(method), inputs.own), method, inputs.own)
     if shape is not None:
-        found = in_shape(found, shape, inputs.seed, inputs.lengths)
+        found = in_shape(found, shape, inputs.seed, inputs.scores)
         found = dataclasses.replace(found, settings={**found.settings, "shape": shape.given})
     others = 0
     if inputs.weave is not None:

@@ -82,13 +82,14 @@ def near_enough(
             "Hint: leave the budget out to take all of them, or lower min_similarity.",
             setting="budget",
         )
+    scores = inputs.scores
     return rows, dataclasses.replace(
         inputs,
         pool=_only(inputs.pool, rows, most_bytes, folder),
         tasks=_some(inputs.tasks, rows),
         texts=_some(inputs.texts, rows),
         best=best[rows],
-        lengths=None if inputs.lengths is None else inputs.lengths[rows],
+        scores=None if scores is None else lambda places: scores(rows[places]),
         caps=tuple(dataclasses.replace(cap, names=_named(cap.names, rows, len(best))) for cap in inputs.caps),
     )
 

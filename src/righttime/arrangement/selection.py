@@ -17,7 +17,10 @@ from righttime.arrangement.weaving import Weave
 from righttime.errors import SettingsError, unknown_name
 from righttime.neighbours import BlockSearch, Progress, Search
 
-__all__ = ["Method", "Param", "Selection", "SelectionInput"]
+__all__ = ["Method", "Param", "Scores", "Selection", "SelectionInput"]
+
+Scores = Callable[[NDArray[np.int64]], tuple[NDArray[np.float64], Mapping[str, Any]]]
+"""From pool rows to the score of each, which a shape sorts by, and to what the manifest says of how it came about."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class SelectionInput:
         caps: How many rows one task or one source may give; numbers of rows, and with names, when a method is called.
         apart: No two rows of a round are more similar than 1 less this; None: any two may be.
         target_weights: What each target row weighs; None: all the same.
-        lengths: int64, shape (n_pool,): characters of each pool row, where a shape goes by them.
+        scores: Gives the score of pool rows, where a shape goes by one that the method does not know.
     """
 
     pool: NDArray[np.float32]
@@ -69,7 +72,7 @@ class SelectionInput:
     caps: tuple[Cap, ...] = ()
     apart: float | None = None
     target_weights: tuple[Fraction, ...] | None = None
-    lengths: NDArray[np.int64] | None = None
+    scores: Scores | None = None
 
     @property
     def own(self) -> SelectionInput:

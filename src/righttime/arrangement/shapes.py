@@ -7,7 +7,7 @@ Organization for Enhanced LLM Training*. All are defined on ranks 0 to n - 1 of 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement.arrangement import Arrangement
-from righttime.arrangement.selection import Param
+from righttime.arrangement.selection import Param, Scores
 from righttime.errors import SettingsError, unknown_name
 
-__all__ = ["SCORES", "SHAPES", "Shape", "ShapeKind", "in_shape", "out_of_shape", "read_shape"]
+__all__ = ["SCORES", "SHAPES", "Shape", "ShapeKind", "in_shape", "length_scores", "out_of_shape", "read_shape"]
 
 Ranks = NDArray[np.int64]
-SCORES = ("order", "length", "similarity")
-"""What rows are sorted by first: the method's own order, characters of all turns (shortest first), or similarity to
-the target row that picked each (most similar first)."""
+SCORES: Mapping[str, bool] = {"order": False, "length": False, "similarity": False, "loss": True}
+"""What rows are sorted by first, and whether a model follows behind a colon: the method's own order, characters of all
+turns (shortest first), similarity to the target row that picked each (most similar first), or the mean loss of each
+row's answers under a model (lowest first)."""
 _STREAM = b"shape"  # apart from what a method draws with the same seed
 
 
@@ -136,7 +137,7 @@ SHAPES: Mapping[str, ShapeKind] = {
 """Every shape by name."""
 
 _COMMON: Mapping[str, Param] = {
-    "by": Param(str, SCORES[0], "what rows are sorted by first", choices=SCORES),
+    "by": Param(str, next(iter(SCORES)), "what rows are sorted by first"),
     "reverse": Param(int, 0, "1 turns the sorted rows round first", least=0, most=1),
     "window": Param(int, 1, "rows are shuffled at last inside windows of so many (jitter); 1: not", least=1),
 }
@@ -159,7 +160,17 @@ class Shape:
     @property
     def by(self) -> str:
         """What rows are sorted by: a name of `SCORES`."""
-        return str(self.params["by"])
+        return str(self.params["by"]).partition(":")[0]
+
+    @property
+    def model(self) -> str | None:
+        """The model that scores rows; None where none does."""
+        return str(self.params["by"]).partition(":")[2] or None
+
+    @property
+    def scored(self) -> bool:
+        """Whether it goes by a score that the method does not know."""
+        return self.by == "length" or self.model is not None
 
     @property
     def draws(self) -> bool:
@@ -206,24 +217,48 @@ def read_shape(given: Any) -> Shape | None:
             raise unknown_name(f"parameter of the shape {name!r}", key, known, setting="shape")
         seen.add(key)
         params[key] = known[key].read(key, name, value)
+    _check_score(params["by"], name)
     shape = Shape(name, params, str(given))
     shape.ranks(0, 0)  # refuses parameters that do not go together
     return shape
 
 
-def in_shape(found: Arrangement, shape: Shape, seed: int, lengths: NDArray[np.int64] | None = None) -> Arrangement:
+def _check_score(by: str, name: str) -> None:
+    kind, colon, model = by.partition(":")
+    if kind not in SCORES:
+        raise unknown_name(f"by of {name!r}", by, SCORES, setting="shape")
+    if SCORES[kind] != bool(model) or (colon and not model):
+        wanted = f"by={kind}:MODEL, a folder or a hub name" if SCORES[kind] else f"by={kind}, which takes no model"
+        raise SettingsError(f"the score of a shape must be written {wanted}, got 'by={by}'.", setting="shape")
+
+
+def length_scores(texts_of: Callable[[list[int]], Iterable[str]]) -> Scores:
+    """The score of shapes by length: characters.
+
+    Args:
+        texts_of: From pool rows to their texts, in the same order.
+    """
+
+    def scores(rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], Mapping[str, Any]]:
+        return np.array([len(text) for text in texts_of(rows.tolist())], dtype=np.float64), {}
+
+    return scores
+
+
+def in_shape(found: Arrangement, shape: Shape, seed: int, scores: Scores | None = None) -> Arrangement:
     """The rows of an arrangement in the order of a shape, each with its reasons.
 
     Args:
         found: The arrangement, as the method has it.
         shape: The shape.
         seed: For shapes that draw.
-        lengths: int64, shape (n_pool,): the length of each pool row, for shapes by length.
+        scores: Gives the score of pool rows, for shapes by one that the method does not know.
 
     Raises:
         SettingsError: If the shape goes by something that is not there.
     """
-    return found.at_places(_sorted(found, shape, lengths)[shape.ranks(len(found), seed)])
+    found = _with_score(found, shape, scores)
+    return found.at_places(_sorted(found, shape)[shape.ranks(len(found), seed)])
 
 
 def out_of_shape(found: Arrangement, shape: Shape, seed: int) -> tuple[Arrangement, Ranks]:
@@ -232,17 +267,27 @@ def out_of_shape(found: Arrangement, shape: Shape, seed: int) -> tuple[Arrangeme
     return found.at_places(places), places
 
 
-def _sorted(found: Arrangement, shape: Shape, lengths: NDArray[np.int64] | None) -> Ranks:
+def _with_score(found: Arrangement, shape: Shape, scores: Scores | None) -> Arrangement:
+    """The rows with the score that the shape sorts them by, and what to say of it among the settings."""
+    if not shape.scored:
+        return found
+    if scores is None:
+        raise SettingsError(f"a shape by {shape.by} needs the text of every pool row, got none.", setting="shape")
+    score, about = scores(found.order)
+    more = {f"shape_{shape.by}": dict(about)} if about else {}
+    return dataclasses.replace(found, score=score, settings={**found.settings, **more})
+
+
+def _sorted(found: Arrangement, shape: Shape) -> Ranks:
     """The places of an arrangement by the score; equal ones keep their order."""
-    score: NDArray[Any] = np.arange(len(found))
-    if shape.by == "length":
-        if lengths is None:
-            raise SettingsError("a shape by length needs the text of every pool row, got none.", setting="shape")
-        score = lengths[found.order]
+    score: NDArray[Any] | None = np.arange(len(found))
     if shape.by == "similarity":
         if found.similarity is None:
             raise SettingsError(
                 "a shape by similarity is for methods that look at it, got it with another one.", setting="shape"
             )
         score = -found.similarity
+    elif shape.scored:
+        score = found.score
+    assert score is not None
     return np.argsort(score, kind="stable").astype(np.int64)

@@ -239,7 +239,8 @@ def woven(
         )
     place = np.empty(n, dtype=np.int64)  # where each row stands in both, one after the other
     place[~at], place[at] = np.arange(n - wanted), np.arange(n - wanted, n)
-    blank: dict[str, Any] = {"round": -1, "picked_by": -1, "similarity": np.nan, "distance": np.nan}
+    nan = np.nan
+    blank: dict[str, Any] = {"round": -1, "picked_by": -1, "similarity": nan, "distance": nan, "score": nan}
     columns: dict[str, Any] = {
         name: None if (old := getattr(found, name)) is None else _extended(old, none, wanted)[place]
         for name, none in blank.items()

@@ -105,7 +105,8 @@ def arrange(
         str | None,
         typer.Option(
             metavar="NAME[:KEY=VALUE,...]",
-            help="Another order of the chosen rows: {shapes}; for example zigzag:layers=3,by=length,window=32.",
+            help="Another order of the chosen rows: {shapes}; such as zigzag:layers=3,window=32, or "
+            "sorted:by=loss:MODEL.",
             rich_help_panel=SELECTION,
         ),
     ] = None,

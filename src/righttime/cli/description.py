@@ -12,13 +12,14 @@ import numpy as np
 
 from righttime.arrangement import Arrangement, method_named
 from righttime.arrangement.falloff import Falloff
+from righttime.arrangement.shapes import read_shape
 from righttime.examples import PLAIN, turns_in
 from righttime.formats import InputFile
 from righttime.results import FinishedResult, open_result
 from righttime.results.manifest import Counts
 from righttime.rows import ExampleRows, Rows
 
-__all__ = ["Description", "Round", "Row", "Task", "describe"]
+__all__ = ["Description", "Round", "Row", "Task", "describe", "scored_by"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Row:
     picked_by: str | None
     picked_by_prompt: str | None
     woven: bool = False
+    score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Description:
         whole: Whether the order holds the whole pool; then tasks are ordered by median position, otherwise by rows.
         tasks: The first tasks by that.
         rows: The first rows.
+        scored_by: What the scores of the rows are: ``loss`` or ``length``; None where a shape goes by neither.
     """
 
     out: Path
@@ -93,6 +96,7 @@ class Description:
     whole: bool
     tasks: tuple[Task, ...]
     rows: tuple[Row, ...]
+    scored_by: str | None = None
 
 
 def describe(out: Path, first: int = 10, tasks: int = 20) -> Description:
@@ -125,7 +129,14 @@ def describe(out: Path, first: int = 10, tasks: int = 20) -> Description:
         whole=len(arrangement) == arrangement.n_pool,
         tasks=tuple(found[:tasks]),
         rows=tuple(_rows(finished, target, first)),
+        scored_by=scored_by(finished),
     )
+
+
+def scored_by(finished: FinishedResult) -> str | None:
+    """What the scores of the rows of a result are; None where they have none."""
+    shape = read_shape(finished.manifest.settings.get("shape"))
+    return shape.by if shape is not None and finished.arrangement.score is not None else None
 
 
 def _rounds(arrangement: Arrangement) -> tuple[Round, ...] | None:
@@ -177,6 +188,7 @@ def _rows(finished: FinishedResult, target: Rows, first: int) -> Iterable[Row]:
             text=text,
             picked_by=picker,
             woven=arrangement.woven is not None and bool(arrangement.woven[position]),
+            score=arrangement.at("score", position),
             picked_by_prompt=next(target.texts("prompt", [numbers[picker]])) if picker in numbers else None,
         )
 

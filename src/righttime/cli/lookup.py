@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement import method_named
+from righttime.cli.description import scored_by
 from righttime.embedding import given_sides
 from righttime.embedding.represent import lacking, represent
 from righttime.embedding.texts import texts_for
@@ -45,6 +46,8 @@ class Position:
     picked_by: str | None
     row: Json
     woven: bool = False
+    score: float | None = None
+    scored_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -208,7 +211,7 @@ def _unknown(what: str, name: str, known: Iterable[str], unsure: str) -> Setting
 
 def _positions(finished: FinishedResult, positions: Sequence[int]) -> Iterator[Position]:
     """Rows of the order by their positions, with what ``train.jsonl`` holds of them."""
-    arrangement, wanted = finished.arrangement, set(positions)
+    arrangement, wanted, by = finished.arrangement, set(positions), scored_by(finished)
     lines = enumerate(finished.lines(max(wanted, default=-1) + 1))
     found = {position: line for position, line in lines if position in wanted}
     for at in positions:
@@ -221,6 +224,8 @@ def _positions(finished: FinishedResult, positions: Sequence[int]) -> Iterator[P
             picked_by=arrangement.labels.picked_by[at] if arrangement.labels else None,
             row=found[at],
             woven=arrangement.woven is not None and bool(arrangement.woven[at]),
+            score=arrangement.at("score", at),
+            scored_by=by,
         )
 
 

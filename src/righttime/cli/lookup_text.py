@@ -8,7 +8,7 @@ from typing import Any
 
 from righttime.cli.flags import in_flags
 from righttime.cli.lookup import FoundRow, FoundTargetRow, Position
-from righttime.cli.show import indented
+from righttime.cli.show import indented, score_text
 from righttime.cli.text import printable
 from righttime.examples import turns_in
 
@@ -58,7 +58,7 @@ def _position(one: Position) -> str:
         words.append(f"similarity {one.similarity:.3f}")
     if one.picked_by is not None:
         words.append(f"{'picked by' if one.round is not None else 'most similar to'} {one.picked_by}")
-    return ", ".join(words)
+    return ", ".join(words) + score_text(one.score, one.scored_by, ",")
 
 
 def _turns(row: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from righttime.cli.description import Description, Row
 from righttime.cli.flags import in_flags
 from righttime.cli.text import printable, table
 
-__all__ = ["description_text", "falloff_text", "indented"]
+__all__ = ["description_text", "falloff_text", "indented", "score_text"]
 
 _MOST_ROUNDS = 8  # of more, the first six and the last
 
@@ -133,11 +133,11 @@ def _falloff_notes(found: Falloff, alone: int) -> Iterable[str]:
 
 def _first_rows(found: Description, full: bool) -> str:
     width = sys.maxsize if full else max(40, shutil.get_terminal_size((120, 24)).columns - 12)
-    rows = [line for row in found.rows for line in _row(row, full, width)]
+    rows = [line for row in found.rows for line in _row(row, full, width, found.scored_by)]
     return "\n".join([f"the first {len(found.rows):,} rows", *rows])
 
 
-def _row(row: Row, full: bool, width: int) -> Iterator[str]:
+def _row(row: Row, full: bool, width: int, scored_by: str | None) -> Iterator[str]:
     """A row: where it stands and why, what it says, and what picked it."""
     why = "  woven in, drawn at random" if row.woven else ""
     if row.picked_by is not None and row.similarity is not None:
@@ -145,6 +145,7 @@ def _row(row: Row, full: bool, width: int) -> Iterator[str]:
         if row.round is None and row.distance is not None:
             number = f"distance {row.distance:.3f}, "
         why = f"  {number}similarity {row.similarity:.3f}"
+    why += score_text(row.score, scored_by, "," if why else " ")
     yield printable(f"{row.position:>6}  {row.id}{f'  {row.task}' if row.task else ''}{why}")
     yield indented(row.text) if full else f"        {_short(row.text, width)}"
     if row.picked_by is not None:
@@ -153,6 +154,13 @@ def _row(row: Row, full: bool, width: int) -> Iterator[str]:
             said = "\n" + indented(prompt) if full else f": {_short(prompt, width - len(row.picked_by) - 14)}"
         how = "picked by" if row.round is not None else "most similar to"
         yield f"        {how} {_short(row.picked_by, 80)}{said}"
+
+
+def score_text(score: float | None, scored_by: str | None, before: str) -> str:
+    """What a shape sorted a row by, behind what else is said; empty where it was no score."""
+    if score is None:
+        return ""
+    return f"{before} {scored_by} {score:,.0f}" if scored_by == "length" else f"{before} {scored_by} {score:.3f}"
 
 
 def indented(text: str) -> str:

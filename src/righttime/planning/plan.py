@@ -22,7 +22,7 @@ import numpy as np
 
 from righttime.arrangement import SelectionInput, check_settings, method_named
 from righttime.arrangement.budget import rows_of
-from righttime.embedding import Embedder, plan_batches
+from righttime.embedding import Embedder
 from righttime.embedding.combined import CombinedEmbedder
 from righttime.embedding.given import split_spec
 from righttime.embedding.glimpse import Glimpse, glimpse
@@ -36,6 +36,8 @@ from righttime.guard.cutting import check_chunks, window_for
 from righttime.inputs import read_side
 from righttime.ordering import selection_input_of
 from righttime.planning.guard import LongTexts, chunk_stage, text_stage, vector_stage
+from righttime.planning.losses import loss_stage
+from righttime.planning.rates import rate_of
 from righttime.planning.search import order_stages
 from righttime.planning.stages import Stage, most_resident, resident, timed
 from righttime.results import Data, Request, left_out_table
@@ -49,7 +51,6 @@ __all__ = ["Stage", "plan", "plan_sizes"]
 _HEAD = 4000  # rows that are read to see what all are like
 _SOME = 1 << 14  # given vectors that are read
 _TEXTS = 512  # texts that are sampled
-_SECONDS = 8.0  # that embedding them may take
 _CACHED_BYTES = 120  # of a vector in the cache, beside its numbers
 _KEY_BYTES = 60  # of a row while rows are compared or looked up: its hashes, sorted
 _LEFT_BYTES = 20  # of a row that is left out: its number, and that of its reason
@@ -166,6 +167,7 @@ def _stages(known: _Known, request: Request, cache: Path, nodes: int | None) -> 
     if long is not None:
         stages.append(chunk_stage(long, known.n_pool + known.n_target))
     stages += order_stages(known.n_pool, known.n_target, dimension, sides, request, nodes)
+    stages += loss_stage(known.rows, known.n_pool, request, cache)
     stages.append(_writing(known, request))
     del sides
     libraries = max(0, resident() - known.held)
@@ -313,7 +315,7 @@ def _of_one(
     without = lacking(texts, n_pool, embedder, cache)
     missing = list(dict.fromkeys(text for text, lacks in zip(texts, without, strict=True) if lacks))
     sample = random.Random(0).sample(missing or texts, min(len(missing or texts), _TEXTS))
-    rate, dimension, tokens = _rate(sample, embedder)
+    rate, dimension, tokens = rate_of(sample, embedder)
     activations = max(0, most_resident() - resident())
     size = 4 * dimension * n
     mapped = n * 4096 > request.memory
@@ -334,29 +336,6 @@ def _long(sample: Sequence[str], asked: Sequence[str], embedder: Embedder, per_s
     most = int(embedder.identity["max_length"])
     beyond = [length for length in embedder.lengths(sample) if length > most]
     return LongTexts(sum(beyond) / len(sample), window_for(embedder.lengths(asked), most), per_second, vector)
-
-
-def _rate(sample: Sequence[str], embedder: Embedder) -> tuple[float, int, float]:
-    """Texts a second, the dimension, and the mean number of tokens that the model reads of a text.
-
-    Whole batches as they would be planned, the longest apart, until some seconds are over; token counting counts.
-    """
-    start = time.perf_counter()
-    most = int(embedder.identity["max_length"])
-    lengths = [min(length, most) for length in embedder.lengths(sample)]
-    counting = (time.perf_counter() - start) / len(sample)
-    batches = plan_batches(lengths, getattr(embedder, "tokens_per_batch", 2048))
-    dimension = embedder.embed([sample[place] for place in batches[0]]).shape[1]  # loads and warms up
-    done, tokens, start = 0, 0, time.perf_counter()
-    for batch in batches[1:] or batches:
-        embedder.embed([sample[place] for place in batch])
-        done, tokens = done + len(batch), tokens + sum(lengths[place] for place in batch)
-        if time.perf_counter() - start > _SECONDS:
-            break
-    # By tokens: the sample's batches that were embedded may be shorter or longer than most.
-    mean = sum(lengths) / len(lengths)
-    each = (time.perf_counter() - start) / tokens * mean + counting
-    return 1 / each, dimension, mean
 
 
 def _writing(known: _Known, request: Request) -> Stage:

@@ -6,9 +6,10 @@ import dataclasses
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,7 @@ from righttime.store import ids_sha256
 from righttime.verification.contents import contents_hold, with_stored_order
 from righttime.verification.finding import Finding, as_sealed, equal
 from righttime.verification.replay import distances_hold, rounds_hold, turns_hold
+from righttime.verification.scores import scores_hold, scores_sorted
 
 __all__ = ["DATA", "check"]
 
@@ -159,6 +161,9 @@ def _numbers(finished: FinishedResult) -> Iterator[Finding]:
     yield from _woven_places(finished)
     yield from _caps_hold(finished)
     arrangement = arrangement.arranged()
+    yield from scores_sorted(
+        arrangement, read_shape(manifest.settings.get("shape")), manifest.settings.get("seed") or 0
+    )
     if arrangement.picked_by is not None:
         inside = (arrangement.picked_by >= 0) & (arrangement.picked_by < counts.target_rows)
         yield Finding("every row was picked by a row of the target", bool(inside.all()))
@@ -213,12 +218,15 @@ class _Embedding:
     cache: str | os.PathLike[str] | None
     progress: bool
 
-    def arranged(self, sides: tuple[Reading, Reading], *, anew: bool = False) -> Result:
-        """Arrange; with vectors `anew` from the model, whatever the cache holds."""
+    def arranged(
+        self, sides: tuple[Reading, Reading], *, anew: bool = False, scored: Mapping[int, float] | None = None
+    ) -> Result:
+        """Arrange; with vectors `anew` from the model, whatever the cache holds, or by scores computed before."""
+        how: dict[str, Any] = {"progress": self.progress, "scored": scored}
         if not anew:
-            return arrange_rows(*sides, self.request, cache=self.cache, progress=self.progress)
+            return arrange_rows(*sides, self.request, cache=self.cache, **how)
         with tempfile.TemporaryDirectory() as empty:
-            return arrange_rows(*sides, self.request, cache=empty, progress=self.progress)
+            return arrange_rows(*sides, self.request, cache=empty, **how)
 
 
 def _again(
@@ -227,9 +235,18 @@ def _again(
     manifest, arrangement = finished.manifest, finished.arrangement
     result = how.arranged(read)
     same = _same(arrangement, result.arrangement)
-    if not _same_vectors(manifest, result) and result.embedding.get("from_cache"):
+    anew = not _same_vectors(manifest, result) and bool(result.embedding.get("from_cache"))
+    if anew:
         result = how.arranged(read, anew=True)  # in the company in which they were embedded at first
         same |= _same(arrangement, result.arrangement)
+    if not same and arrangement.score is not None:
+        shape = read_shape(manifest.settings.get("shape"))
+        of_model = shape is not None and shape.model is not None
+        yield from scores_hold(arrangement, result.arrangement, exact=not of_model)
+        if of_model:
+            stored = dict(zip(arrangement.order.tolist(), arrangement.score.tolist(), strict=True))
+            result = how.arranged(read, anew=anew, scored=stored)
+            same = _same(arrangement, result.arrangement)
     if _same_vectors(manifest, result):
         yield Finding("order, rounds, pickers and similarities come out again, to the bit", same)
         if same:
