@@ -13,7 +13,7 @@ from righttime.contamination.scan import scan
 from righttime.guard import find_text_leaks
 from righttime.guard.meaning import NEAREST, SAMPLE, rephrased
 from righttime.neighbours import search_here
-from righttime.planning.search import random_sides
+from righttime.planning.search import MOST_NUMBERS, random_sides
 from righttime.planning.stages import Stage, timed
 from righttime.results import Request
 from righttime.rows import Rows
@@ -86,10 +86,12 @@ def vector_stage(rows: Rows, targets: Rows, n_pool: int, n_target: int, dimensio
     )
     one_pass = min(timed(lambda: search.best(pool, target, NEAREST, None)) for _ in range(2))
     one_pass *= n_pool / len(pool) * n_target / len(target)
-    some, asked = _some(rows, SAMPLE), _some(targets, _TARGET)
+    most = max(1, MOST_NUMBERS // dimension)
+    some, asked = _some(rows, min(SAMPLE, most)), _some(targets, min(_TARGET, most))
     sides = _made(len(some), dimension, 0), _made(len(asked), dimension, 1)
     rarity = rarity_of(some, range(len(some)), len(asked))
     compared = timed(lambda: rephrased(rarity, some, asked, sides, range(len(some)), known=set(), search=search))
+    compared *= max(1.0, min(SAMPLE, n_pool) / len(some))
     seconds = one_pass * (1 + min(SAMPLE, n_pool) / n_target) + compared
     return Stage(
         "guard by vectors", 1, seconds, 0, 0, f"meaning; measured on {len(pool):,} random rows", len(some) << 12

@@ -20,12 +20,14 @@ from righttime.planning.stages import Stage, timed
 from righttime.results import Request
 from righttime.similarity import unit_rows
 
-__all__ = ["Cluster", "cluster_of", "order_stages", "random_sides"]
+__all__ = ["MOST_NUMBERS", "Cluster", "cluster_of", "order_stages", "random_sides"]
 
 NETWORK = 1.25e9
 """Bytes a second between machines: 10 Gbit/s Ethernet. Assumed."""
 GPU_RATE = 10e12
 """Multiplications a second of one GPU, in float32. Assumed."""
+MOST_NUMBERS = 1 << 26
+"""Of the sampled vectors of a side: 256 MiB."""
 
 _MULTIPLICATIONS = 2e10  # of the searched sample: about a second
 _MOST_ROWS = 1 << 16
@@ -146,8 +148,9 @@ def _worth(passes: int, method: str) -> float:
 
 def random_sides(n_pool: int, n_target: int, dimension: int) -> tuple[Vectors, Vectors]:
     """Random unit vectors of both sides: as many as are searched in about a second."""
-    m = min(n_target, _MOST_ROWS // 4)
-    n = min(n_pool, _MOST_ROWS, max(1024, int(_MULTIPLICATIONS / (m * dimension))))
+    most = max(1, MOST_NUMBERS // dimension)
+    m = min(n_target, _MOST_ROWS // 4, most)
+    n = min(n_pool, _MOST_ROWS, most, max(1024, int(_MULTIPLICATIONS / (m * dimension))))
     rng = np.random.default_rng(0)
     pool, target = (unit_rows(rng.standard_normal((rows, dimension), dtype=np.float32)) for rows in (n, m))
     return pool, target
