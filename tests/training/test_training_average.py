@@ -225,3 +225,51 @@ def test_the_command_keeps_and_tells(
     told = json.loads(capsys.readouterr().out)
     assert told["average"] == str(tmp_path / "run" / "average")
     assert {entry["step"] for entry in told["average_evaluation"]} == {3}
+
+
+def test_an_exponential_average_is_that_of_its_recursion(
+    tiny: str, arranged: Path, target: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stopped and resumed, evaluated, verified; against the textbook's recursion over the same checkpoints."""
+    decay, steps, run = 0.6, (8, 12, 16, 20), tmp_path / "run"
+    settings = dataclasses.replace(SETTINGS, average_last=4, average_decay=decay)
+    measuring = dense_evaluation(run, tiny, {"target": str(target)}, every=10)
+    with pytest.raises(RuntimeError, match="power failure"):
+        tune(arranged, tiny, run, settings, callbacks=[measuring, StopAt(14)])
+    said: list[str] = []
+    measuring = dense_evaluation(run, tiny, {"target": str(target)}, every=10)
+    tune(arranged, tiny, run, settings, callbacks=[measuring], say=said.append)
+    assert "steps 8, 12, 16, 20, each weighing 0.6 times the next, is taken at the end" in "\n".join(said)
+    found = load_file(run / "average" / "model.safetensors")
+    read = [load_file(run / "checkpoints" / f"checkpoint-{step}" / "model.safetensors") for step in steps]
+    for name, mean in found.items():
+        moved, corrected = np.zeros(mean.shape), 0.0  # begun at 0, with that beginning corrected for, as Adam has it
+        for one in read:
+            moved = decay * moved + (1 - decay) * one[name].double().numpy()
+            corrected = decay * corrected + (1 - decay)
+        np.testing.assert_allclose(mean.numpy(), moved / corrected, rtol=2**-23)
+    alike = mean_weights([run / "checkpoints" / f"checkpoint-{step}" / "model.safetensors" for step in steps])
+    assert any(not torch.equal(found[name], alike[name]) for name in found)
+    assert open_evaluation(run / "average_evaluation").manifest.settings.averaged == steps
+    findings = {finding.what: finding.ok for finding in verify(run, arranged)}
+    assert all(findings.values())
+    assert (
+        "the average is the mean of the checkpoints of steps 8, 12, 16, 20, each weighing 0.6 times the next"
+        in findings
+    )
+    path = run / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["settings"]["average_decay"] = 0.7
+    path.write_text(json.dumps(manifest))
+    wrong = {finding.what for finding in verify(run, arranged) if finding.ok is False}
+    assert (
+        "the average is the mean of the checkpoints of steps 8, 12, 16, 20, each weighing 0.7 times the next" in wrong
+    )
+
+
+def test_a_decay_must_have_an_effect() -> None:
+    with pytest.raises(SettingsError, match="`average_decay` must go with `average_last`, which is not given"):
+        TuneSettings(average_decay=0.5)
+    for decay in (0.0, 1.0, -0.1):
+        with pytest.raises(SettingsError, match=f"average_decay must be above 0 and below 1, got {decay}"):
+            TuneSettings(average_last=2, average_decay=decay)

@@ -16,7 +16,7 @@ from righttime.cli import main
 from righttime.errors import ModelError, SettingsError
 from righttime.planning import peak_of
 from righttime.tokenization.masking import Tokens
-from righttime.training import Lora, Oracle, Plan, TuneSettings
+from righttime.training import Lora, Oracle, Plan, TuneSettings, chunks
 from righttime.training.estimate import tuning_stages
 from righttime.training.models import load_model
 from righttime.training.token_rows import TokenRows
@@ -44,14 +44,15 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def measured(model: str, settings: TuneSettings, length: int, folder: Path) -> int:
+def measured(model: str, settings: TuneSettings, length: int, folder: Path, learnt: int | None = None) -> int:
     """The most bytes held in two steps of rows of this length, a quarter learnt; the second step has all states."""
+    wanted = length // 4 if learnt is None else learnt
     rng, count = np.random.default_rng(0), 2 * settings.batch * settings.accumulation
     tokens = []
     for number in range(count):  # every other row is one token shorter: without padding there is no mask
         n = length - number % 2
-        learnt = np.arange(n) >= n - length // 4
-        tokens.append(Tokens(rng.integers(0, WORDS, n).astype(np.int32), learnt, 0))
+        ids = rng.integers(0, WORDS, n).astype(np.int32)
+        tokens.append(Tokens(ids, np.arange(n) >= n - wanted, 0))
     rows = TokenRows(tuple(map(str, range(count))), tuple(tokens), "chat", length)
     numbers = (1, 1, settings.batch, settings.accumulation, None, 0, settings.batch_tokens)
     plan = Plan(rows.ids, *numbers, rows.lengths if settings.by_length else (), settings.pack_tokens)
@@ -98,6 +99,18 @@ def test_the_plan_is_right_within_15_percent(
     stages = tuning_stages(str(models / model), settings, length, length // 4)
     planned = peak_of([stage for stage in stages if stage.name != "libraries"])
     assert 0.85 < planned / measured(str(models / model), settings, length, tmp_path) < 1.15
+
+
+@pytest.mark.parametrize("changes", [{}, {"precision": "bf16", "lora": Lora()}], ids=str)
+def test_it_follows_logits_in_chunks(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    settings, name = TuneSettings(batch=8, max_length=512, **changes), str(models / "llama")
+    at_once = peak_of(tuning_stages(name, settings, 128, 128)[1:])
+    monkeypatch.setattr(chunks, "LOGITS", 2**19)
+    planned = peak_of(tuning_stages(name, settings, 128, 128)[1:])
+    assert 0.85 < planned / measured(name, settings, 128, tmp_path, learnt=128) < 1.15
+    assert planned < at_once
 
 
 def test_numbers_of_weights_and_states_are_those_of_the_model(models: Path) -> None:

@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
+from transformers import Gemma2Config, Gemma2ForCausalLM, GraniteConfig, GraniteForCausalLM
 
+from held import Held
 from righttime.evaluation import row_losses
 from righttime.tokenization.masking import Tokens
-from righttime.training import Lora, Oracle, Plan, TuneSettings
+from righttime.training import Lora, Oracle, Plan, TuneSettings, chunks
 from righttime.training.batches import collated
-from righttime.training.loss import IGNORED, learnt_logits, next_tokens, summed_loss
+from righttime.training.chunks import chunk_rows, chunked_loss
+from righttime.training.loss import IGNORED, bare_logits, learnt_logits, next_tokens, summed_loss
 from righttime.training.models import load_model
 from righttime.training.token_rows import TokenRows
 from righttime.training.trainer import OrderedTrainer, training_arguments
@@ -78,8 +83,9 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("lora", [None, Lora(rank=2)], ids=["all weights", "adapters"])
 def test_loss_and_gradients_are_those_of_all_logits(
-    tiny: str, rows: TokenRows, tmp_path: Path, case: str, lora: Lora | None
+    tiny: str, rows: TokenRows, tmp_path: Path, case: str, lora: Lora | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(chunks, "LOGITS", 2 * load_model(tiny, TuneSettings()).config.vocab_size)  # two at a time
     torch.manual_seed(0)
     model = load_model(tiny, TuneSettings(lora=lora))
     with torch.no_grad():  # adapters begin at 0, where half of their gradients are 0
@@ -102,8 +108,10 @@ def test_loss_and_gradients_are_those_of_all_logits(
     assert found.keys() == wanted.keys() != set()
     assert all(torch.allclose(found[name], wanted[name], atol=1e-6) for name in wanted)
     assert any(bool(one.any()) for one in found.values()) == bool(count)
+    words = model.config.vocab_size
     learnt = [max(1, int((batch["labels"] != IGNORED).sum())) for batch in batches]
-    assert shapes == [(1, k, model.config.vocab_size) for k in learnt], "logits of learnt places alone"
+    of_loss = [(1, 1, 1) if k > 2 else (1, k, words) for k in learnt]
+    assert shapes == [(1, 4, words), *of_loss], "one look at the model; then the loss or, of few places, their logits"
 
 
 def test_a_model_that_hides_its_output_layer_makes_all_logits(
@@ -145,3 +153,122 @@ def test_the_last_place_of_a_row_never_counts(rows: TokenRows) -> None:
     loss = summed_loss({"logits": logits}, torch.tensor([[5, 6], [IGNORED, 7]]))
     want = -(logits[0, 0].log_softmax(-1)[6] + logits[1, 0].log_softmax(-1)[7]) / 2
     assert float(loss) == pytest.approx(float(want))
+
+
+def plain_loss(states: Tensor, weight: Tensor, wanted: Tensor) -> Tensor:
+    """By its definition, token by token."""
+    return -torch.stack(
+        [(weight @ state).log_softmax(0)[word] for state, word in zip(states, wanted, strict=True)]
+    ).sum()
+
+
+@given(st.integers(1, 30), st.integers(2, 40), st.integers(1, 300), st.integers(0, 2**32 - 1))
+def test_chunks_are_all_logits_up_to_rounding(n: int, words: int, at_once: int, seed: int) -> None:
+    rng = torch.Generator().manual_seed(seed)
+    states, weight = (torch.randn(size, 8, generator=rng) for size in (n, words))
+    wanted = torch.randint(words, (n,), generator=rng)
+    before, chunks.LOGITS = chunks.LOGITS, at_once
+    try:
+        assert chunk_rows(n, words) * words <= max(at_once, words)
+        found = {}
+        for way in (plain_loss, chunked_loss):
+            one, other = states.clone().requires_grad_(), weight.clone().requires_grad_()
+            loss = way(one, other, wanted) / n
+            loss.backward()  # type: ignore[no-untyped-call]
+            found[way] = [loss.detach(), one.grad, other.grad]
+    finally:
+        chunks.LOGITS = before
+    for made, want in zip(found[chunked_loss], found[plain_loss], strict=True):
+        assert made is not None
+        assert want is not None
+        torch.testing.assert_close(made, want, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("held", [torch.float32, torch.bfloat16], ids=str)
+def test_half_precision_rounds_as_all_logits_do(held: torch.dtype) -> None:
+    """In bfloat16, by autocast or by the weights: as far from float32 as all logits at once, or nearer."""
+    torch.manual_seed(0)
+    states, weight, wanted = torch.randn(60, 32), torch.randn(300, 32), torch.randint(300, (60,))
+
+    def gradients_of(chunked: bool, kind: torch.dtype, autocast: bool) -> list[Tensor]:
+        one, other = (tensor.clone().to(kind).requires_grad_() for tensor in (states, weight))
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            if chunked:
+                loss = chunked_loss(one, other, wanted)
+            else:
+                logits = torch.nn.functional.linear(one, other)
+                loss = torch.nn.functional.cross_entropy(logits.float(), wanted, reduction="sum")
+        loss.backward()  # type: ignore[no-untyped-call]
+        assert one.grad is not None
+        assert other.grad is not None
+        assert one.grad.dtype == other.grad.dtype == kind
+        return [one.grad.float(), other.grad.float()]
+
+    exact = gradients_of(False, torch.float32, False)
+    plain, made = (gradients_of(chunked, held, held == torch.float32) for chunked in (False, True))
+    for one, other, want in zip(made, plain, exact, strict=True):
+        assert (one - want).norm() <= 1.05 * (other - want).norm()
+        assert 0 < (other - want).norm() < 0.02 * want.norm()
+
+
+def test_weights_that_are_not_trained_get_no_gradient() -> None:
+    states, weight = torch.randn(5, 4, requires_grad=True), torch.randn(9, 4)
+    chunked_loss(states, weight, torch.arange(5)).backward()  # type: ignore[no-untyped-call]
+    assert states.grad is not None
+    assert weight.grad is None
+    with torch.no_grad():
+        assert not chunked_loss(states, weight, torch.arange(5)).requires_grad
+
+
+def test_few_logits_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    n, words = 400, 500
+    states, weight, wanted = torch.randn(n, 4, requires_grad=True), torch.randn(words, 4), torch.randint(words, (n,))
+    monkeypatch.setattr(chunks, "LOGITS", n * words // 10)
+    with Held() as held:
+        chunked_loss(states, weight, wanted).backward()  # type: ignore[no-untyped-call]
+    assert n * words // 10 * 4 < held.most < n * words // 10 * 4 * 1.5
+
+
+SMALL: dict[str, Any] = {
+    "vocab_size": 64,
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+}
+
+
+@pytest.mark.parametrize("kind", ["capped", "scaled"])
+def test_logits_that_a_model_changes_afterwards_are_made_as_they_are(
+    rows: TokenRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(chunks, "LOGITS", 1)
+    torch.manual_seed(0)
+    capped = Gemma2Config(**SMALL, head_dim=8, final_logit_softcapping=1.0, initializer_range=1.0)
+    model: Any = Gemma2ForCausalLM(capped)
+    if kind == "scaled":
+        model = GraniteForCausalLM(GraniteConfig(**SMALL, logits_scaling=3.0, initializer_range=1.0))
+    model.train()
+    assert not bare_logits(model)
+    assert model.training
+    batch = collated([0, 1, 3], rows, pad=2)
+    want, wanted = defined(model, [batch])
+    trainer = trainer_of(model, rows, tmp_path)
+    model.zero_grad()
+    loss = trainer.compute_loss(model, {name: value for name, value in batch.items() if name != "places"})
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(want, rel=1e-5)
+    assert all(torch.allclose(value, wanted[name], atol=1e-5) for name, value in gradients(model).items())
+
+
+def test_looking_at_a_model_leaves_it_as_it_was(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "LOGITS", 1)
+    model = load_model(tiny, TuneSettings())
+    before, chance = set(model.lm_head.__dict__), torch.get_rng_state()
+    assert bare_logits(model)
+    with learnt_logits(model, torch.tensor([[1, 2, 3]]), summed=True):
+        assert model(torch.tensor([[1, 2, 3]])).logits.shape == (1, 1, 1)
+        assert model(torch.tensor([[1, 2]])).logits.shape[:2] == (1, 2), "not the batch that was named"
+    assert set(model.lm_head.__dict__) == before
+    assert torch.equal(torch.get_rng_state(), chance)

@@ -268,6 +268,15 @@ def tune(
             rich_help_panel=RECORDS,
         ),
     ] = None,
+    average_decay: Annotated[
+        float | None,
+        typer.Option(
+            metavar="D",
+            help="With --average-last: weigh each of the K checkpoints D times the next one, 0 < D < 1.",
+            show_default="all alike",
+            rich_help_panel=RECORDS,
+        ),
+    ] = None,
     no_model: Annotated[
         bool,
         typer.Option(
@@ -313,6 +322,7 @@ def tune(
         "save_every": save_every,
         "keep": keep,
         "average_last": average_last,
+        "average_decay": average_decay,
         "report_to": tuple(report_to) if report_to else None,
     }
     changes = {name: value for name, value in given.items() if value is not None}

@@ -78,7 +78,8 @@ def estimate_by_trial(
     if jobs > 1 and not torch.cuda.is_available():
         torch.set_num_threads(int(threads_of(jobs)["OMP_NUM_THREADS"]))
     order = next(iter(experiment.orders))
-    settings = dataclasses.replace(experiment.tune_settings(order, 1), save_model=False, average_last=None)
+    asked = experiment.tune_settings(order, 1)
+    settings = dataclasses.replace(asked, save_model=False, average_last=None, average_decay=None)
     rows = min(2 * settings.batch * settings.accumulation, len(draw.pool))
     steps = max(experiment.steps(name, len(draw.pool)) or 1 for name in experiment.orders)
     say(f"trying {-(-rows // (settings.batch * settings.accumulation))} steps to tell how long a run takes")

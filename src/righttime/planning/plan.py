@@ -130,8 +130,8 @@ def plan_sizes(
         )
     if dimension > MOST_DIMENSIONS:
         raise SettingsError(
-            f"`dimension` must be at most {MOST_DIMENSIONS:,}, got {dimension:,}. Hint: it is the length of one vector, "
-            "384 for the default embedder.",
+            f"`dimension` must be at most {MOST_DIMENSIONS:,}, got {dimension:,}. Hint: it is the length of one "
+            "vector, 384 for the default embedder.",
             setting="dimension",
         )
     request.check()

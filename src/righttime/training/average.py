@@ -82,14 +82,15 @@ def check_sharding(settings: TuneSettings) -> None:
         )
 
 
-def mean_weights(files: Sequence[Path]) -> dict[str, Tensor]:
-    """The mean of several files of weights.
+def mean_weights(files: Sequence[Path], decay: float | None = None) -> dict[str, Tensor]:
+    """The mean of several files of weights, of all alike or with weights that grow towards the last.
 
     Sums are float64, in the order of the files; a mean has the type of the weights. Only one tensor is held in float64
     at a time. Of what is no fraction (counters, tables) the last is taken.
 
     Args:
         files: safetensors files with the same names, shapes and types in them.
+        decay: A file weighs so many times what the next one does; None weighs all alike.
 
     Returns:
         Each tensor by its name.
@@ -102,6 +103,7 @@ def mean_weights(files: Sequence[Path]) -> dict[str, Tensor]:
 
     opened: list[Any] = [safe_open(file, "pt") for file in files]
     names = list(opened[-1].keys())
+    shares = [1.0 if decay is None else decay**age for age in reversed(range(len(files)))]
     means: dict[str, Tensor] = {}
     for file, one in zip(files, opened, strict=True):
         if set(one.keys()) != set(names):
@@ -113,18 +115,19 @@ def mean_weights(files: Sequence[Path]) -> dict[str, Tensor]:
             means[name] = last
             continue
         total = torch.zeros(last.shape, dtype=torch.float64)
-        for one in opened:
-            total += one.get_tensor(name).double()
-        means[name] = (total / len(opened)).to(last.dtype)
+        for one, share in zip(opened, shares, strict=True):
+            total += one.get_tensor(name).double().mul_(share)
+        means[name] = (total / sum(shares)).to(last.dtype)
     return means
 
 
-def write_average(checkpoints: Sequence[Path], folder: Path) -> None:
+def write_average(checkpoints: Sequence[Path], folder: Path, decay: float | None = None) -> None:
     """Write the mean of checkpoints as a model of its own, with the last one's configuration and tokenizer.
 
     Args:
         checkpoints: Their folders, in order.
         folder: Where it is written; what is there is replaced.
+        decay: As for `mean_weights`.
 
     Raises:
         ModelError: If they do not hold the same weights.
@@ -140,7 +143,7 @@ def write_average(checkpoints: Sequence[Path], folder: Path) -> None:
             if path.suffix in _OF_MODEL and path.name not in _APART:
                 shutil.copyfile(path, folder / path.name)
         for path in sorted(last.glob("*.safetensors")):
-            mean = mean_weights([checkpoint / path.name for checkpoint in checkpoints])
+            mean = mean_weights([checkpoint / path.name for checkpoint in checkpoints], decay)
             save_file(mean, folder / path.name, metadata={"format": "pt"})
     except OSError as error:
         raise StoreError(
@@ -148,8 +151,8 @@ def write_average(checkpoints: Sequence[Path], folder: Path) -> None:
         ) from error
 
 
-def is_average(checkpoints: Sequence[Path], folder: Path) -> bool:
-    """Whether the weights in a folder are the mean of those of checkpoints, bit for bit.
+def is_average(checkpoints: Sequence[Path], folder: Path, decay: float | None = None) -> bool:
+    """Whether the weights in a folder are the mean of those of checkpoints, bit for bit; `decay` as for `mean_weights`.
 
     Raises:
         ModelError: If the checkpoints do not hold the same weights.
@@ -161,7 +164,7 @@ def is_average(checkpoints: Sequence[Path], folder: Path) -> bool:
     if names != sorted(path.name for path in folder.glob("*.safetensors")):
         return False
     for name in names:
-        mean, found = mean_weights([checkpoint / name for checkpoint in checkpoints]), load_file(folder / name)
+        mean, found = mean_weights([checkpoint / name for checkpoint in checkpoints], decay), load_file(folder / name)
         if mean.keys() != found.keys() or not all(torch.equal(mean[one], found[one]) for one in mean):
             return False
     return True

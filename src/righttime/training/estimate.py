@@ -25,6 +25,7 @@ FAMILIES = ("llama", "mistral", "qwen2")
 
 _LEARNT = 4  # one in so many tokens, where nobody says it
 _LOGITS = {4: 12, 2: 16}  # bytes of a logit at the peak, with its loss and gradient, by the bytes of a product's result
+_OF_CHUNK = {4: 4, 2: 6}  # the same where logits are made in chunks
 
 
 @dataclass(frozen=True)
@@ -182,27 +183,47 @@ def _itemsize(config: Any, settings: TuneSettings) -> int:
 
 def _activations(config: Any, settings: TuneSettings, load: Load, counted: _Counted, assumed: str) -> Stage:
     """What the forward pass keeps for the backward pass, at its peak, as far as gradients do not take its place."""
+    from righttime.training.chunks import worth_chunks
+
     what = f"{load.rows:,} × {load.length:,} tokens a micro-batch, {load.learnt:,} of them learnt{assumed}"
     if config.model_type not in FAMILIES:
         note = f"NOT TOLD for {config.model_type}, only for {', '.join(FAMILIES)}, and not in the peak; {what}"
         return Stage("activations", 0, None, 0, 0, note)
     layer, between = _layer_bytes(config, settings, load, counted)
     half = settings.precision == "bf16" or counted.itemsize == 2
-    logits = load.learnt * config.vocab_size * _LOGITS[2 if half else 4]
+    chunked = worth_chunks(load.learnt, config.vocab_size)
+    logits = _loss_bytes(config, settings, load, counted, 2 if half else 4)
     copies = 2 * counted.linear if settings.precision == "bf16" and counted.itemsize == 4 else 0  # in bfloat16
     kept = 2 * config.hidden_size * load.tokens * 4  # of the last norm
     if settings.recompute:  # of one layer at a time, and the logits are gone by then
         kept += config.num_hidden_layers * between + max(logits, layer + copies // config.num_hidden_layers)
     else:
         kept += config.num_hidden_layers * layer + logits + copies
+    second = 0  # the embeddings' gradient, before it is added to the output layer's, whose weights they are
     if settings.lora is None and getattr(config, "tie_word_embeddings", False):
-        kept += 4 * counted.output  # the embeddings' gradient, before it is added to the output layer's
+        second = 4 * counted.output
+    kept += 0 if chunked else second
     if not load.several:  # gradients come while activations go: one takes the other's place
-        gradients = 4 * (counted.trained - (counted.output if settings.lora is None else 0))
-        kept = max(layer, kept - gradients)
+        gradients = 4 * (counted.trained - (counted.output if settings.lora is None and not chunked else 0))
+        kept = max(layer + (second if chunked else 0), kept - gradients)
     return Stage(
         "activations", 0, None, 0, 0, f"{what}; kept for the backward pass; what the allocator keeps comes on top", kept
     )
+
+
+def _loss_bytes(config: Any, settings: TuneSettings, load: Load, counted: _Counted, each: int) -> int:
+    """Bytes that the loss takes, of all logits at once or of a chunk.
+
+    With chunks the gradients of states and, where it is trained, of the output layer are there before all others: that
+    of the layer in float32, and a chunk's part of it beside.
+    """
+    from righttime.training.chunks import chunk_rows, worth_chunks
+
+    if not worth_chunks(load.learnt, config.vocab_size):
+        return int(load.learnt * config.vocab_size * _LOGITS[each])
+    found = chunk_rows(load.learnt, config.vocab_size) * config.vocab_size * _OF_CHUNK[each]
+    found += load.learnt * config.hidden_size * 4
+    return int(found + ((4 + each) * counted.output if settings.lora is None else 0))
 
 
 def _layer_bytes(config: Any, settings: TuneSettings, load: Load, counted: _Counted) -> tuple[int, int]:

@@ -100,7 +100,10 @@ def announcement(job: Job, start: Start) -> str:
     if not settings.save_model:
         lines.append("the tuned model is not saved")
     if averaged := average_steps(settings, plan.n_steps):
-        lines.append(f"the mean of the checkpoints of steps {', '.join(map(str, averaged))} is taken at the end")
+        decay = settings.average_decay
+        weighing = "" if decay is None else f", each weighing {decay:g} times the next,"
+        steps = ", ".join(map(str, averaged))
+        lines.append(f"the mean of the checkpoints of steps {steps}{weighing} is taken at the end")
     lines += [f"{name} was incomplete or damaged and is gone" for name in start.broken]
     lines += [f"{name} is trained again: an earlier one, which is to be averaged, is missing" for name in start.dropped]
     if start.attempt > 1:

@@ -1,7 +1,8 @@
-"""The training loss, with logits made only where a token is learnt. Importing this imports torch.
+"""The training loss, with logits made only where a token is learnt, and in chunks. Importing this imports torch.
 
 A row of 130 tokens may learn 15 of them. With a large vocabulary, logits of the other places are most of the memory of
-a step and a good part of its work, and nothing is taken from them.
+a step and a good part of its work, and nothing is taken from them. Of those that are learnt a chunk is held at a time,
+where the model returns what its output layer makes; some scale or cap it afterwards.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["IGNORED", "learnt_logits", "next_tokens", "summed_loss"]
+from righttime.training.chunks import chunked_loss, worth_chunks
+
+__all__ = ["IGNORED", "bare_logits", "learnt_logits", "next_tokens", "summed_loss"]
 
 IGNORED = -100
 """The label of a token that is not learnt."""
@@ -41,8 +44,32 @@ def next_tokens(labels: Tensor) -> tuple[Tensor, Tensor]:
     return places, following[places]
 
 
+def bare_logits(model: Any) -> bool:
+    """Whether a model returns what its output layer makes of the states: only then can the layer make the loss itself.
+
+    Computed, on four tokens, without dropout.
+
+    Args:
+        model: A causal language model of transformers, with adapters or without, as it is trained.
+    """
+    layer, made = _output_layer(model), list[Tensor]()
+    kind: type = type(layer)  # a layer with adapters is of a kind of its own
+    if kind is not torch.nn.Linear or layer.bias is not None:
+        return False
+    hook = layer.register_forward_hook(lambda _, __, found: made.append(found))
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            found = model(input_ids=torch.arange(4, device=layer.weight.device)[None])["logits"]
+    finally:
+        model.train(training)
+        hook.remove()
+    return len(made) == 1 and made[0].shape == found.shape and torch.equal(made[0].float(), found.float())
+
+
 @contextlib.contextmanager
-def learnt_logits(model: Any, labels: Tensor) -> Iterator[None]:
+def learnt_logits(model: Any, labels: Tensor, summed: bool = False) -> Iterator[None]:
     """Make a model's output layer see only the places whose next token is learnt.
 
     Its logits then have the shape (1, k, vocabulary), in the order of `next_tokens`. A model whose output layer cannot
@@ -51,23 +78,36 @@ def learnt_logits(model: Any, labels: Tensor) -> Iterator[None]:
     Args:
         model: A causal language model of transformers, with adapters or without.
         labels: int64, shape (n, length).
+        summed: Where there are more logits than one chunk's, let the layer return the sum of their losses instead, as
+            logits of shape (1, 1, 1). Only for models with `bare_logits`.
     """
     layer = _output_layer(model)
     if layer is None:
         yield
         return
-    places, _ = next_tokens(labels)
+    places, wanted = next_tokens(labels)
+    kept: list[Tensor] = []
 
     def selected(_: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
         if not inputs or inputs[0].shape[:-1] != places.shape:
             return None
-        return inputs[0][places.to(inputs[0].device)].unsqueeze(0), *inputs[1:]
+        kept[:] = [inputs[0][places.to(inputs[0].device)].unsqueeze(0)]
+        return kept[0], *inputs[1:]
+
+    def loss_of(states: Tensor) -> Tensor:
+        if not any(states is one for one in kept):
+            logits: Tensor = torch.nn.functional.linear(states, layer.weight)
+            return logits
+        return chunked_loss(states[0], layer.weight, wanted.to(states.device)).reshape(1, 1, 1)
 
     hook = layer.register_forward_pre_hook(selected)
+    if summed and worth_chunks(len(wanted), len(layer.weight)):
+        layer.forward = loss_of
     try:
         yield
     finally:
         hook.remove()
+        layer.__dict__.pop("forward", None)
 
 
 def summed_loss(outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
@@ -78,15 +118,18 @@ def summed_loss(outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int |
 
     Args:
         outputs: What the model returned; its logits have the shape (n, length, vocabulary) or, as `learnt_logits`
-            makes them, (1, k, vocabulary).
+            makes them, (1, k, vocabulary), or (1, 1, 1) for their summed loss.
         labels: int64, shape (n, length).
         num_items_in_batch: Learnt tokens of the step on all processes.
     """
     places, wanted = next_tokens(labels)
     logits = outputs["logits"]
-    learnt = logits[places.to(logits.device)] if logits.shape[:-1] == places.shape else logits[0]
     wanted = wanted.to(logits.device)
-    loss = torch.nn.functional.cross_entropy(learnt.float(), wanted, ignore_index=IGNORED, reduction="sum")
+    if logits.shape == (1, 1, 1):
+        loss: Tensor = logits.sum()
+    else:
+        learnt = logits[places.to(logits.device)] if logits.shape[:-1] == places.shape else logits[0]
+        loss = torch.nn.functional.cross_entropy(learnt.float(), wanted, ignore_index=IGNORED, reduction="sum")
     count = num_items_in_batch if num_items_in_batch is not None else (wanted != IGNORED).sum()
     return loss / torch.as_tensor(count, device=loss.device).clamp(min=1)
 

@@ -276,7 +276,8 @@ def _average(job: Job, trainer: Any, callbacks: Sequence[Any]) -> None:
     steps = average_steps(job.settings, job.plan.n_steps)
 
     def written() -> None:
-        write_average([job.folder / "checkpoints" / f"checkpoint-{step}" for step in steps], folder)
+        checkpoints = [job.folder / "checkpoints" / f"checkpoint-{step}" for step in steps]
+        write_average(checkpoints, folder, job.settings.average_decay)
         ordinary_permissions(folder)
 
     _from_main(written)

@@ -92,6 +92,7 @@ class TuneChanges(TypedDict, total=False):
     save_every: int
     keep: int | None
     average_last: int | None
+    average_decay: float | None
     save_model: bool
     log_every: int
     report_to: tuple[str, ...]
@@ -136,6 +137,8 @@ class TuneSettings:
         keep: How many checkpoints are kept; None keeps all.
         average_last: Keep the mean of the last so many checkpoints beside the last, and measure it too where the run is
             evaluated; at least these are kept. None averages nothing.
+        average_decay: In that mean each checkpoint weighs so many times what the next one does, above 0 and below 1;
+            None weighs all alike.
         save_model: Save the tuned model. Without it records and evaluation alone are kept: no checkpoint is written at
             the end, and earlier ones, which a stopped run resumes from, are removed when the run is finished.
         log_every: The training loss is logged every so many steps.
@@ -172,6 +175,7 @@ class TuneSettings:
     save_every: int = 500
     keep: int | None = 2
     average_last: int | None = None
+    average_decay: float | None = None
     save_model: bool = True
     log_every: int = 1
     report_to: tuple[str, ...] = ()
@@ -213,6 +217,15 @@ class TuneSettings:
             raise SettingsError(
                 f"average_last must be at least 2, got {self.average_last}: one checkpoint is its own mean.",
                 setting="average_last",
+            )
+        if self.average_decay is not None and self.average_last is None:
+            raise SettingsError(
+                "`average_decay` must go with `average_last`, which is not given. Hint: `average_last=4`.",
+                setting="average_decay",
+            )
+        if self.average_decay is not None and not 0 < self.average_decay < 1:
+            raise SettingsError(
+                f"average_decay must be above 0 and below 1, got {self.average_decay}.", setting="average_decay"
             )
         if self.batch_tokens is not None and self.pack_tokens is not None:
             raise SettingsError(
@@ -300,7 +313,8 @@ _LORA_RATE = 1e-4
 
 
 # Where answers end decides too, by the tokens that are learnt: those are compared themselves.
-_FREE = {"save_every", "keep", "average_last", "save_model", "log_every", "report_to", "allow_reorder", "answer_end"}
+_FREE = {"save_every", "keep", "average_last", "average_decay", "save_model", "log_every", "report_to"}
+_FREE |= {"allow_reorder", "answer_end"}
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {

@@ -19,7 +19,7 @@ from righttime.errors import ModelError, SettingsError
 from righttime.progress import Lines, redrawn
 from righttime.training.batches import collated, packed
 from righttime.training.checkpoints import keep_newest, mark_complete, saving
-from righttime.training.loss import learnt_logits, summed_loss
+from righttime.training.loss import bare_logits, learnt_logits, summed_loss
 from righttime.training.moments import write_moments
 from righttime.training.oracle import Oracle
 from righttime.training.plan import Plan
@@ -228,6 +228,7 @@ class OrderedTrainer(Trainer):  # type: ignore[misc]
         """
         self._plan, self._rows, self._oracle, self._keep, self._pad = plan, rows, oracle, keep, pad
         self._save_last = save_last
+        self._bare: bool | None = None  # see `bare_logits`; not known before the first micro-batch
         super().__init__(compute_loss_func=summed_loss, train_dataset=PlannedRows(len(rows.ids)), **settings)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
@@ -273,8 +274,11 @@ class OrderedTrainer(Trainer):  # type: ignore[misc]
         return sum(int(super(OrderedTrainer, self).floating_point_ops(one)) for one in inputs.get("micros", [inputs]))
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **settings: Any) -> Any:
-        """The loss of a micro-batch, with logits only where a token is learnt."""
-        with learnt_logits(self.accelerator.unwrap_model(model), inputs["labels"]):
+        """The loss of a micro-batch, with logits only where a token is learnt, and few of them at once."""
+        inner = self.accelerator.unwrap_model(model)
+        if self._bare is None:  # DeepSpeed's engine was not tried with it
+            self._bare = not self.is_deepspeed_enabled and bare_logits(inner)
+        with learnt_logits(inner, inputs["labels"], summed=self._bare):
             return super().compute_loss(model, inputs, *args, **settings)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

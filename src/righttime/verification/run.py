@@ -105,7 +105,9 @@ def _average(opened: FinishedRun) -> Iterator[Finding]:
     manifest = opened.manifest
     if not manifest.averaged or not manifest.settings.save_model:
         return
-    what = f"the average is the mean of the checkpoints of steps {', '.join(map(str, manifest.averaged))}"
+    decay = manifest.settings.average_decay
+    weighing = "" if decay is None else f", each weighing {decay:g} times the next"
+    what = f"the average is the mean of the checkpoints of steps {', '.join(map(str, manifest.averaged))}{weighing}"
     planned = average_steps(manifest.settings, manifest.counts.steps)
     if planned != manifest.averaged:
         yield Finding(what, False, f"by the settings it is of steps {', '.join(map(str, planned))}")
@@ -115,7 +117,8 @@ def _average(opened: FinishedRun) -> Iterator[Finding]:
     if gone:
         yield Finding(what, None, f"checkpoint-{gone[0]} was removed or changed since")
     else:
-        yield Finding(what, is_average([there[step] for step in planned], opened.average))
+        same = is_average([there[step] for step in planned], opened.average, manifest.settings.average_decay)
+        yield Finding(what, same)
 
 
 def _tokenized(opened: Run, arranged: Rows) -> TokenRows | ModelError | None:
