@@ -45,7 +45,8 @@ finally:
 """
 DUCK = """
 import sys, duckdb
-print(duckdb.sql(f"select count(*), sum(length(id) + length(prompt) + length(response)) from '{sys.argv[1]}'").fetchall())
+texts = " + ".join(f"length({name})" for name in ("id", "prompt", "response"))
+print(duckdb.sql(f"select count(*), sum({texts}) from '{sys.argv[1]}'").fetchall())
 """
 
 

@@ -38,7 +38,8 @@ threading.Thread(target=watch, daemon=True).start()
 said = process.stdout.read().decode()
 _, code, used = os.wait4(process.pid, 0)
 print(json.dumps({"wall_s": time.monotonic() - began, "cpu_s": used.ru_utime + used.ru_stime,
-                  "anonymous_mib": peak[0] / 1024, "resident_mib": used.ru_maxrss / 1024, "code": code, "said": said[-200:]}))
+                  "anonymous_mib": peak[0] / 1024, "resident_mib": used.ru_maxrss / 1024,
+                  "code": code, "said": said[-200:]}))
 """
 READ = """
 import sys, datasets

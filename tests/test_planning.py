@@ -24,7 +24,7 @@ from righttime.examples import Example, Message
 from righttime.formats.reading import read_head
 from righttime.planning import Stage, plan, plan_sizes
 from righttime.planning.losses import loss_stage
-from righttime.planning.search import cluster_of, order_stages
+from righttime.planning.search import MOST_NUMBERS, cluster_of, order_stages, random_sides
 from righttime.planning.stages import peak_of
 from righttime.results import Request
 from righttime.rows import ExampleRows
@@ -209,6 +209,16 @@ def test_without_data(capsys: pytest.CaptureFixture[str]) -> None:
         assert "a plan needs data (POOL and --target) or sizes" in capsys.readouterr().err
     with pytest.raises(SettingsError, match="budget must be at most"):
         plan_sizes(10, 2, 4, Request(budget=11))
+
+
+def test_vectors_longer_than_any_model_gives_are_refused_before_they_are_sampled() -> None:
+    with pytest.raises(SettingsError, match=r"`dimension` must be at most 65,536, got 65,537\."):
+        plan_sizes(1_000, 10, 65_537, Request())
+
+
+def test_the_sample_of_long_vectors_is_bounded() -> None:
+    pool, target = random_sides(100_000, 100_000, 65_536)
+    assert max(pool.size, target.size) <= MOST_NUMBERS
 
 
 def test_a_budget_whose_lists_do_not_fit_takes_more_passes() -> None:

@@ -59,7 +59,7 @@ _GROUP = 1 << 20  # rows of them that are written at a time
 _SCATTERED = 350 << 20
 """What the allocator keeps in a long run of batches of many shapes, above what it does in the sample: measured with
 all-MiniLM-L6-v2, 3,260 texts, one thread."""
-MOST_DIMENSIONS = 1 << 20
+MOST_DIMENSIONS = 1 << 16
 """Far more than any model gives; a sample of longer vectors would take all memory."""
 _TEXT = 1000  # characters of a row that nobody showed us
 
@@ -121,7 +121,7 @@ def plan_sizes(
         nodes: As for `plan`.
 
     Raises:
-        SettingsError: If a number is less than 1 or the dimension more than a million, or a setting is wrong.
+        SettingsError: If a number is less than 1 or the dimension is more than 65,536, or a setting is wrong.
     """
     if min(n_pool, n_target, dimension) < 1:
         raise SettingsError(
