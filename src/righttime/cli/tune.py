@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from righttime.cli.app import OLD_PRECISIONS, Out, app
+from righttime.cli.app import OLD_PRECISIONS, Out, TargetFields, app, fields_in
 from righttime.cli.evaluate import AnswerEnding, named_sets
 from righttime.cli.flags import in_flags
 from righttime.cli.output import Json, emit, say
@@ -44,6 +44,7 @@ def tune(
             rich_help_panel=EVALUATION,
         ),
     ] = None,
+    target_fields: TargetFields = None,
     evaluate_every: Annotated[
         int | None,
         typer.Option(
@@ -338,12 +339,14 @@ def tune(
             "at": steps,
             "form": settings.form,
             "answer_end": ends,
+            "target_fields": fields_in(target_fields, "--target-fields"),
             "progress": True,
         }
         callbacks = [dense_evaluation(out, model, measured, **how)]
-    elif target or evaluate_every is not None or steps or sets:
+    elif target or evaluate_every is not None or steps or sets or target_fields:
         raise SettingsError(
-            "--target and --evaluate-every go together (or --evaluate-at), and --set goes with them; got only some. "
+            "--target and --evaluate-every go together (or --evaluate-at), and --set and --target-fields go with them; "
+            "got only some. "
             "Hint: --target FILE --evaluate-every 10."
         )
     done = tuned(

@@ -35,6 +35,7 @@ def dense_evaluation(
     metrics: Sequence[str] = ("loss",),
     generation: GenerationSettings | None = None,
     answer_end: AnswerEnd = "token",
+    target_fields: Mapping[str, str] | None = None,
     first: Path | None = None,
     progress: bool = False,
 ) -> DenseEvaluation:
@@ -52,6 +53,7 @@ def dense_evaluation(
         metrics: Some of `righttime.evaluation.METRICS`, but ``reward``.
         generation: How answers are made, for metrics of answers; None takes the defaults.
         answer_end: Where an answer ends, as it is trained on; see `righttime.tokenization.masking`.
+        target_fields: Which field of the set named ``target`` is its prompt, response and so on; see `read_rows`.
         first: An evaluation of another run of the same model, finished or not, whose values at step 0 are taken where
             it has them of the same sets, metrics and form of text; else they are measured.
         progress: Show on stderr how far each measurement is.
@@ -67,7 +69,11 @@ def dense_evaluation(
 
     tokenizer = load_tokenizer(model)
     chosen, length = resolve_form(tokenizer, form), min(_MAX_LENGTH, trainable_length(model, None))
-    data = [read_set(name, path, tokenizer, chosen, length, answer_end=answer_end) for name, path in sets.items()]
+    fields = {"target": target_fields}
+    data = [
+        read_set(name, path, tokenizer, chosen, length, fields=fields.get(name), answer_end=answer_end)
+        for name, path in sets.items()
+    ]
     how = {"form": chosen, "max_length": length, "answer_end": answer_end}
     settings = MeasureSettings(metrics=metrics, generation=generation or GenerationSettings())
     folder, name = run / "evaluation", run.resolve().name
