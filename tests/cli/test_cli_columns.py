@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from righttime.cli import main
+from righttime.cli.text import table as table_text
 from righttime.errors import DataError
 from righttime.experiment import pilot_experiment
 from righttime.formats import read_rows
@@ -39,6 +40,31 @@ def test_the_hint_names_both_columns_and_the_option_of_that_side(
     assert "or a known format with --target-format NAME: " in said
     assert " --fields" not in said
     assert _arrange(table, out, "--fields", NAMED, "--target-fields", NAMED) == 0
+
+
+def test_the_next_command_can_be_pasted(table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "my run"
+    target = table.replace("rows.csv", "target.jsonl")
+    Path(target).write_text('{"prompt": "What is 1 plus 1?"}\n')
+    assert main(["arrange", table, "--fields", NAMED, "--target", target, "--out", str(out), "--budget", "1"]) == 0
+    said = capsys.readouterr().out
+    assert f"look     righttime show '{out}'\n" in said
+    assert f"train    righttime export '{out}' --to trl" in said
+    assert "wrote    1 rows in 1 round to " in said
+
+
+def test_a_share_is_a_number_or_a_percentage(table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["split", table, "--fields", f"{NAMED},task=gold", "--out"]
+    for name, share in (("a", "50%"), ("b", "0.5")):
+        assert main([*words, str(tmp_path / name), "--share", share]) == 0
+    assert (tmp_path / "a" / "target.jsonl").read_bytes() == (tmp_path / "b" / "target.jsonl").read_bytes()
+    assert main([*words, str(tmp_path / "c"), "--share", "half"]) == 1
+    assert "--share must be a share such as 0.1 or 10%, got 'half'." in capsys.readouterr().err
+
+
+def test_rounds_left_out_of_a_table_leave_its_numbers_to_the_right() -> None:
+    lines = table_text(["round", "rows"], [["0", "185"], ["…", ""], ["12", "63"]]).splitlines()
+    assert lines == ["  round  rows", "      0   185", "      …", "     12    63"]
 
 
 def test_one_column_is_a_prompt_and_the_other_is_to_be_named(tmp_path: Path) -> None:
