@@ -66,7 +66,8 @@ def test_runs_given_without_replicates_are_numbered(tmp_path: Path) -> None:
     [
         ({"random": (1, 2), "tma": (3,)}, "in common, but random has replicates 1, 2; tma has replicate 3"),
         ({"random": (1, 2), "tma": (1,), "x": (2,)}, "in common, but random has replicates 1, 2; tma has replicate 1"),
-        ({"random": (), "tma": (1,)}, "unknown baseline 'random'"),
+        ({"random": (), "tma": (1,)}, "at least two orders must be compared, got only tma"),
+        ({"random": (), "tma": (1,), "x": (1,)}, "unknown baseline 'random'"),
     ],
 )
 def test_orders_without_a_replicate_of_all_are_refused(

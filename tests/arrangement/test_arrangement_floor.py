@@ -153,6 +153,9 @@ def test_rows_that_are_left_may_lie_in_a_mapped_file() -> None:
         ({"budget": "0%"}, "above 0% and up to 100%, got 0%"),
         ({"budget": "101%"}, "above 0% and up to 100%, got 101%"),
         ({"budget": "half"}, "a whole number of rows or a share such as 10%, got 'half'"),
+        ({"budget": "0.1"}, r"a share such as 10%, got '0\.1'\. Hint: 10% is that share\.$"),
+        ({"budget": 0.025}, r"got 0\.025\. Hint: 2\.5% is that share\.$"),
+        ({"budget": "1/0"}, r"got '1/0'\.$"),
         ({"budget": "10"}, "a whole number of rows or a share such as 10%, got '10'"),
     ],
 )

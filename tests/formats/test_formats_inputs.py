@@ -147,7 +147,7 @@ def test_table_without_a_header_is_known_and_said_to_be_one(
 
 def test_unknown_columns_are_asked_for_by_number(tmp_path: Path) -> None:
     text = "Is it so?,2020-01-01,Yes it is.\nIs it?,2020-01-02,No.\n"
-    with pytest.raises(FormatError, match=r"got 1, 2, 3; .*`fields=\{'prompt': '1', 'response': '2'\}`"):
+    with pytest.raises(FormatError, match=r"got 1, 2, 3; .*`(target_)?fields=\{'prompt': '1', 'response': '2'\}`"):
         table_of(tmp_path, text)
     reading = table_of(tmp_path, text, fields={"prompt": "1", "response": "3"})
     assert [(row.prompt, row.response) for row in reading.examples] == [("Is it so?", "Yes it is."), ("Is it?", "No.")]

@@ -285,7 +285,7 @@ def test_unknown_keys_list_what_was_found_and_what_is_known() -> None:
         one({"foo": 1, "bar": 2})
     message = str(caught.value)
     assert "memory: row 1: " in message
-    assert "got foo, bar; known formats: " in message
+    assert "got foo, bar; name the fields, such as `fields={'prompt': 'foo', 'response': 'bar'}`, or" in message
     assert "`format='NAME'`" in message
     assert all(name in message for name in FORMATS)
 

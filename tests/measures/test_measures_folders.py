@@ -248,6 +248,21 @@ def test_changed_vectors_are_refused(data: Path, tmp_path: Path, capsys: pytest.
         assert f"the {side} vectors must be those that" in capsys.readouterr().err
 
 
+def test_compressed_vectors_are_inflated_in_the_memory_given(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "v.npz"
+    np.savez_compressed(file, **dict(np.load(data / "given.npz")))
+    words = ("--embedder", f"vectors:{file}")
+    assert run(data, tmp_path / "out", ("tma",), *words, "--memory", "1K") == 1
+    assert "must fit into the 1,024 bytes of --memory when it is inflated" in capsys.readouterr().err
+    assert run(data, tmp_path / "out", ("tma",), *words, "--memory", "1MiB") == 0
+    assert run(data, tmp_path / "plain", ("tma",), "--embedder", f"vectors:{data / 'given.npz'}") == 0
+    assert values(tmp_path / "out") == values(tmp_path / "plain")
+    assert run(data, tmp_path / "out", ("tma",), "--memory", "lots") == 1
+    assert "a size must be a number with K, M, G or T" in capsys.readouterr().err
+
+
 def test_original_rows_are_refused_with_a_hint(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "original"
     words = ["arrange", str(data / "pool.jsonl"), "--target", str(data / "target.jsonl"), "--method", "random"]

@@ -474,6 +474,15 @@ def test_the_target_is_measured_while_training(
     assert main([*words, *measured]) == 0
     assert main([*words, *measured, "--overwrite"]) == 0
     assert pq.read_table(run / "evaluation" / "evaluation.parquet").num_rows == len(values)
+    named = pq.read_table(run / "evaluation" / "evaluation.parquet").to_pandas()
+    swapped = ["--target-fields", "prompt=response,response=prompt,id=id"]
+    assert main([*words, *measured, *swapped, "--overwrite"]) == 0
+    values = pq.read_table(run / "evaluation" / "evaluation.parquet").to_pandas()
+    tokens = [frame.groupby("set")["tokens"].sum() for frame in (named, values)]
+    assert tokens[0]["pool"] == tokens[1]["pool"]
+    assert tokens[0]["target"] != tokens[1]["target"], "only the target's answers are others"
+    assert main([*words, "--overwrite", *swapped]) == 1
+    assert "--set and --target-fields go with them; got only some" in capsys.readouterr().err
     assert main([*words, "--overwrite", "--target", "t.jsonl"]) == 1
     assert "--target and --evaluate-every go together" in capsys.readouterr().err
 

@@ -26,10 +26,11 @@ def whole_replicates(
         SettingsError: If there is no such order or no other, an order has one replicate twice, or no replicate is of
             all orders.
     """
+    if len(runs) < 2:
+        named = ", ".join(runs) or "none"
+        raise SettingsError(f"at least two orders must be compared, got only {named}. Hint: NAME=RUN names a run.")
     if baseline not in runs:
         raise unknown_name("baseline", baseline, runs)
-    if len(runs) < 2:
-        raise SettingsError(f"at least two orders must be compared, got only {baseline}. Hint: NAME=RUN names a run.")
     numbered = {order: _by_replicate(of_order) for order, of_order in runs.items()}
     strangers = [order for order, found in numbered.items() if not found.keys() & numbered[baseline].keys()]
     kept = {order: found for order, found in numbered.items() if order not in strangers}

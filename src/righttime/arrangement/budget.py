@@ -73,6 +73,12 @@ def rows_of(budget: Any, n_rows: int | None) -> int | None:
 
 
 def _neither(budget: Any) -> SettingsError:
+    hint = ""
+    try:
+        if 0 < (share := Fraction(str(budget))) < 1:
+            hint = f" Hint: {float(100 * share):g}% is that share."
+    except (ValueError, ZeroDivisionError):
+        pass
     return SettingsError(
-        f"budget must be a whole number of rows or a share such as 10%, got {budget!r}.", setting="budget"
+        f"budget must be a whole number of rows or a share such as 10%, got {budget!r}.{hint}", setting="budget"
     )

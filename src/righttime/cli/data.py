@@ -39,7 +39,10 @@ def split(
     out: Out,
     tasks: Annotated[str | None, typer.Option(help="Tasks to hold out: a,b,c or @FILE with one in each line.")] = None,
     count: Annotated[int | None, typer.Option(help="Number of tasks (or groups) to hold out.")] = None,
-    share: Annotated[float | None, typer.Option(help="Share of the tasks (or groups) to hold out.")] = None,
+    share: Annotated[
+        str | None,
+        typer.Option(metavar="SHARE", help="Share of tasks (or groups) to hold out: 0.1 or 10%."),
+    ] = None,
     by: Annotated[
         Literal["task", "group"],
         typer.Option(help="Hold out single tasks, or whole groups of tasks that share a source data set."),
@@ -71,7 +74,7 @@ def split(
     from righttime.splits import split_rows
 
     prepare_split(out, overwrite)
-    settings: dict[str, Any] = {"count": count, "share": share, "by": by, "seed": seed or 0}
+    settings: dict[str, Any] = {"count": count, "share": _share_in(share), "by": by, "seed": seed or 0}
     settings |= {"max_per_pool_task": max_per_pool_task, "max_per_target_task": max_per_target_task}
     settings |= {"tasks": _listed(tasks), "groups": _mapping(groups)}
     read = read_rows(
@@ -115,6 +118,24 @@ def _split_text(facts: Mapping[str, Any], out: Path) -> str:
     )
     lines.append(f"{facts['left_out']:,} rows left out, each with its reason in {out / 'left_out.parquet'}")
     return "\n".join(lines)
+
+
+def _share_in(given: str | None) -> float | None:
+    """`0.1` or `10%` as a number; the library says which are too small or too large.
+
+    Raises:
+        SettingsError: If it is neither.
+
+    Example:
+        >>> _share_in("10%"), _share_in("0.1")
+        (0.1, 0.1)
+    """
+    if given is None:
+        return None
+    try:
+        return float(given[:-1]) / 100 if given.endswith("%") else float(given)
+    except ValueError:
+        raise SettingsError(f"--share must be a share such as 0.1 or 10%, got {given!r}.", setting="share") from None
 
 
 def _listed(tasks: str | None) -> list[str] | None:

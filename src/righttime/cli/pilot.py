@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from righttime.cli.app import EMBEDDING, Out, Pools, Target, app
+from righttime.cli.app import EMBEDDING, Fields, Out, Pools, Target, TargetFields, app, fields_in
 from righttime.cli.evaluate import named_sets
 from righttime.cli.experiment import run_and_tell
 from righttime.cli.output import Json
@@ -75,6 +75,8 @@ def pilot(
     embedder: Annotated[
         str | None, typer.Option(help="As for arrange.", show_default="all-MiniLM-L6-v2", rich_help_panel=EMBEDDING)
     ] = None,
+    fields: Fields = None,
+    target_fields: TargetFields = None,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how long it takes, by a trial of two steps.")] = False,
     as_json: Json = False,
@@ -106,6 +108,8 @@ def pilot(
         guard=guard,
         max_tokens=max_tokens,
         seed=seed,
+        fields=fields_in(fields),
+        target_fields=fields_in(target_fields, "--target-fields"),
         arranging={"embedder": embedder} if embedder else {},
         tuning=tuning,
     )

@@ -12,7 +12,7 @@ from righttime.cli.description import Description, Row
 from righttime.cli.flags import in_flags
 from righttime.cli.text import printable, table
 
-__all__ = ["description_text", "falloff_text", "indented", "score_text"]
+__all__ = ["description_text", "falloff_text", "indented", "rounds_text", "score_text"]
 
 _MOST_ROUNDS = 8  # of more, the first six and the last
 
@@ -48,6 +48,16 @@ def _counts(found: Description) -> str:
     return printable("\n".join(lines))
 
 
+def rounds_text(count: int) -> str:
+    """How many rounds, in words.
+
+    Example:
+        >>> rounds_text(1), rounds_text(1200)
+        ('1 round', '1,200 rounds')
+    """
+    return f"{count:,} round{'' if count == 1 else 's'}"
+
+
 def _rounds(found: Description) -> str:
     if found.rounds is None:
         return ""
@@ -58,7 +68,7 @@ def _rounds(found: Description) -> str:
     if len(rows) > _MOST_ROUNDS:
         rows = [*rows[:6], ["…", "", "", "", ""], rows[-1]]
     head = ["round", "rows", "mean similarity", "highest", "lowest"]
-    return f"{len(found.rounds):,} rounds\n{table(head, rows)}"
+    return f"{rounds_text(len(found.rounds))}\n{table(head, rows)}"
 
 
 def _tasks(found: Description) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from righttime.cli.app import Cache, Out, Overwrite, Target, TargetEmbedder, app
+from righttime.cli.app import Cache, Memory, Out, Overwrite, Target, TargetEmbedder, app, bytes_in
 from righttime.cli.output import Json, emit
 
 __all__ = ["similarity"]
@@ -42,6 +42,7 @@ def similarity(
         ),
     ] = False,
     cache: Cache = None,
+    memory: Memory = "1GiB",
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -64,6 +65,7 @@ def similarity(
         text=text,
         overwrite=overwrite,
         cache=cache,
+        memory=bytes_in(memory),
         progress=True,
     )
     emit(as_json, lambda: measured_facts(measured, out), lambda: measured_summary(measured, out))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from righttime.arrangement import method_named
 from righttime.cli.flags import in_flags
 from righttime.cli.guard_text import leak_counts, leak_lines
-from righttime.cli.show import falloff_text
+from righttime.cli.show import falloff_text, rounds_text
 from righttime.cli.text import printable, table
 from righttime.embedding import Fidelity
 from righttime.leaving import reasons_of
@@ -37,10 +38,11 @@ def summary(result: Result, out: Path) -> str:
     found = result.falloff
     if found is not None:
         lines += ["", falloff_text(found, alone=3, explain=False)]
-    lines += ["", *_written(result, out), f"look     righttime show {out}"]
+    folder = shlex.quote(str(out))
+    lines += ["", *_written(result, out), f"look     righttime show {folder}"]
     if method_named(result.request.method).ordered:
         lines.append(
-            f"train    righttime export {out} --to trl --model MODEL --out FOLDER   (trainers shuffle otherwise)"
+            f"train    righttime export {folder} --to trl --model MODEL --out FOLDER   (trainers shuffle otherwise)"
         )
     return printable("\n".join(lines))
 
@@ -134,7 +136,7 @@ def _warned(result: Result) -> Iterator[str]:
 
 def _written(result: Result, out: Path) -> Iterator[str]:
     arrangement = result.arrangement
-    rounds = f" in {arrangement.n_rounds:,} rounds" if arrangement.round is not None else ""
+    rounds = f" in {rounds_text(arrangement.n_rounds)}" if arrangement.round is not None else ""
     woven = "" if arrangement.woven is None else f", {int(arrangement.woven.sum()):,} of them woven in at random,"
     yield f"wrote    {len(arrangement):,} rows{rounds}{woven} to {out / 'train.jsonl'}"
     if result.left_out:

@@ -52,7 +52,7 @@ def _cut(found: re.Match[str]) -> str:
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table: text to the left, numbers to the right. A terminal gets one that fits it, a file or pipe plain text."""
     rows = [[printable(cell) for cell in row] for row in rows]
-    numeric = [all(not row[column] or row[column][0] in "0123456789-" for row in rows) for column in range(len(head))]
+    numeric = [all(not row[column] or row[column][0] in "0123456789-…" for row in rows) for column in range(len(head))]
     if sys.stdout.isatty():
         return _for_terminal(head, rows, numeric)
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from righttime.cli.app import OLD_PRECISIONS, Out, app
+from righttime.cli.app import OLD_PRECISIONS, Out, TargetFields, app, fields_in
 from righttime.cli.evaluate import AnswerEnding, named_sets
 from righttime.cli.flags import in_flags
 from righttime.cli.output import Json, emit, say
 from righttime.errors import SettingsError
-
-if TYPE_CHECKING:
-    from righttime.training.run import Tuned
 
 __all__ = ["tune"]
 
@@ -44,6 +40,7 @@ def tune(
             rich_help_panel=EVALUATION,
         ),
     ] = None,
+    target_fields: TargetFields = None,
     evaluate_every: Annotated[
         int | None,
         typer.Option(
@@ -298,6 +295,7 @@ def tune(
 
     Every row is recorded as the model is fed it. The same command resumes a run that was stopped.
     """
+    from righttime.cli.tune_text import tuned_facts, tuned_lines
     from righttime.evaluation.while_training import dense_evaluation
     from righttime.training import Lora, TuneSettings
     from righttime.training import tune as tuned
@@ -353,12 +351,14 @@ def tune(
             "form": settings.form,
             "answer_end": ends,
             "target_format": target_format,
+            "target_fields": fields_in(target_fields, "--target-fields"),
             "progress": True,
         }
         callbacks = [dense_evaluation(out, model, measured, **how)]
-    elif target or target_format is not None or evaluate_every is not None or steps or sets:
+    elif target or target_format is not None or target_fields or evaluate_every is not None or steps or sets:
         raise SettingsError(
-            "--target and --evaluate-every go together (or --evaluate-at), and --set goes with them; got only some. "
+            "--target and --evaluate-every go together (or --evaluate-at), and --set and --target-fields go with them; "
+            "got only some. "
             "Hint: --target FILE --evaluate-every 10."
         )
     done = tuned(
@@ -375,8 +375,8 @@ def tune(
         evaluated = bool(callbacks)
         emit(
             as_json,
-            lambda: _facts(done, arrangement, evaluated),
-            lambda: "\n".join(_lines(done, arrangement, evaluated)),
+            lambda: tuned_facts(done, arrangement, evaluated),
+            lambda: "\n".join(tuned_lines(done, arrangement, evaluated)),
         )
     _leave_others()
 
@@ -399,56 +399,3 @@ def _steps_in(given: str | None) -> tuple[int, ...]:
     if not all(word.isascii() and word.isdigit() for word in words):
         raise SettingsError(f"--evaluate-at must be steps with commas between, such as 0,1,2,4,8, got {given!r}.")
     return tuple(map(int, words))
-
-
-def _facts(done: Tuned, arrangement: Path, evaluated: bool) -> dict[str, Any]:
-    from righttime.cli.evaluation_tables import evaluation_facts
-    from righttime.evaluation import open_evaluation
-    from righttime.training import open_run
-
-    out = done.job.folder
-    run = open_run(out)
-    average, measured = run.average, run.average_evaluation
-    return {
-        "out": out,
-        "arrangement": arrangement,
-        "model": out / "model" if done.job.settings.save_model else None,
-        "counts": dataclasses.asdict(done.manifest.counts),
-        "first_difference": done.manifest.first_difference,
-        "attempt": done.start.attempt,
-        "evaluation": evaluation_facts(open_evaluation(out / "evaluation").table) if evaluated else None,
-        "average": average if average.is_dir() else None,
-        "average_evaluation": evaluation_facts(open_evaluation(measured).table) if measured.is_dir() else None,
-        "notes": done.manifest.notes,
-    }
-
-
-def _lines(done: Tuned, arrangement: Path, evaluated: bool) -> Iterator[str]:
-    from righttime.cli.evaluation_tables import evaluation_tables
-    from righttime.evaluation import open_evaluation
-    from righttime.training.picture import NO_PICTURE
-
-    out, counts = done.job.folder, done.manifest.counts
-    proven = done.manifest.first_difference or "in the planned order, each row once in each epoch"
-    yield f"consumed {counts.consumed:,} rows in {counts.steps:,} steps: {proven}"
-    if evaluated:
-        yield f"\n{evaluation_tables(open_evaluation(out / 'evaluation').table)}\n"
-        yield f"every row's values are in {out / 'evaluation' / 'evaluation.parquet'}"
-    yield from _average_lines(out, done.manifest.averaged)
-    picture = out / "loss.png"
-    yield f"the losses along the run are in {picture}" if picture.exists() else NO_PICTURE
-    model = f"the model is in {out / 'model'}" if done.job.settings.save_model else "the model was not saved"
-    yield f"{model}; verify the run: righttime verify {out} {arrangement}"
-
-
-def _average_lines(out: Path, averaged: Sequence[int]) -> Iterator[str]:
-    from righttime.cli.evaluation_tables import evaluation_tables
-    from righttime.evaluation import open_evaluation
-    from righttime.training import open_run
-
-    if not averaged:
-        return
-    run, told = open_run(out), f"the mean of the checkpoints of steps {', '.join(map(str, averaged))}"
-    if run.average_evaluation.is_dir():
-        yield f"{told}:\n\n{evaluation_tables(open_evaluation(run.average_evaluation).table)}\n"
-    yield f"{told} is in {run.average}" if run.average.is_dir() else f"{told} was not saved"

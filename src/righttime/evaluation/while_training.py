@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from righttime.errors import SettingsError
 from righttime.evaluation.generations import GenerationSettings
@@ -36,6 +36,7 @@ def dense_evaluation(
     generation: GenerationSettings | None = None,
     answer_end: AnswerEnd = "token",
     target_format: str | None = None,
+    target_fields: Mapping[str, str] | None = None,
     first: Path | None = None,
     progress: bool = False,
 ) -> DenseEvaluation:
@@ -54,6 +55,7 @@ def dense_evaluation(
         generation: How answers are made, for metrics of answers; None takes the defaults.
         answer_end: Where an answer ends, as it is trained on; see `righttime.tokenization.masking`.
         target_format: The format of the set named ``target``; None tells it from the keys.
+        target_fields: Which field of the set named ``target`` is its prompt, response and so on; see `read_rows`.
         first: An evaluation of another run of the same model, finished or not, whose values at step 0 are taken where
             it has them of the same sets, metrics and form of text; else they are measured.
         progress: Show on stderr how far each measurement is.
@@ -69,9 +71,9 @@ def dense_evaluation(
 
     tokenizer = load_tokenizer(model)
     chosen, length = resolve_form(tokenizer, form), min(_MAX_LENGTH, trainable_length(model, None))
-    formats = {"target": target_format}
+    reads: dict[str, dict[str, Any]] = {"target": {"format": target_format, "fields": target_fields}}
     data = [
-        read_set(name, path, tokenizer, chosen, length, answer_end=answer_end, format=formats.get(name))
+        read_set(name, path, tokenizer, chosen, length, answer_end=answer_end, **reads.get(name, {}))
         for name, path in sets.items()
     ]
     how = {"form": chosen, "max_length": length, "answer_end": answer_end}

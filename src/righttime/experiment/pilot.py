@@ -31,6 +31,8 @@ def pilot_experiment(
     guard: Guard = "remove",
     max_tokens: int | None = None,
     seed: int = 0,
+    fields: Mapping[str, str] | None = None,
+    target_fields: Mapping[str, str] | None = None,
     arranging: Mapping[str, Any] | None = None,
     tuning: Mapping[str, Any] | None = None,
 ) -> Experiment:
@@ -49,6 +51,8 @@ def pilot_experiment(
         guard: See `Experiment`.
         max_tokens: Rows of more tokens take no part.
         seed: Decides every draw.
+        fields: For a pool of no known format: which field holds what; see `Source`.
+        target_fields: The same for the target.
         arranging: Settings of every order, such as ``embedder``.
         tuning: Settings of tuning that differ from the defaults.
     """
@@ -57,8 +61,8 @@ def pilot_experiment(
     settings = {"learning_rate": rate, **(tuning or {})}
     steps = -(-budget // (settings.get("batch", 16) * settings.get("accumulation", 1)))
     return Experiment(
-        pool=tuple(map(Source, pool)),
-        target=tuple(map(Source, target)),
+        pool=tuple(Source(path, fields=fields or {}) for path in pool),
+        target=tuple(Source(path, fields=target_fields or {}) for path in target),
         orders={name: Order(name, {**(arranging or {}), "method": name}) for name in names},
         model=model,
         budget=budget,

@@ -101,7 +101,7 @@ def file_source(path: str, file: str | None = None, *, numbered: bool = False, m
     if container in ("csv", "tsv"):
         with opened(path, file) as stream:
             columns = sheets.headerless(stream, most, tabs=container == "tsv", numbered=numbered)
-        hint = "; columns without a header are named by number, `fields={'prompt': '1', 'response': '2'}`"
+        hint = " (columns without a header by number: `fields={'prompt': '1', 'response': '2'}`)"
     if columns is not None:
         container += "-without-header"
         implied = "flan-cot" if not columns.quoted else None

@@ -20,6 +20,7 @@ from righttime.store import file_sha256
 
 __all__ = ["find_sources", "labels"]
 
+_LIKE_A_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _DATA = tuple(suffix + ending for suffix in SUFFIXES for ending in ("", ".gz", ".zst"))
 
 
@@ -52,6 +53,8 @@ def find_sources(path: str, role: str, *, numbered: bool = False, most: int = MA
             difflib.get_close_matches(os.path.basename(path), os.listdir(folder), n=2) if os.path.isdir(folder) else []
         )
         hint = f"did you mean {' or '.join(near)}?" if near else "look for a slip in the path"
+        if not near and _LIKE_A_HUB_NAME.fullmatch(path) and not os.path.isdir(folder):
+            hint = f"a data set on the hub is named {hub.PREFIX}{path}"
         raise DataError(f"{path}: no such file or folder; {hint}", file=path)
     _require_text(path)
     if not os.path.isdir(path):

@@ -276,15 +276,23 @@ def _detect(head: Sequence[Record], source: Source, settings: Settings) -> str:
         raise FormatError(
             f"{source.place(first.file, first.line)}: {error}", file=first.file, line=first.line
         ) from None
-    keys = ", ".join(map(str, list(first.value)[:20])) or "none"
     raise FormatError(
-        f"{source.place(first.file, first.line)}: the keys must be those of a known format, got {keys}; known formats: "
-        f"{', '.join(format_names())} ({_TEXTS if 'text' in first.value else ''}if the rows are of one of them, "
-        "name it with `format='NAME'`; if not, name the fields, such as "
-        f"`fields={{'prompt': {next(iter(first.value), 'NAME')!r}, 'response': 'NAME'}}`"
-        f"{source.hint})",
+        f"{source.place(first.file, first.line)}: {_unknown_keys(list(map(str, first.value)), source, settings)}",
         file=first.file,
         line=first.line,
+    )
+
+
+def _unknown_keys(keys: Sequence[str], source: Source, settings: Settings) -> str:
+    """What to do about keys of no known format: the likeliest first, the list of formats last."""
+    side = "target_" if settings.role == "target" else ""
+    columns = source.hint.replace("fields=", f"{side}fields=")
+    named = dict(zip(("prompt", "response"), (*keys[:2], "NAME", "NAME"), strict=False))
+    return (
+        f"the keys must be those of a known format, got {', '.join(keys[:20]) or 'none'}; "
+        f"{_TEXTS if 'text' in keys else ''}name the fields, such as "
+        f"`{side}fields={named}`{columns}, or a known format with `{side}format='NAME'`: "
+        f"{', '.join(format_names())}"
     )
 
 

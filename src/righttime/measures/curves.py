@@ -25,6 +25,7 @@ from righttime.formats.folders import labels
 from righttime.measures.dataset import Curves, default_every, measure, prefix_sizes
 from righttime.measures.finished import TABLE
 from righttime.measures.plot import draw_curves
+from righttime.neighbours import MEMORY
 from righttime.progress import counting
 from righttime.results import FinishedResult, Request, circumstances, open_result
 from righttime.similarity import unit_rows
@@ -85,6 +86,7 @@ def measure_folders(
     text: str | None = None,
     overwrite: bool = False,
     cache: Path_ | None = None,
+    memory: int = MEMORY,
     progress: bool = False,
 ) -> Measured:
     """Measure arrangements, prefix by prefix, against a target.
@@ -103,6 +105,7 @@ def measure_folders(
         text: Which text stands for a row; None takes what the arrangements were made with.
         overwrite: Replace a finished result in `out`.
         cache: The folder of cached vectors; None takes the user's.
+        memory: Bytes that a compressed file of vectors may take when it is inflated; vectors that take more are mapped.
         progress: Show progress on stderr.
 
     Raises:
@@ -133,7 +136,7 @@ def measure_folders(
     for name, folder in zip(labels([os.fspath(path) for path in folders]), there, strict=True):
         rows = folder.arranged
         texts, target_texts = list(rows.texts(settings["text"])), list(read.rows.texts(settings["text"]))
-        sides = _vectors(folder, read, settings, cache, progress)
+        sides = _vectors(folder, read, settings, cache, memory, progress)
         tasks = read.rows.tasks
         total = 2 * len(rows) * (1 + per_task)
         with counting(f"measuring {name}", total, shown=progress) as tell:
@@ -208,7 +211,12 @@ def _read_target(target: Path_ | Sequence[Path_], folder: FinishedResult) -> Rea
 
 
 def _vectors(
-    finished: FinishedResult, target: Reading, settings: Mapping[str, Any], cache: Path_ | None, progress: bool
+    finished: FinishedResult,
+    target: Reading,
+    settings: Mapping[str, Any],
+    cache: Path_ | None,
+    memory: int,
+    progress: bool,
 ) -> tuple[Vectors, Vectors]:
     """Unit vectors of the arranged rows in order, and of the target."""
     arrangement, spec = finished.arrangement, settings["embedder"]
@@ -219,13 +227,14 @@ def _vectors(
         prefix=settings["prefix"] or "",
         precision=settings["precision"] or "float32",
         device=finished.manifest.settings["device"],
+        memory=memory,
     )
     how: dict[str, Any] = {"n_pool": arrangement.n_pool, "text": settings["text"], "cache": cache}
     rows = arrangement.order.tolist()
     made = finished.manifest.embedding if settings["embedder"] == finished.manifest.settings["embedder"] else None
     sides = vectors_for(request, finished.arranged, target.rows, rows=rows, progress=progress, made=made, **how)
     if vectors_given(spec) and spec == finished.manifest.settings["embedder"]:
-        _must_be_the_same(finished, target, given_vectors(spec, "pool", arrangement.n_pool), sides.target)
+        _must_be_the_same(finished, target, given_vectors(spec, "pool", arrangement.n_pool, memory), sides.target)
     return sides.pool, sides.target
 
 

@@ -15,12 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement import Arrangement, method_named
-from righttime.arrangement.apart import too_near
-from righttime.arrangement.caps import Cap
 from righttime.arrangement.floor import reaches
-from righttime.arrangement.shapes import out_of_shape, read_shape
-from righttime.arrangement.weaving import still_in_room, what_is_woven, woven
-from righttime.arrangement.weights import weights_of_rows
+from righttime.arrangement.shapes import read_shape
+from righttime.arrangement.weaving import what_is_woven
 from righttime.embedding.represent import amplification
 from righttime.errors import EmbeddingError, RighttimeError, SettingsError
 from righttime.formats import Reading
@@ -29,12 +26,18 @@ from righttime.neighbours import MEMORY
 from righttime.pipeline import arrange_rows
 from righttime.results import BAD_TARGET, Data, FinishedResult, Request, Result, ResultManifest, open_result
 from righttime.results.sources import find_sources_of, inside
-from righttime.similarity import DISTANCES, pair_similarity
 from righttime.store import ids_sha256
 from righttime.verification.contents import contents_hold, with_stored_order
 from righttime.verification.finding import Finding, as_sealed, equal
-from righttime.verification.replay import distances_hold, rounds_hold, turns_hold
 from righttime.verification.scores import scores_hold, scores_sorted
+from righttime.verification.stored_order import (
+    Stored,
+    caps_of,
+    order_holds,
+    row_distances_hold,
+    similarities_hold,
+    woven_rows_hold,
+)
 
 __all__ = ["DATA", "check"]
 
@@ -44,9 +47,6 @@ _CLOSE = 1e-5
 """Vectors embedded in other company may differ by 1e-6; similarities of such vectors agree within this."""
 _FARTHEST = 0.01
 """The most that they may differ by where centring widens such differences."""
-
-_ROUGHLY = 1e-3
-"""The same of a distance, which weights and logarithms may widen."""
 
 DATA = "pool and target are at hand"
 
@@ -273,7 +273,7 @@ def _again(
         return
     order, sides = np.asarray(rows, dtype=np.int64), (vectors[0][:n], vectors[1])
     if arrangement.woven is not None:
-        yield _woven_rows(order, arrangement, result, kept, n)
+        yield woven_rows_hold(order, arrangement, result, kept, n)
         order = order[~arrangement.woven]
         arrangement, result = (
             arrangement.arranged(),
@@ -282,9 +282,9 @@ def _again(
     if len(order) and order.max() >= n:
         yield Finding("every arranged row is one that the method could choose", False)
         return
-    yield _similarities(order, arrangement, sides, close)
-    yield _distances(arrangement, result.arrangement)
-    yield _order_holds(order, arrangement, result, sides, _caps_of(arrangement, result, kept), close)
+    yield similarities_hold(order, arrangement, sides, close)
+    yield row_distances_hold(arrangement, result.arrangement)
+    yield order_holds(Stored(order, arrangement, result, sides, caps_of(arrangement, result, kept), close))
     yield from contents_hold(finished, with_stored_order(finished, whole), exact=False, moved=moved)
 
 
@@ -293,29 +293,6 @@ def _same_vectors(manifest: ResultManifest, result: Result) -> bool:
     both = (manifest.embedding, result.embedding)
     keys = {name for about in both for name in about if name.endswith("_vectors_sha256")}
     return all(both[0].get(key) == both[1].get(key) for key in keys)
-
-
-def _woven_rows(
-    order: NDArray[np.int64], arrangement: Arrangement, result: Result, kept: Sequence[int], n: int
-) -> Finding:
-    """The rows that the seed draws among what the stored arrangement has not taken."""
-    what = "woven rows are those that the seed draws"
-    weave = what_is_woven(result.request.weave, result.request.anneal)
-    if weave is None or arrangement.woven is None:
-        return Finding(what, False, "none were asked for")
-    if weave.pool is not None:
-        weave = dataclasses.replace(weave, others=result.others)
-    local = dataclasses.replace(arrangement.arranged(), order=order[~arrangement.woven], n_pool=n)
-    caps = _caps_of(arrangement, result, kept)
-    again = woven(local, weave, len(order), result.request.seed or 0, still_in_room(caps, local))
-    return Finding(what, bool(np.array_equal(again.order, order)))
-
-
-def _caps_of(arrangement: Arrangement, result: Result, kept: Sequence[int]) -> list[Cap]:
-    """The caps that the order was made within, of the rows that took part."""
-    names = {"task": result.pool.rows.tasks, "source": result.pool.rows.sources}
-    found = arrangement.settings.get("caps", {})
-    return [Cap(f"cap_{of}", most, [names[of][row] for row in kept]) for of, most in found.items()]
 
 
 def _close(result: Result) -> float:
@@ -337,95 +314,5 @@ def _near_enough(
     return np.flatnonzero(then), Finding(what, not len(wrong), detail)
 
 
-def _order_holds(
-    order: NDArray[np.int64],
-    arrangement: Arrangement,
-    result: Result,
-    vectors: tuple[Vectors, Vectors],
-    caps: Sequence[Cap],
-    close: float,
-) -> Finding:
-    """Rounds, turns and distances by the new vectors, within what new vectors may differ by."""
-    settings = arrangement.settings
-    shape = read_shape(settings.get("shape"))
-    if shape is not None and shape.by == "order":
-        seed = result.request.seed or 0
-        arrangement, places = out_of_shape(arrangement, shape, seed)
-        order, now = order[places], out_of_shape(result.arrangement, shape, seed)[0]
-        result, shape = dataclasses.replace(result, arrangement=now), None
-    method, floor = method_named(settings["method"]), settings.get("min_similarity")
-    sign = -1.0 if method.farthest else 1.0
-    apart = settings.get("apart")
-    if apart is not None:
-        near = _near_in_a_round(order, arrangement, vectors[0], float(apart), close)
-        if near:
-            return Finding(f"no two rows of a round are nearer than {apart:g} within {close:g}", False, near)
-    asked, rows = result.request.target_weight, result.target.rows
-    weights = weights_of_rows(asked, rows.sources, rows.tasks)
-    window = settings.get("rounds") and settings["rounds"][0]
-    if method.verified_by == "rounds" and not window and apart is None and weights is None and shape is None:
-        wrong = rounds_hold(order, arrangement, *vectors, sign, close, floor if sign > 0 else None, caps)
-        return Finding(f"every round holds within {close:g}", not wrong, wrong)
-    if method.verified_by == "turns" and weights is None and shape is None:
-        wrong = turns_hold(order, arrangement, *vectors, close, floor, caps)
-        return Finding(f"every turn holds within {close:g}", not wrong, wrong)
-    distance = method.ranks_by or settings.get("distance")
-    if (
-        method.verified_by == "ranking"
-        and not caps
-        and shape is None
-        and distance is not None
-        and DISTANCES[distance].steady
-    ):
-        ranked = method.ranking(order, settings.get("seed", 0))
-        wrong = distances_hold(ranked, *vectors, distance, settings.get("params", {}), sign, close, weights)
-        return Finding(f"the order by distance holds within {close:g}", not wrong, wrong)
-    if len(result.arrangement) != len(order):
-        return Finding("the order comes out again", None, f"{len(result.arrangement):,} rows now, {len(order):,} then")
-    differing = int((arrangement.order != result.arrangement.order).sum())
-    detail = f"{differing:,} of {len(order):,} places differ, perhaps only by near ties" if differing else ""
-    return Finding("the order comes out again", None if differing else True, detail)
-
-
-def _near_in_a_round(
-    order: NDArray[np.int64], arrangement: Arrangement, pool: Vectors, apart: float, close: float
-) -> str:
-    """The first round with two rows that are nearer to each other than they may be, in words; empty where none is."""
-    assert arrangement.round is not None
-    most = np.float32(1 - apart + close)
-    for number in np.unique(arrangement.round).tolist():
-        rows = order[arrangement.round == number]
-        for place in range(1, len(rows)):
-            if too_near(pool[rows[place : place + 1]], pool[rows[:place]], most).any():
-                return f"two rows of round {number} are"
-    return ""
-
-
 def _same(a: Arrangement, b: Arrangement) -> bool:
     return bool(a.to_table().replace_schema_metadata(None).equals(b.to_table().replace_schema_metadata(None)))
-
-
-def _distances(then: Arrangement, now: Arrangement) -> Finding:
-    """Each row's value ranked by, against that by new vectors."""
-    what = "every distance is that of its row, within what new vectors may differ by"
-    if then.distance is None or now.distance is None:
-        return Finding(what, then.distance is now.distance, "" if then.distance is now.distance else "one has none")
-    new = dict(zip(now.order.tolist(), now.distance.tolist(), strict=True))
-    pairs = zip(then.order.tolist(), then.distance.tolist(), strict=True)
-    off = [row for row, value in pairs if row in new and abs(value - new[row]) > _ROUGHLY * (1 + abs(value))]
-    detail = f"{len(off):,} rows' are not, the first: pool row {off[0]}" if off else ""
-    # What other methods rank by depends on what was taken before, so near ties may change it.
-    return Finding(what, None if off and not method_named(then.settings["method"]).verified_by else not off, detail)
-
-
-def _similarities(
-    order: NDArray[np.int64], arrangement: Arrangement, vectors: tuple[Vectors, Vectors], close: float
-) -> Finding:
-    """Each place's similarity against the pair's new vectors."""
-    what = f"every similarity is that of its pair within {close:g}"
-    if arrangement.similarity is None or arrangement.picked_by is None:
-        return Finding(what, True, "the method has none")
-    pool, target = vectors
-    now = pair_similarity(pool[order], target[arrangement.picked_by])
-    worst = float(np.abs(now - arrangement.similarity).max())
-    return Finding(what, worst <= close, f"largest difference {worst:.1e}")
