@@ -25,6 +25,7 @@ from righttime.training.manifest import RunManifest
 from righttime.training.models import load_model, trainable_length
 from righttime.training.oracle import Oracle
 from righttime.training.plan import Plan
+from righttime.training.rearranger import Learning, Rearranger, check_rearranging, rearranged_sides
 from righttime.training.settings import TuneSettings
 from righttime.training.sharding import sharded_by
 from righttime.training.token_rows import TokenRows, arranged_rows, token_rows
@@ -95,11 +96,13 @@ def tune(
     main, process, world = _processes()
     _check_groups(settings)
     check_sharding(settings)
+    check_rearranging(settings, world)
     if settings.report_to:
         from righttime.training.trainer import check_trackers
 
         check_trackers(settings.report_to)
     rows = _rows(Path(out), model, settings, progress and main)
+    rearranger = _rearranger(Path(out), folder, model, rows, settings)
     plan = Plan(
         rows.ids,
         epochs=settings.epochs,
@@ -111,7 +114,10 @@ def tune(
         batch_tokens=settings.batch_tokens,
         lengths=rows.lengths if settings.by_length else (),
         pack_tokens=settings.pack_tokens,
+        rearrange_every=settings.rearrange_every,
+        orders=rearranger,
     )
+    _check_often(plan)
     job = Job(folder, model, settings, plan, rows, open_result(out).manifest.method)
     averaged = _averaged(job, callbacks)
     start = _from_main(lambda: begin(folder, job.deciding(), overwrite, averaged))
@@ -119,7 +125,7 @@ def tune(
         if main:
             write_parquet(folder / "rows.parquet", rows.to_table())
             say(announcement(job, start))
-        made = _train(job, start, process, callbacks, progress, say)
+        made = _train(job, start, process, callbacks, progress, say, rearranger)
         done = _from_main(lambda: finish(job, made.log, made.drawn, made.notes))
         return Tuned(job, start, done.manifest, main)
     finally:
@@ -149,6 +155,25 @@ def _check_groups(settings: TuneSettings) -> None:
             f"`{given}` must train without DeepSpeed, whose engine counts on equally many micro-batches a step. "
             "Hint: FSDP2 (configs/accelerate_fsdp.yaml), or `batch` and `accumulation` alone.",
             setting=given,
+        )
+
+
+def _rearranger(
+    out: Path, folder: Path, model: str, rows: TokenRows, settings: TuneSettings
+) -> Rearranger | None:
+    """What makes the orders that follow the arrangement's, where that is asked for."""
+    if settings.rearrange_every is None:
+        return None
+    return Rearranger(folder, rearranged_sides(out), settings, name=model, max_length=rows.max_length)
+
+
+def _check_often(plan: Plan) -> None:
+    """Refuse to rearrange later than the run ends."""
+    if plan.rearrange_every is not None and not plan.rearranged_at:
+        raise SettingsError(
+            f"`rearrange_every` must be less than the run's {plan.n_steps:,} steps, got {plan.rearrange_every:,}. "
+            "Hint: fewer, or leave it out.",
+            setting="rearrange_every",
         )
 
 
@@ -195,7 +220,13 @@ class _Trained:
 
 
 def _train(
-    job: Job, start: Start, process: int, callbacks: Sequence[Any], progress: bool, say: Callable[[str], None]
+    job: Job,
+    start: Start,
+    process: int,
+    callbacks: Sequence[Any],
+    progress: bool,
+    say: Callable[[str], None],
+    rearranger: Rearranger | None = None,
 ) -> _Trained:
     """Train from where the attempt starts to the end, and save the model if that is wanted."""
     from transformers import set_seed
@@ -237,6 +268,8 @@ def _train(
         if plan.pack_tokens is not None:
             with trainer.accelerator.autocast():
                 require_rows_apart(trainer.model)
+        if rearranger is not None:
+            rearranger.learning = Learning(model, tokenizer, lambda: int(trainer.state.global_step), say, progress)
         show_progress(trainer, progress, lambda steps: f"{plan.consumed(steps):,} of {total} rows")
         for callback in callbacks:
             if hasattr(callback, "attach"):  # an evaluation, whose means are for the trackers too
