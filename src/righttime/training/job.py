@@ -91,8 +91,9 @@ def announcement(job: Job, start: Start) -> str:
             f"inside a step rows are packed in order into sequences of at most {plan.pack_tokens:,} tokens{mean}"
         )
     if plan.rearrange_every is not None:
+        often = "step" if plan.rearrange_every == 1 else f"{plan.rearrange_every:,} steps"
         lines.append(
-            f"every {plan.rearrange_every:,} steps rows that are left are arranged anew by the hidden states "
+            f"every {often} rows that are left are arranged anew by the hidden states "
             f"({settings.rearrange_by}) of the model as it is: {told_cost(len(plan.ids), settings, plan.rearranged_at)}"
         )
     tuned = "all weights" if settings.lora is None else f"adapters of rank {settings.lora.rank}"

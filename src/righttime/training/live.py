@@ -69,9 +69,11 @@ def represented_by(
     def made(cache: Path, **states: Any) -> Represented:
         return represent(texts, n_left, HiddenStateEmbedder(name, causal=causal, **states), cache, **how)
 
-    with _read_only(model), _arithmetic(base, settings), tempfile.TemporaryDirectory(
-        dir=folder, prefix=".embedding-", suffix=".partial"
-    ) as cache:
+    with (
+        _read_only(model),
+        _arithmetic(base, settings),
+        tempfile.TemporaryDirectory(dir=folder, prefix=".embedding-", suffix=".partial") as cache,
+    ):
         try:
             done = made(Path(cache), **asked)
         except (EmbeddingError, NonFiniteError) as error:

@@ -9,9 +9,9 @@ in the same way; a process for which nothing is left takes an empty micro-batch.
 With `batch_tokens` a step consumes the same rows, but inside it they are grouped by length; with `pack_tokens` they are
 packed in order: see `righttime.training.layout`.
 
-With `rearrange_every` the order is the arrangement's for so many steps; after each so many, what follows is another one
-of the places that are left, which is known only when training gets there: see `righttime.training.rearranging`. So steps
-are laid out one by one, none before it is asked for.
+With `rearrange_every` the order is the arrangement's for so many steps. After each so many the places that are left get
+another order, which is known only when training gets there: see `righttime.training.rearranged`. So steps are laid out
+one by one, none before it is asked for.
 """
 
 from __future__ import annotations

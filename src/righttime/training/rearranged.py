@@ -1,17 +1,17 @@
 """What is consumed after a rearrangement: TMA's rounds over the rows that are left, and how that lies on disk.
 
-A run of n rows that consumes r of them a step and is rearranged every k steps follows the arrangement for k steps. After
-each k steps, before the first row of step s is consumed:
+A run that consumes r rows a step and is rearranged every k steps follows the arrangement for k steps. After each k,
+before the first row of step s is consumed:
 
 - What is left are the places that no step before s consumes, in the arrangement's order; with a window its first rows.
 - These rows and the target's are embedded by the model as it is after s steps: unit vectors of its hidden states.
-- TMA plays its rounds over them, from a new round 0: every target row picks its nearest row; ties go to the lower place.
-  Inside a round the most similar row comes first. Steps s to s + k - 1 consume the first k·r rows, or all there are.
+- TMA plays its rounds over them, from a new round 0: every target row picks its nearest row, ties go to the lower
+  place. Inside a round the most similar row comes first. Steps s to s + k - 1 consume the first k·r rows, or all.
 
 So a round that k steps cut in two is not played on: what is left of it is arranged anew.
 
     RUN/plans/step-00000040/vectors.npy    float32 unit vectors: of the rows left, by place, then of the target's rows
-    RUN/plans/step-00000040/order.parquet  place, id, round, picked_by, picked_by_row, similarity of the rows that follow
+    RUN/plans/step-00000040/order.parquet  place, id, round, picked_by, picked_by_row, similarity of the rows to come
     RUN/plans/step-00000040/plan.json      step, sizes, what was embedded and how, and the sha256 of both files
 
 A plan's folder appears whole or not at all, and is not changed after that.
@@ -72,7 +72,10 @@ class Rearranged:
         return np.asarray(self.order["place"].to_numpy(), dtype=np.int64)
 
     def vectors(self) -> NDArray[np.float32]:
-        """Unit vectors of the rows left and, after them, of the target: float32, shape (candidates + targets, d), mapped.
+        """Unit vectors of the rows left and, after them, of the target; mapped.
+
+        Returns:
+            float32, shape (candidates + targets, d).
 
         Raises:
             StoreError: If they are not as they were written.
@@ -193,7 +196,9 @@ def order_table(
     """
     import pyarrow as pa
 
-    assert made.round is not None and made.picked_by is not None and made.similarity is not None
+    assert made.round is not None
+    assert made.picked_by is not None
+    assert made.similarity is not None
     places, picked_by = left[made.order[:count]], made.picked_by[:count]
     return pa.table(
         {

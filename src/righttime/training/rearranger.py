@@ -187,7 +187,7 @@ class Rearranger:
             folder=self._run,
             progress=learning.progress,
         )
-        about = {"text": self.sides.text, "rows_sha256": ids_sha256(texts[: len(left)])}
+        about: dict[str, Any] = {"text": self.sides.text, "rows_sha256": ids_sha256(texts[: len(left)])}
         about |= {"target_sha256": self._target_sha256, "representation": done.about}
         ids = tuple(self.sides.rows.ids), tuple(self.sides.target.ids)
         write_rearranged(self._run, step, left, done.vectors, min(self._follow, len(left)), ids, about)
@@ -206,4 +206,4 @@ def told_cost(n: int, settings: TuneSettings, steps: range) -> str:
     rows = settings.batch * settings.accumulation
     most = n if settings.window is None else settings.window
     embedded = sum(min(n - step * rows, most) for step in steps)
-    return f"{len(steps):,} times, {embedded:,} rows embedded in all"
+    return f"{len(steps):,} times, {embedded:,} rows embedded in all beside the target's"

@@ -158,9 +158,7 @@ def _check_groups(settings: TuneSettings) -> None:
         )
 
 
-def _rearranger(
-    out: Path, folder: Path, model: str, rows: TokenRows, settings: TuneSettings
-) -> Rearranger | None:
+def _rearranger(out: Path, folder: Path, model: str, rows: TokenRows, settings: TuneSettings) -> Rearranger | None:
     """What makes the orders that follow the arrangement's, where that is asked for."""
     if settings.rearrange_every is None:
         return None

@@ -58,7 +58,7 @@ class FoundOrders:
     @cached_property
     def read(self) -> dict[int, Rearranged]:
         """Those that are there and as they were written, by step; of the others `wrong` says why."""
-        found = {}
+        found: dict[int, Rearranged] = {}
         for step in self.steps:
             try:
                 one = read_rearranged(self.run.folder, step)

@@ -29,8 +29,8 @@ def verify(run: Path, out: Path) -> list[Finding]:
     step's rows were grouped or packed; of the run only its numbers (batch, processes, epochs, ...), its records and its
     files are taken. While there is no tokenizer to be had, the lengths are those that the run recorded. What the
     manifest and the tables say is compared with plan, records and rows. Weights and losses are what their hashes say;
-    only training and evaluating again could tell more. What was rearranged while the model trained is arranged again from
-    the vectors beside it, and these are compared with those of the model where the checkpoint of that step was kept.
+    only training and evaluating again could tell more. What was rearranged while the model trained is arranged again
+    from the vectors beside it; these are compared with those of the model where the checkpoint of that step was kept.
 
     Args:
         run: A folder that ``righttime tune`` wrote; what is there of an unfinished run is compared too.
