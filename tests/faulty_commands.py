@@ -85,7 +85,7 @@ COMMANDS: Mapping[str, Command] = {
         points=40,
     ),
     "tune --rearrange-every": Command(
-        (*_TUNE, "--out", "R", "--rearrange-every", "1", "--save-every", "3"), "R", models=True, points=30
+        (*_TUNE, "--out", "R", "--rearrange-every", "1", "--save-every", "3"), "R", models=True, points=20
     ),
     "tune --overwrite": Command(
         (*_TUNE, "--out", "R", "--save-every", "7", "--overwrite"),

@@ -18,7 +18,7 @@ from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import resolve_form
 from righttime.training.average import AVERAGE, MEASURED, average_steps, check_sharding, put_weights, write_average
 from righttime.training.chance import drawn_by_chance, group_note, seed_note
-from righttime.training.checkpoints import saving
+from righttime.training.checkpoints import keep_newest, saving
 from righttime.training.folder import Start, begin, end
 from righttime.training.job import Job, announcement, finish
 from righttime.training.manifest import RunManifest
@@ -276,6 +276,8 @@ def _train(
         oracle.recorder.sync()
         oracle.recorder.close()
         if trainer.args.should_save:
+            # Once more: a kill after the last checkpoint was marked leaves one too many, and none is written then.
+            keep_newest(job.folder / "checkpoints", settings.kept)
             shutil.rmtree(model_folder, ignore_errors=True)
         trainer.accelerator.wait_for_everyone()
         if settings.save_model:
