@@ -64,15 +64,14 @@ def bare(model: Any, tokenizer: Any, texts: list[str]) -> float:
 def measured(folder: Path, out: Path, every: int, turn: int) -> dict[str, Any]:
     """One run: CPU seconds of each rearrangement, of the bare passes, and of all else."""
     from righttime.training import TuneSettings, rearranger, tune
+    from righttime.training.rearranged import left_places
 
     ours: list[float] = []
     floor: list[float] = []
     make = rearranger.Rearranger._made
 
     def timed(self: Any, step: int) -> Any:
-        left = rearranger.left_places(
-            len(self.sides.rows), rearranger.consumed_before(self._known, self._follow, step), None
-        )
+        left = left_places(len(self.sides.rows), rearranger.consumed_before(self._known, self._follow, step), None)
         texts = self.sides.texts(left)
         before = bare(self.learning.model, self.learning.tokenizer, texts)
         began = time.process_time()
