@@ -72,7 +72,7 @@ def measured(folder: Path, out: Path, every: int, turn: int) -> dict[str, Any]:
 
     def timed(self: Any, step: int) -> Any:
         left = left_places(len(self.sides.rows), rearranger.consumed_before(self._known, self._follow, step), None)
-        texts = self.sides.texts(left)
+        texts = self.sides.embedded(left)
         before = bare(self.learning.model, self.learning.tokenizer, texts)
         began = time.process_time()
         found = make(self, step)

@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from forging import Edit, each, parsed, put
+from made_experiments import InProcess, made_data, written
 from righttime.cli import main
 from righttime.embedding import embedder_named
 from righttime.embedding.represent import represent
 from righttime.errors import OrderError, SettingsError, StoreError
+from righttime.experiment import read_experiment, run_experiment
 from righttime.results import open_result
 from righttime.store import file_sha256, write_json
 from righttime.training import Lora, Oracle, Plan, TuneSettings, first_difference, open_run, read_records, tune
@@ -429,7 +431,6 @@ def test_without_it_nothing_is_said_of_it(tiny: str, arranged: Path, tmp_path: P
     [
         ({"epochs": 2}, "`rearrange_every` must have one epoch, whose rows are consumed once, got epochs 2"),
         ({"shuffle_after": 3}, "`rearrange_every` and `shuffle_after` must not be given together"),
-        ({"window": 7}, "`window` must hold the 8 rows that 2 steps consume, got 7. Hint: `window=32`"),
         ({"rearrange_every": None, "window": 9}, "`window` must go with `rearrange_every`, which is not given"),
         ({"rearrange_every": None, "rearrange_by": "layer=1"}, "`rearrange_by` must go with `rearrange_every`"),
         ({"rearrange_every": 0}, "rearrange_every must be at least 1, got 0"),
@@ -468,6 +469,8 @@ def test_several_processes_are_refused(
 def test_a_run_that_ends_before_is_refused(tiny: str, arranged: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="must be less than the run's 10 steps, got 10"):
         tune(arranged, tiny, tmp_path / "run", dataclasses.replace(FAST, rearrange_every=10))
+    with pytest.raises(SettingsError, match="must hold the 8 rows that 2 steps consume, got 7. Hint: `window=32`"):
+        tune(arranged, tiny, tmp_path / "run", dataclasses.replace(FAST, window=7))
     with pytest.raises(SettingsError, match="layer` must be one of the 2 layers"):
         tune(arranged, tiny, tmp_path / "other", dataclasses.replace(FAST, rearrange_by="layer=3"))
 
@@ -525,6 +528,27 @@ def test_the_oracle_stops_what_leaves_a_rearrangement(tmp_path: Path) -> None:
         oracle.consume(1, {**row, "places": torch.tensor([2, 3])})
 
 
+def test_orders_of_an_experiment_may_be_rearranged_around_the_rows_that_steer(tiny: str, tmp_path: Path) -> None:
+    learning = {"method": "tma", "tuning": {"rearrange_every": 1, "window": 5}}
+    file = written(
+        made_data(tmp_path / "data"),
+        tiny,
+        replicates=1,
+        orders={"tma": {}, "learning": learning},
+        tuning={"batch_size": 2, "learning_rate": 1e-3, "save_every": 1},
+    )
+    out = tmp_path / "out"
+    run_experiment(read_experiment(file), out, place=InProcess())
+    cell = out / "replicate-1" / "runs" / "learning"
+    found = read_rearranged(cell / "run", 2)
+    assert found is not None
+    steering = (out / "replicate-1" / "steer.jsonl").read_text().splitlines()
+    assert found.about["targets"] == len(steering)
+    assert set(found.order["picked_by"].to_pylist()) <= {json.loads(line)["id"] for line in steering}
+    assert said(verify(cell / "run", out / "replicate-1" / "arrangements" / "learning"), False) == []
+    assert not (cell.parent / "tma" / "run" / "plans").exists()
+
+
 def test_the_command_says_what_it_does(
     tiny: str, arranged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -536,5 +560,5 @@ def test_the_command_says_what_it_does(
     assert "4 times, 41 rows embedded in all beside the target's" in told
     assert "step 1: 12 rows that are left embedded by the model as it is, and arranged anew" in told
     assert main(["verify", str(run), str(arranged)]) == 0
-    assert main([*words[:4], "--rearrange-every", "1", "--epochs", "2", "--out", str(tmp_path / "other")]) == 2
+    assert main([*words[:4], "--rearrange-every", "1", "--epochs", "2", "--out", str(tmp_path / "other")]) == 1
     assert "--rearrange-every must have one epoch" in capsys.readouterr().err

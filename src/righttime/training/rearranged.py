@@ -46,6 +46,9 @@ PLANS = "plans"
 """The folder of rearrangements in a run's."""
 
 _ORDER, _VECTORS, _PLAN = "order.parquet", "vectors.npy", "plan.json"
+_ENTRIES = {"step": int, "candidates": int, "targets": int, "rows": int, "text": str, "representation": dict}
+_ENTRIES |= dict.fromkeys(("rows_sha256", "target_sha256", "order_sha256", "vectors_sha256"), str)
+_UNIT = 1e-3  # by how much a squared length may be off
 _COPIED = 1 << 14  # rows written at a time
 _HINT = "`overwrite=True` begins the run anew"
 
@@ -90,6 +93,10 @@ class Rearranged:
         shape = (self.about["candidates"] + self.about["targets"],)
         if found.dtype != np.float32 or found.ndim != 2 or found.shape[:1] != shape:
             raise StoreError(f"{path} must hold {shape[0]:,} float32 vectors, got {found.dtype} of {found.shape}.")
+        for start in range(0, len(found), _COPIED):
+            some = np.asarray(found[start : start + _COPIED], dtype=np.float64)
+            if not (np.abs((some * some).sum(axis=1) - 1) < _UNIT).all():
+                raise StoreError(f"{path} must hold vectors of length 1, but one of them is not.")
         return np.asarray(found)
 
 
@@ -172,11 +179,14 @@ def read_rearranged(run: Path, step: int) -> Rearranged | None:
         return None
     with as_written(folder / _PLAN, "`righttime tune`"):
         about = strict_json.loads((folder / _PLAN).read_text(encoding="utf-8"))
+        if wrong := [name for name, kind in _ENTRIES.items() if type(about[name]) is not kind]:
+            raise ValueError(f"{wrong[0]} is {about[wrong[0]]!r}")
         order = read_unchanged(folder / _ORDER, about["order_sha256"], _HINT)
-        found = Rearranged(folder, about["step"], order, about)
-        if (about["step"], about["rows"]) != (step, len(order)) or not isinstance(about["vectors_sha256"], str):
-            raise ValueError(f"it is of step {about['step']} and {about['rows']} rows")
-    return found
+        if (about["step"], about["rows"]) != (step, len(order)):
+            raise ValueError(f"it is of step {about['step']} and {about['rows']} rows, not {len(order)}")
+        if order.schema != _schema():
+            raise ValueError(f"the columns of {_ORDER} are {', '.join(order.column_names)}")
+    return Rearranged(folder, step, order, about)
 
 
 def _folder(run: Path, step: int) -> Path:
@@ -200,16 +210,22 @@ def order_table(
     assert made.picked_by is not None
     assert made.similarity is not None
     places, picked_by = left[made.order[:count]], made.picked_by[:count]
-    return pa.table(
-        {
-            "place": pa.array(places, pa.int64()),
-            "id": pa.array([ids[0][place] for place in places.tolist()], pa.string()),
-            "round": pa.array(made.round[:count], pa.int32()),
-            "picked_by": pa.array([ids[1][row] for row in picked_by.tolist()], pa.string()),
-            "picked_by_row": pa.array(picked_by, pa.int64()),
-            "similarity": pa.array(made.similarity[:count], pa.float32()),
-        }
-    )
+    columns = {
+        "place": places,
+        "id": [ids[0][place] for place in places.tolist()],
+        "round": made.round[:count],
+        "picked_by": [ids[1][row] for row in picked_by.tolist()],
+        "picked_by_row": picked_by,
+        "similarity": made.similarity[:count],
+    }
+    return pa.table(columns, _schema())
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    kinds = {"place": pa.int64(), "id": pa.string(), "round": pa.int32(), "picked_by": pa.string()}
+    return pa.schema({**kinds, "picked_by_row": pa.int64(), "similarity": pa.float32()})
 
 
 def _npy(vectors: NDArray[np.float32]) -> Iterator[bytes]:

@@ -40,7 +40,7 @@ class Sides:
     target: Rows
     text: str
 
-    def texts(self, left: NDArray[np.int64]) -> list[str]:
+    def embedded(self, left: NDArray[np.int64]) -> list[str]:
         """Texts of the rows at some places and, after them, of the target."""
         return [*self.rows.texts(self.text, left.tolist()), *self.target.texts(self.text)]
 
@@ -174,7 +174,7 @@ class Rearranger:
         began = time.perf_counter()
         n = len(self.sides.rows)
         left = left_places(n, consumed_before(self._known, self._follow, step), self._settings.window)
-        texts = self.sides.texts(left)
+        texts = self.sides.embedded(left)
         done = represented_by(
             learning.model,
             learning.tokenizer,

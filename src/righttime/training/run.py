@@ -117,7 +117,7 @@ def tune(
         rearrange_every=settings.rearrange_every,
         orders=rearranger,
     )
-    _check_often(plan)
+    _check_often(plan, settings.window)
     job = Job(folder, model, settings, plan, rows, open_result(out).manifest.method)
     averaged = _averaged(job, callbacks)
     start = _from_main(lambda: begin(folder, job.deciding(), overwrite, averaged))
@@ -165,13 +165,22 @@ def _rearranger(out: Path, folder: Path, model: str, rows: TokenRows, settings: 
     return Rearranger(folder, rearranged_sides(out), settings, name=model, max_length=rows.max_length)
 
 
-def _check_often(plan: Plan) -> None:
-    """Refuse to rearrange later than the run ends."""
-    if plan.rearrange_every is not None and not plan.rearranged_at:
+def _check_often(plan: Plan, window: int | None) -> None:
+    """Refuse to rearrange later than the run ends, or fewer rows than are consumed until the next time."""
+    if plan.rearrange_every is None:
+        return
+    if not plan.rearranged_at:
         raise SettingsError(
             f"`rearrange_every` must be less than the run's {plan.n_steps:,} steps, got {plan.rearrange_every:,}. "
             "Hint: fewer, or leave it out.",
             setting="rearrange_every",
+        )
+    consumed = plan.rearrange_every * plan.rows_per_step
+    if window is not None and window < consumed:
+        raise SettingsError(
+            f"`window` must hold the {consumed:,} rows that {plan.rearrange_every:,} steps consume, got {window:,}. "
+            f"Hint: `window={4 * consumed}`.",
+            setting="window",
         )
 
 

@@ -252,8 +252,7 @@ class TuneSettings:
 
     def _check_rearranging(self) -> None:
         """Refuse what does not go with an order that changes while the model trains."""
-        every = self.rearrange_every
-        if every is None:
+        if self.rearrange_every is None:
             if self.window is not None or self.rearrange_by != _CENTRED:
                 given = "rearrange_by" if self.window is None else "window"
                 raise SettingsError(f"`{given}` must go with `rearrange_every`, which is not given.", setting=given)
@@ -269,13 +268,6 @@ class TuneSettings:
                 "`rearrange_every` and `shuffle_after` must not be given together: what is left is either arranged or "
                 "shuffled. Hint: give one of them.",
                 setting="rearrange_every",
-            )
-        consumed = every * self.batch * self.accumulation
-        if self.window is not None and self.window < consumed:
-            raise SettingsError(
-                f"`window` must hold the {consumed:,} rows that {every:,} steps consume, got {self.window:,}. "
-                f"Hint: `window={4 * consumed}`.",
-                setting="window",
             )
         from righttime.embedding.registry import states_in  # late: it imports what tuning may not need
 

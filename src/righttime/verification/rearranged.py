@@ -138,7 +138,7 @@ def _order_wrong(orders: FoundOrders, step: int, target: Rows | None) -> str:
 
 def _same_texts(orders: FoundOrders, step: int, sides: Sides) -> bool:
     left = orders.left(step, orders.read)
-    texts, about = sides.texts(left), orders.read[step].about
+    texts, about = sides.embedded(left), orders.read[step].about
     now = ids_sha256(texts[: len(left)]), ids_sha256(texts[len(left) :])
     return now == (about["rows_sha256"], about["target_sha256"])
 
@@ -171,7 +171,7 @@ def _difference(orders: FoundOrders, step: int, path: Path, sides: Sides) -> tup
     done = represented_by(
         load_evaluated(str(path)),
         load_tokenizer(str(path)),
-        sides.texts(left),
+        sides.embedded(left),
         len(left),
         begun.settings,
         name=begun.model.name,
