@@ -473,6 +473,7 @@ def test_a_run_that_ends_before_is_refused(tiny: str, arranged: Path, tmp_path: 
         tune(arranged, tiny, tmp_path / "run", dataclasses.replace(FAST, window=7))
     with pytest.raises(SettingsError, match="layer` must be one of the 2 layers"):
         tune(arranged, tiny, tmp_path / "other", dataclasses.replace(FAST, rearrange_by="layer=3"))
+    assert not read_records(tmp_path / "other" / "consumed").consumed, "before the first step"
 
 
 @pytest.mark.parametrize(
@@ -535,6 +536,7 @@ def test_orders_of_an_experiment_may_be_rearranged_around_the_rows_that_steer(ti
         tiny,
         replicates=1,
         orders={"tma": {}, "learning": learning},
+        baseline="tma",
         tuning={"batch_size": 2, "learning_rate": 1e-3, "save_every": 1},
     )
     out = tmp_path / "out"
@@ -545,7 +547,8 @@ def test_orders_of_an_experiment_may_be_rearranged_around_the_rows_that_steer(ti
     steering = (out / "replicate-1" / "steer.jsonl").read_text().splitlines()
     assert found.about["targets"] == len(steering)
     assert set(found.order["picked_by"].to_pylist()) <= {json.loads(line)["id"] for line in steering}
-    assert said(verify(cell / "run", out / "replicate-1" / "arrangements" / "learning"), False) == []
+    arrangement = next(path for path in (out / "replicate-1" / "arrangements").iterdir() if path.is_dir())
+    assert said(verify(cell / "run", arrangement), False) == []
     assert not (cell.parent / "tma" / "run" / "plans").exists()
 
 

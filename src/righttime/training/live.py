@@ -20,7 +20,7 @@ from righttime.embedding.represent import Represented, represent
 from righttime.errors import EmbeddingError, NonFiniteError
 from righttime.training.settings import TuneSettings
 
-__all__ = ["represented_by"]
+__all__ = ["check_states", "represented_by"]
 
 _OF_THE_RUN = ("model", "found_in", "embedded_now", "from_cache")
 
@@ -83,6 +83,17 @@ def represented_by(
             done = Represented(done.vectors, done.truncated, {**done.about, "not_centred": str(error)})
     about = {entry: value for entry, value in done.about.items() if entry not in _OF_THE_RUN}
     return Represented(done.vectors, done.truncated, about)
+
+
+def check_states(model: Any, settings: TuneSettings) -> None:
+    """Make sure, before the first step, that the model has the hidden states that rows are to be embedded by.
+
+    Raises:
+        SettingsError: If it has no such layer.
+        EmbeddingError: If its layers are not found.
+    """
+    causal = CausalModel.of(_without_head(model), None, "the model", "", 1)
+    _ = HiddenStateEmbedder("the model", causal=causal, **states_in(settings.rearrange_by)).identity
 
 
 def _without_head(model: Any) -> Any:

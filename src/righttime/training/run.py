@@ -239,6 +239,7 @@ def _train(
     from transformers import set_seed
 
     from righttime.training.apart import require_rows_apart
+    from righttime.training.live import check_states
     from righttime.training.trainer import OrderedTrainer, show_progress, training_arguments
 
     settings, model_folder = job.settings, job.folder / "model"
@@ -276,6 +277,7 @@ def _train(
             with trainer.accelerator.autocast():
                 require_rows_apart(trainer.model)
         if rearranger is not None:
+            check_states(model, settings)
             rearranger.learning = Learning(model, tokenizer, lambda: int(trainer.state.global_step), say, progress)
         show_progress(trainer, progress, lambda steps: f"{plan.consumed(steps):,} of {total} rows")
         for callback in callbacks:
