@@ -79,7 +79,12 @@ def estimate_by_trial(
     if jobs > 1 and not torch.cuda.is_available():
         torch.set_num_threads(int(threads_of(jobs)["OMP_NUM_THREADS"]))
     order = next(iter(experiment.orders))
-    plain = {"average_last": None, "rearrange_every": None, "window": None, "rearrange_by": TuneSettings.rearrange_by}
+    plain: dict[str, Any] = {
+        "average_last": None,
+        "rearrange_every": None,
+        "window": None,
+        "rearrange_by": TuneSettings.rearrange_by,
+    }
     settings = dataclasses.replace(experiment.tune_settings(order, 1), save_model=False, **plain)
     rows = min(2 * settings.batch * settings.accumulation, len(draw.pool))
     steps = max(experiment.steps(name, len(draw.pool)) or 1 for name in experiment.orders)
