@@ -84,6 +84,9 @@ COMMANDS: Mapping[str, Command] = {
         models=True,
         points=40,
     ),
+    "tune --rearrange-every": Command(
+        (*_TUNE, "--out", "R", "--rearrange-every", "1", "--save-every", "3"), "R", models=True, points=20
+    ),
     "tune --overwrite": Command(
         (*_TUNE, "--out", "R", "--save-every", "7", "--overwrite"),
         "R",

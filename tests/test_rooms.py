@@ -137,6 +137,7 @@ ASKS_ROWS = {
     "exporters.data": "rows to take the loss on",
     "training.token_rows": "what is trained on",
     "training.preference": "the preferences that TRL trains on",
+    "training.rearranger": "what is embedded while a model trains",
     "evaluation.sets": "what is asked of the model",
     "experiment.draws": "what a replicate draws",
     "experiment.prepare": "the same, as files",

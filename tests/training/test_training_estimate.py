@@ -73,6 +73,17 @@ def measured(model: str, settings: TuneSettings, length: int, folder: Path, lear
     return held.most
 
 
+def test_rearranging_is_told_by_its_window(models: Path) -> None:
+    name = str(models / "llama")
+    assert "rearranging" not in {stage.name for stage in tuning_stages(name, TuneSettings())}
+    last = tuning_stages(name, TuneSettings(batch=4, rearrange_every=10, window=60))[-1]
+    assert (last.name, last.disk, last.passing) == ("rearranging", 60 * 256 * 4, 2 * 60 * 256 * 4)
+    assert "60 rows embedded in about 50% of the time that the 40 rows of these steps train" in last.note
+    recomputed = tuning_stages(name, TuneSettings(batch=4, rearrange_every=10, window=80, recompute=True))[-1]
+    assert "80 rows embedded in about 50% of the time" in recomputed.note
+    assert "NOT TOLD of all rows left" in tuning_stages(name, TuneSettings(rearrange_every=10))[-1].note
+
+
 @pytest.mark.parametrize(
     ("model", "length", "changes"),
     [

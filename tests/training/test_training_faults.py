@@ -121,6 +121,36 @@ def test_killed_ten_times_over(tmp_path: Path, tiny: str, many: Path) -> None:
     assert all(torch.equal(value, undisturbed[name]) for name, value in weights(run).items())
 
 
+def test_killed_ten_times_over_while_rows_are_rearranged(tmp_path: Path, tiny: str, many: Path) -> None:
+    """105 rows in 105 steps, rearranged 13 times; no attempt comes by more than one checkpoint."""
+    rng = random.Random(11)
+    settings = TuneSettings(batch=1, learning_rate=1e-3, save_every=10, keep=None, rearrange_every=8)
+    tune(many, tiny, tmp_path / "undisturbed", settings)
+    run = tmp_path / "run"
+    words = ["tune", str(many), "--model", tiny, "--out", str(run), "--batch-size", "1", "--learning-rate", "1e-3"]
+    words += ["--save-every", "10", "--keep", "0", "--rearrange-every", "8"]
+    for attempt in range(1, 11):
+        process = start(words)
+        wait_for(process, run, attempt, rng.randint(1, 9))
+        time.sleep(rng.random() * 0.02)  # while a step is taken, rows are embedded, or a plan is written
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not (run / "manifest.json").exists()
+    code, said = finish(start(words))
+    assert code == 0, said
+    assert len(read_records(run / "consumed").attempts) == 11
+    undisturbed = tmp_path / "undisturbed"
+    assert _plans(run) == _plans(undisturbed)
+    assert len(_plans(run)) == 3 * 13
+    assert not list(run.glob(".*.partial"))
+    assert main(["verify", str(run), str(many)]) == 0
+    assert all(torch.equal(value, weights(undisturbed)[name]) for name, value in weights(run).items())
+
+
+def _plans(run: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(run)): path.read_bytes() for path in (run / "plans").rglob("*.*")}
+
+
 def _ids(out: Path) -> list[str]:
     ids: list[str] = pq.read_table(out / "arrangement.parquet")["id"].to_pylist()
     return ids

@@ -218,6 +218,35 @@ def tune(
             min=0, metavar="STEPS", help="Follow the order for STEPS steps only, then shuffle.", rich_help_panel=ROWS
         ),
     ] = None,
+    rearrange_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="STEPS",
+            help="Rearrange what is left every STEPS steps, by TMA over hidden states of the model as it is.",
+            rich_help_panel=ROWS,
+        ),
+    ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="ROWS",
+            help="With --rearrange-every: embed only the next ROWS rows that are left.",
+            show_default="all that are left",
+            rich_help_panel=ROWS,
+        ),
+    ] = None,
+    rearrange_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OPTIONS",
+            help="With --rearrange-every: which hidden states, as lm: takes them, such as layer=12,whitened; "
+            "layer=-1: the last as they are.",
+            show_default="centred",
+            rich_help_panel=ROWS,
+        ),
+    ] = None,
     max_length: Annotated[
         int | None,
         typer.Option(
@@ -307,6 +336,9 @@ def tune(
         "pack_tokens": pack_tokens,
         "epochs": epochs,
         "shuffle_after": curriculum_then_shuffle,
+        "rearrange_every": rearrange_every,
+        "window": window,
+        "rearrange_by": rearrange_by,
         "learning_rate": learning_rate,
         "schedule": schedule,
         "warmup": warmup,

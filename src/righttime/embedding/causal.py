@@ -39,7 +39,12 @@ def find_causal(name: str) -> FoundModel:
 
 
 class CausalModel:
-    """A causal language model that is loaded when it is first needed, with frozen float32 weights."""
+    """A causal language model that is loaded when it is first needed, with frozen float32 weights.
+
+    Attributes:
+        found: Its name, its place and what tells its weights from others.
+        trained: Whether it is somebody else's, who trains it: no weight or layer of it is to be touched.
+    """
 
     def __init__(self, name: str, *, heads: bool, max_length: int | None = None, device: str | None = None) -> None:
         """Find a model.
@@ -52,6 +57,24 @@ class CausalModel:
         """
         self.found = find_causal(name)
         self._heads, self._max_length, self._device = heads, max_length, device
+        self.trained = False
+
+    @classmethod
+    def of(cls, model: Any, tokenizer: Any, name: str, revision: str, max_length: int) -> CausalModel:
+        """A model that is loaded already, and may be in training: it is read as it is, and nothing of it is changed.
+
+        Args:
+            model: The model without its head.
+            tokenizer: Its tokenizer.
+            name: What to call it.
+            revision: What tells its weights from others.
+            max_length: Tokens to read of each text.
+        """
+        made = cls.__new__(cls)
+        made.found = FoundModel(name, name, revision, "memory")
+        made._heads, made._max_length, made._device, made.trained = False, max_length, None, True
+        made.__dict__ |= {"model": model, "tokenizer": tokenizer}
+        return made
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the loaded model: a process that gets a copy loads its own."""
@@ -133,7 +156,7 @@ class CausalModel:
             "model": f"{kind}:{self.found.name}",
             "revision": self.revision,
             "max_length": self.max_length,
-            "dtype": "float32",
+            "dtype": str(self.model.dtype).removeprefix("torch.") if self.trained else "float32",
         }
 
     def tokens(self, texts: Sequence[str], *, special: bool) -> list[list[int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -37,6 +38,7 @@ class HiddenStateEmbedder:
         device: str | None = None,
         layer: int | None = None,
         centring: Centring | None = None,
+        causal: CausalModel | None = None,
     ) -> None:
         """Find a model; it is loaded when the first text needs it.
 
@@ -48,6 +50,7 @@ class HiddenStateEmbedder:
             layer: The layer whose output is taken, from 1, or from -1 backwards; layers after it are not computed.
                 None and the last layer take the last hidden states, after the final norm.
             centring: What is done to the vectors before rows are compared.
+            causal: The model itself, where it is loaded already; `max_length` and `device` are its own then.
 
         Raises:
             EmbeddingError: If there is no such model; names it.
@@ -55,14 +58,14 @@ class HiddenStateEmbedder:
         """
         if layer == 0:
             raise SettingsError("`layer` must be 1 or more, or -1 or less from the end, got 0.", setting="embedder")
-        self._causal = CausalModel(name, heads=False, max_length=max_length, device=device)
+        self._causal = causal or CausalModel(name, heads=False, max_length=max_length, device=device)
         self.found = self._causal.found
         self._prefix, self._asked_layer = prefix, layer
         self.centring = centring
 
     @cached_property
     def _layer(self) -> int | None:
-        """The layer, counted from 1; None for the last. Layers after it are taken out of the model.
+        """The layer, counted from 1; None for the last.
 
         Raises:
             SettingsError: If the model has no such layer.
@@ -112,7 +115,8 @@ class HiddenStateEmbedder:
         if not all(ids):
             raise EmbeddingError("every text must have at least one token, got an empty one. Hint: drop empty rows.")
         tokens, mask = self._causal.padded(ids)
-        with torch.inference_mode():
+        # What inference mode leaves in a model cannot be trained through.
+        with torch.no_grad() if self._causal.trained else torch.inference_mode():
             states = self._reading(tokens, mask)
             weight = mask * torch.arange(1, tokens.shape[1] + 1, device=tokens.device)
             weight = weight.double() / weight.sum(dim=1, keepdim=True)
@@ -121,21 +125,23 @@ class HiddenStateEmbedder:
 
 
 class _Reading:
-    """The hidden states of one layer of a model."""
+    """The hidden states of one layer of a model; layers after it are taken out, unless the model is trained."""
 
     def __init__(self, causal: CausalModel, layer: int | None) -> None:
-        self._model, self._states = causal.model, None
+        self._model, self._layer, self._states = causal.model, None, None
         if layer is not None:
             layers = causal.layers
-            del layers[layer:]  # the final norm still runs after it, on what nobody looks at
-            layers[-1].register_forward_hook(self._keep)
-        self._last = layer is None
+            self._layer = layers[layer - 1]
+            if not causal.trained:
+                del layers[layer:]  # the final norm still runs after it, on what nobody looks at
 
     def _keep(self, layer: Any, given: Any, gave: Any) -> None:
         self._states = gave[0] if isinstance(gave, tuple) else gave  # which of both depends on the model
 
     def __call__(self, tokens: Any, mask: Any) -> Any:
         """Shape (texts, tokens, d)."""
-        last = self._model(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
-        states, self._states = last if self._last else self._states, None
+        hook = nullcontext() if self._layer is None else self._layer.register_forward_hook(self._keep)
+        with hook:
+            last = self._model(input_ids=tokens, attention_mask=mask, use_cache=False).last_hidden_state
+        states, self._states = last if self._layer is None else self._states, None
         return states

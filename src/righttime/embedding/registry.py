@@ -14,7 +14,16 @@ from righttime.embedding.models import DEFAULT_MODEL, FULL, load_embedder
 from righttime.embedding.protocol import Embedder
 from righttime.errors import SettingsError, unknown_name
 
-__all__ = ["EMBEDDERS", "PRECISIONS", "EmbedderKind", "Option", "Precision", "check_embedder", "embedder_named"]
+__all__ = [
+    "EMBEDDERS",
+    "PRECISIONS",
+    "EmbedderKind",
+    "Option",
+    "Precision",
+    "check_embedder",
+    "embedder_named",
+    "states_in",
+]
 
 
 @dataclass(frozen=True)
@@ -253,6 +262,18 @@ def embedder_named(
         taken |= options
     assert entry.make is not None
     return entry.make(model, **taken)
+
+
+def states_in(options: str) -> dict[str, Any]:
+    """The settings of hidden states that options are: ``layer`` and ``centring``.
+
+    Args:
+        options: As they follow the ``#`` after a model's name, such as ``layer=12,centred``.
+
+    Raises:
+        SettingsError: As `embedder_named`.
+    """
+    return _options(f"#{options}", EMBEDDERS[hidden_states.PREFIX.rstrip(":")])[1]
 
 
 def _no_precision(precision: str, name: str) -> SettingsError:

@@ -15,6 +15,7 @@ from righttime.experiment.draws import Draw
 from righttime.experiment.layout import Cell, is_finished
 from righttime.experiment.matrix import threads_of
 from righttime.experiment.settings import Evaluation, Experiment
+from righttime.training.settings import TuneSettings
 
 __all__ = ["Estimate", "estimate_by_runs", "estimate_by_trial", "evaluations_of"]
 
@@ -78,8 +79,14 @@ def estimate_by_trial(
     if jobs > 1 and not torch.cuda.is_available():
         torch.set_num_threads(int(threads_of(jobs)["OMP_NUM_THREADS"]))
     order = next(iter(experiment.orders))
-    asked = experiment.tune_settings(order, 1)
-    settings = dataclasses.replace(asked, save_model=False, average_last=None, average_decay=None)
+    plain: dict[str, Any] = {
+        "average_last": None,
+        "average_decay": None,
+        "rearrange_every": None,
+        "window": None,
+        "rearrange_by": TuneSettings.rearrange_by,
+    }
+    settings = dataclasses.replace(experiment.tune_settings(order, 1), save_model=False, **plain)
     rows = min(2 * settings.batch * settings.accumulation, len(draw.pool))
     steps = max(experiment.steps(name, len(draw.pool)) or 1 for name in experiment.orders)
     say(f"trying {-(-rows // (settings.batch * settings.accumulation))} steps to tell how long a run takes")
@@ -91,6 +98,8 @@ def estimate_by_trial(
     start = max(0.0, whole - clock.evaluating - sum(clock.steps))
     step, evaluating = min(clock.steps), clock.evaluating / 2
     told = f"a trial: {start:.0f} s to start, {step:.1f} s a step, {evaluating:.1f} s an evaluation"
+    if any(experiment.tune_settings(name, 1).rearrange_every for name in experiment.orders):
+        told += "; rearranging while a model trains comes on top"
     return Estimate(start + steps * step + evaluations * evaluating, told)
 
 

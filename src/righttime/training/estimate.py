@@ -62,7 +62,8 @@ def tuning_stages(
         learnt: Learnt tokens of each such row; None ASSUMES a quarter.
 
     Returns:
-        Stages without a duration, which is not told: weights, optimizer, gradients, activations.
+        Stages without a duration, which is not told: weights, optimizer, gradients, activations, and rearranging where
+        that is asked for.
 
     Raises:
         SettingsError: If a number is out of range.
@@ -82,7 +83,8 @@ def tuning_stages(
     config = configuration(model)
     counted = _counted(config, settings)
     libraries = Stage("libraries", 0, None, resident(), 0, "Python and what is imported; resident now")
-    return (libraries, *counted.stages(settings), _activations(config, settings, load, counted, assumed))
+    stages = (libraries, *counted.stages(settings), _activations(config, settings, load, counted, assumed))
+    return (*stages, *_rearranging(config, settings))
 
 
 def _load(settings: TuneSettings, row_tokens: int, learnt: int) -> Load:
@@ -224,6 +226,23 @@ def _loss_bytes(config: Any, settings: TuneSettings, load: Load, counted: _Count
     found = chunk_rows(load.learnt, config.vocab_size) * config.vocab_size * _OF_CHUNK[each]
     found += load.learnt * config.hidden_size * 4
     return int(found + ((4 + each) * counted.output if settings.lora is None else 0))
+
+
+def _rearranging(config: Any, settings: TuneSettings) -> Iterator[Stage]:
+    """Vectors of the rows that are left, which are embedded between two steps; the target's rows are not known."""
+    if settings.rearrange_every is None:
+        return
+    trained = settings.rearrange_every * settings.batch * settings.accumulation
+    share = 4 if settings.recompute else 3  # a backward pass costs two forward ones
+    told = f"every {settings.rearrange_every:,} steps, beside the target's rows: "
+    if settings.window is None:
+        told += f"NOT TOLD of all rows left, and not in the peak; 1/{share} of the time that they take in training"
+        yield Stage("rearranging", 0, None, 0, 0, f"{told}. Hint: `window=` bounds how many")
+        return
+    vectors = 4 * settings.window * config.hidden_size
+    told += f"{settings.window:,} rows embedded in about {settings.window / trained / share:.0%} of the time that "
+    told += f"the {trained:,} rows of these steps train; bytes on disk each time"
+    yield Stage("rearranging", 0, None, 0, vectors, told, 2 * vectors)
 
 
 def _layer_bytes(config: Any, settings: TuneSettings, load: Load, counted: _Counted) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from righttime.store import MANIFEST, file_sha256
 from righttime.training.average import AVERAGE, MEASURED
 from righttime.training.checkpoints import Checkpoint, whole_checkpoints
 from righttime.training.manifest import Begun, RunManifest, read_run_manifest, typed_begun
+from righttime.training.rearranged import PLANS
 from righttime.training.records import Records, read_records
 
 __all__ = ["FinishedRun", "Run", "begun_run", "open_run", "result_files"]
@@ -24,6 +25,7 @@ _RESULT = (
     "consumed.parquet",
     "train_log.jsonl",
     "consumed",
+    PLANS,
     "evaluation",
     "model",
     AVERAGE,
@@ -68,6 +70,11 @@ class Run:
     def checkpoints(self) -> list[Checkpoint]:
         """Its whole checkpoints, oldest first."""
         return whole_checkpoints(self.folder / "checkpoints")
+
+    @property
+    def plans(self) -> Path:
+        """The folder of what rearranging made; not there where that was not asked for."""
+        return self.folder / PLANS
 
     @property
     def model(self) -> Path:

@@ -3,6 +3,7 @@
     RUN/run.json           what decides the run: plan, settings, model, rows; written before the first step
     RUN/rows.parquet       place, id, task, tokens, learnt, cut, hash of every row as the model is fed it
     RUN/consumed/          what each attempt and process consumed, written as it went
+    RUN/plans/             what rearranging made, each with its vectors, before its first row is consumed; only with it
     RUN/checkpoints/       the newest whole checkpoints
     RUN/model/             the tuned model (or its adapters) as safetensors, with its tokenizer, if it is saved
     RUN/average/           the mean of the last checkpoints, where that was asked for
@@ -32,6 +33,7 @@ from righttime.locks import let_go, locked, unlocked
 from righttime.store import MANIFEST, clear_partial, make_folder, take, take_away, write_json
 from righttime.training.checkpoints import clear_after_missing, clear_broken, whole_checkpoints
 from righttime.training.manifest import BEGUN, read_begun, with_defaults
+from righttime.training.rearranged import PLANS
 from righttime.training.records import last_attempt
 
 __all__ = ["Start", "begin", "end"]
@@ -40,7 +42,7 @@ _FILES = (BEGUN, "rows.parquet", "consumed.parquet", "train_log.jsonl", "loss.pn
 _LOCK = ".lock"
 _DEFAULTED = {"rows.answer_end": "answer_end", "settings.learning_rate": "learning_rate"}
 """Options whose defaults were others once: the same words mean something else now."""
-_FOLDERS = ("consumed", "checkpoints", "model", "evaluation", "average", "average_evaluation")
+_FOLDERS = ("consumed", PLANS, "checkpoints", "model", "evaluation", "average", "average_evaluation")
 
 
 @dataclass(frozen=True)

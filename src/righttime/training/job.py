@@ -20,6 +20,7 @@ from righttime.training.models import model_identity
 from righttime.training.oracle import first_difference
 from righttime.training.picture import draw_losses
 from righttime.training.plan import Plan
+from righttime.training.rearranger import told_cost
 from righttime.training.records import Records, read_records
 from righttime.training.settings import TuneSettings
 from righttime.training.token_rows import TokenRows
@@ -77,17 +78,24 @@ def announcement(job: Job, start: Start) -> str:
         f"{plan.world} × {plan.batch} × {plan.accumulation} (processes × batch × accumulation) = {plan.rows_per_step} "
         f"rows, in order" + (f"; the last of an epoch {last}" if last < plan.rows_per_step else "")
     ]
+    settings = job.settings
+    # Of rows that are rearranged nobody knows yet which share a step.
+    mean = "" if plan.rearrange_every else f": {plan.n_batches / plan.world / plan.n_steps:.1f} a step and process"
     if plan.batch_tokens is not None:
         lines.append(
             f"inside a step rows are grouped by length into micro-batches of at most {plan.batch_tokens:,} tokens with "
-            f"padding: {plan.n_batches / plan.world / plan.n_steps:.1f} a step and process"
+            f"padding{mean}"
         )
     if plan.pack_tokens is not None:
         lines.append(
-            f"inside a step rows are packed in order into sequences of at most {plan.pack_tokens:,} tokens: "
-            f"{plan.n_batches / plan.world / plan.n_steps:.1f} a step and process"
+            f"inside a step rows are packed in order into sequences of at most {plan.pack_tokens:,} tokens{mean}"
         )
-    settings = job.settings
+    if plan.rearrange_every is not None:
+        often = "step" if plan.rearrange_every == 1 else f"{plan.rearrange_every:,} steps"
+        lines.append(
+            f"every {often} rows that are left are arranged anew by the hidden states "
+            f"({settings.rearrange_by}) of the model as it is: {told_cost(len(plan.ids), settings, plan.rearranged_at)}"
+        )
     tuned = "all weights" if settings.lora is None else f"adapters of rank {settings.lora.rank}"
     falls = " at most" if settings.schedule == "cosine" else ""
     lines.append(f"{tuned} at a learning rate of {settings.rate:g}{falls}")

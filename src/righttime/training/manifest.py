@@ -13,7 +13,7 @@ from righttime import strict_json
 from righttime.errors import StoreError
 from righttime.store import MANIFEST, as_written, made, read_manifest, sealed, versions_in
 from righttime.tokenization.masking import AnswerEnd, Form
-from righttime.training.plan import Plan
+from righttime.training.plan import Orders, Plan
 from righttime.training.records import Attempt
 from righttime.training.settings import Lora, TuneSettings
 
@@ -53,6 +53,7 @@ class Planned:
         batch_tokens: See `righttime.training.Plan`.
         lengths_sha256: With `batch_tokens` or `pack_tokens` the fingerprint of the rows' lengths; else empty.
         pack_tokens: See `righttime.training.Plan`.
+        rearrange_every: See `righttime.training.Plan`.
     """
 
     rows: int
@@ -66,24 +67,26 @@ class Planned:
     batch_tokens: int | None = None
     lengths_sha256: str = ""
     pack_tokens: int | None = None
+    rearrange_every: int | None = None
 
     @property
     def by_length(self) -> bool:
         """Whether the layout inside a step follows from the rows' lengths."""
         return self.batch_tokens is not None or self.pack_tokens is not None
 
-    def plan(self, ids: tuple[str, ...], lengths: tuple[int, ...] = ()) -> Plan:
+    def plan(self, ids: tuple[str, ...], lengths: tuple[int, ...] = (), orders: Orders | None = None) -> Plan:
         """The plan of these numbers for an order.
 
         Args:
             ids: The rows' ids in order.
             lengths: With `batch_tokens` or `pack_tokens` their tokens.
+            orders: With `rearrange_every` what was rearranged; see `righttime.training.Plan`.
 
         Raises:
             SettingsError: If a number is out of range, or an id stands twice.
         """
         numbers = (self.epochs, self.world, self.batch, self.accumulation, self.shuffle_after, self.seed)
-        return Plan(ids, *numbers, self.batch_tokens, lengths, self.pack_tokens)
+        return Plan(ids, *numbers, self.batch_tokens, lengths, self.pack_tokens, self.rearrange_every, orders)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ and a place whose tokens are not those of its row is a difference.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,7 +85,8 @@ class Oracle:
             )
         self._plan, self._tokens, self._process = plan, tokens, process
         self._attempt, self._allow_reorder, self._fed = attempt, allow_reorder, fed or fed_rows
-        self._epoch, self._batches = -1, dict[tuple[int, int], Batch]()
+        self._coming: Iterator[list[Batch]] = iter(())
+        self._epoch, self._step, self._micros = -1, -1, list[Batch]()
         self._seen = _Seen()
         self._places: dict[str, int] = {}
         for place, name in enumerate(tokens):
@@ -129,12 +130,17 @@ class Oracle:
         return record
 
     def _planned(self, step: int, micro: int) -> Batch | None:
+        if step != self._step:
+            self._micros, self._step = self._of_step(step), step
+        return self._micros[micro] if micro < len(self._micros) else None
+
+    def _of_step(self, step: int) -> list[Batch]:
+        """The micro-batches of a step: the plan is walked along as far as that, since it may not be known further."""
         epoch = step // self._plan.steps_per_epoch
-        if epoch != self._epoch:
+        if epoch != self._epoch or step < self._step:
             inside = epoch < self._plan.epochs
-            batches = self._plan.batches(self._process, epoch) if inside else ()
-            self._epoch, self._batches = epoch, {(batch.step, batch.micro): batch for batch in batches}
-        return self._batches.get((step, micro))
+            self._epoch, self._coming = epoch, self._plan.steps(self._process, epoch) if inside else iter(())
+        return next((together for together in self._coming if together[0].step == step), [])
 
     def _places_of(
         self, hashes: Sequence[str], expected: Sequence[int], carried: Tensor | None
@@ -199,8 +205,11 @@ def first_difference(plan: Plan, records: Records) -> str | None:
     Returns:
         One clause naming step, micro-batch, process and rows.
     """
-    consumed = records.effective()
-    for planned, record in zip(plan.all_batches(), consumed, strict=False):
+    coming = plan.all_batches()
+    for record in records.effective():
+        planned = next(coming, None)
+        if planned is None:
+            return _place_of(plan, None, record)
         at = (planned.step, planned.micro, planned.process)
         if at != (record.step, record.micro, record.process):
             if (record.step, record.micro, record.process) < at:
@@ -209,10 +218,7 @@ def first_difference(plan: Plan, records: Records) -> str | None:
         # Ids as well as places: the records may be held against another arrangement.
         if planned.places != record.places or tuple(plan.ids[place] for place in planned.places) != record.rows:
             return _place_of(plan, planned, record)
-    if len(consumed) > plan.n_batches:
-        return _place_of(plan, None, consumed[plan.n_batches])
-    if len(consumed) < plan.n_batches:
-        missing = next(batch for number, batch in enumerate(plan.all_batches()) if number == len(consumed))
+    if (missing := next(coming, None)) is not None:
         return f"step {missing.step}, micro-batch {missing.micro}, process {missing.process} was not consumed"
     return None
 

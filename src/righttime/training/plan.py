@@ -8,6 +8,10 @@ in the same way; a process for which nothing is left takes an empty micro-batch.
 
 With `batch_tokens` a step consumes the same rows, but inside it they are grouped by length; with `pack_tokens` they are
 packed in order: see `righttime.training.layout`.
+
+With `rearrange_every` the order is the arrangement's for so many steps. After each so many the places that are left get
+another order, which is known only when training gets there: see `righttime.training.rearranged`. So steps are laid out
+one by one, none before it is asked for.
 """
 
 from __future__ import annotations
@@ -16,8 +20,8 @@ import dataclasses
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -28,7 +32,10 @@ from righttime.errors import SettingsError
 from righttime.store import ids_sha256
 from righttime.training.layout import packed_layout, step_layout
 
-__all__ = ["Batch", "Plan"]
+__all__ = ["Batch", "Orders", "Plan"]
+
+Orders = Callable[[int], NDArray[np.int64]]
+"""Gives of a step after which rows are rearranged the places that are consumed until the next one, in order."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +96,12 @@ class Plan:
     batch_tokens: int | None = None
     lengths: tuple[int, ...] = ()
     pack_tokens: int | None = None
+    rearrange_every: int | None = None
+    orders: Orders | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "world", "batch", "accumulation", "batch_tokens", "pack_tokens"):
+        positive = ("epochs", "world", "batch", "accumulation", "batch_tokens", "pack_tokens", "rearrange_every")
+        for name in positive:
             if (value := getattr(self, name)) is not None and value < 1:
                 raise SettingsError(f"{name} must be at least 1, got {value}.", setting=name)
         if self.shuffle_after is not None and self.shuffle_after < 0:
@@ -116,6 +126,12 @@ class Plan:
                 setting="lengths",
             )
 
+        if self.rearrange_every is not None and (self.epochs > 1 or self.shuffle_after is not None):
+            raise SettingsError(
+                "with rearrange_every a plan must have one epoch and no shuffle, got "
+                f"{self.epochs} epochs and shuffle_after {self.shuffle_after}.",
+                setting="rearrange_every",
+            )
         if self.pack_tokens is not None and 0 in self.lengths:
             raise SettingsError(
                 f"with pack_tokens every row must have a token, got none in {self.ids[self.lengths.index(0)]!r}.",
@@ -142,11 +158,21 @@ class Plan:
         """Optimizer steps of all epochs."""
         return self.epochs * self.steps_per_epoch
 
+    @property
+    def rearranged_at(self) -> range:
+        """The steps before which what is left is rearranged.
+
+        Example:
+            >>> list(Plan(tuple("abcdefg"), rearrange_every=2).rearranged_at)
+            [2, 4, 6]
+        """
+        return range(self.rearrange_every, self.n_steps, self.rearrange_every) if self.rearrange_every else range(0)
+
     def micros_in(self, epoch: int) -> int:
         """Micro-batches of each process in an epoch: the same number for all, so that none waits for another."""
         if not self.by_length:
             return -(-len(self.ids) // (self.world * self.batch))
-        return sum(len(step) for step in self._laid_out(epoch))
+        return sum(len(step) for step in self._layouts(epoch))
 
     @cached_property
     def n_batches(self) -> int:
@@ -165,7 +191,7 @@ class Plan:
         return epochs * len(self.ids) + more * self.rows_per_step
 
     def order(self, epoch: int) -> NDArray[np.int64]:
-        """The places in the order in which an epoch consumes them.
+        """The places in the order in which an epoch consumes them, but for what is rearranged.
 
         Returns:
             int64, shape (n,), a permutation of range(n).
@@ -190,10 +216,14 @@ class Plan:
             epoch: Only this epoch's; None takes all.
         """
         for number in range(self.epochs) if epoch is None else (epoch,):
-            first = number * self.steps_per_epoch
-            for step, layout in enumerate(self._layouts(number)):
-                for micro, places in enumerate(layout):
-                    yield Batch(first + step, micro, process, number, places[process])
+            for together in self.steps(process, number):
+                yield from together
+
+    def steps(self, process: int, epoch: int) -> Iterator[list[Batch]]:
+        """The same of an epoch, the micro-batches of each step together; a step is laid out when it is asked for."""
+        first = epoch * self.steps_per_epoch
+        for step, layout in enumerate(self._layouts(epoch), first):
+            yield [Batch(step, micro, process, epoch, places[process]) for micro, places in enumerate(layout)]
 
     def all_batches(self) -> Iterator[Batch]:
         """The micro-batches of all processes, by step, micro-batch and process: the order of the rows."""
@@ -205,9 +235,10 @@ class Plan:
 
         So a plan without one has the fingerprint that earlier versions gave it.
         """
-        apart = ("ids", "batch_tokens", "lengths", "pack_tokens")
+        apart = ("ids", "batch_tokens", "lengths", "pack_tokens", "rearrange_every", "orders")
         facts = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self) if entry.name not in apart}
         facts = {"rows": len(self.ids), "ids_sha256": ids_sha256(self.ids), **facts}
+        facts |= {"rearrange_every": self.rearrange_every} if self.rearrange_every is not None else {}
         if not self.by_length:
             return facts
         budgets = {"batch_tokens": self.batch_tokens, "pack_tokens": self.pack_tokens}
@@ -221,23 +252,32 @@ class Plan:
 
     def _layouts(self, epoch: int) -> Iterator[Sequence[tuple[tuple[int, ...], ...]]]:
         """For each step of an epoch its micro-batches, and for each of them the places of every process."""
-        if self.by_length:
-            yield from self._laid_out(epoch)
-            return
-        order, together = self.order(epoch).tolist(), self.world * self.batch
-        for start in range(0, len(order), self.rows_per_step):
-            block = order[start : start + self.rows_per_step]
-            yield [
-                tuple(
-                    tuple(block[at + process * self.batch : at + (process + 1) * self.batch])
-                    for process in range(self.world)
-                )
-                for at in range(0, len(block), together)
-            ]
+        for order in self._stretches(epoch):
+            for start in range(0, len(order), self.rows_per_step):
+                yield self._laid_out(order[start : start + self.rows_per_step])
 
-    def _laid_out(self, epoch: int) -> Iterator[list[tuple[tuple[int, ...], ...]]]:
-        order, budget = self.order(epoch).tolist(), self.batch_tokens or self.pack_tokens or 1
-        laid_out = step_layout if self.pack_tokens is None else packed_layout
-        for start in range(0, len(order), self.rows_per_step):
-            block = order[start : start + self.rows_per_step]
-            yield laid_out(block, self.lengths, budget, self.world)
+    def _stretches(self, epoch: int) -> Iterator[list[int]]:
+        """The places of an epoch in their order, a stretch of steps at a time."""
+        order = self.order(epoch).tolist()
+        if self.rearrange_every is None:
+            yield order
+            return
+        if self.orders is None:
+            raise SettingsError("with rearrange_every a plan must be given the orders, got none.", setting="orders")
+        yield order[: self.rearrange_every * self.rows_per_step]
+        for step in self.rearranged_at:
+            yield self.orders(step).tolist()
+
+    def _laid_out(self, block: list[int]) -> Sequence[tuple[tuple[int, ...], ...]]:
+        """The micro-batches of one step, and for each of them the places of every process."""
+        if self.by_length:
+            laid_out = step_layout if self.pack_tokens is None else packed_layout
+            return laid_out(block, self.lengths, self.batch_tokens or self.pack_tokens or 1, self.world)
+        together = self.world * self.batch
+        return [
+            tuple(
+                tuple(block[at + process * self.batch : at + (process + 1) * self.batch])
+                for process in range(self.world)
+            )
+            for at in range(0, len(block), together)
+        ]

@@ -18,13 +18,14 @@ from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import resolve_form
 from righttime.training.average import AVERAGE, MEASURED, average_steps, check_sharding, put_weights, write_average
 from righttime.training.chance import drawn_by_chance, group_note, seed_note
-from righttime.training.checkpoints import saving
+from righttime.training.checkpoints import keep_newest, saving
 from righttime.training.folder import Start, begin, end
 from righttime.training.job import Job, announcement, finish
 from righttime.training.manifest import RunManifest
 from righttime.training.models import load_model, trainable_length
 from righttime.training.oracle import Oracle
 from righttime.training.plan import Plan
+from righttime.training.rearranger import Learning, Rearranger, check_rearranging, rearranged_sides
 from righttime.training.settings import TuneSettings
 from righttime.training.sharding import sharded_by
 from righttime.training.token_rows import TokenRows, arranged_rows, token_rows
@@ -95,11 +96,13 @@ def tune(
     main, process, world = _processes()
     _check_groups(settings)
     check_sharding(settings)
+    check_rearranging(settings, world)
     if settings.report_to:
         from righttime.training.trainer import check_trackers
 
         check_trackers(settings.report_to)
     rows = _rows(Path(out), model, settings, progress and main)
+    rearranger = _rearranger(Path(out), folder, model, rows, settings)
     plan = Plan(
         rows.ids,
         epochs=settings.epochs,
@@ -111,7 +114,10 @@ def tune(
         batch_tokens=settings.batch_tokens,
         lengths=rows.lengths if settings.by_length else (),
         pack_tokens=settings.pack_tokens,
+        rearrange_every=settings.rearrange_every,
+        orders=rearranger,
     )
+    _check_often(plan, settings.window)
     job = Job(folder, model, settings, plan, rows, open_result(out).manifest.method)
     averaged = _averaged(job, callbacks)
     start = _from_main(lambda: begin(folder, job.deciding(), overwrite, averaged))
@@ -119,7 +125,7 @@ def tune(
         if main:
             write_parquet(folder / "rows.parquet", rows.to_table())
             say(announcement(job, start))
-        made = _train(job, start, process, callbacks, progress, say)
+        made = _train(job, start, process, callbacks, progress, say, rearranger)
         done = _from_main(lambda: finish(job, made.log, made.drawn, made.notes))
         return Tuned(job, start, done.manifest, main)
     finally:
@@ -149,6 +155,32 @@ def _check_groups(settings: TuneSettings) -> None:
             f"`{given}` must train without DeepSpeed, whose engine counts on equally many micro-batches a step. "
             "Hint: FSDP2 (configs/accelerate_fsdp.yaml), or `batch` and `accumulation` alone.",
             setting=given,
+        )
+
+
+def _rearranger(out: Path, folder: Path, model: str, rows: TokenRows, settings: TuneSettings) -> Rearranger | None:
+    """What makes the orders that follow the arrangement's, where that is asked for."""
+    if settings.rearrange_every is None:
+        return None
+    return Rearranger(folder, rearranged_sides(out), settings, name=model, max_length=rows.max_length)
+
+
+def _check_often(plan: Plan, window: int | None) -> None:
+    """Refuse to rearrange later than the run ends, or fewer rows than are consumed until the next time."""
+    if plan.rearrange_every is None:
+        return
+    if not plan.rearranged_at:
+        raise SettingsError(
+            f"`rearrange_every` must be less than the run's {plan.n_steps:,} steps, got {plan.rearrange_every:,}. "
+            "Hint: fewer, or leave it out.",
+            setting="rearrange_every",
+        )
+    consumed = plan.rearrange_every * plan.rows_per_step
+    if window is not None and window < consumed:
+        raise SettingsError(
+            f"`window` must hold the {consumed:,} rows that {plan.rearrange_every:,} steps consume, got {window:,}. "
+            f"Hint: `window={4 * consumed}`.",
+            setting="window",
         )
 
 
@@ -195,12 +227,19 @@ class _Trained:
 
 
 def _train(
-    job: Job, start: Start, process: int, callbacks: Sequence[Any], progress: bool, say: Callable[[str], None]
+    job: Job,
+    start: Start,
+    process: int,
+    callbacks: Sequence[Any],
+    progress: bool,
+    say: Callable[[str], None],
+    rearranger: Rearranger | None = None,
 ) -> _Trained:
     """Train from where the attempt starts to the end, and save the model if that is wanted."""
     from transformers import set_seed
 
     from righttime.training.apart import require_rows_apart
+    from righttime.training.live import check_states
     from righttime.training.trainer import OrderedTrainer, show_progress, training_arguments
 
     settings, model_folder = job.settings, job.folder / "model"
@@ -237,6 +276,9 @@ def _train(
         if plan.pack_tokens is not None:
             with trainer.accelerator.autocast():
                 require_rows_apart(trainer.model)
+        if rearranger is not None:
+            check_states(model, settings)
+            rearranger.learning = Learning(model, tokenizer, lambda: int(trainer.state.global_step), say, progress)
         show_progress(trainer, progress, lambda steps: f"{plan.consumed(steps):,} of {total} rows")
         for callback in callbacks:
             if hasattr(callback, "attach"):  # an evaluation, whose means are for the trackers too
@@ -245,6 +287,8 @@ def _train(
         oracle.recorder.sync()
         oracle.recorder.close()
         if trainer.args.should_save:
+            # Once more: a kill after the last checkpoint was marked leaves one too many, and none is written then.
+            keep_newest(job.folder / "checkpoints", settings.kept)
             shutil.rmtree(model_folder, ignore_errors=True)
         trainer.accelerator.wait_for_everyone()
         if settings.save_model:

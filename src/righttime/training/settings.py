@@ -25,6 +25,9 @@ Optimizer = Literal["adamw", "adafactor"]
 Attention = Literal["auto", "eager", "sdpa", "flash"]
 
 
+_CENTRED = "centred"  # as they are, hidden states are all nearly alike
+
+
 @named_fields
 @dataclass(frozen=True)
 class Lora:
@@ -72,6 +75,9 @@ class TuneChanges(TypedDict, total=False):
     pack_tokens: int | None
     epochs: int
     shuffle_after: int | None
+    rearrange_every: int | None
+    window: int | None
+    rearrange_by: str
     learning_rate: float | None
     schedule: Schedule
     min_rate: float
@@ -113,6 +119,11 @@ class TuneSettings:
             sequences of at most so many tokens, one for a micro-batch; None packs nothing.
         epochs: How often every row is consumed.
         shuffle_after: Follow the arrangement for so many steps, then shuffle; None follows it throughout.
+        rearrange_every: Every so many steps, embed the rows that are left and the target with the model as it is, and
+            go on in the order of TMA's rounds over them; None follows the arrangement throughout.
+        window: With `rearrange_every`: embed only the next so many rows of the arrangement that are left; None: all.
+        rearrange_by: With `rearrange_every`: which hidden states, as options of ``lm:``, such as ``layer=12,centred``;
+            ``layer=-1`` takes the last as they are.
         learning_rate: The highest rate; None takes 1e-5, or 1e-4 with adapters. `rate` tells it.
         schedule: ``constant``, or ``cosine``, which falls to `min_rate` times the rate.
         min_rate: What ``cosine`` leaves of the rate at the end, as a share.
@@ -155,6 +166,9 @@ class TuneSettings:
     pack_tokens: int | None = None
     epochs: int = 1
     shuffle_after: int | None = None
+    rearrange_every: int | None = None
+    window: int | None = None
+    rearrange_by: str = _CENTRED
     learning_rate: float | None = None
     schedule: Schedule = "constant"
     min_rate: float = 0.1
@@ -188,6 +202,8 @@ class TuneSettings:
             "batch_tokens",
             "pack_tokens",
             "epochs",
+            "rearrange_every",
+            "window",
             "max_length",
             "save_every",
             "log_every",
@@ -233,6 +249,7 @@ class TuneSettings:
                 "Hint: give one of them.",
                 setting="pack_tokens",
             )
+        self._check_rearranging()
         defaults = {entry.name: entry.default for entry in dataclasses.fields(self)}
         for name in ("betas", "eps") if self.optimizer == "adafactor" else ():
             if getattr(self, name) != defaults[name]:
@@ -245,6 +262,29 @@ class TuneSettings:
                 'Hint: `precision="bf16"`.',
                 setting="attention",
             )
+
+    def _check_rearranging(self) -> None:
+        """Refuse what does not go with an order that changes while the model trains."""
+        if self.rearrange_every is None:
+            if self.window is not None or self.rearrange_by != _CENTRED:
+                given = "rearrange_by" if self.window is None else "window"
+                raise SettingsError(f"`{given}` must go with `rearrange_every`, which is not given.", setting=given)
+            return
+        if self.epochs > 1:
+            raise SettingsError(
+                f"`rearrange_every` must have one epoch, whose rows are consumed once, got epochs {self.epochs}. "
+                "Hint: leave one of them out.",
+                setting="rearrange_every",
+            )
+        if self.shuffle_after is not None:
+            raise SettingsError(
+                "`rearrange_every` and `shuffle_after` must not be given together: what is left is either arranged or "
+                "shuffled. Hint: give one of them.",
+                setting="rearrange_every",
+            )
+        from righttime.embedding.registry import states_in  # late: it imports what tuning may not need
+
+        states_in(self.rearrange_by)
 
     @classmethod
     def preset(cls, name: str, **changes: Unpack[TuneChanges]) -> TuneSettings:
@@ -299,8 +339,13 @@ class TuneSettings:
         return self.seed or 0
 
     def facts(self) -> dict[str, Any]:
-        """All settings as JSON, what was not given as it is used."""
-        return {**dataclasses.asdict(self), "learning_rate": self.rate, "seed": self.chance}
+        """All settings as JSON, what was not given as it is used; nothing of rearranging where that is not asked for.
+
+        So a run without it is described as by earlier versions.
+        """
+        facts = {**dataclasses.asdict(self), "learning_rate": self.rate, "seed": self.chance}
+        apart = () if self.rearrange_every is not None else ("rearrange_every", "window", "rearrange_by")
+        return {name: value for name, value in facts.items() if name not in apart}
 
     def deciding(self) -> dict[str, Any]:
         """What decides the weights and the order: all that must not change when a run goes on."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +85,7 @@ class PlannedSteps(PlannedBatches):
 
     def __iter__(self) -> Iterator[list[list[int]]]:  # type: ignore[override]
         epoch = self._step() // self._plan.steps_per_epoch
-        batches = self._plan.batches(self._process, epoch)
-        for _, together in groupby(batches, key=lambda batch: batch.step):
+        for together in self._plan.steps(self._process, epoch):
             yield [list(batch.places) or [-1] for batch in together]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from righttime.training.average import average_steps, is_average
 from righttime.training.manifest import BEGUN, FedRows
 from righttime.training.token_rows import TokenRows, arranged_rows, token_rows
 from righttime.verification.finding import Finding
+from righttime.verification.rearranged import FoundOrders, rearranged_holds
 from righttime.verification.run_contents import checkpoints_hold, evaluation_holds, run_contents_hold
 
 __all__ = ["verify"]
@@ -27,7 +29,8 @@ def verify(run: Path, out: Path) -> list[Finding]:
     step's rows were grouped or packed; of the run only its numbers (batch, processes, epochs, ...), its records and its
     files are taken. While there is no tokenizer to be had, the lengths are those that the run recorded. What the
     manifest and the tables say is compared with plan, records and rows. Weights and losses are what their hashes say;
-    only training and evaluating again could tell more.
+    only training and evaluating again could tell more. What was rearranged while the model trained is arranged again
+    from the vectors beside it; these are compared with those of the model where the checkpoint of that step was kept.
 
     Args:
         run: A folder that ``righttime tune`` wrote; what is there of an unfinished run is compared too.
@@ -42,6 +45,9 @@ def verify(run: Path, out: Path) -> list[Finding]:
     opened, arranged = begun_run(run), arranged_rows(out)
     rows = _tokenized(opened, arranged)
     plan, records = _plan(tuple(arranged.ids), opened, rows), opened.records
+    orders = FoundOrders(opened, plan)
+    if plan.rearrange_every is not None:
+        plan = dataclasses.replace(plan, orders=orders)
     findings = [
         _finished(opened),
         Finding("the run was planned for this arrangement", opened.begun.plan.ids_sha256 == ids_sha256(plan.ids)),
@@ -49,6 +55,8 @@ def verify(run: Path, out: Path) -> list[Finding]:
             "every attempt followed that plan", all(attempt.plan == plan.fingerprint for attempt in records.attempts)
         ),
     ]
+    if plan.rearrange_every is not None or opened.begun.settings.rearrange_every is not None:
+        findings += rearranged_holds(orders, arranged, out)
     difference = first_difference(plan, records)
     shuffled = "" if plan.shuffle_after is None else f"the order for {plan.shuffle_after} steps, then a shuffle"
     told = difference or shuffled

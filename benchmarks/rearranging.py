@@ -1,0 +1,115 @@
+"""What rearranging while a model trains costs, beside the bare forward pass of the rows that it embeds.
+
+    python benchmarks/rearranging.py [--model small|smollm2-135m] [--rows 240] [--targets 40] [--turns 3]
+
+`righttime tune` with `--rearrange-every`, five stretches, so four rearrangements of what is left: NIV2 pool rows drawn
+at random, in steps of 8, around NIV2 target rows. Whenever rows are rearranged, the same texts are also fed through
+the same model with nothing around it, in the batches and the padding that embedding takes: no head, no gradients, no
+vectors. `ratio` is the CPU time of the whole rearrangement (tokenizing, embedding, centring, TMA's rounds, writing and
+reading the plan) by that of the bare passes, which are run before and after it. Prints JSON, a line for each turn.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from machine import about, parser
+from training import make_model
+
+LENGTH, BATCH = 512, 8
+
+
+def made(folder: Path, rows: int, targets: int) -> Path:
+    """An arrangement of random NIV2 rows around some target rows."""
+    from righttime.formats import read_rows
+    from righttime.pipeline import arrange_into
+    from righttime.results import Request
+
+    data = Path(os.environ.get("RIGHTTIME_DATA", "../shared/data"))
+    for name, count in (("pool", rows), ("target", targets)):
+        found = read_rows([data / f"niv2_{name}.jsonl.gz"], role="pool").examples
+        some = found[:: len(found) // count][:count]
+        lines = [json.dumps({"prompt": row.prompt, "response": row.response}) + "\n" for row in some]
+        (folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+    sides = [str(folder / "pool.jsonl")], [str(folder / "target.jsonl")]
+    arrange_into(folder / "out", *sides, Request(method="random", guard="off"))
+    return folder / "out"
+
+
+def bare(model: Any, tokenizer: Any, texts: list[str]) -> float:
+    """CPU seconds of the forward passes of different texts alone, in the batches that embedding takes."""
+    import torch
+
+    from righttime.embedding.causal import CausalModel
+    from righttime.embedding.embed import plan_batches
+
+    causal = CausalModel.of(model.base_model, tokenizer, "bare", "", LENGTH)
+    ids = [row[:LENGTH] for row in causal.tokens(list(dict.fromkeys(texts)), special=True)]
+    batches = [causal.padded([ids[place] for place in batch]) for batch in plan_batches([len(row) for row in ids])]
+    model.eval()
+    began = time.process_time()
+    with torch.no_grad():
+        for tokens, mask in batches:
+            model.base_model(input_ids=tokens, attention_mask=mask, use_cache=False)
+    took = time.process_time() - began
+    model.train()
+    return took
+
+
+def measured(folder: Path, out: Path, every: int, turn: int) -> dict[str, Any]:
+    """One run: CPU seconds of each rearrangement, of the bare passes, and of all else."""
+    from righttime.training import TuneSettings, rearranger, tune
+    from righttime.training.rearranged import left_places
+
+    ours: list[float] = []
+    floor: list[float] = []
+    make = rearranger.Rearranger._made
+
+    def timed(self: Any, step: int) -> Any:
+        left = left_places(len(self.sides.rows), rearranger.consumed_before(self._known, self._follow, step), None)
+        texts = self.sides.embedded(left)
+        before = bare(self.learning.model, self.learning.tokenizer, texts)
+        began = time.process_time()
+        found = make(self, step)
+        ours.append(time.process_time() - began)
+        floor.append((before + bare(self.learning.model, self.learning.tokenizer, texts)) / 2)
+        return found
+
+    rearranger.Rearranger._made = timed  # type: ignore[method-assign]
+    settings = TuneSettings(batch=BATCH, max_length=LENGTH, rearrange_every=every, save_model=False)
+    began = time.process_time()
+    tune(out, str(folder / "model"), folder / f"run-{turn}", settings)
+    rearranger.Rearranger._made = make  # type: ignore[method-assign]
+    whole = time.process_time() - began - 2 * sum(floor)
+    return {
+        "ratio": round(sum(ours) / sum(floor), 3),
+        "ratios": [round(one / other, 3) for one, other in zip(ours, floor, strict=True)],
+        "rearranging": round(sum(ours), 2),
+        "run": round(whole, 2),
+    }
+
+
+def main() -> None:
+    """Run it."""
+    words = parser(__doc__)
+    words.add_argument("--model", choices=("small", "smollm2-135m"), default="small")
+    words.add_argument("--rows", type=int, default=240)
+    words.add_argument("--targets", type=int, default=40)
+    words.add_argument("--turns", type=int, default=3)
+    args = words.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_model(folder / "model", args.model)
+        out = made(folder, args.rows, args.targets)
+        for turn in range(args.turns):
+            print(json.dumps(measured(folder, out, args.rows // BATCH // 5, turn)), flush=True)
+        print(json.dumps({name: about()[name] for name in ("processor", "load", "commit")}))
+
+
+if __name__ == "__main__":
+    main()
