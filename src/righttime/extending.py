@@ -1,4 +1,4 @@
-"""An arrangement for a pool that has grown, from an earlier one: the bytes that arranging the whole pool again gives."""
+"""A pool that has grown, arranged from an earlier arrangement: the bytes that arranging the whole pool gives."""
 
 from __future__ import annotations
 
