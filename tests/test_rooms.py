@@ -29,7 +29,7 @@ ROOMS = (
     ("results",),
     ("inputs", "ordering", "guard"),
     ("pipeline",),
-    ("each_target",),
+    ("each_target", "extending"),
     ("api",),
     ("planning", "measures", "exporters"),
     ("training",),

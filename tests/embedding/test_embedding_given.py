@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import tracemalloc
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,13 @@ from safetensors.numpy import save_file
 from safetensors.torch import save_file as torch_save
 
 from righttime.embedding import given_vectors
+from righttime.embedding.given import check_given_ids
+from righttime.embedding.glimpse import glimpse
 from righttime.errors import EmbeddingError, RighttimeError, ShapeError
+from righttime.examples import Example, Message
+from righttime.rows import ExampleRows
+from righttime.similarity import unit_rows
+from righttime.similarity.lazy import LazyRows
 
 POOL = np.arange(12, dtype=np.float16).reshape(4, 3)
 TARGET = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -153,3 +160,87 @@ def test_a_column_of_real_vectors_may_be_larger(tmp_path: Path) -> None:
     column = pa.FixedSizeListArray.from_arrays(pa.array(numbers), 64)
     pq.write_table(pa.table({"embedding": column}), tmp_path / "x.parquet")
     assert given_vectors(f"vectors:{tmp_path / 'x.parquet'}", "pool", 9, 1).shape == (9, 64)
+
+
+WIDE = np.random.default_rng(1).normal(size=(50, 6)).astype(np.float32)
+"""Vectors that are spread over shards."""
+
+
+def shard(folder: Path, ending: str, dtype: Any = np.float32) -> Path:
+    """`WIDE` in four files, one of them of one row."""
+    folder.mkdir()
+    bounds = (0, 20, 21, 40, 50)
+    for number, (start, stop) in enumerate(pairwise(bounds)):
+        part, file = WIDE[start:stop].astype(dtype), folder / f"part-{number}{ending}"
+        flat = pa.FixedSizeListArray.from_arrays(pa.array(part.reshape(-1)), 6)
+        table = pa.table({"id": [f"r{row}" for row in range(start, stop)], "embedding": flat})
+        if ending == ".npy":
+            np.save(file, part)
+        elif ending == ".safetensors":
+            save_file({"x": part}, file)
+        elif ending == ".parquet":
+            pq.write_table(table, file)
+        else:
+            new = pa.ipc.new_stream if number % 2 else pa.ipc.new_file
+            with new(str(file), table.schema) as writer:
+                writer.write_table(table, max_chunksize=7)
+    return folder
+
+
+@pytest.mark.parametrize("ending", [".npy", ".safetensors", ".parquet", ".arrow"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("memory", [1, 1 << 30])
+def test_shards_are_one_matrix_read_block_by_block(tmp_path: Path, ending: str, dtype: Any, memory: int) -> None:
+    folder = shard(tmp_path / "shards", ending, dtype)
+    for name in (folder, f"{folder}/part-*{ending}"):
+        got: Any = given_vectors(f"vectors:{name}", "pool", 50, memory)
+        assert isinstance(got, LazyRows)
+        assert (got.shape, got.dtype) == ((50, 6), np.dtype(dtype))
+        for start, stop in ((0, 50), (19, 22), (20, 21), (45, 60), (7, 7)):
+            assert np.array_equal(got[start:stop], WIDE[start:stop].astype(dtype))
+        assert np.array_equal(unit_rows(got), unit_rows(WIDE.astype(dtype)))
+    seen = glimpse(f"vectors:{folder}", "pool", 16)
+    assert (seen.shape, seen.itemsize) == ((50, 6), np.dtype(dtype).itemsize)
+
+
+def test_a_large_tensor_is_read_block_by_block(tmp_path: Path) -> None:
+    torch_save({"pool": torch.from_numpy(WIDE).bfloat16()}, tmp_path / "x.safetensors")
+    got: Any = given_vectors(f"vectors:{tmp_path / 'x.safetensors'}", "pool", 50, 1)
+    assert isinstance(got, LazyRows)
+    assert np.array_equal(got, torch.from_numpy(WIDE).bfloat16().float().numpy())
+
+
+BAD_SHARDS = [
+    ("z-narrow.npy", np.ones((2, 5), np.float32), ShapeError, r"z-narrow.npy .*6 numbers, float32\), got 5 numbers"),
+    ("z-wide.npy", np.ones((2, 6)), ShapeError, r"must hold vectors like .*part-0.npy .* got 6 numbers, float64"),
+    ("readme.txt", None, EmbeddingError, "must hold files of vectors, ending in .npy.*got .*readme.txt"),
+]
+
+
+@pytest.mark.parametrize(("name", "array", "kind", "sentence"), BAD_SHARDS)
+def test_a_shard_that_does_not_fit_is_named(
+    tmp_path: Path, name: str, array: Any, kind: type[RighttimeError], sentence: str
+) -> None:
+    folder = shard(tmp_path / "shards", ".npy")
+    (folder / name).write_bytes(b"") if array is None else np.save(folder / name, array)
+    with pytest.raises(kind, match=sentence):
+        given_vectors(f"vectors:{folder}", "pool", 52)
+    with pytest.raises(EmbeddingError, match="got none"):
+        given_vectors(f"vectors:{tmp_path}/no*.npy", "pool", 52)
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".arrow"])
+def test_vectors_of_other_rows_are_noticed_by_their_ids(tmp_path: Path, ending: str) -> None:
+    folder = shard(tmp_path / "shards", ending)
+    ids = [f"r{row}" for row in range(50)]
+
+    def check(names: list[str], numbers: list[int]) -> None:
+        rows = [Example(name, None, "s", "f", 1, (Message("user", "x"),)) for name in names]
+        check_given_ids(f"vectors:{folder}", ExampleRows(tuple(rows)), numbers)
+
+    check(ids, list(range(50)))
+    check(ids[3:30:2], list(range(3, 30, 2)))
+    check([f"made-{row}" for row in range(50)], list(range(50)))
+    ids[30], ids[45] = ids[45], ids[30]
+    with pytest.raises(EmbeddingError, match=r"vector 30 must be that of row r45, got that of row r30"):
+        check(ids, list(range(50)))

@@ -367,3 +367,28 @@ def test_nothing_heavy_is_imported_before_it_is_used() -> None:
     code = "import sys, righttime.formats; print({'datasets', 'pyarrow', 'torch'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_vectors_beside_the_rows_of_a_parquet_file_are_not_read(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    texts = {"id": ["a", "b"], "prompt": ["Add 1.", "Add 2."], "response": ["1", None], "note": ["x", "y"]}
+    plain = pa.table(texts)
+    vectors = {"embedding": pa.array([[0.5, 1.0], [2.0, 3.0]]), "labels": pa.array([[1], [2]])}
+    pq.write_table(plain, tmp_path / "plain.parquet")
+    pq.write_table(pa.table({**vectors, **texts}), tmp_path / "beside.parquet")
+    pq.write_table(pa.table({**vectors, **texts, "a.b": ["q", "r"]}), tmp_path / "dotted.parquet")
+    seen = []
+    for name in ("plain", "beside", "dotted"):
+        read = read_rows([tmp_path / f"{name}.parquet"], role="target")
+        seen.append([(row.id, row.line, row.messages) for row in read.rows.examples()])
+        assert "note" in read.inputs[0].unread
+        assert "embedding" not in read.inputs[0].unread
+    assert seen[0] == seen[1] == seen[2]
+    kept = read_rows([tmp_path / "beside.parquet"], role="target", keep_original=True)
+    original = [json.loads(row.original or "") for row in kept.rows.examples()]
+    assert [row["embedding"] for row in original] == [[0.5, 1.0], [2.0, 3.0]]
+    pq.write_table(pa.table(vectors), tmp_path / "only.parquet")
+    with pytest.raises(FormatError, match="embedding"):
+        read_rows([tmp_path / "only.parquet"], role="target")

@@ -54,6 +54,8 @@ class CandidateLists:
         # how long it was, and what it may have missed.
         self._place, self._settled, self._end, self._length = (np.zeros(m, dtype=np.int64) for _ in range(4))
         self._cut, self._margin = np.zeros(m), np.zeros(m)
+        # After what all rows come that are not in its list: a similarity, and of equal ones a row.
+        self._limit, self._after = np.full(m, np.inf, dtype=np.float32), np.full(m, -1, dtype=np.int64)
 
     def choose(self, who: NDArray[np.intp] | None = None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The nearest living row of every target row in `who` (ascending), or of all; ties to the lower row.
@@ -71,6 +73,22 @@ class CandidateLists:
             self._fill(open_, again)
             open_, again = self._decide(open_), again + 1
         return self._chosen[everyone], self._similarity[everyone]
+
+    def settled(self, who: NDArray[np.intp]) -> tuple[NDArray[np.intp], np.float32, int]:
+        """Those of `who` (ascending) whose lists tell their nearest living row, and how near that of the others can be.
+
+        Returns:
+            The target rows that `choose` will answer without a search; a similarity and a row: the choices of all
+            others are less similar than this, or as similar and later.
+        """
+        chosen = self._chosen[who]
+        open_ = self._decide(who[(chosen < 0) | self.taken[chosen]])
+        if not len(open_):
+            return who, np.float32(-np.inf), -1
+        self._chosen[open_] = -1  # where the list stands may not be the nearest
+        limit = np.where(self._place[open_] < self._end[open_], np.float32(np.inf), self._limit[open_])
+        most = limit.max()
+        return np.setdiff1d(who, open_, assume_unique=True), most, int(self._after[open_][limit == most].min())
 
     def choose_one(self, who: int) -> tuple[int, np.float32]:
         """The nearest living row of one target row, and its similarity; there must be a living row."""
@@ -217,3 +235,4 @@ class CandidateLists:
         start = np.searchsorted(owner[order], np.arange(len(self.target) + 1))
         self._place, self._settled, self._end = start[:-1].copy(), start[:-1] + settled, start[1:].copy()
         self._length[who], self._cut[who], self._margin[who] = length, found.cut, found.margin
+        self._limit[who], self._after[who] = found.limit or (np.inf, -1)

@@ -48,6 +48,7 @@ def tma_rounds(
     room: Room | None = None,
     apart: float | None = None,
     weights: Sequence[Fraction] | None = None,
+    enough: int | None = None,
 ) -> Iterator[Round]:
     """Play the rounds of TMA, one after another, until the pool is empty or no target row picks any more.
 
@@ -66,6 +67,8 @@ def tma_rounds(
         apart: No two rows of a round are more similar than 1 - apart. Target rows pick one after another then too; rows
             too near to one of the round are skipped, and stand again in the next.
         weights: The weight of each target row: who picks in a round goes by `Turns`. None: all pick in every round.
+        enough: The caller takes so many rows, of the last round the most similar. What comes after these need not be
+            looked for, so that the last round may lack some of it.
 
     Yields:
         The rounds, from round 0.
@@ -79,8 +82,14 @@ def tma_rounds(
     keeping = None if apart is None else Apart(pool, apart)
     picking = np.arange(len(target))
     turns = Turns(weights, len(target))
+    plain = room is None and apart is None and min_similarity is None
     while lists.n_alive and len(picking):
         who = turns.next(picking)
+        last = _first_of(lists, who, enough - (len(pool) - lists.n_alive)) if plain and enough is not None else None
+        if last is not None:
+            lists.take(last.rows)
+            yield last
+            continue
         choice, similarity = lists.choose(who)
         near = reaches(similarity, min_similarity)  # what is left only gets less similar, so who stops, stops for good
         picking, who = np.setdiff1d(picking, who[~near], assume_unique=True), who[near]
@@ -92,6 +101,18 @@ def tma_rounds(
             played = _in_turn(lists, who, room or Room(()), keeping, min_similarity)
         lists.take(played.rows)
         yield played
+
+
+def _first_of(lists: CandidateLists, who: NDArray[np.intp], wanted: int) -> Round | None:
+    """The most similar rows of a round, at least `wanted`, where the lists tell them but do not settle every choice."""
+    who, most, after = lists.settled(who)
+    if not 0 < wanted <= len(who) or most == -np.inf:
+        return None
+    played = _as_round(*lists.choose(who), who)
+    first = (played.similarity > most) | ((played.similarity == most) & (played.rows <= after))
+    if np.count_nonzero(first) < wanted:
+        return None
+    return Round(played.rows[first], played.picked_by[first], played.similarity[first])
 
 
 def _in_turn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 import typer
@@ -40,13 +41,19 @@ __all__ = ["arrange"]
 
 
 SELECTION = "Selection"
+_WITH_EXTEND = (
+    *("extend", "pool", "out", "overwrite", "embedder", "target_embedder", "device", "workers", "engine", "memory"),
+    *("cache", "as_json"),
+)
+"""What may be given with --extend; all else is what the arrangement was made with."""
 
 
 @app.command(rich_help_panel="Arrange", old_values={"--precision": OLD_PRECISIONS})
 def arrange(
+    ctx: typer.Context,
     pool: Pools,
-    target: Target,
     out: Out,
+    target: Target | None = None,
     method: Annotated[
         str,
         typer.Option(
@@ -244,6 +251,15 @@ def arrange(
             rich_help_panel=SELECTION,
         ),
     ] = False,
+    extend: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Extend a finished arrangement: POOL... is what its pool has grown by. Target and settings are its "
+            "own; writes what arranging the whole pool would write, and says what was saved.",
+            rich_help_panel=SELECTION,
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -252,13 +268,27 @@ def arrange(
     Writes a training file in that order, and for each row why it stands where it does.
     """
     from righttime.arrangement.budget import read_budget
-    from righttime.cli.summary import arranged_facts, summary
+    from righttime.cli.summary import arranged_facts, saved_line, summary
     from righttime.cli.text import printable
     from righttime.each_target import arrange_each_into
     from righttime.embedding import DEFAULT_MODEL
+    from righttime.extending import extend_into
     from righttime.pipeline import arrange_into
     from righttime.results import Request
 
+    if extend is not None:
+        _only_with_extend(ctx, extend)
+        ours: dict[str, Any] = {"device": device, "workers": workers, "engine": engine, "memory": bytes_in(memory)}
+        ours |= {"embedder": embedder, "target_embedder": target_embedder}
+        result, saved = extend_into(out, extend, pool, overwrite=overwrite, cache=cache, progress=True, **ours)
+        emit(
+            as_json,
+            lambda: {**arranged_facts(result, out), "extended": saved},
+            lambda: f"{saved_line(saved)}\n{summary(result, out)}",
+        )
+        return
+    if not target:
+        ctx.fail("Missing option '--target'.")
     # The request itself refuses what is not among its choices.
     request = Request(
         method=method,
@@ -313,6 +343,17 @@ def arrange(
         return
     result = arrange_into(out, pool, target, request, **how)
     emit(as_json, lambda: arranged_facts(result, out), lambda: summary(result, out))
+
+
+def _only_with_extend(ctx: typer.Context, extend: Path) -> None:
+    """Refuse settings that are those of the arrangement that is extended."""
+    for option in ctx.command.params:
+        given = getattr(ctx.get_parameter_source(str(option.name)), "name", "") == "COMMANDLINE"
+        if given and option.name not in _WITH_EXTEND:
+            raise SettingsError(
+                f"--extend takes the target and the settings of {extend}, got {option.opts[0]} with it. "
+                "Hint: leave it out, or arrange again."
+            )
 
 
 def _params(given: list[str] | None) -> dict[str, str]:

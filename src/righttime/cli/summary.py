@@ -18,11 +18,20 @@ from righttime.planning.stages import peak_of
 from righttime.progress import lasting
 
 if TYPE_CHECKING:
+    from righttime.extending import Saved
     from righttime.measures.curves import Measured
     from righttime.planning import Stage
     from righttime.results import Result
 
-__all__ = ["arranged_facts", "measured_facts", "measured_summary", "planned_facts", "planned_summary", "summary"]
+__all__ = [
+    "arranged_facts",
+    "measured_facts",
+    "measured_summary",
+    "planned_facts",
+    "planned_summary",
+    "saved_line",
+    "summary",
+]
 
 _FILES = 4  # of one side that are named
 
@@ -45,6 +54,15 @@ def summary(result: Result, out: Path) -> str:
             f"train    righttime export {folder} --to trl --model MODEL --out FOLDER   (trainers shuffle otherwise)"
         )
     return printable("\n".join(lines))
+
+
+def saved_line(saved: Saved) -> str:
+    """What looking at an earlier arrangement first has saved, in a line or two."""
+    if saved.why:
+        return printable(f"extended by arranging the whole pool, since {in_flags(saved.why)}")
+    share = saved.pairs / max(1, saved.whole)
+    settled = "" if not saved.again else f"; some choices were not settled by the earlier arrangement ({saved.again:,})"
+    return f"extended by looking at {saved.pairs:,} pairs of rows, {share:.0%} of one look at the whole pool{settled}"
 
 
 def arranged_facts(result: Result, out: Path) -> dict[str, Any]:

@@ -4,6 +4,8 @@ vectors:pool.npy                   one matrix
 vectors:both.safetensors           tensors named `pool` and `target` (or `both.safetensors#name`)
 vectors:both.npz                   the same, as NumPy saves several arrays
 vectors:pool.parquet#embedding     a column of lists; `embedding` if no name is given
+vectors:pool.arrow#embedding       the same of an Arrow file or stream (.arrow, .feather)
+vectors:shards/ or shards/*.npy    several such files, by name, one below the other
 """
 
 from __future__ import annotations
@@ -14,25 +16,31 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from righttime.embedding.shards import arrow_batches, check_ids, have_ids, one_matrix, parquet_rows, shard_files
 from righttime.errors import EmbeddingError, RighttimeError, ShapeError
 from righttime.formats.remote import local_file
 from righttime.neighbours import MEMORY
+from righttime.rows import Rows
+from righttime.similarity.lazy import LazyRows
 from righttime.similarity.pairs import as_vectors
 
 __all__ = [
     "PREFIX",
     "as_matrix",
+    "check_given_ids",
     "column_of",
     "given_sides",
     "given_vectors",
     "mapped_npy",
+    "opened",
     "pick",
     "split_spec",
     "told",
@@ -69,8 +77,7 @@ def given_vectors(spec: str, role: str, n_rows: int, memory: int = MEMORY) -> ND
         ShapeError: If there is not one vector for each row.
     """
     path, _, name = spec.removeprefix(PREFIX).partition("#")
-    vectors = told(path, lambda file: _READERS[file.suffix](file, name, role, memory))
-    vectors = as_vectors(vectors, f"{path} ({role})")
+    vectors = as_vectors(opened(path, name, role, memory), f"{path} ({role})")
     if len(vectors) != n_rows:
         raise ShapeError(
             f"{path} must hold one vector for each of the {n_rows} {role} rows, got {len(vectors)}. "
@@ -78,6 +85,47 @@ def given_vectors(spec: str, role: str, n_rows: int, memory: int = MEMORY) -> ND
             file=path,
         )
     return vectors
+
+
+def opened(path: str, name: str, role: str, memory: int = MEMORY) -> Any:
+    """The vectors of a file, or of shards, mapped or read block by block where they are many.
+
+    Args:
+        path: A file, folder or pattern.
+        name: The tensor or column; empty: as `given_vectors` finds it.
+        role: See `given_vectors`.
+        memory: See `given_vectors`.
+
+    Raises:
+        EmbeddingError: As `given_vectors`.
+        ShapeError: If shards hold vectors of several kinds.
+    """
+    files = shard_files(path, _READERS)
+    if files is None:
+        return told(path, lambda file: _READERS[file.suffix](file, name, role, memory))
+    of_shards = {**_READERS, ".parquet": _parquet_later}
+
+    def read(file: Path) -> Any:
+        return of_shards[file.suffix](file, name, role, memory)
+
+    return one_matrix((file, told(file, read)) for file in files)
+
+
+def check_given_ids(spec: str, rows: Rows, numbers: Sequence[int]) -> None:
+    """Make sure that given vectors are those of the rows, where the files have ids; see `check_ids`.
+
+    Args:
+        spec: See `given_vectors`.
+        rows: The rows that take part.
+        numbers: The number of each in its side, ascending.
+
+    Raises:
+        EmbeddingError: If they are not.
+    """
+    path = spec.removeprefix(PREFIX).partition("#")[0]
+    files = shard_files(path, _READERS) or [path]
+    if have_ids(files):
+        told_of(path, lambda: check_ids(files, rows, numbers))
 
 
 def split_spec(spec: str, target_spec: str | None) -> tuple[str, str]:
@@ -103,8 +151,13 @@ def told(path: str, read: Callable[[Path], Any]) -> Any:
     if Path(path).suffix not in _READERS:
         raise EmbeddingError(f"vectors must be a file ending in {', '.join(_READERS)}, got {path!r}.", file=path)
     file = Path(local_file(path))
+    return told_of(path, lambda: read(file))
+
+
+def told_of(path: str, read: Callable[[], Any]) -> Any:
+    """What is read, or one sentence about what is wrong with the file of that name."""
     try:
-        return read(file)
+        return read()
     except RighttimeError:
         raise
     except _BROKEN as error:
@@ -187,12 +240,63 @@ def _safetensors(file: Path, name: str, role: str, memory: int) -> Any:
     from safetensors import SafetensorError, safe_open
 
     try:
-        # Read by Torch, since NumPy alone has no bfloat16; as_vectors widens that.
+        # Read by Torch, since NumPy alone has no bfloat16; as_vectors widens that, block by block where it is large.
         with safe_open(str(file), framework="pt") as tensors:
-            tensor = tensors.get_tensor(pick(file, list(tensors.keys()), name, role))
-            return tensor if str(tensor.dtype) == "torch.bfloat16" else tensor.numpy()
+            chosen = pick(file, list(tensors.keys()), name, role)
+            there = tensors.get_slice(chosen)
+            if len(there.get_shape()) == 2 and file.stat().st_size > memory:
+                some = as_vectors(_as_kept(there[:1]), str(file))
+                return LazyRows(tuple(there.get_shape()), some.dtype, partial(_sliced, file, chosen))
+            return _as_kept(tensors.get_tensor(chosen))
     except SafetensorError as error:
         raise EmbeddingError(f"{file} must be a safetensors file: {error}.", file=file) from error
+
+
+def _as_kept(tensor: Any) -> Any:
+    return tensor if str(tensor.dtype) == "torch.bfloat16" else tensor.numpy()
+
+
+def _sliced(file: Path, name: str, start: int, stop: int) -> NDArray[Any]:
+    """Some rows of a tensor."""
+    from safetensors import safe_open
+
+    with safe_open(str(file), framework="pt") as tensors:
+        return as_vectors(_as_kept(tensors.get_slice(name)[start:stop]), str(file))
+
+
+def _arrow(file: Path, name: str, role: str, memory: int) -> Any:
+    column_name, parts, held, most = name or "embedding", [], 0, max(memory, _GAIN * file.stat().st_size)
+    for batch in arrow_batches(file):
+        _require_column(file, column_name, batch.schema.names)
+        held += batch.nbytes
+        _in_memory(file, column_name, held, most, memory)
+        parts.append(as_matrix(file, column_name, batch.column(column_name)))
+    if not parts:
+        raise EmbeddingError(f"{file} must hold vectors, got no row.", file=file)
+    wide = [part for part in parts if len(part)] or parts[:1]
+    return wide[0] if len(wide) == 1 else one_matrix((str(file), part) for part in wide)
+
+
+def _parquet_later(file: Path, name: str, role: str, memory: int) -> Any:
+    """A column that is read when its rows are looked at."""
+    import pyarrow.parquet as pq
+
+    column_name = column_of(file, name)
+    with pq.ParquetFile(file) as table:
+        n, batch = table.metadata.num_rows, next(table.iter_batches(batch_size=1, columns=[column_name]), None)
+    if batch is None:
+        return _parquet(file, name, role, memory)
+    one = as_matrix(file, column_name, batch.column(0))
+    return parquet_rows((n, one.shape[1]), one.dtype, partial(_parquet, file, name, role, memory))
+
+
+def _in_memory(file: Path, column_name: str, held: int, most: int, memory: int) -> None:
+    if held > most:
+        raise EmbeddingError(
+            f"{file}: column {column_name!r} must fit into the {memory:,} bytes of `memory` when it is "
+            "inflated, got more. Hint: save it as .npy, which is read where it lies, or give more `memory`.",
+            file=file,
+        )
 
 
 def _parquet(file: Path, name: str, role: str, memory: int) -> Any:
@@ -206,12 +310,7 @@ def _parquet(file: Path, name: str, role: str, memory: int) -> Any:
         kind = table.schema_arrow.field(column_name).type
         for batch in table.iter_batches(batch_size=_ROWS_AT_A_TIME, columns=[column_name]):
             held += batch.nbytes
-            if held > most:
-                raise EmbeddingError(
-                    f"{file}: column {column_name!r} must fit into the {memory:,} bytes of `memory` when it is "
-                    "inflated, got more. Hint: save it as .npy, which is read where it lies, or give more `memory`.",
-                    file=file,
-                )
+            _in_memory(file, column_name, held, most, memory)
             parts.append(batch.column(0))
     return as_matrix(file, column_name, pa.chunked_array(parts, kind).combine_chunks())
 
@@ -221,14 +320,17 @@ def column_of(file: Path, name: str) -> str:
     import pyarrow.parquet as pq
 
     column_name = name or "embedding"
-    names = pq.read_schema(file).names
+    _require_column(file, column_name, pq.read_schema(file).names)
+    return column_name
+
+
+def _require_column(file: Path, column_name: str, names: Sequence[str]) -> None:
     if column_name not in names:
         raise EmbeddingError(
             f"{file} must have a column {column_name!r}, got the columns {', '.join(names)}. "
             f"Hint: vectors:{file}#COLUMN.",
             file=file,
         )
-    return column_name
 
 
 def as_matrix(file: Path, column_name: str, column: Any) -> Any:
@@ -274,4 +376,6 @@ _READERS: Mapping[str, Callable[[Path, str, str, int], Any]] = {
     ".npz": _npz,
     ".safetensors": _safetensors,
     ".parquet": _parquet,
+    ".arrow": _arrow,
+    ".feather": _arrow,
 }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.embedding.given import PREFIX, as_matrix, column_of, mapped_npy, pick, told
+from righttime.embedding.given import PREFIX, as_matrix, column_of, mapped_npy, opened, pick, told
 from righttime.errors import EmbeddingError
 from righttime.similarity.pairs import as_vectors
 
@@ -48,7 +48,11 @@ def glimpse(spec: str, role: str, rows: int) -> Glimpse:
         ShapeError: If they are no matrix of numbers.
     """
     path, _, name = spec.removeprefix(PREFIX).partition("#")
-    shape, some = told(path, lambda file: _GLIMPSES[file.suffix](file, name, role, rows))
+    if Path(path).suffix in _GLIMPSES and Path(path).is_file():
+        shape, some = told(path, lambda file: _GLIMPSES[file.suffix](file, name, role, rows))
+    else:
+        array = as_vectors(opened(path, name, role), f"{path} ({role})")
+        shape, some = array.shape, np.concatenate([array[part] for part in _stretches(len(array), rows)])
     some = as_vectors(some, f"{path} ({role})")
     return Glimpse(shape, some.dtype.itemsize, some)
 

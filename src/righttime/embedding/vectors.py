@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.embedding import Embedder, given_sides
-from righttime.embedding.given import PREFIX, given_vectors, split_spec
+from righttime.embedding.given import PREFIX, check_given_ids, given_vectors, split_spec
 from righttime.embedding.represent import represent, shaped_by_target
 from righttime.embedding.texts import texts_for
 from righttime.errors import SettingsError
@@ -103,6 +103,9 @@ def vectors_for(
     """
     folder = Path(cache) if cache else cache_folder()
     if vectors_given(request.embedder):
+        specs = split_spec(request.embedder, request.target_embedder)
+        check_given_ids(specs[0], pool, rows)
+        check_given_ids(specs[1], target, range(len(target)))
         return given(request.embedder, request.target_embedder, rows, n_pool, len(target), request.memory, folder)
     if request.target_embedder is not None:
         raise SettingsError(
@@ -148,6 +151,7 @@ class PoolOnce:
         had = self._had[2]
         if vectors_given(request.embedder):
             spec = split_spec(request.embedder, request.target_embedder)[1]
+            check_given_ids(spec, target, range(len(target)))
             unit = unit_rows(given_vectors(spec, "target", len(target), request.memory), "target vectors")
             beside = _fingerprinted(had.pool[:0], unit, {"target_vectors": request.target_embedder or request.embedder})
         else:

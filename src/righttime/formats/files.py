@@ -46,7 +46,7 @@ class Source:
         lines: Where each line holds a record: the lines that are not blank, with their numbers, None for one that is
             too long.
         cells: Where records are rows of a table: their numbers, the columns' names and what they hold,
-            None in place of what is too long.
+            None in place of what is too long. Lists of floats are not read.
     """
 
     path: str
@@ -118,7 +118,7 @@ def file_source(path: str, file: str | None = None, *, numbered: bool = False, m
         expected=place.expected if container != "parquet" else lambda rows: sheets.parquet_rows(path),
         most=most,
         lines=(lambda: _lines(path, file, most, place)) if container == "jsonl" else None,
-        cells=(lambda: sheets.parquet_cells(path, file, most)) if container == "parquet" else None,
+        cells=(lambda: sheets.parquet_cells(path, file, most, vectors=False)) if container == "parquet" else None,
     )
 
 

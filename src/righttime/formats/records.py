@@ -120,18 +120,19 @@ class _Gathering:
     def read(self, records: Iterable[Record]) -> None:
         """Read every record; plain ones as they lie in their container, where it has a way for that."""
         source, most = self._source, self._source.most
-        if self._form.plain is None or not (source.lines or source.cells):
+        cells = None if self._settings.keep_original else source.cells  # a row's own JSON has all of its columns
+        if self._form.plain is None or not (source.lines or cells):
             for record in self._counted(records):
                 self.take(record)
         elif source.lines:
             for number, body in self._counted(source.lines()):
                 if body is None or not (self._layouts or self._tries) or not self._plain_line(number, body):
                     self.take(line_record(body, source.path, number, most))
-        elif source.cells:
+        elif cells:
             shapes: dict[tuple[str, ...], Shape | None] = {}
-            for number, names, values in self._counted(source.cells()):
+            for number, names, values in self._counted(cells()):
                 if names not in shapes:
-                    shapes[names] = None if self._settings.keep_original else self._shape(names)
+                    shapes[names] = self._shape(names)
                 shape = shapes[names]
                 if shape is None or values is None or not self._plain(number, shape, values, None, False):
                     self.take(cells_record(source.path, number, names, values, most))

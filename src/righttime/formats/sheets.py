@@ -168,13 +168,16 @@ def cells_record(file: str, number: int, names: tuple[str, ...], values: tuple[A
     return Record(file, number, dict(zip(names, values, strict=True)))
 
 
-def parquet_cells(path: str, file: str, most: int) -> Iterator[tuple[int, tuple[str, ...], tuple[Any, ...] | None]]:
+def parquet_cells(
+    path: str, file: str, most: int, *, vectors: bool = True
+) -> Iterator[tuple[int, tuple[str, ...], tuple[Any, ...] | None]]:
     """Rows of a Parquet file: the number of each, the names of the columns, what they hold or None if it is too long.
 
     Args:
         path: See `parquet`, as for all that follow.
         file: What to call it.
         most: Bytes of the longest row.
+        vectors: Read columns of lists of floats too, which are neither text nor id; else they hold None.
 
     Raises:
         DataError: As `parquet`.
@@ -186,9 +189,11 @@ def parquet_cells(path: str, file: str, most: int) -> Iterator[tuple[int, tuple[
     try:
         with pq.ParquetFile(path) as table:
             _require_ratio(table.metadata, file, max(most, MOST_RATIO * os.path.getsize(path)))
-            for batch in table.iter_batches(batch_size=1024):
-                names, large = tuple(batch.schema.names), batch.nbytes > most
-                columns = [column.to_pylist() for column in batch.columns]
+            names, read = tuple(table.schema_arrow.names), None if vectors else _but_vectors(table.schema_arrow)
+            for batch in table.iter_batches(batch_size=1024, columns=read):
+                large, found = batch.nbytes > most, dict(zip(batch.schema.names, batch.columns, strict=True))
+                given = batch.columns if read is None else [found.get(name) for name in names]
+                columns = [[None] * len(batch) if column is None else column.to_pylist() for column in given]
                 for values in zip(*columns, strict=True) if columns else itertools.repeat((), batch.num_rows):
                     number += 1
                     yield number, names, None if large and size_of(list(values)) > most else values
@@ -200,6 +205,22 @@ def parquet_cells(path: str, file: str, most: int) -> Iterator[tuple[int, tuple[
         raise DataError(
             f"{file}: the Parquet file is damaged {where} ({first}); write or fetch it again", file=file
         ) from error
+
+
+def _but_vectors(schema: Any) -> list[str] | None:
+    """The columns that are no lists of floats; None where all are read."""
+    import pyarrow as pa
+
+    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    vectors = {
+        field.name
+        for field in schema
+        if any(kind(field.type) for kind in lists) and pa.types.is_floating(field.type.value_type)
+    }
+    left = [name for name in schema.names if name not in vectors]
+    # Arrow takes a name with a dot for a path, and of two columns of one name it cannot be said which is meant.
+    plain = len(set(schema.names)) == len(schema.names) and not any("." in name for name in left)
+    return left if vectors and left and plain else None
 
 
 def _require_ratio(metadata: Any, file: str, most: int) -> None:

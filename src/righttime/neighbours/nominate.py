@@ -46,6 +46,8 @@ class Nominees:
         cut: float32, shape (m,): every living row that is not nominated looked at most as similar as this; minus
             infinity where all living rows are nominated, or where the others are known to come after these.
         margin: How far a first look may lie from the similarity; 0 where `value` is the similarity itself.
+        limit: Of each target row a similarity (float32) and a pool row (int64), shape (m,) each: every living row that
+            is not nominated is less similar than this, or as similar and later; None: not known.
     """
 
     start: NDArray[np.int64]
@@ -53,6 +55,7 @@ class Nominees:
     value: NDArray[np.float32]
     cut: NDArray[np.float32]
     margin: float
+    limit: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None
 
 
 def nominate(

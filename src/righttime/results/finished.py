@@ -92,11 +92,16 @@ class FinishedResult:
     @cached_property
     def embedded_rows(self) -> NDArray[np.int64]:
         """The pool rows that took part when vectors were made, ascending: those that the vectors' sha256 is of."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
         took_part = np.ones(self.manifest.counts.pool_rows, dtype=np.bool_)
-        for row in self.left_out.select(["row", "reason", "detail"]).to_pylist():
-            by_texts = row["reason"] == "leak" and not str(row["detail"]).startswith("meaning")
-            if row["row"] is not None and (by_texts or row["reason"] in _NOT_EMBEDDED):
-                took_part[row["row"]] = False
+        left_out = self.left_out
+        by_texts = pc.and_(
+            pc.equal(left_out["reason"], "leak"), pc.invert(pc.starts_with(left_out["detail"], "meaning"))
+        )
+        gone = pc.or_(by_texts, pc.is_in(left_out["reason"], pa.array(_NOT_EMBEDDED)))
+        took_part[left_out["row"].filter(gone).drop_null().to_numpy()] = False
         return np.flatnonzero(took_part)
 
     @cached_property

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.errors import NonFiniteError, ShapeError, StoreError
+from righttime.similarity.lazy import LazyRows
 
 __all__ = ["as_vectors", "fold_sum", "pair_similarity", "room_for", "rounding_margin", "unit_rows"]
 
@@ -107,6 +108,8 @@ def as_vectors(vectors: Any, name: str) -> NDArray[Any]:
     Raises:
         ShapeError: If it is not; names what was got.
     """
+    if isinstance(vectors, LazyRows):
+        return vectors  # type: ignore[return-value]  # blocks of it are arrays
     try:
         # Torch tensors may be of a kind that NumPy lacks, on a device, or part of a graph.
         array = np.asarray(vectors.detach().float().cpu() if hasattr(vectors, "detach") else vectors)
@@ -151,18 +154,25 @@ def unit_rows(
     step = max(1, _CHUNK_ELEMENTS // array.shape[1])
     starts = range(0, len(array), step)
     may_stay = array.dtype == np.float32
-    if may_stay and array.flags.c_contiguous and all(_is_unit(array[start : start + step]).all() for start in starts):
+    mapped = isinstance(array, np.ndarray)
+    if (
+        mapped
+        and may_stay
+        and array.flags.c_contiguous
+        and all(_is_unit(array[start : start + step]).all() for start in starts)
+    ):
         return array
     out = room_for(array.shape, most_bytes, folder)
     for start in starts:
-        rows = np.array(array[start : start + step], dtype=np.float64)
+        block = array[start : start + step]
+        rows = np.array(block, dtype=np.float64)
         with np.errstate(over="ignore"):  # those rows are scaled first
             squared = fold_sum(rows * rows)
         far = np.flatnonzero(~((squared > _TINY) & (squared < 1 / _TINY)))
         if len(far):
             rows[far], squared[far] = _scaled(rows[far], far + start, name)
         if may_stay:
-            squared[_is_unit(array[start : start + step])] = 1.0
+            squared[_is_unit(block)] = 1.0
         out[start : start + step] = rows / np.sqrt(squared)[:, None]
     return out
 

@@ -64,6 +64,7 @@ def play(inputs: SelectionInput, sign: float) -> Selection:
         room=Room(inputs.caps) if inputs.caps else None,
         apart=inputs.apart,
         weights=inputs.target_weights,
+        enough=inputs.budget if start == 0 and inputs.within_round == "similarity" else None,
     )
     parts: list[tuple[NDArray[Any], ...]] = []
     number, taken = -1, 0

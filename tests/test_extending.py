@@ -1,0 +1,126 @@
+"""`arrange --extend`: the bytes of arranging the whole pool, and what was saved."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from righttime.cli import main
+
+FILES = ("train.jsonl", "arrangement.parquet", "left_out.parquet")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An old pool of 3,000 rows, 300 more, a target of 20, and vectors; one of the new rows repeats an old one."""
+    folder = tmp_path_factory.mktemp("extend")
+    rng = np.random.default_rng(5)
+    arrays: dict[str, Any] = {}
+    for name, size in (("old", 3000), ("more", 300), ("target", 20)):
+        rows = [{"id": f"{name}{row}", "prompt": f"{name} asks {row}", "response": "x y"} for row in range(size)]
+        if name == "more":
+            rows[7] |= {"prompt": "old asks 3"}
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        arrays[name] = rng.normal(size=(size, 8)).astype("f4")
+    arrays["more"][7] = arrays["old"][3]
+    np.savez(folder / "v.npz", **arrays, pool=np.concatenate([arrays["old"], arrays["more"]]))
+    return folder
+
+
+def arrange(data: Path, out: Path, pools: tuple[str, ...], vectors: str, *more: str) -> int:
+    sides = [*(f"{data}/{name}.jsonl" for name in pools), "--target", f"{data}/target.jsonl"]
+    given = ["--embedder", f"vectors:{data}/v.npz#{vectors}", "--target-embedder", f"vectors:{data}/v.npz#target"]
+    return main(["arrange", *sides, *given, "--out", str(out), *more])
+
+
+def extend(data: Path, old: Path, out: Path, *more: str) -> int:
+    given = ["--embedder", f"vectors:{data}/v.npz#pool"]
+    return main(["arrange", "--extend", str(old), f"{data}/more.jsonl", *given, "--out", str(out), *more])
+
+
+SAVING = (
+    ("--budget", "60"),
+    ("--method", "tma-farthest", "--budget", "100"),
+    ("--rounds", "0:3", "--duplicates", "drop"),
+    ("--budget", "60", "--as", "original", "--guard", "off"),
+)
+FALLING_BACK = (
+    ("--method", "nearest", "--budget", "60"),
+    ("--budget", "60", "--min-similarity", "0.2"),
+    ("--budget", "60", "--apart", "0.01"),
+    ("--budget", "60", "--subsample", "0.5"),
+    ("--budget", "60", "--weave", "0.2"),
+    ("--rounds", "1:3"),
+)
+
+
+@pytest.mark.parametrize("more", [*SAVING, *FALLING_BACK], ids=" ".join)
+def test_what_is_written_is_what_the_whole_pool_gives(
+    data: Path, tmp_path: Path, more: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert arrange(data, tmp_path / "old", ("old",), "old", *more) == 0
+    assert arrange(data, tmp_path / "anew", ("old", "more"), "pool", *more) == 0
+    capsys.readouterr()
+    assert extend(data, tmp_path / "old", tmp_path / "grown", "--json") == 0
+    said = json.loads(capsys.readouterr().out)["extended"]
+    assert bool(said["why"]) == (more in FALLING_BACK)
+    if more in SAVING:
+        assert said["pairs"] < 0.4 * said["whole"]
+        assert said["whole"] == 20 * (3299 if "drop" in more else 3300)
+        assert said["again"] == 0
+    for file in FILES:
+        assert (tmp_path / "grown" / file).read_bytes() == (tmp_path / "anew" / file).read_bytes(), file
+    one, other = (json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("grown", "anew"))
+    of_the_hour = {"time": "", "manifest_sha256": ""}
+    assert {**one, **of_the_hour} == {**other, **of_the_hour}
+    assert main(["verify", str(tmp_path / "grown")]) == 0
+
+
+def test_a_models_vectors_are_those_of_the_cache(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["builtin", "--out", str(tmp_path), "--rows", "3"]) == 0
+    rows = (tmp_path / "pool.jsonl").read_text().splitlines(keepends=True)
+    for name, some in (("old", rows[:-20]), ("more", rows[-20:])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(some))
+    cache, target = ["--cache", f"{tmp_path}/cache"], ["--target", f"{tmp_path}/target.jsonl"]
+    old = ["arrange", f"{tmp_path}/old.jsonl", *target, *cache, "--budget", "12", "--out", f"{tmp_path}/o"]
+    assert main(old) == 0
+    capsys.readouterr()
+    assert (
+        main(["arrange", f"{tmp_path}/more.jsonl", "--extend", f"{tmp_path}/o", *cache, "--out", f"{tmp_path}/n"]) == 0
+    )
+    assert "extended by looking at" in capsys.readouterr().out
+    anew = ["arrange", f"{tmp_path}/old.jsonl", f"{tmp_path}/more.jsonl", *target, *cache, "--budget", "12"]
+    assert main([*anew, "--out", f"{tmp_path}/a"]) == 0
+    for file in FILES:
+        assert (tmp_path / "n" / file).read_bytes() == (tmp_path / "a" / file).read_bytes(), file
+
+
+def test_what_belongs_to_the_arrangement_is_not_given_again(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert arrange(data, tmp_path / "old", ("old",), "old", "--budget", "9") == 0
+    for more in (("--budget", "9"), ("--target", f"{data}/target.jsonl"), ("--guard", "off"), ("--each-target",)):
+        assert extend(data, tmp_path / "old", tmp_path / "grown", *more) == 1
+        assert f"got {more[0]} with it" in capsys.readouterr().err
+    words = ["arrange", "--extend", str(tmp_path / "old"), f"{data}/more.jsonl", "--out", str(tmp_path / "grown")]
+    assert main(words) == 1
+    assert "was made with given vectors" in capsys.readouterr().err
+    assert main(["arrange", f"{data}/old.jsonl", "--out", str(tmp_path / "grown")]) == 2
+    assert "Missing option '--target'" in capsys.readouterr().err
+
+
+def test_a_pool_that_was_changed_is_named(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("old.jsonl", "more.jsonl", "target.jsonl", "v.npz"):
+        (tmp_path / name).write_bytes((data / name).read_bytes())
+    assert arrange(tmp_path, tmp_path / "first", ("old",), "old", "--budget", "9") == 0
+    with (tmp_path / "old.jsonl").open("a") as file:
+        file.write("\n")
+    assert extend(tmp_path, tmp_path / "first", tmp_path / "grown") == 1
+    assert "the pool of" in capsys.readouterr().err
+    (tmp_path / "old.jsonl").unlink()
+    assert extend(tmp_path, tmp_path / "first", tmp_path / "grown") == 1
+    assert "is gone" in capsys.readouterr().err
