@@ -24,7 +24,7 @@ pool."""
 _NAMED = 5
 _ALONE = (
     "One pool row alone has a vector: there is no median similarity between pool rows, and no telling which target "
-    "rows have nobody near."
+    "rows are farther from the pool than its rows are from each other."
 )
 _ALWAYS = ("method", "text", "embedder", "guard")
 
@@ -33,7 +33,8 @@ def summary(arranged: Arranged, near: Nearness | None) -> Section:
     """The first section of a page about arrangements."""
     blocks: list[Block] = []
     blocks += [Text(prefix + _sentence(one)) for one, prefix in arranged.prefixed]
-    blocks += [Text(warning, "warning") for warning in _warnings(arranged, near)]
+    blocks += [Text(warning, "warning") for warning in _warnings(arranged)]
+    blocks += map(Text, _far_off(arranged, near))
     if near is not None and near.median is None:
         blocks.append(Text(_ALONE))
     if arranged.vectors is not None and arranged.vectors.others:
@@ -72,17 +73,22 @@ def _counts(arranged: Arranged) -> Table:
     return Table("Rows", columns, rows, "In is out and left out together: no row is lost.")
 
 
-def _warnings(arranged: Arranged, near: Nearness | None) -> Iterator[str]:
+def _warnings(arranged: Arranged) -> Iterator[str]:
     for one, prefix in arranged.prefixed:
         for warning in (*_leaks(one), *_cut(one), *_dominating(arranged, one)):
             yield prefix + warning
+
+
+def _far_off(arranged: Arranged, near: Nearness | None) -> Iterator[str]:
+    """How many target rows are farther off than pool rows; no warning, as it is usual where tasks are held out."""
     if near is not None and near.median is not None:
         poor = int((near.best < near.median).sum())
         if poor:
             vectors = arranged.vectors
             by = f", by the vectors of {' and '.join(vectors.made)}" if vectors is not None and vectors.others else ""
             yield (
-                f"{poor:,} of {len(near.best):,} target rows have nobody near: their best similarity is below "
+                f"{poor:,} of {len(near.best):,} target rows are farther from the pool than its rows are from each "
+                f"other, as is usual where whole tasks are held out: their best similarity is below "
                 f"{near.median:.4f}, the median similarity of a pool row to its most similar other pool row{by}."
             )
 
