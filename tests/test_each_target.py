@@ -138,6 +138,8 @@ def test_json_holds_each(data: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     found = json.loads(capsys.readouterr().out)["each"]
     assert list(found) == list(NAMES)
     assert {facts["rows"] for facts in found.values()} == {9}
+    assert main(["show", str(tmp_path)]) == 1  # the folder of all is no result
+    assert f"Hint: it holds results, such as {tmp_path / 'chat.v2'}." in capsys.readouterr().err
 
 
 def test_targets_of_one_name_are_refused_before_anything_is_read(

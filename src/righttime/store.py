@@ -364,8 +364,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = strict_json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
+        inside = sorted(one.parent.name for one in folder.glob(f"*/{MANIFEST}"))
+        hint = f" Hint: it holds results, such as {folder / inside[0]}." if inside else ""
         raise StoreError(
-            f"{folder} must hold {MANIFEST}, but there is none: it is not a result of righttime, or not a finished one."
+            f"{folder} must hold {MANIFEST}, but there is none: it is not a result of righttime, or not a finished "
+            f"one.{hint}"
         ) from error
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} must be readable JSON, got: {error}.") from error
