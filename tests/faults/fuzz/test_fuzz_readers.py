@@ -79,6 +79,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "instruction": {"instruction": "Add."},
     "question": {"question": "2+2?"},
     "input": {"input": "2+2?"},
+    "preference": {"prompt": TURNS[:1], "chosen": TURNS[1:], "rejected": [{"role": "assistant", "content": "5"}]},
+    "text": {"text": "2+2 is 4."},
 }
 """A valid row of each format."""
 
