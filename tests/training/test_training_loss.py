@@ -22,6 +22,7 @@ from righttime.training.batches import collated
 from righttime.training.chunks import chunk_rows, chunked_loss
 from righttime.training.loss import IGNORED, bare_logits, learnt_logits, next_tokens, summed_loss
 from righttime.training.models import load_model
+from righttime.training.sharding import runs_unwrapped
 from righttime.training.token_rows import TokenRows
 from righttime.training.trainer import OrderedTrainer, training_arguments
 
@@ -272,3 +273,23 @@ def test_looking_at_a_model_leaves_it_as_it_was(tiny: str, monkeypatch: pytest.M
         assert model(torch.tensor([[1, 2]])).logits.shape[:2] == (1, 2), "not the batch that was named"
     assert set(model.lm_head.__dict__) == before
     assert torch.equal(torch.get_rng_state(), chance)
+
+
+@pytest.mark.parametrize(
+    ("given", "can"),
+    [
+        ({}, True),
+        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}, True),
+        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "1"}, False),
+        ({"ACCELERATE_USE_FSDP": "true"}, False),
+        ({"ACCELERATE_USE_DEEPSPEED": "true"}, False),
+    ],
+)
+def test_a_model_whose_wrapper_gathers_its_weights_is_not_run_without_it(
+    given: dict[str, str], can: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED", "FSDP_VERSION"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert runs_unwrapped() is can

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["fsdp2", "sharded_by"]
+__all__ = ["fsdp2", "runs_unwrapped", "sharded_by"]
 
 
 def sharded_by() -> list[str]:
@@ -17,3 +17,8 @@ def sharded_by() -> list[str]:
 def fsdp2() -> bool:
     """Whether FSDP, if that is what shards it, is of the second version."""
     return os.environ.get("FSDP_VERSION") == "2"
+
+
+def runs_unwrapped() -> bool:
+    """Whether a model can be run without what wraps it: FSDP1 and DeepSpeed gather its weights in their own forward."""
+    return not sharded_by() or (sharded_by() == ["FSDP"] and fsdp2())

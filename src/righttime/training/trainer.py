@@ -23,6 +23,7 @@ from righttime.training.moments import write_moments
 from righttime.training.oracle import Oracle
 from righttime.training.plan import Plan
 from righttime.training.settings import TuneSettings
+from righttime.training.sharding import runs_unwrapped
 from righttime.training.token_rows import TokenRows
 
 __all__ = [
@@ -274,8 +275,8 @@ class OrderedTrainer(Trainer):  # type: ignore[misc]
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **settings: Any) -> Any:
         """The loss of a micro-batch, with logits only where a token is learnt, and few of them at once."""
         inner = self.accelerator.unwrap_model(model)
-        if self._bare is None:  # DeepSpeed's engine was not tried with it
-            self._bare = not self.is_deepspeed_enabled and bare_logits(inner)
+        if self._bare is None:
+            self._bare = runs_unwrapped() and not self.is_deepspeed_enabled and bare_logits(inner)
         with learnt_logits(inner, inputs["labels"], summed=self._bare):
             return super().compute_loss(model, inputs, *args, **settings)
 
