@@ -122,6 +122,11 @@ class Example:
             return "text"
         return "preference" if self.messages[-1].role == WORSE else "messages"
 
+    @property
+    def where(self) -> dict[str, Any]:
+        """Where it stands, as errors of righttime name it: ``file``, ``line`` and ``row``."""
+        return {"file": self.file, "line": self.line, "row": self.id}
+
     def as_dict(self) -> dict[str, Any]:
         """The row as `train.jsonl` holds it.
 

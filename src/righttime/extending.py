@@ -26,14 +26,13 @@ from righttime.results import Request, Result, open_result, prepare_result, writ
 from righttime.results.finished import FinishedResult
 from righttime.results.sources import find_sources_of
 from righttime.rows import as_numbers
-from righttime.similarity import room_for
+from righttime.similarity import copied_rows
 from righttime.store import cache_folder
 
 __all__ = ["Saved", "extend_into"]
 
 _UNEXTENDED = ("min_similarity", "cap_task", "cap_source", "apart", "weave", "anneal", "shape", "subsample")
 """Settings with which what an arrangement left says nothing of what it may take once the pool has grown."""
-_COPIED = 1 << 14  # vectors copied at a time
 
 
 @dataclass
@@ -189,9 +188,7 @@ class _Grown:
         numbers = as_numbers(self._ready.kept)
         old = np.searchsorted(numbers, then.order[by_row])
         some = np.concatenate([old, np.arange(self._n_old(), len(numbers))])
-        vectors = room_for((len(some), inputs.pool.shape[1]), self._request.memory, self._folder)
-        for start in range(0, len(some), _COPIED):
-            vectors[start : start + _COPIED] = inputs.pool[some[start : start + _COPIED]]
+        vectors = copied_rows(inputs.pool, some, self._request.memory, self._folder)
         sign = np.float32(-1.0 if method_named(self._request.method).farthest else 1.0)
         target = inputs.target if sign > 0 else -inputs.target
         found = bounds_of(

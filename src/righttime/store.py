@@ -42,6 +42,7 @@ __all__ = [
     "require",
     "sealed",
     "staged",
+    "synced",
     "take",
     "take_away",
     "versions_in",
@@ -85,6 +86,19 @@ def _atomically(path: Path) -> Iterator[IO[bytes]]:
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+
+
+def synced(path: Path) -> None:
+    """Make sure that a file, or what was moved into a folder, outlives a power failure.
+
+    Raises:
+        OSError: If it cannot be opened or written out.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

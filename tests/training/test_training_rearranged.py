@@ -84,7 +84,7 @@ def test_each_rearrangement_is_the_definition_by_the_checkpoint_of_its_step(arra
         unit = by_hand(checkpoint, [*(rows[place] for place in left), *target], len(left))
         found = read_rearranged(undisturbed, step)
         assert found is not None
-        assert np.allclose(found.vectors(), unit, atol=2e-6, rtol=0)
+        assert np.allclose(found.vectors, unit, atol=2e-6, rtol=0)
         near = np.asarray(unit[: len(left)] @ unit[len(left) :].T, dtype=np.float32)
         want = [(left[row], number, by) for row, number, by, _ in tma_order(near, 8)]
         columns = ("place", "round", "picked_by_row")

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from righttime.arrangement.selection import SelectionInput
 from righttime.errors import SettingsError
-from righttime.similarity import room_for
+from righttime.similarity import copied_rows
 
 __all__ = ["check_floor", "near_enough", "reaches"]
 
-_COPIED = 1 << 14  # rows copied at a time
 
 One = TypeVar("One")
 
@@ -109,7 +108,4 @@ def _only(
     """Some rows of vectors: the vectors themselves where that is all of them."""
     if len(rows) == len(vectors):
         return vectors
-    some = room_for((len(rows), vectors.shape[1]), most_bytes, folder)
-    for start in range(0, len(rows), _COPIED):
-        some[start : start + _COPIED] = vectors[rows[start : start + _COPIED]]
-    return some
+    return copied_rows(vectors, rows, most_bytes, folder)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from righttime.errors import StoreError
 from righttime.store import write_parts
 
-__all__ = ["VectorCache"]
+__all__ = ["VectorCache", "npy_header"]
 
 _AT_A_TIME = 500  # below SQLite's least limit on variables in one statement
 _ROWS_WRITTEN_AT_A_TIME = 4096
@@ -37,7 +37,8 @@ def _checksum(key: bytes, length: int, blob: bytes) -> bytes:
     return hashlib.blake2b(b"%s %d " % (key, length) + blob, digest_size=8).digest()
 
 
-def _npy_header(shape: tuple[int, int]) -> bytes:
+def npy_header(shape: tuple[int, ...]) -> bytes:
+    """What stands before the numbers in a .npy file of float32 vectors, one behind the other."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
     return header.getvalue()
@@ -182,7 +183,7 @@ class VectorCache:
                 some = slice(start, start + _ROWS_WRITTEN_AT_A_TIME)
                 vectors, lengths[some] = self.get(keys[some])
                 if not start:
-                    yield _npy_header((len(keys), vectors.shape[1]))
+                    yield npy_header((len(keys), vectors.shape[1]))
                 yield vectors.astype("<f4", copy=False).tobytes()
 
         write_parts(path, parts())

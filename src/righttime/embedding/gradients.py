@@ -126,9 +126,7 @@ class GradientEmbedder:
             raise EmbeddingError(
                 f"gradients need a response in every row, but row {example.id} ({example.file}:{example.line}) has "
                 "none. Hint: a target without responses can be compared by another `embedder`.",
-                file=example.file,
-                line=example.line,
-                row=example.id,
+                **example.where,
             )
         return f"{prompt.replace(SEPARATOR, ' ')}{SEPARATOR}{response.replace(SEPARATOR, ' ')}"
 

@@ -74,9 +74,7 @@ class LossScorer:
             raise EmbeddingError(
                 f"a loss needs an answer in every row, but row {example.id} ({example.file}:{example.line}) has none. "
                 "Hint: a curriculum of prompts can go `by=length`.",
-                file=example.file,
-                line=example.line,
-                row=example.id,
+                **example.where,
             )
         return f"{' '.join(map(str, made.ids.tolist()))}|{''.join(map(str, made.learnt.astype(int).tolist()))}"
 

@@ -153,9 +153,7 @@ def prompt_tokens(row: Example, tokenizer: Any, form: Form) -> NDArray[np.int32]
             raise RowError(
                 f"{row.file}:{row.line}: the tokenizer's chat template must take every prompt, but it refuses that of "
                 f"row {row.id}: {error}. Hint: `form='paper'`, or another tokenizer.",
-                file=row.file,
-                line=row.line,
-                row=row.id,
+                **row.where,
             ) from error
         return np.asarray(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"], np.int32)
     # The paper's form of an empty answer: its end alone is learnt, and what stands before it introduces the answer.

@@ -12,7 +12,7 @@ from righttime.similarity.distances import (
     target_distance,
     weighted_distance,
 )
-from righttime.similarity.pairs import pair_similarity, room_for, rounding_margin, unit_rows
+from righttime.similarity.pairs import copied_rows, pair_similarity, room_for, rounding_margin, unit_rows
 from righttime.similarity.transport import Transport, entropic_distance, transport_distance
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Transport",
     "average_distance",
     "check_distance",
+    "copied_rows",
     "distance_names",
     "entropic_distance",
     "minimum_distance",

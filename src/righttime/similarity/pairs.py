@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from righttime.errors import NonFiniteError, ShapeError, StoreError
 from righttime.similarity.lazy import LazyRows
 
-__all__ = ["as_vectors", "fold_sum", "pair_similarity", "room_for", "rounding_margin", "unit_rows"]
+__all__ = ["as_vectors", "copied_rows", "fold_sum", "pair_similarity", "room_for", "rounding_margin", "unit_rows"]
 
 _CHUNK_ELEMENTS = 1 << 17  # 1 MiB of float64: stays in cache
 _UNIT = 2.0**-22
+_COPIED = 1 << 14  # rows copied at a time
 _TINY = 1e-200  # squared lengths between this and its inverse have lost nothing
 
 
@@ -213,6 +214,26 @@ def room_for(shape: tuple[int, ...], most_bytes: int | None = None, folder: Path
             f"vectors of {size / 2**30:.1f} GiB must fit on the disk of {folder or tempfile.gettempdir()}: {error}. "
             "Hint: choose another `cache` (TMPDIR in arrange_embeddings), or more `memory`."
         ) from error
+
+
+def copied_rows(
+    vectors: NDArray[np.float32], rows: NDArray[np.int64], most_bytes: int | None = None, folder: Path | None = None
+) -> NDArray[np.float32]:
+    """A copy of some rows, in the room of `room_for`.
+
+    Args:
+        vectors: float32, shape (n, d); may be mapped.
+        rows: int64: which rows, in the copy's order.
+        most_bytes: See `room_for`.
+        folder: See `room_for`.
+
+    Raises:
+        StoreError: If the file cannot be made.
+    """
+    some = room_for((len(rows), vectors.shape[1]), most_bytes, folder)
+    for start in range(0, len(rows), _COPIED):
+        some[start : start + _COPIED] = vectors[rows[start : start + _COPIED]]
+    return some
 
 
 def _scaled(

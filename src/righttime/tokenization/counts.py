@@ -74,9 +74,7 @@ def _text(row: Example, tokenizer: Any) -> str:
         raise RowError(
             f"{row.file}:{row.line}: the tokenizer's chat template must take every row, but it refuses this one "
             f"(id {row.id}): {error}. Hint: use another tokenizer, or leave `max_tokens` out.",
-            file=row.file,
-            line=row.line,
-            row=row.id,
+            **row.where,
         ) from error
 
 

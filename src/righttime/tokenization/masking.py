@@ -204,9 +204,7 @@ def _refused_pair(row: Example) -> RowError:
     return RowError(
         f"{row.file}:{row.line}: a row must hold a conversation or a text to take the loss of, but row {row.id} holds "
         "two answers to a prompt. Hint: `righttime export` with `to='trl'` writes a script that trains on preferences.",
-        file=row.file,
-        line=row.line,
-        row=row.id,
+        **row.where,
     )
 
 
@@ -214,7 +212,5 @@ def _refused(row: Example, why: str) -> RowError:
     return RowError(
         f"{row.file}:{row.line}: every row must fit the form of text, but not row {row.id}: {why}. "
         "Hint: `form='chat'` or `form='paper'`, or another tokenizer.",
-        file=row.file,
-        line=row.line,
-        row=row.id,
+        **row.where,
     )

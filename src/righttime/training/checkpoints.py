@@ -7,7 +7,6 @@ and only while every file has the sha256 that stands there: one flipped bit woul
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from righttime import strict_json
 from righttime.errors import ModelError, StoreError
-from righttime.store import file_sha256, take_away, write_json
+from righttime.store import file_sha256, synced, take_away, write_json
 
 __all__ = [
     "Checkpoint",
@@ -82,11 +81,7 @@ def mark_complete(folder: Path, step: int) -> None:
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != _MARK)
     for path in files:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        synced(path)
     hashes = {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
     sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
     write_json(folder / _MARK, {"step": step, "files": sizes, "sha256": hashes})

@@ -126,7 +126,5 @@ def _refused(row: Example, why: str) -> RowError:
     return RowError(
         f"{row.file}:{row.line}: every row must be a preference that the tokenizer can write, but not row {row.id}: "
         f"{why}.",
-        file=row.file,
-        line=row.line,
-        row=row.id,
+        **row.where,
     )

@@ -19,12 +19,12 @@ A plan's folder appears whole or not at all, and is not changed after that.
 
 from __future__ import annotations
 
-import io
 import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +34,18 @@ from numpy.typing import NDArray
 from righttime import strict_json
 from righttime.arrangement.methods.tma import play
 from righttime.arrangement.selection import Selection, SelectionInput
+from righttime.embedding.cache import npy_header
 from righttime.errors import StoreError
-from righttime.store import as_written, file_sha256, make_folder, read_unchanged, write_json, write_parquet, write_parts
+from righttime.store import (
+    as_written,
+    file_sha256,
+    make_folder,
+    read_unchanged,
+    synced,
+    write_json,
+    write_parquet,
+    write_parts,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,11 +84,11 @@ class Rearranged:
         """The places that the next steps consume, int64, in order."""
         return np.asarray(self.order["place"].to_numpy(), dtype=np.int64)
 
+    @cached_property
     def vectors(self) -> NDArray[np.float32]:
-        """Unit vectors of the rows left and, after them, of the target; mapped.
+        """Unit vectors of the rows left and, after them, of the target; float32, shape (candidates + targets, d).
 
-        Returns:
-            float32, shape (candidates + targets, d).
+        They are mapped, and compared with their sha256 once.
 
         Raises:
             StoreError: If they are not as they were written.
@@ -161,7 +171,7 @@ def write_rearranged(
         hashes = {name: file_sha256(path) for name, path in files.items()}
         write_json(staging / _PLAN, {**sizes, **about, **hashes})
         os.replace(staging, _folder(run, step))
-        _synced(run / PLANS)
+        synced(run / PLANS)
     except OSError as error:
         raise StoreError(f"{run / PLANS} must be writable, got {error.strerror or error}.") from error
     finally:
@@ -230,17 +240,6 @@ def _schema() -> pa.Schema:
 
 def _npy(vectors: NDArray[np.float32]) -> Iterator[bytes]:
     """The bytes of a .npy file."""
-    head = io.BytesIO()
-    np.lib.format.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": vectors.shape})
-    yield head.getvalue()
+    yield npy_header(vectors.shape)
     for start in range(0, len(vectors), _COPIED):
         yield np.ascontiguousarray(vectors[start : start + _COPIED], dtype="<f4").tobytes()
-
-
-def _synced(folder: Path) -> None:
-    """Make sure that what was moved into a folder outlives a power failure."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

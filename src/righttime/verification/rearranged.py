@@ -67,7 +67,7 @@ class FoundOrders:
                 places = one.places
                 if len(set(places.tolist())) < len(places) or not np.isin(places, self.left(step, found)).all():
                     raise StoreError("it names rows that were not left")
-                one.vectors()
+                _ = one.vectors
                 found[step] = one
             except StoreError as error:
                 self.wrong[step] = str(error)
@@ -123,7 +123,7 @@ def _order_wrong(orders: FoundOrders, step: int, target: Rows | None) -> str:
     count = min(orders.follow, len(left))
     if (one.about["candidates"], one.about["rows"]) != (len(left), count):
         return f"it is of {one.about['candidates']:,} rows, {len(left):,} were left"
-    vectors = one.vectors()
+    vectors = one.vectors
     if target is not None and len(vectors) - len(left) != len(target):
         return f"it is around {len(vectors) - len(left):,} target rows, the target has {len(target):,}"
     names = tuple(target.ids) if target is not None else tuple(map(str, range(len(vectors) - len(left))))
@@ -179,7 +179,7 @@ def _difference(orders: FoundOrders, step: int, path: Path, sides: Sides) -> tup
         max_length=begun.rows.max_length,
         folder=None,
     )
-    stored = one.vectors()
+    stored = one.vectors
     if stored.shape != done.vectors.shape:
         raise StoreError(f"vectors must have the shape {done.vectors.shape}, got {stored.shape}")
     bound = min(_CLOSE[begun.settings.precision] * amplification(done.about), _FARTHEST)
