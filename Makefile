@@ -61,13 +61,17 @@ demo: $(READY)
 	$(BIN)/righttime report demo/arranged demo/run --out demo/page.html --overwrite
 	@echo "open $(CURDIR)/demo/page.html"
 
+# One process a core, up to four, each with one thread: files of tests are shared out among them.
+PARALLEL := -n logical --maxprocesses 4 --dist loadfile
+test test-portable: export OMP_NUM_THREADS = 1
+
 test: $(READY)
 	@echo "== unit tests"
-	$(BIN)/python -m pytest -q -m "not slow and not real"
+	$(BIN)/python -m pytest -q $(PARALLEL) -m "not slow and not real"
 
 test-portable: $(READY)
 	@echo "== unit tests, without those that need Linux"
-	$(BIN)/python -m pytest -q -m "not slow and not real and not linux"
+	$(BIN)/python -m pytest -q $(PARALLEL) -m "not slow and not real and not linux"
 
 test-slow: $(READY)
 	@echo "== all tests, the slow ones too"
