@@ -367,7 +367,7 @@ def test_show_and_check_of_a_split_say_so(data: Path, tmp_path: Path, capsys: py
 
 def test_a_terminal_that_lacks_letters_gets_question_marks(arranged: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    command = [sys.executable, "-m", "righttime.cli", "show", str(arranged)]
+    command = [sys.executable, "-m", "righttime", "show", str(arranged)]
     done = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
 

@@ -39,6 +39,7 @@ ROOMS = (
     ("experiment",),
     ("report",),
     ("cli",),
+    ("__main__",),
 )
 RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}
 
