@@ -30,7 +30,12 @@ def without_marks(template: str) -> str:
 
 
 def save_tiny_model(
-    folder: Path, *, template: str | None = CHAT_TEMPLATE, dropout: float = 0.0, ends: str = "</s>"
+    folder: Path,
+    *,
+    template: str | None = CHAT_TEMPLATE,
+    dropout: float = 0.0,
+    ends: str = "</s>",
+    width: int = 24,
 ) -> str:
     """Make the model and its tokenizer in `folder`; the same bytes every time. `ends` is a token of the template."""
     import torch
@@ -54,8 +59,8 @@ def save_tiny_model(
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=24,
-        intermediate_size=48,
+        hidden_size=width,
+        intermediate_size=2 * width,
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=2,

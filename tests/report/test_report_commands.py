@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +20,8 @@ from righttime.report.commands import arrange_again, tune_again
 from righttime.results import FinishedResult, Request
 from righttime.results.manifest import typed_manifest
 from righttime.training import Lora, TuneSettings
+from righttime.training.optimizers import OPTIMIZERS
+from righttime.training.settings import Base
 
 # Whatever a shell would take apart; commas and equals signs part the words of some options themselves.
 WORDS = st.text(st.characters(exclude_categories=("Cc", "Cs"), exclude_characters=",=/\\"), min_size=1, max_size=8).map(
@@ -124,10 +126,10 @@ TUNED = st.builds(
         target_modules=st.sampled_from([None, ("q_proj", "v_proj")]),
         dora=st.booleans(),
         rank_stabilised=st.booleans(),
-        base=st.sampled_from(["float32", "bf16", "stored"]),
+        base=st.sampled_from(get_args(Base)),
     ),
     precision=st.sampled_from(["float32", "bf16"]),
-    optimizer=st.sampled_from(["adamw", "adafactor"]),
+    optimizer=st.sampled_from(list(OPTIMIZERS)),
     attention=st.sampled_from(["auto", "eager"]),
     recompute=st.booleans(),
     seed=st.sampled_from([0, 4]),
@@ -136,7 +138,7 @@ TUNED = st.builds(
     save_model=st.booleans(),
     report_to=st.sampled_from([(), ("trackio", "wandb")]),
     allow_reorder=st.booleans(),
-)
+) | st.just(TuneSettings(precision="bf16", weights="bf16"))
 
 
 @settings(max_examples=40)

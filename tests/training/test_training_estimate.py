@@ -19,6 +19,7 @@ from righttime.tokenization.masking import Tokens
 from righttime.training import Lora, Oracle, Plan, TuneSettings, chunks
 from righttime.training.estimate import tuning_stages
 from righttime.training.models import load_model
+from righttime.training.settings import Base
 from righttime.training.token_rows import TokenRows
 from righttime.training.trainer import OrderedTrainer, training_arguments
 
@@ -63,11 +64,12 @@ def measured(model: str, settings: TuneSettings, length: int, folder: Path, lear
         keep=None,
         pad=0,
         save_last=False,
+        masters=settings.weights == "bf16",
         model=load_model(model, settings),
         args=training_arguments(settings, folder / "checkpoints"),
     )
     held = Held()
-    held.know(trainer.model.parameters())
+    held.know([*trainer.model.parameters(), *(trainer.masters.all if trainer.masters else ())])
     with held:
         trainer.train()
     return held.most
@@ -97,7 +99,15 @@ def test_rearranging_is_told_by_its_window(models: Path) -> None:
         ("llama", 256, {"recompute": True}),
         ("llama", 256, {"recompute": True, "precision": "bf16"}),
         ("llama", 256, {"attention": "eager"}),
+        ("llama", 256, {"precision": "bf16", "weights": "bf16"}),
+        ("llama", 32, {"precision": "bf16", "weights": "bf16"}),
+        ("llama", 256, {"precision": "bf16", "weights": "bf16", "recompute": True}),
+        ("qwen2", 128, {"precision": "bf16", "weights": "bf16", "optimizer": "adafactor", "accumulation": 2}),
         ("llama", 64, {"optimizer": "adafactor"}),
+        ("llama", 256, {"lora": Lora(base="nf4")}),
+        ("llama", 256, {"lora": Lora(64, base="nf4-double"), "precision": "bf16", "optimizer": "adamw-8bit"}),
+        ("llama", 32, {"optimizer": "adamw-8bit"}),
+        ("qwen2", 32, {"precision": "bf16", "weights": "bf16", "optimizer": "adamw-8bit"}),
         ("qwen2", 128, {"accumulation": 2}),
         ("qwen2", 128, {"pack_tokens": 1024}),
     ],
@@ -136,6 +146,40 @@ def test_numbers_of_weights_and_states_are_those_of_the_model(models: Path) -> N
         found = {stage.name: stage for stage in tuning_stages(name, TuneSettings(lora=lora))}
         assert found["gradient"].memory == 4 * trained
         assert found["weights"].memory == n * (4 if lora.base == "float32" else 2) + 4 * trained
+
+
+@pytest.mark.parametrize("base", ["nf4", "nf4-double"])
+def test_bytes_of_a_base_in_4_bits_are_those_of_the_model(models: Path, base: Base) -> None:
+    settings = TuneSettings(lora=Lora(rank=4, base=base))
+    model = load_model(str(models / "llama"), settings)
+    held = list(model.parameters())
+    for weight in model.parameters():
+        if (state := getattr(weight, "quant_state", None)) is not None:
+            held += [state.absmax, *([state.state2.absmax] if state.nested else [])]
+    (planned,) = [stage for stage in tuning_stages(str(models / "llama"), settings) if stage.name == "weights"]
+    assert planned.memory == sum(one.numel() * one.itemsize for one in held)
+    assert "of 4 bits with their scales, and" in planned.note
+
+
+def test_states_in_8_bits_are_those_that_are_kept(models: Path) -> None:
+    from bitsandbytes.optim import AdamW8bit
+
+    from righttime.training.quantised import eight_bit_states
+
+    model = load_model(str(models / "llama"), TuneSettings())
+    optimizer = AdamW8bit(model.parameters())
+    eight_bit_states(optimizer, model, lambda weight: weight)
+    for weight in model.parameters():
+        weight.grad = torch.ones_like(weight)
+    optimizer.step()
+    kept = [one for state in optimizer.state.values() for name, one in state.items() if "qmap" not in name]
+    held = sum(one.numel() * one.itemsize for one in kept if isinstance(one, torch.Tensor))
+    found = {stage.name: stage for stage in tuning_stages(str(models / "llama"), TuneSettings(optimizer="adamw-8bit"))}
+    assert found["optimizer"].memory == held
+    paged = tuning_stages(str(models / "llama"), TuneSettings(optimizer="paged-adamw-8bit"))
+    (told,) = [stage for stage in paged if stage.name == "optimizer"]
+    assert told.memory == held
+    assert "moved to the CPU's memory where the GPU's is full" in told.note
 
 
 def test_adafactors_states_are_those_that_it_keeps(models: Path) -> None:

@@ -358,6 +358,7 @@ def test_an_unfinished_run_is_verified_as_far_as_it_came(tiny: str, arranged: Pa
         {"batch_tokens": 200},
         {"lora": Lora(rank=4)},
         {"precision": "bf16"},
+        {"precision": "bf16", "weights": "bf16"},
         {"rearrange_every": 1},
     ],
     ids=str,

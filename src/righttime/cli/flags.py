@@ -20,6 +20,7 @@ __all__ = ["explained", "in_flags", "spoken_by"]
 _RUNNING: ContextVar[Any] = ContextVar("the context of the command that runs", default=None)
 
 _NAMES: Mapping[str, str] = {
+    "base": "lora_base",
     "batch": "batch_size",
     "dimension": "dim",
     "dtype": "precision",
@@ -32,6 +33,8 @@ _NAMES: Mapping[str, str] = {
     "shuffle_after": "curriculum_then_shuffle",
 }
 """Settings whose command-line option has another name."""
+_VALUES: Mapping[str, str] = {"bf16": "bfloat16"}
+"""Values that the command line writes in another way."""
 _SETTING = re.compile(r"`([a-z]\w*)(?:=([^`]+))?`")
 
 
@@ -74,7 +77,7 @@ def _written(value: str) -> Iterator[str]:
     if isinstance(read, Mapping):
         yield shlex.quote(",".join(f"{key}={entry}" for key, entry in read.items()))
     elif read is not True:
-        yield shlex.quote(str(read))
+        yield shlex.quote(_VALUES.get(str(read), str(read)))
 
 
 @contextmanager

@@ -147,9 +147,10 @@ def tune(
         ),
     ] = 16,
     lora_base: Annotated[
-        Literal["float32", "bfloat16", "stored"],
+        Literal["float32", "bfloat16", "stored", "nf4", "nf4-double"],
         typer.Option(
-            help="With --lora: how the base's weights are held; stored: as in its files. Adapters are float32.",
+            help="With --lora: how the base is held. stored: as in its files; nf4: in 4 bits, with -double its scales "
+            "too (QLoRA; extra quantized). Adapters are float32.",
             rich_help_panel=OPTIMIZATION,
         ),
     ] = "float32",
@@ -175,9 +176,12 @@ def tune(
         ),
     ] = False,
     optimizer: Annotated[
-        Literal["adamw", "adafactor"] | None,
+        Literal["adamw", "adafactor", "adamw-8bit", "paged-adamw", "paged-adamw-8bit"] | None,
         typer.Option(
-            help="adafactor: a much smaller state than AdamW's.", show_default="adamw", rich_help_panel=OPTIMIZATION
+            help="adafactor: a much smaller state than AdamW's. 8bit: states in 8 bits; paged: moved to the CPU's "
+            "memory where the GPU's is full (CUDA); both need the extra quantized.",
+            show_default="adamw",
+            rich_help_panel=OPTIMIZATION,
         ),
     ] = None,
     attention: Annotated[
@@ -192,6 +196,14 @@ def tune(
         Literal["float32", "bfloat16"] | None,
         typer.Option(
             help="bfloat16: bfloat16 arithmetic on float32 weights.",
+            show_default="float32",
+            rich_help_panel=OPTIMIZATION,
+        ),
+    ] = None,
+    weights: Annotated[
+        Literal["float32", "bfloat16"] | None,
+        typer.Option(
+            help="bfloat16: bfloat16 weights, float32 masters in the optimizer; needs --precision bfloat16.",
             show_default="float32",
             rich_help_panel=OPTIMIZATION,
         ),
@@ -346,6 +358,7 @@ def tune(
         "form": form,
         "answer_end": answer_end,
         "precision": _ARITHMETIC.get(precision or ""),
+        "weights": _ARITHMETIC.get(weights or ""),
         "optimizer": optimizer,
         "attention": attention,
         "seed": seed,

@@ -21,6 +21,7 @@ from righttime.experiment.store import open_experiment
 from righttime.locks import alone
 from righttime.results import Request
 from righttime.store import MANIFEST, clear_partial, write_json, write_parquet
+from righttime.training.settings import TuneSettings
 
 __all__ = ["main", "run_cell"]
 
@@ -103,10 +104,15 @@ def _first(experiment: Experiment, cell: Cell) -> Path | None:
     for other in cells(experiment, cell.root):
         if other.replicate != cell.replicate or other.order == cell.order or not is_finished(other):
             continue
-        alike = experiment.tune_settings(other.order, 1).precision == experiment.tune_settings(cell.order, 1).precision
-        if alike and dict(open_run(other.run).manifest.processor) == processor():
+        one, another = (_before(experiment.tune_settings(name, 1)) for name in (other.order, cell.order))
+        if one == another and dict(open_run(other.run).manifest.processor) == processor():
             return other.run / "evaluation"
     return None
+
+
+def _before(settings: TuneSettings) -> tuple[str, ...]:
+    """What a model's values before its first step depend on, of the settings that tune it."""
+    return settings.precision, settings.weights, settings.lora.base if settings.lora else "", settings.attention
 
 
 def _measure(experiment: Experiment, cell: Cell) -> None:

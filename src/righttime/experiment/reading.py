@@ -72,6 +72,11 @@ def tuning_in(words: Sequence[str]) -> TuneSettings:
     return settings_of(found, 0, True)
 
 
+def _as_settings(kind: Any) -> Any:
+    """A kind of numbers as runs' folders have it."""
+    return _ARITHMETIC.get(kind, kind) if isinstance(kind, str) else kind
+
+
 def _told(path: Path, problems: Sequence[tuple[int, str]]) -> str:
     """Every problem in one text, by line."""
     lines = [f"{path}:{line}: {what}" if line else f"`changes`: {what}" for line, what in sorted(problems)]
@@ -195,8 +200,12 @@ class _Reader:
         """Settings of tuning by their names."""
         found = self._mapping(entry, f"'{what}'", _TUNING)
         made = {{"batch_size": "batch"}.get(name, name): value.plain() for name, value in found.items()}
-        made = {name: _ARITHMETIC.get(value, value) if name == "precision" else value for name, value in made.items()}
+        for name in ("precision", "weights"):
+            if name in made:
+                made[name] = _as_settings(made[name])
         lora = made.get("lora")
+        if isinstance(lora, dict) and "base" in lora:
+            made["lora"] = lora = {**lora, "base": _as_settings(lora["base"])}
         if lora in (True, False, None) and "lora" in made:
             made["lora"] = dataclasses.asdict(Lora()) if lora else None
         elif lora is not None and not isinstance(lora, dict):

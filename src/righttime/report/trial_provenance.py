@@ -20,6 +20,7 @@ from righttime.report.provenance import command_blocks, files_table, inputs_tabl
 from righttime.store import MANIFEST, as_written, file_sha256
 from righttime.training import FinishedRun, begun_run, open_run
 from righttime.training.manifest import BEGUN
+from righttime.training.settings import TuneSettings
 
 __all__ = [
     "comparison_provenance",
@@ -48,13 +49,20 @@ def run_facts(folder: Path, known: Known) -> Facts:
         ("revision", begun.model.revision),
         ("order", f"{begun.plan.rows:,} rows" + (f" of {order}" if order is not None else "")),
         ("sha256 of its ids in order", begun.plan.ids_sha256),
-        ("tuned", f"{whole}, {settings.optimizer}, {settings.precision}"),
+        ("tuned", f"{whole}, {settings.optimizer}, {settings.precision}{_held(settings)}"),
         ("learning rate", f"{settings.rate:g}, {settings.schedule}"),
         ("rows of a step", _step(begun.plan.world, begun.plan.batch, begun.plan.accumulation)),
         ("epochs", f"{begun.plan.epochs:,}"),
         ("seed", str(settings.chance)),
     ]
     return Facts(facts)
+
+
+def _held(settings: TuneSettings) -> str:
+    """How weights are held, where not in float32."""
+    if settings.lora is not None:
+        return "" if settings.lora.base == "float32" else f", base {settings.lora.base}"
+    return "" if settings.weights == "float32" else f", weights {settings.weights} with float32 masters"
 
 
 def _step(world: int, batch: int, accumulation: int) -> str:

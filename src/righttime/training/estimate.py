@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from righttime.errors import SettingsError
 from righttime.planning.stages import Stage, resident
+from righttime.training.bases import BASES, base_bytes
 from righttime.training.models import configuration, trainable_length
+from righttime.training.optimizers import OPTIMIZERS, state_bytes
 
 if TYPE_CHECKING:
     from righttime.training.settings import TuneSettings
@@ -107,9 +109,12 @@ class _Counted:
         adapters: Of adapters.
         linear: In linear layers of the model itself.
         output: Of the output layer.
-        states: float32 numbers that the optimizer keeps.
+        quantised: In layers in 4 bits.
+        held: Bytes of those layers.
+        states: Bytes that the optimizer keeps.
         largest: Of the largest trained tensor.
-        itemsize: Bytes of a weight of the model itself.
+        itemsize: Bytes of a weight of the model itself, of those in 4 bits when they are computed with.
+        gradient: Bytes of a number of the gradient.
     """
 
     all: int
@@ -117,20 +122,30 @@ class _Counted:
     adapters: int
     linear: int
     output: int
+    quantised: int
+    held: int
     states: int
     largest: int
     itemsize: int
+    gradient: int
 
     def stages(self, settings: TuneSettings) -> Iterator[Stage]:
         """Those that follow from the numbers alone."""
-        weights = self.all * self.itemsize + 4 * self.adapters
-        told = f"{self.all:,} of {self.itemsize} bytes"
+        rest = self.all - self.quantised
+        told = f"{rest:,} of {self.itemsize} bytes"
+        told += f", {self.quantised:,} of 4 bits with their scales" if self.quantised else ""
         told += f", and {self.adapters:,} of adapters of 4" if self.adapters else ""
-        yield Stage("weights", 0, None, weights, 0, told)
-        passing = 3 * 4 * self.largest if settings.optimizer == "adafactor" else 0
-        note = f"{settings.optimizer}, {self.states:,} numbers of 4 bytes"
-        yield Stage("optimizer", 0, None, 4 * self.states, 0, note, passing + 4 * self.trained)
-        yield Stage("gradient", 0, None, 4 * self.trained, 0, f"{self.trained:,} of 4 bytes")
+        yield Stage("weights", 0, None, rest * self.itemsize + self.held + 4 * self.adapters, 0, told)
+        if settings.weights == "bf16":
+            yield Stage("masters", 0, None, 4 * self.trained, 0, f"{self.trained:,} of 4 bytes")
+        kind = OPTIMIZERS[settings.optimizer]
+        passing = 3 * 4 * self.largest if kind.factored else 0
+        note = f"{settings.optimizer}, states of {self.trained:,} weights"
+        note += "; moved to the CPU's memory where the GPU's is full" if kind.paged else ""
+        note += f"; on a CPU {16 * self.largest:,} bytes more for a moment" if kind.eight_bit and not kind.paged else ""
+        yield Stage("optimizer", 0, None, self.states, 0, note, passing + 4 * self.trained)
+        told = f"{self.trained:,} of {self.gradient} bytes"
+        yield Stage("gradient", 0, None, self.gradient * self.trained, 0, told)
 
 
 def _counted(config: Any, settings: TuneSettings) -> _Counted:
@@ -142,18 +157,24 @@ def _counted(config: Any, settings: TuneSettings) -> _Counted:
         model = AutoModelForCausalLM.from_config(config)
     output = model.get_output_embeddings()
     layers = {name: one for name, one in model.named_modules() if isinstance(one, torch.nn.Linear)}
-    own = [tuple(weight.shape) for weight in model.parameters()]
-    added = list(_adapter_shapes(layers, output, settings))
+    looked_up = {id(one.weight) for one in model.modules() if isinstance(one, torch.nn.Embedding)}
+    own = [(tuple(weight.shape), id(weight) in looked_up) for weight in model.parameters()]
+    added = [(shape, False) for shape in _adapter_shapes(layers, output, settings)]
     trained = own if settings.lora is None else added
+    base = "" if settings.lora is None else settings.lora.base
+    quantised = [one.weight.numel() for one in layers.values() if one is not output] if base in BASES else []
     return _Counted(
-        all=sum(map(math.prod, own)),
-        trained=sum(map(math.prod, trained)),
-        adapters=sum(map(math.prod, added)),
+        all=sum(math.prod(shape) for shape, _ in own),
+        trained=sum(math.prod(shape) for shape, _ in trained),
+        adapters=sum(math.prod(shape) for shape, _ in added),
         linear=sum(one.weight.numel() for one in layers.values()),
         output=0 if output is None else output.weight.numel(),
-        states=sum(_states(shape, settings.optimizer) for shape in trained),
-        largest=max(map(math.prod, trained)),
+        quantised=sum(quantised),
+        held=sum(base_bytes(base, n) for n in quantised),
+        states=sum(state_bytes(settings.optimizer, *one) for one in trained),
+        largest=max(math.prod(shape) for shape, _ in trained),
         itemsize=_itemsize(config, settings),
+        gradient=2 if settings.weights == "bf16" else 4,
     )
 
 
@@ -170,17 +191,10 @@ def _adapter_shapes(layers: Any, output: Any, settings: TuneSettings) -> Iterato
                 yield (layer.out_features,)
 
 
-def _states(shape: tuple[int, ...], optimizer: str) -> int:
-    """Numbers that the optimizer keeps of a tensor: two each, or (Adafactor) one of each row and column."""
-    if optimizer == "adamw":
-        return 2 * math.prod(shape)
-    return math.prod(shape) if len(shape) < 2 else math.prod(shape[:-1]) + math.prod((*shape[:-2], shape[-1]))
-
-
 def _itemsize(config: Any, settings: TuneSettings) -> int:
-    base = "float32" if settings.lora is None else settings.lora.base
+    base = settings.weights if settings.lora is None else settings.lora.base
     stored = getattr(config, "dtype", None)
-    return {"float32": 4, "bf16": 2, "stored": stored.itemsize if stored is not None else 4}[base]
+    return {"float32": 4, "stored": stored.itemsize if stored is not None else 4}.get(base, 2)
 
 
 def _activations(config: Any, settings: TuneSettings, load: Load, counted: _Counted, assumed: str) -> Stage:
@@ -203,10 +217,12 @@ def _activations(config: Any, settings: TuneSettings, load: Load, counted: _Coun
         kept += config.num_hidden_layers * layer + logits + copies
     second = 0  # the embeddings' gradient, before it is added to the output layer's, whose weights they are
     if settings.lora is None and getattr(config, "tie_word_embeddings", False):
-        second = 4 * counted.output
+        second = counted.gradient * counted.output
     kept += 0 if chunked else second
     if not load.several:  # gradients come while activations go: one takes the other's place
-        gradients = 4 * (counted.trained - (counted.output if settings.lora is None and not chunked else 0))
+        gradients = counted.gradient * (
+            counted.trained - (counted.output if settings.lora is None and not chunked else 0)
+        )
         kept = max(layer + (second if chunked else 0), kept - gradients)
     return Stage(
         "activations", 0, None, 0, 0, f"{what}; kept for the backward pass; what the allocator keeps comes on top", kept
@@ -261,7 +277,7 @@ def _layer_bytes(config: Any, settings: TuneSettings, load: Load, counted: _Coun
     elif not half:
         each = (18 if lora else 26, 8, 8)
     else:
-        each = (22, 8, 8) if autocast else (32, 12, 10)
+        each = (22 if lora else 16, 8, 8) if autocast else (32, 12, 10)
     ranks = 7 * (settings.lora.rank if settings.lora else 0) * 4
     found = load.tokens * (each[0] * width + each[1] * heads + each[2] * inner + ranks)
     if settings.attention == "eager":  # all pairs, and what attention returns in the order of tokens

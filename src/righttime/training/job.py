@@ -14,9 +14,11 @@ from righttime.errors import OrderError
 from righttime.processor import processor
 from righttime.store import MANIFEST, ids_sha256, write_bytes, write_json, write_lines, write_parquet
 from righttime.training.average import average_steps
+from righttime.training.bases import BASES
 from righttime.training.finished import FinishedRun, open_run, result_files
 from righttime.training.folder import Start
 from righttime.training.models import model_identity
+from righttime.training.optimizers import OPTIMIZERS
 from righttime.training.oracle import first_difference
 from righttime.training.picture import draw_losses
 from righttime.training.plan import Plan
@@ -29,7 +31,7 @@ __all__ = ["Job", "announcement", "consumption", "finish"]
 
 _NO_MODEL = "the tuned model was not saved: its records and its evaluation are all that is kept."
 
-_LIBRARIES = ("accelerate", "deepspeed", "peft", "trl")
+_LIBRARIES = ("accelerate", "bitsandbytes", "deepspeed", "peft", "trl")
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,10 @@ def announcement(job: Job, start: Start) -> str:
             f"({settings.rearrange_by}) of the model as it is: {told_cost(len(plan.ids), settings, plan.rearranged_at)}"
         )
     tuned = "all weights" if settings.lora is None else f"adapters of rank {settings.lora.rank}"
+    tuned += ", bfloat16 with float32 masters," if settings.weights == "bf16" else ""
+    if settings.lora is not None and settings.lora.base in BASES:
+        tuned += f" over a base in {settings.lora.base}"
+    tuned += f" by {settings.optimizer}" if OPTIMIZERS[settings.optimizer].of_bitsandbytes else ""
     falls = " at most" if settings.schedule == "cosine" else ""
     lines.append(f"{tuned} at a learning rate of {settings.rate:g}{falls}")
     if plan.shuffle_after is not None:

@@ -10,7 +10,9 @@ from righttime.gguf import described, model_folder
 from righttime.model_files import model_sha256, require_safe
 from righttime.store import files_sha256
 from righttime.tokenization.loading import loaded
+from righttime.training.bases import BASES
 from righttime.training.checkpoints import require_whole
+from righttime.training.quantised import four_bits, kept_as_it_is
 
 if TYPE_CHECKING:
     from righttime.training.settings import Lora, TuneSettings
@@ -66,7 +68,9 @@ def load_model(name: str, settings: TuneSettings) -> Any:
     how: dict[str, Any] = {"dtype": _weights(settings), "use_safetensors": True}
     if settings.attention != "auto":
         how["attn_implementation"] = _attention(settings.attention)
-    model = loaded(place, "model", AutoModelForCausalLM.from_pretrained, **how)
+    if settings.lora is not None and settings.lora.base in BASES:
+        how["quantization_config"] = four_bits(settings.lora.base)
+    model = kept_as_it_is(loaded(place, "model", AutoModelForCausalLM.from_pretrained, **how))
     return model if settings.lora is None else _adapted(model, settings.lora)
 
 
@@ -75,7 +79,7 @@ def _weights(settings: TuneSettings) -> Any:
     import torch
 
     base = "float32" if settings.lora is None else settings.lora.base
-    return {"float32": torch.float32, "bf16": torch.bfloat16, "stored": "auto"}[base]
+    return {"float32": torch.float32, "stored": "auto"}.get(base, torch.bfloat16)
 
 
 def _attention(name: str) -> str:

@@ -25,6 +25,7 @@ from righttime.training.manifest import RunManifest
 from righttime.training.models import load_model, trainable_length
 from righttime.training.oracle import Oracle
 from righttime.training.plan import Plan
+from righttime.training.quantised import check_quantised
 from righttime.training.rearranger import Learning, Rearranger, check_rearranging, rearranged_sides
 from righttime.training.settings import TuneSettings
 from righttime.training.sharding import sharded_by
@@ -96,6 +97,8 @@ def tune(
     main, process, world = _processes()
     _check_groups(settings)
     check_sharding(settings)
+    _check_weights(settings)
+    check_quantised(settings)
     check_rearranging(settings, world)
     if settings.report_to:
         from righttime.training.trainer import check_trackers
@@ -155,6 +158,16 @@ def _check_groups(settings: TuneSettings) -> None:
             f"`{given}` must train without DeepSpeed, whose engine counts on equally many micro-batches a step. "
             "Hint: FSDP2 (configs/accelerate_fsdp.yaml), or `batch` and `accumulation` alone.",
             setting=given,
+        )
+
+
+def _check_weights(settings: TuneSettings) -> None:
+    """Make sure, before any work, that the masters are whole where they are trained."""
+    if settings.weights == "bf16" and (sharding := sharded_by()):
+        raise SettingsError(
+            f'`weights="bf16"` must train without {sharding[0]}, which keeps float32 masters of its own. '
+            'Hint: `precision="bf16"` alone.',
+            setting="weights",
         )
 
 
@@ -268,6 +281,7 @@ def _train(
             keep=settings.kept,
             pad=pad if pad is not None else 0,
             save_last=settings.save_model or settings.average_last is not None,
+            masters=settings.weights == "bf16",
             model=model,
             args=training_arguments(settings, job.folder / "checkpoints"),
             processing_class=tokenizer,

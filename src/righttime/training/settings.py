@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 from righttime.errors import SettingsError, unknown_name
 from righttime.keywords import named_fields
 from righttime.tokenization.masking import AnswerEnd
+from righttime.training.bases import BASES
+from righttime.training.optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # of typing from Python 3.11
@@ -20,8 +22,10 @@ __all__ = ["PRESETS", "Lora", "TuneSettings"]
 Form = Literal["auto", "chat", "paper"]
 Schedule = Literal["constant", "cosine"]
 Precision = Literal["float32", "bf16"]
-Base = Literal["float32", "bf16", "stored"]
-Optimizer = Literal["adamw", "adafactor"]
+Weights = Literal["float32", "bf16"]
+Base = Literal["float32", "bf16", "stored", "nf4", "nf4-double"]
+Optimizer = Literal["adamw", "adafactor", "adamw-8bit", "paged-adamw", "paged-adamw-8bit"]
+"""`righttime.training.optimizers.OPTIMIZERS`."""
 Attention = Literal["auto", "eager", "sdpa", "flash"]
 
 
@@ -40,8 +44,9 @@ class Lora:
         target_modules: Names of the layers that get adapters, such as ``q_proj``; None takes all linear layers.
         dora: Split weights into size and direction, and train both (DoRA, arXiv 2402.09353).
         rank_stabilised: Divide the scale by the root of the rank, not by the rank (rsLoRA, arXiv 2312.03732).
-        base: How the base's weights, which are not trained, are held: ``float32``, ``bf16``, or ``stored`` for as they
-            lie in its files. Adapters are float32 throughout.
+        base: How the base's weights, which are not trained, are held: ``float32``, ``bf16``, ``stored`` for as they lie
+            in its files, or linear layers in 4 bits and all else in ``bf16`` (QLoRA, arXiv 2305.14314): ``nf4``, or
+            ``nf4-double``, whose scales are quantised too. Adapters are float32 throughout.
 
     Raises:
         SettingsError: If `base` is unknown.
@@ -91,6 +96,7 @@ class TuneChanges(TypedDict, total=False):
     answer_end: AnswerEnd
     lora: Lora | None
     precision: Precision
+    weights: Weights
     optimizer: Optimizer
     attention: Attention
     recompute: bool
@@ -138,7 +144,10 @@ class TuneSettings:
         answer_end: Where an answer ends: ``token`` or ``template``; see `righttime.tokenization.masking`.
         lora: Adapters instead of all weights, or None.
         precision: ``float32``, or ``bf16`` for bfloat16 arithmetic on float32 weights.
-        optimizer: ``adamw``, or ``adafactor``, whose state is much smaller and which has neither `betas` nor `eps`.
+        weights: ``float32``, or ``bf16`` for weights in bfloat16 that are the rounding of float32 masters, which the
+            optimizer trains; only of all weights, and with the precision ``bf16``.
+        optimizer: ``adamw``, or ``adafactor``, whose state is much smaller and which has neither `betas` nor `eps`;
+            with bitsandbytes ``adamw-8bit``, and on a GPU ``paged-adamw`` and ``paged-adamw-8bit``.
         attention: How attention is computed: ``eager``, ``sdpa``, ``flash`` (needs ``flash-attn`` and ``bf16``), or
             ``auto`` for what transformers takes.
         recompute: Recompute activations in the backward pass, for less memory.
@@ -182,6 +191,7 @@ class TuneSettings:
     answer_end: AnswerEnd = "token"
     lora: Lora | None = None
     precision: Precision = "float32"
+    weights: Weights = "float32"
     optimizer: Optimizer = "adamw"
     attention: Attention = "auto"
     recompute: bool = False
@@ -221,8 +231,9 @@ class TuneSettings:
                 raise SettingsError(f"{name} must not be negative, got {getattr(self, name)}.", setting=name)
         if not 0 <= self.min_rate <= 1:
             raise SettingsError(f"min_rate must be between 0 and 1, got {self.min_rate}.", setting="min_rate")
-        chosen = ("schedule", Schedule), ("precision", Precision), ("answer_end", AnswerEnd)
-        for kind, known in (*chosen, ("optimizer", Optimizer), ("attention", Attention)):
+        chosen: tuple[tuple[str, Any], ...] = ("schedule", Schedule), ("answer_end", AnswerEnd)
+        chosen += ("precision", Precision), ("weights", Weights), ("optimizer", Optimizer), ("attention", Attention)
+        for kind, known in chosen:
             if (value := getattr(self, kind)) not in get_args(known):
                 raise unknown_name(kind, value, get_args(known))
         self._check_effect()
@@ -250,17 +261,36 @@ class TuneSettings:
                 setting="pack_tokens",
             )
         self._check_rearranging()
+        self._check_weights()
         defaults = {entry.name: entry.default for entry in dataclasses.fields(self)}
-        for name in ("betas", "eps") if self.optimizer == "adafactor" else ():
+        for name in ("betas", "eps") if OPTIMIZERS[self.optimizer].factored else ():
             if getattr(self, name) != defaults[name]:
                 raise SettingsError(
-                    f"{name} must not be given with adafactor, which has none, got {getattr(self, name)}.", setting=name
+                    f"{name} must not be given with {self.optimizer}, which has none, got {getattr(self, name)}.",
+                    setting=name,
                 )
         if self.attention == "flash" and self.precision != "bf16":
             raise SettingsError(
                 f'`attention="flash"` must compute in bfloat16, got precision {self.precision!r}. '
                 'Hint: `precision="bf16"`.',
                 setting="attention",
+            )
+
+    def _check_weights(self) -> None:
+        """Refuse bfloat16 weights where no masters would be trained, or that would be computed with otherwise."""
+        if self.weights == "float32":
+            return
+        if self.lora is not None:
+            raise SettingsError(
+                '`weights="bf16"` must train all weights, but with `lora` only adapters are trained, in float32. '
+                'Hint: `base="bf16"` of the adapters holds their base in bfloat16.',
+                setting="weights",
+            )
+        if self.precision != "bf16":
+            raise SettingsError(
+                f'`weights="bf16"` must compute in bfloat16, got precision {self.precision!r}. '
+                'Hint: `precision="bf16"`.',
+                setting="weights",
             )
 
     def _check_rearranging(self) -> None:
@@ -274,6 +304,12 @@ class TuneSettings:
             raise SettingsError(
                 f"`rearrange_every` must have one epoch, whose rows are consumed once, got epochs {self.epochs}. "
                 "Hint: leave one of them out.",
+                setting="rearrange_every",
+            )
+        if self.lora is not None and self.lora.base in BASES:
+            raise SettingsError(
+                f"`rearrange_every` must have a base that is not in 4 bits, since `verify` reads it whole, got "
+                f'`base="{self.lora.base}"`. Hint: `base="bf16"`.',
                 setting="rearrange_every",
             )
         if self.shuffle_after is not None:

@@ -19,9 +19,12 @@ from righttime.progress import Lines, redrawn
 from righttime.training.batches import collated, packed
 from righttime.training.checkpoints import keep_newest, mark_complete, saving
 from righttime.training.loss import bare_logits, learnt_logits, summed_loss
+from righttime.training.masters import Masters
 from righttime.training.moments import write_moments
+from righttime.training.optimizers import OPTIMIZERS
 from righttime.training.oracle import Oracle
 from righttime.training.plan import Plan
+from righttime.training.quantised import eight_bit_states
 from righttime.training.settings import TuneSettings
 from righttime.training.sharding import runs_unwrapped
 from righttime.training.token_rows import TokenRows
@@ -108,7 +111,7 @@ def training_arguments(settings: TuneSettings, folder: Path) -> TrainingArgument
         lr_scheduler_type="cosine_with_min_lr" if settings.schedule == "cosine" else constant,
         lr_scheduler_kwargs={"min_lr_rate": settings.min_rate} if settings.schedule == "cosine" else {},
         warmup_steps=settings.warmup,
-        optim="adafactor" if settings.optimizer == "adafactor" else "adamw_torch_fused",
+        optim=OPTIMIZERS[settings.optimizer].trainer,
         adam_beta1=settings.betas[0],
         adam_beta2=settings.betas[1],
         adam_epsilon=settings.eps,
@@ -212,6 +215,7 @@ class OrderedTrainer(Trainer):  # type: ignore[misc]
         keep: int | None,
         pad: int,
         save_last: bool = True,
+        masters: bool = False,
         **settings: Any,
     ) -> None:
         """Take the plan beside what a Trainer takes.
@@ -223,12 +227,32 @@ class OrderedTrainer(Trainer):  # type: ignore[misc]
             keep: How many checkpoints are kept; None keeps all.
             pad: The token to pad with.
             save_last: Write a checkpoint after the last step too.
+            masters: Train float32 masters; the model, which is given in float32, holds their rounding to bfloat16.
             settings: What `transformers.Trainer` takes: model, args, processing_class, callbacks.
         """
         self._plan, self._rows, self._oracle, self._keep, self._pad = plan, rows, oracle, keep, pad
         self._save_last = save_last
+        self.masters = Masters(settings["model"]) if masters else None
         self._bare: bool | None = None  # see `bare_logits`; not known before the first micro-batch
         super().__init__(compute_loss_func=summed_loss, train_dataset=PlannedRows(len(rows.ids)), **settings)
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """The optimizer, of the masters where there are some."""
+        anew = self.optimizer is None
+        made: torch.optim.Optimizer = super().create_optimizer(model)
+        if anew and self.masters is not None:
+            self.masters.put_into(made)
+        if anew and hasattr(made, "mng"):  # bitsandbytes'
+            masters = self.masters.by_weight if self.masters is not None else {}
+            eight_bit_states(made, self.model, lambda weight: masters.get(weight, weight))
+        return made
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        """Scale gradients down, those of the masters in float32."""
+        if self.masters is None:
+            return super()._clip_grad_norm(model)
+        self.masters.take_gradients()
+        return self.accelerator.clip_grad_norm_(self.masters.all, self.args.max_grad_norm)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """The plan's micro-batches of this process. Not prepared by accelerate, which would share them out again."""
@@ -304,6 +328,15 @@ class OrderedTrainer(Trainer):  # type: ignore[misc]
             if not (self.is_fsdp_enabled or self.is_deepspeed_enabled):  # there a process has a part of them alone
                 rate = float(self.lr_scheduler.get_last_lr()[0])
                 write_moments(checkpoint, self.accelerator.unwrap_model(model), self.optimizer, rate)
+            if self.masters is not None:
+                with saving(checkpoint):
+                    self.masters.write(checkpoint)
             mark_complete(checkpoint, int(self.state.global_step))
             keep_newest(folder, self._keep)
         self.accelerator.wait_for_everyone()
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Go on with a checkpoint's optimizer, and with its masters."""
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None and self.masters is not None:
+            self.masters.read(Path(checkpoint))
