@@ -240,6 +240,7 @@ def _head(data: Data, role: Literal["pool", "target"], request: Request) -> tupl
             role=role,
             format=request.format if role == "pool" else request.target_format,
             bad_rows=request.bad_rows,
+            repeated_ids=request.repeated_ids,
             positive_examples=request.positive_examples,
             task_field=request.task_field,
             fields=request.fields if role == "pool" else request.target_fields,
