@@ -38,7 +38,7 @@ from righttime.cli.app import (
 from righttime.cli.output import Json, emit, say
 from righttime.errors import SettingsError
 
-__all__ = ["arrange"]
+__all__ = ["arrange", "weights_in"]
 
 
 SELECTION = "Selection"
@@ -306,7 +306,7 @@ def arrange(
         cap_task=cap_task,
         cap_source=cap_source,
         apart=apart,
-        target_weight=_weights(target_weight),
+        target_weight=weights_in(target_weight),
         shape=shape,
         seed=seed,
         subsample=subsample,
@@ -365,7 +365,7 @@ def _params(given: list[str] | None) -> dict[str, str]:
     return _pairs("--param", "VALUE", [(entry, *entry.partition("=")) for entry in given or []])
 
 
-def _weights(given: list[str] | None) -> dict[str, str]:
+def weights_in(given: list[str] | None) -> dict[str, str]:
     """`NAME=W` as a mapping; a name may hold an equals sign."""
     return _pairs("--target-weight", "W", [(entry, *entry.rpartition("=")) for entry in given or []])
 

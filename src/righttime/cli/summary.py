@@ -228,7 +228,7 @@ def planned_facts(stages: Sequence[Stage]) -> dict[str, Any]:
     return {
         "stages": stages,
         "seconds": sum(known),
-        "seconds_complete": len(known) == len(stages),
+        "seconds_complete": _complete(stages),
         "memory": peak_of(stages),
         "disk": sum(stage.disk for stage in stages),
     }
@@ -252,12 +252,17 @@ def planned_summary(stages: Sequence[Stage]) -> str:
         for number, stage in enumerate(stages)
     ]
     known = [stage.seconds for stage in stages if stage.seconds is not None]
-    more = "more than " * (len(known) < len(stages))
+    more = "more than " * (not _complete(stages))
     lasts = more + _lasts(sum(known)) if any(stage.passes for stage in stages) else ""
     kept, disk = (sum(getattr(stage, name) for stage in stages) for name in ("memory", "disk"))
     rows.append(["together", "", lasts, _size(kept), _size(peak_of(stages)), _size(disk)])
     lines = [table(["stage", "passes", "time", "memory kept", "process then", "disk"], rows), ""]
     return "\n".join([*lines, *(f"{stage.name}: {stage.note}" for stage in stages)])
+
+
+def _complete(stages: Sequence[Stage]) -> bool:
+    """Whether the time of all that takes any is told; what holds memory alone has no passes."""
+    return all(stage.seconds is not None for stage in stages if stage.passes) and any(stage.passes for stage in stages)
 
 
 def _lasts(seconds: float | None) -> str:
