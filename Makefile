@@ -111,6 +111,7 @@ bench: $(READY)
 	@echo "== arrange: floor, released procedure (25 minutes)" && $(BIN)/python benchmarks/arrange.py --limit $(BENCH_LIMIT) $(BENCH)
 	@echo "== the whole way, beside datasets (4 minutes)" && $(BIN)/python benchmarks/whole_way.py $(BENCH)
 	@echo "== five million rows (8 minutes, 12 GB of disk)" && $(BIN)/python benchmarks/five_million.py $(BENCH)
+	@echo "== planned beside taken (5 minutes, 4 GB of disk)" && $(BIN)/python benchmarks/planned.py $(BENCH)
 	@echo "== guard (4 minutes)" && $(BIN)/python benchmarks/guard.py $(BENCH)
 	@[ -n "$(BENCH)" ] || { echo "== evaluation (2 minutes)" && $(BIN)/python benchmarks/evaluation.py; }
 	@[ -n "$(BENCH)" ] || { echo "== embedding (10 minutes)" && $(BIN)/python benchmarks/embedding.py; }

@@ -527,6 +527,27 @@ def whole_way(results: dict[str, Any]) -> str:
     return grid([*heads, "anonymous memory of `arrange`", "of `datasets`"], rows)
 
 
+def planned(results: dict[str, Any]) -> str:
+    """What a plan says beside what the job takes."""
+    rows = []
+    for one in results["planned"]["pools"]:
+        took, run = one["run"]["cpu_s"] - one["imports_s"], one["run"]
+        rows.append(
+            [
+                f"{one['rows']:,}",
+                time_of(one["planned_s"]),
+                time_of(took),
+                f"{one['planned_s'] / took:.2f}",
+                f"{one['planned_mib']:,.0f} MiB",
+                f"{run['anonymous_mib']:,.0f} MiB",
+                f"{run['resident_mib']:,.0f} MiB",
+                f"{one['planned_mib'] / run['resident_mib']:.2f}",
+            ]
+        )
+    heads = ["pool", "CPU time planned", "CPU time taken", "ratio", "peak planned", "anonymous peak"]
+    return grid([*heads, "resident peak", "planned ÷ resident"], rows)
+
+
 def five_million(results: dict[str, Any]) -> str:
     """Five million rows: time, the stages of `arrange`, memory."""
     ways = results["five_million"]["ways"]
@@ -561,6 +582,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "directions": directions,
     "whole_way": whole_way,
     "five_million": five_million,
+    "planned": planned,
     "rates": scaling.rates,
     "pass": scaling.one_pass,
     "limits": scaling.limits,

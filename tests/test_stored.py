@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from righttime import growing
 from righttime.errors import StoreError
 from righttime.examples import Example, Message
-from righttime.formats.ids import Named, first_repeat, settle, settled
+from righttime.formats.ids import Named, repeats, settle, settled
 from righttime.growing import Growing, Picked, Runs, Texts, Values
 from righttime.rows import ExampleRows, as_numbers, prompt_key
 from righttime.stored import Block, Store, StoredRows, Told
@@ -150,17 +150,15 @@ def test_settled_ids_are_those_of_settle(rows: list[tuple[str, str, int]]) -> No
 
 
 @given(st.lists(few), st.integers(0, 3))
-def test_the_first_repeat_is_the_first_in_order(ids: list[str], start: int) -> None:
+def test_repeats_come_in_order_each_with_the_first(ids: list[str], start: int) -> None:
     column = Texts(memoryview("".join(ids).encode()), np.cumsum([0, *map(len, ids)], dtype=np.int64))
     hashes = np.array([hash(name) for name in ids], dtype=np.int64)
     seen: dict[str, int] = {}
-    expected = None
+    expected = []
     for number, name in list(enumerate(ids))[start:]:
-        if name and name in seen:
-            expected = (number, seen[name])
-            break
-        seen[name] = number
-    assert first_repeat(hashes, column, start) == expected
+        if name and seen.setdefault(name, number) != number:
+            expected.append((number, seen[name]))
+    assert list(repeats(hashes, column, start)) == expected
 
 
 @given(st.lists(words.filter(lambda word: word.split() == [word]), max_size=9), st.data())

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from righttime.arrangement import Arrangement
-from righttime.choices import BadRows, Duplicates, Engine, Guard, Precision, Text, WithinRound
+from righttime.choices import BadRows, Duplicates, Engine, Guard, Precision, RepeatedIds, Text, WithinRound
 from righttime.embedding import DEFAULT_MODEL, Embedder
 from righttime.formats.bounds import MAX_ROW_BYTES
 from righttime.keywords import named_settings
@@ -55,6 +55,7 @@ def arrange(
     guard: Guard = "report",
     guard_chunks: bool = False,
     bad_rows: BadRows = "stop",
+    repeated_ids: RepeatedIds = "stop",
     format: str | None = None,  # noqa: A002
     target_format: str | None = None,
     positive_examples: int = 0,
@@ -110,6 +111,7 @@ def arrange(
         guard: ``report`` pool rows that repeat, hold or rephrase target rows, ``remove`` them, or ``off``.
         guard_chunks: For the guard, also embed rows that are longer than the model reads in chunks.
         bad_rows: ``stop`` at a row that cannot be used, or ``skip`` it and list it.
+        repeated_ids: ``stop`` where one file gives one id twice, or ``number`` such ids: ``file:id``, ``file:id-2``.
         format: The pool's format; None recognises it.
         target_format: The target's.
         positive_examples: Natural Instructions: positive examples put into each prompt.
@@ -164,6 +166,7 @@ def arrange(
         guard=guard,
         guard_chunks=guard_chunks,
         bad_rows=bad_rows,
+        repeated_ids=repeated_ids,
         format=format,
         target_format=target_format,
         positive_examples=positive_examples,

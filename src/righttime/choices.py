@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["BadRows", "Duplicates", "Engine", "FirstLook", "Guard", "Precision", "Text", "WithinRound"]
+__all__ = ["BadRows", "Duplicates", "Engine", "FirstLook", "Guard", "Precision", "RepeatedIds", "Text", "WithinRound"]
 
 BadRows = Literal["stop", "skip"]
 Duplicates = Literal["keep", "drop"]
@@ -19,6 +19,7 @@ Guard = Literal["report", "remove", "off"]
 """`righttime.guard.MODES`."""
 Precision = Literal["float32", "float16", "bfloat16", "int8"]
 """`righttime.embedding.models.PRECISIONS`, and ``int8``."""
+RepeatedIds = Literal["stop", "number"]
 Text = Literal["prompt+response", "prompt", "all"]
 """`righttime.examples.TEXTS`."""
 WithinRound = Literal["similarity", "index", "random"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +35,7 @@ def arrange_each_into(
     overwrite: bool = False,
     cache: str | os.PathLike[str] | None = None,
     progress: bool = False,
+    on_read: Callable[[Inputs], None] | None = None,
 ) -> Iterator[tuple[str, Result]]:
     """Arrange a pool around each of several targets, and write each result to a folder of its own.
 
@@ -51,6 +52,7 @@ def arrange_each_into(
         overwrite: See `righttime.arrange`.
         cache: See `righttime.arrange`.
         progress: See `righttime.arrange`.
+        on_read: See `arrange_into`; is told of the pool with each target.
 
     Yields:
         The name of each target and its result, once it is written.
@@ -65,7 +67,7 @@ def arrange_each_into(
         prepare_result(Path(out) / name, overwrite)
     how: dict[str, Any] = {"cache": cache, "progress": progress}
     vectors = PoolOnce()
-    begun = _begun(pool, named, asked, vectors, as_ == "original", **how)
+    begun = _begun(pool, named, asked, vectors, as_ == "original", on_read, **how)
     if request.guard == "remove" or "rounds" not in method_named(request.method).needs:
         # Targets have pools of their own, or share no pass: nothing is gained by holding all of them.
         for name, arranged in begun:
@@ -83,6 +85,7 @@ def _begun(
     asked: Mapping[str, Request],
     vectors: PoolOnce,
     keep_original: bool,
+    on_read: Callable[[Inputs], None] | None,
     *,
     cache: str | os.PathLike[str] | None,
     progress: bool,
@@ -92,6 +95,8 @@ def _begun(
     for name, target in targets.items():
         known = first[0].pool if first else pool
         read = read_inputs(known, target, asked[name], keep_original=keep_original, progress=progress)
+        if on_read:
+            on_read(read)
         first = first or (read, taking_part(read, asked[name]))
         read = dataclasses.replace(read, given={**read.given, "pool": first[0].given["pool"]})
         yield name, begin(read, asked[name], first[1], vectors=vectors, cache=cache, progress=progress)

@@ -23,6 +23,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable
+from typing import TypeVar
 
 __all__ = [
     "DataError",
@@ -38,6 +39,7 @@ __all__ = [
     "SettingsError",
     "ShapeError",
     "StoreError",
+    "hinted",
     "unknown_name",
 ]
 
@@ -114,6 +116,20 @@ class OrderError(RighttimeError):
 
 class StoreError(RighttimeError):
     """Writing, reading or verifying a result on disk failed."""
+
+
+Known = TypeVar("Known", bound=RighttimeError)
+
+
+def hinted(error: Known, hint: str) -> Known:
+    """The same error with another hint.
+
+    Example:
+        >>> print(hinted(DataError("the file is empty. Hint: `fields`.", file="x"), "look for a slip."))
+        the file is empty. Hint: look for a slip.
+    """
+    error.args = (f"{str(error).partition(' Hint:')[0]} Hint: {hint}",)
+    return error
 
 
 def unknown_name(kind: str, got: str, known: Iterable[str], *, setting: str | None = None) -> SettingsError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from righttime.embedding.vectors import vectors_given, vectors_sha256
 from righttime.errors import SettingsError, StoreError
 from righttime.formats.hub import PREFIX
 from righttime.formats.remote import address
-from righttime.inputs import read_inputs
+from righttime.inputs import Inputs, read_inputs
 from righttime.neighbours import MEMORY, Search
 from righttime.ordering import Ready
 from righttime.pipeline import begin, finish, taking_part
@@ -66,6 +66,7 @@ def extend_into(
     overwrite: bool = False,
     cache: str | os.PathLike[str] | None = None,
     progress: bool = False,
+    on_read: Callable[[Inputs], None] | None = None,
 ) -> tuple[Result, Saved]:
     """Arrange the pool of a finished arrangement and more behind it, with the settings that it was made with.
 
@@ -82,6 +83,7 @@ def extend_into(
         overwrite: See `righttime.arrange`.
         cache: See `righttime.arrange`.
         progress: See `righttime.arrange`.
+        on_read: See `righttime.pipeline.arrange_into`.
 
     Returns:
         The result, which is that of arranging both pools from the start, to the byte, and what was saved.
@@ -101,6 +103,8 @@ def extend_into(
     prepare_result(Path(out), overwrite)
     form = finished.manifest.form
     read = read_inputs(pool, target, request, keep_original=form == "original", progress=progress)
+    if on_read:
+        on_read(read)
     _check_unchanged(finished, [file.sha256 for file in read.pool.inputs], [file.sha256 for file in read.target.inputs])
     begun = begin(read, request, taking_part(read, request), cache=cache, progress=progress)
     grown = _Grown(finished, begun.ready, request, Path(cache) if cache else cache_folder())

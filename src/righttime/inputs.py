@@ -12,9 +12,10 @@ from righttime.formats import Reading, from_records, read_rows
 from righttime.formats.remote import without_secrets
 from righttime.results import Data, Request
 
-__all__ = ["Inputs", "read_inputs", "read_side"]
+__all__ = ["Inputs", "exchanged_sides", "read_inputs", "read_side"]
 
 Side = Literal["pool", "target"]
+_MANY, _TIMES = 1_000, 10  # rows of a target that is likely a pool: at least, and for each row of the pool
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,28 @@ def read_inputs(
     return Inputs(read, read_side(target, "target", request), given)
 
 
+def exchanged_sides(n_pool: int, n_target: int) -> list[str]:
+    """What to say where pool and target were likely given in each other's place; nothing anywhere else.
+
+    Where the target has ten rows for each row of the pool, the first round picks all of an evenly picked pool but
+    one row in 22,000 (e⁻¹⁰), so nothing is chosen. A thousand target rows keep toy examples out.
+
+    Args:
+        n_pool: Rows of the pool.
+        n_target: Rows of the target.
+
+    Example:
+        >>> exchanged_sides(45_000, 260), exchanged_sides(100, 900), exchanged_sides(260, 2_599)
+        ([], [], [])
+    """
+    if n_target < max(_MANY, _TIMES * n_pool):
+        return []
+    return [
+        f"the target has {n_target:,} rows and the pool {n_pool:,}, so hardly anything is left to choose: were they "
+        "given in each other's place? The pool is what rows are chosen from."
+    ]
+
+
 def read_side(data: Data, role: Side, request: Request, keep_original: bool = False, progress: bool = False) -> Reading:
     """Read a pool or a target from wherever it is; of a pool also, as its last rows, the pool that is only woven."""
     if isinstance(data, Reading):
@@ -96,6 +119,7 @@ def _settings(role: Side, request: Request) -> dict[str, Any]:
         "role": role,
         "format": request.format if role == "pool" else request.target_format,
         "bad_rows": request.bad_rows,
+        "repeated_ids": request.repeated_ids,
         "positive_examples": request.positive_examples,
         "task_field": request.task_field,
         "fields": request.fields if role == "pool" else request.target_fields,

@@ -13,7 +13,7 @@ from righttime.contamination.prompts import same_prompts
 from righttime.embedding.vectors import Sides, vectors_for
 from righttime.filtering import TakingPart, take_part
 from righttime.guard.watch import Watch
-from righttime.inputs import Inputs, read_inputs
+from righttime.inputs import Inputs, exchanged_sides, read_inputs
 from righttime.leaving import AllLeftOut
 from righttime.ordering import Ready, choose_rows, ready_rows
 from righttime.results import BAD_TARGET, Data, Request, Result, not_chosen, prepare_result, write_result
@@ -31,6 +31,7 @@ def arrange_into(
     overwrite: bool = False,
     cache: str | os.PathLike[str] | None = None,
     progress: bool = False,
+    on_read: Callable[[Inputs], None] | None = None,
 ) -> Result:
     """Arrange and write the result to a folder: the whole way.
 
@@ -43,14 +44,15 @@ def arrange_into(
         overwrite: See `righttime.arrange`.
         cache: See `righttime.arrange`.
         progress: See `righttime.arrange`.
+        on_read: Is told of both sides once they are read, before anything is embedded.
 
     Raises:
         RighttimeError: As `righttime.arrange`; what is wrong with settings or folder is found before anything is read.
     """
     request.check()
     prepare_result(Path(out), overwrite)
-    keep_original = as_ == "original"
-    result = arrange_rows(pool, target, request, cache=cache, progress=progress, keep_original=keep_original)
+    how: dict[str, Any] = {"cache": cache, "progress": progress, "on_read": on_read}
+    result = arrange_rows(pool, target, request, keep_original=as_ == "original", **how)
     write_result(result, Path(out), as_)
     return result
 
@@ -64,10 +66,13 @@ def arrange_rows(
     progress: bool = False,
     keep_original: bool = False,
     scored: Mapping[int, float] | None = None,
+    on_read: Callable[[Inputs], None] | None = None,
 ) -> Result:
-    """Arrange and tell everything about it; see `righttime.arrange`, and `righttime.ordering.choose_rows`."""
+    """Arrange and tell everything about it; see `arrange_into`, and `righttime.ordering.choose_rows`."""
     request.check()
     read = read_inputs(pool, target, request, keep_original=keep_original, progress=progress)
+    if on_read:
+        on_read(read)
     how: dict[str, Any] = {"cache": cache, "progress": progress}
     return finish(begin(read, request, taking_part(read, request), **how), scored=scored, **how)
 
@@ -127,6 +132,7 @@ def begin(
     taking = watch.by_texts(taking)
     how: dict[str, Any] = {"guard": watch.by_vectors, "cache": cache, "progress": progress}
     ready = ready_rows(rows, targets, request, taking, vectors=vectors, others=_others(read, request), **how)
+    ready = dataclasses.replace(ready, notes=(*exchanged_sides(len(rows), len(targets)), *ready.notes))
     return Begun(read, request, taking, watch, ready, leaks)
 
 

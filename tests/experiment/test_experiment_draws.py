@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from made_experiments import made_data, written
-from righttime.errors import EmptyDataError, SettingsError, StoreError
+from righttime.errors import DuplicateIdError, EmptyDataError, SettingsError, StoreError
 from righttime.experiment import Experiment, read_experiment
 from righttime.experiment.draws import Draw, draw_replicate, read_pools
 from righttime.experiment.prepare import prepare_replicate, read_draw
@@ -143,6 +143,14 @@ def test_rows_that_cannot_be_used_are_counted(data: Path) -> None:
         file.write('{"prompt": "no answer"}\n')
     found = drawn(data, pool=[{"path": "pool.jsonl", "bad_rows": "skip"}], arrange=None)
     assert found.counts["bad"] == 1
+
+
+def test_ids_that_a_source_gives_twice_are_numbered_where_asked(data: Path) -> None:
+    file = data / "pool.jsonl"
+    file.write_text(file.read_text() + file.read_text().splitlines()[0] + "\n")
+    with pytest.raises(DuplicateIdError, match="Hint: for this source, `repeated_ids: number` keeps every row"):
+        drawn(data, pool=["pool.jsonl"], arrange=None)
+    assert drawn(data, pool=[{"path": "pool.jsonl", "repeated_ids": "number"}], arrange=None).pool.ids
 
 
 def test_all_replicates_draw_from_the_same_files(data: Path, tmp_path: Path) -> None:

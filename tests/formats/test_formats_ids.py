@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Any, Literal
@@ -10,8 +11,12 @@ from typing import Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.main import get_command
 
-from righttime.errors import DuplicateIdError, EmptyDataError
+import righttime
+from righttime.cli import app, main
+from righttime.errors import DuplicateIdError, EmptyDataError, SettingsError
+from righttime.evaluation.sets import read_set
 from righttime.examples import content_id
 from righttime.formats import from_records, read_rows
 from righttime.formats.ids import Named, settle
@@ -32,8 +37,53 @@ def test_one_id_twice_in_a_file(tmp_path: Path, bad_rows: Literal["stop", "skip"
     with pytest.raises(DuplicateIdError) as caught:
         read_rows([file], role="pool", bad_rows=bad_rows)
     message = str(caught.value)
-    assert message.startswith(f"{file}:3: an id must stand once in a file, got '1' here and in {file}:1;")
-    assert "take them out to have them made" in message
+    assert message.startswith(f"{file}:3: an id must stand once in a file, got '1' here and in {file}:1. ")
+    assert "`repeated_ids='number'` keeps every row" in message
+
+
+def test_one_id_twice_in_a_file_is_numbered(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.jsonl", [row("p", "1"), row("q", "2"), row("r", "1"), row("s"), row("t", "1")])
+    reading = read_rows([file], role="pool", repeated_ids="number")
+    assert [one.prompt for one in reading.examples] == ["p", "q", "r", "s", "t"]
+    assert [one.id for one in reading.examples if one.prompt != "s"] == ["x:1", "2", "x:1-2", "x:1-3"]
+    assert reading.inputs[0].note == "2 rows repeat the id of an earlier row; such ids are numbered"
+    plain = read_rows([write(tmp_path / "y.jsonl", [row("p", "1"), row("q", "2")])], role="pool", repeated_ids="number")
+    assert plain.inputs[0].note is None
+    with pytest.raises(SettingsError, match="way with repeated ids 'skip'"):
+        read_rows([file], role="pool", repeated_ids="skip")  # type: ignore[arg-type]
+
+
+def test_the_hint_for_one_id_twice_works_as_it_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pool = write(Path("pool.jsonl"), [row("p", "1"), row("q", "2"), row("r", "1")])
+    target = write(Path("target.jsonl"), [row("t", "1"), row("u", "1")])
+    command = ["arrange", str(pool), "--target", str(target), "--out", "out", "--method", "random"]
+    assert main(command) == 1
+    flags = re.findall(r"Hint: (--\S+ \S+) ", capsys.readouterr().err)
+    assert main([*command, *flags[0].split()]) == 0
+    assert "; 1 rows repeat the id of an earlier row; such ids are numbered" in capsys.readouterr().out
+    manifest = json.loads(Path("out/manifest.json").read_text())
+    assert manifest["settings"]["repeated_ids"] == "number"
+    assert main(["verify", "out"]) == 0
+    arranged = righttime.arrange(pool, target, method="random", repeated_ids="number")
+    assert arranged.labels is not None
+    assert sorted(arranged.labels.id) == ["2", "pool:1", "pool:1-2"]
+
+
+def test_every_command_that_reads_a_pool_can_take_that_hint() -> None:
+    group: Any = get_command(app)
+    options = {name: {option.name for option in command.params} for name, command in group.commands.items()}
+    readers = {name for name, names in options.items() if "pool" in names and "fields" in names}
+    assert {"arrange", "guard", "pilot", "plan", "split"} <= readers
+    assert not [name for name in readers if "repeated_ids" not in options[name]]
+
+
+def test_a_set_to_evaluate_on_gets_another_hint(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.jsonl", [row("p", "1"), row("r", "1")])
+    with pytest.raises(DuplicateIdError, match=r"in .*x.jsonl:1\. Hint: make the ids differ, or take them out"):
+        read_set("x", file, None, "chat", 8)
 
 
 def test_clashing_ids_are_put_behind_both_sources(tmp_path: Path) -> None:

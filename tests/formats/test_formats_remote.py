@@ -6,6 +6,7 @@ import gzip
 import http.server
 import json
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -153,6 +154,92 @@ def test_what_is_not_there(s3: Any, path: str, what: str) -> None:
     put_shards(s3)
     with pytest.raises(DataError, match=what):
         read_rows([path], role="pool")
+
+
+def test_no_credentials_are_not_tried_again(s3: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import s3fs
+
+    put_shards(s3)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail(f"waited {seconds} s"))
+    for path in ("s3://rows/pool/0.jsonl", "s3://rows/pool/*.jsonl", "s3://rows/pool"):
+        s3fs.S3FileSystem.clear_instance_cache()
+        with pytest.raises(DataError, match=r"cannot be fetched \(Unable to locate credentials\). Hint: look at"):
+            read_rows([path], role="pool")
+
+
+def test_credentials_that_are_refused_are_not_tried_again(
+    s3: Any, server: tuple[str, Faulty], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import s3fs
+
+    put_shards(s3)
+    s3fs.S3FileSystem.clear_instance_cache()
+    monkeypatch.setattr(server[1], "app", _Refusing())
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail(f"waited {seconds} s"))
+    for path in ("s3://rows/pool/0.jsonl", "s3://rows/pool/*.jsonl", "s3://rows/pool"):
+        before = server[1].count
+        with pytest.raises(DataError, match="access is denied"):
+            read_rows([path], role="pool")
+        assert server[1].count - before <= 3
+    monkeypatch.undo()
+
+
+class _Refusing:
+    """A WSGI application that knows nobody's key."""
+
+    def __call__(self, environ: dict[str, Any], start: Any) -> list[bytes]:
+        body = b"<Error><Code>InvalidAccessKeyId</Code><Message>no such key</Message></Error>"
+        start("403 Forbidden", [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
+        return [body if environ["REQUEST_METHOD"] != "HEAD" else b""]
+
+
+@pytest.mark.parametrize(("status", "tries"), [(400, 1), (401, 1), (404, 1), (429, 6), (503, 6)])
+def test_what_a_web_server_says_for_good_is_believed(
+    status: int, tries: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fsspec.implementations.http import HTTPFileSystem
+
+    monkeypatch.setenv("RIGHTTIME_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(remote, "_FIRST_WAIT", 0.001)
+    asked = []
+
+    class Saying(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.command)
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    served = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Saying)
+    threading.Thread(target=served.serve_forever, daemon=True).start()
+    HTTPFileSystem.clear_instance_cache()
+    told = {401: "access is denied", 404: "no such file", 400: "Hint: look at the address"}
+    with pytest.raises(DataError, match=told.get(status, "6 attempts failed")):
+        read_rows([f"http://127.0.0.1:{served.server_port}/pool.jsonl"], role="pool")
+    served.shutdown()
+    assert tries <= len(asked) <= 3 * tries  # a HEAD or two, and a GET, of each try
+
+
+def test_a_google_bucket_that_is_not_ours_is_not_asked_again() -> None:
+    tries: list[int] = []
+
+    def ask() -> None:
+        tries.append(1)
+        raise OSError("Forbidden: rows/pool.jsonl\nno access")  # so gcsfs says it
+
+    with pytest.raises(DataError, match=r"access is denied \(Forbidden: rows/pool.jsonl"):
+        remote._tried("gs://rows/pool.jsonl", ask)
+    assert len(tries) == 1
 
 
 def test_bad_rows_are_named_by_their_address(s3: Any) -> None:

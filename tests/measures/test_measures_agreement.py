@@ -121,3 +121,16 @@ def test_methods_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "weight   number from 0 up  0.0 " in said
     assert main(["methods", "--method", "nearst"]) == 1
     assert "did you mean 'nearest'" in capsys.readouterr().err
+
+
+def test_a_method_is_named_with_or_without_its_option(capsys: pytest.CaptureFixture[str]) -> None:
+    said = []
+    for words in (["tsds"], ["--method", "tsds"], ["tsds", "--method", "tsds"]):
+        assert main(["methods", *words]) == 0
+        said.append(capsys.readouterr().out)
+    assert len(set(said)) == 1
+    assert "--param" in said[0]
+    assert main(["methods", "nearst"]) == 1
+    assert "did you mean 'nearest'" in capsys.readouterr().err
+    assert main(["methods", "tma", "--method", "nearest"]) == 1
+    assert "one method must be named, got tma and --method nearest" in capsys.readouterr().err

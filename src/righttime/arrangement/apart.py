@@ -13,7 +13,7 @@ from righttime.arrangement.floor import reaches
 from righttime.errors import SettingsError
 from righttime.similarity import pair_similarity, rounding_margin
 
-__all__ = ["Apart", "check_apart", "next_free", "too_near"]
+__all__ = ["Apart", "apart_bytes", "check_apart", "next_free", "too_near"]
 
 _FIRST = 16  # rows of a target row that are looked at first
 _ROWS = 4096  # rows that are compared with a round at a time
@@ -87,6 +87,12 @@ class Apart:
             self._near[near] = True
             self._marked.append(near)
         return ~self._near[rows]
+
+
+def apart_bytes(n_pool: int, n_target: int, dimension: int) -> int:
+    """Bytes that keeping a round apart takes: marks and numbers of rows, its vectors while they grow, products."""
+    in_round = min(n_pool, n_target)
+    return 17 * n_pool + 3 * 4 * in_round * dimension + 14 * min(n_pool, _ROWS) * in_round
 
 
 def too_near(x: NDArray[np.float32], y: NDArray[np.float32], most: np.float32) -> NDArray[np.bool_]:

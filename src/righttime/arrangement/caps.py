@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from righttime.arrangement.candidates import CandidateLists
 from righttime.errors import SettingsError
 
-__all__ = ["CAPS", "Cap", "Room", "check_caps", "read_caps", "with_names"]
+__all__ = ["CAPS", "Cap", "Room", "check_caps", "read_caps", "room_bytes", "with_names"]
 
 CAPS = {"cap_task": "task", "cap_source": "source"}
 """The settings, and what each is of."""
@@ -120,6 +120,11 @@ def _in_rows(cap: Cap, budget: int | None) -> Cap:
             setting=cap.setting,
         )
     return dataclasses.replace(cap, most=max(1, int(cap.most * budget)))
+
+
+def room_bytes(n_caps: int, n_rows: int) -> int:
+    """Bytes that a `Room` takes while it is made: numbers of names, rows by name, and these before they are split."""
+    return (2 * n_caps + 1) * 8 * n_rows if n_caps else 0
 
 
 class Room:

@@ -268,13 +268,19 @@ def check_settings(method: str, inputs: SelectionInput, n_pool: int | None = Non
     if n_pool is not None and (checked.from_pool or 0) > n_pool:
         raise SettingsError(
             f"budget must be at most the pool's {n_pool} rows, got {checked.from_pool}. "
-            "Hint: leave it out to take all.",
+            f"Hint: leave it out to take all{_or_exchanged(checked)}.",
             setting="budget",
         )
     check = method_named(method).check
     if n_pool is not None and check is not None:
         check(checked.own)
     return checked
+
+
+def _or_exchanged(inputs: SelectionInput) -> str:
+    """What else may be wrong with a budget that only the target has rows for."""
+    n = len(inputs.target)
+    return f", or exchange pool and target: the target has {n:,} rows" if n >= (inputs.from_pool or 0) else ""
 
 
 def check_weighing(method: str, distance: str) -> None:

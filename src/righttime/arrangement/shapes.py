@@ -232,6 +232,11 @@ def _check_score(by: str, name: str) -> None:
         raise SettingsError(f"the score of a shape must be written {wanted}, got 'by={by}'.", setting="shape")
 
 
+def shape_bytes(n: int) -> int:
+    """Bytes that another order of n rows takes: scores, places, and the arrangement's columns a second time."""
+    return (2 * 8 + 8 + 4 + 8 + 4 + 8 + 8) * n
+
+
 def length_scores(texts_of: Callable[[list[int]], Iterable[str]]) -> Scores:
     """The score of shapes by length: characters.
 

@@ -23,7 +23,16 @@ from righttime.arrangement.caps import Cap, Room
 from righttime.errors import SettingsError
 from righttime.formats.remote import without_secrets
 
-__all__ = ["Weave", "drawn_in_turn", "read_anneal", "read_weave", "still_in_room", "what_is_woven", "woven"]
+__all__ = [
+    "Weave",
+    "drawn_in_turn",
+    "read_anneal",
+    "read_weave",
+    "still_in_room",
+    "weave_bytes",
+    "what_is_woven",
+    "woven",
+]
 
 _SHARE = re.compile(r"\s*(\d*\.?\d*)\s*(%?)\s*")
 _DIGITS = 9  # of a share, behind the point
@@ -179,6 +188,11 @@ def drawn_in_turn(candidates: NDArray[np.int64], n_rows: int, seed: int) -> NDAr
     """
     keys = np.random.default_rng([seed, *_STREAM]).random(n_rows)
     return candidates[np.argsort(keys[candidates], kind="stable")]
+
+
+def weave_bytes(n_rows: int) -> int:
+    """Bytes that drawing takes while it lasts: of each row its number, its key twice, and its turn."""
+    return 4 * 8 * n_rows
 
 
 def still_in_room(caps: Sequence[Cap], found: Arrangement) -> Callable[[NDArray[np.int64], int], NDArray[np.int64]]:

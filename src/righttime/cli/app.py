@@ -31,6 +31,7 @@ __all__ = [
     "Pools",
     "PositiveExamples",
     "Precision",
+    "RepeatedIds",
     "Seed",
     "Subsample",
     "Target",
@@ -191,6 +192,12 @@ TargetEmbedder = Annotated[
 BadRows = Annotated[
     Literal["stop", "skip"],
     typer.Option(help="At a row that cannot be used: stop, or skip and list it.", rich_help_panel=READING),
+]
+RepeatedIds = Annotated[
+    Literal["stop", "number"],
+    typer.Option(
+        help="At an id that a file gives twice: stop, or number: FILE:ID, FILE:ID-2.", rich_help_panel=READING
+    ),
 ]
 
 

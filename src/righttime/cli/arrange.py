@@ -24,6 +24,7 @@ from righttime.cli.app import (
     Pools,
     PositiveExamples,
     Precision,
+    RepeatedIds,
     Subsample,
     Target,
     TargetEmbedder,
@@ -37,7 +38,7 @@ from righttime.cli.app import (
 from righttime.cli.output import Json, emit, say
 from righttime.errors import SettingsError
 
-__all__ = ["arrange"]
+__all__ = ["arrange", "weights_in"]
 
 
 SELECTION = "Selection"
@@ -229,6 +230,7 @@ def arrange(
     format_: FormatName = None,
     target_format: TargetFormat = None,
     bad_rows: BadRows = "stop",
+    repeated_ids: RepeatedIds = "stop",
     positive_examples: PositiveExamples = 0,
     task_field: TaskField = None,
     fields: Fields = None,
@@ -268,7 +270,7 @@ def arrange(
     Writes a training file in that order, and for each row why it stands where it does.
     """
     from righttime.arrangement.budget import read_budget
-    from righttime.cli.summary import arranged_facts, saved_line, summary
+    from righttime.cli.summary import arranged_facts, reading_teller, saved_line, summary
     from righttime.cli.text import printable
     from righttime.each_target import arrange_each_into
     from righttime.embedding import DEFAULT_MODEL
@@ -276,10 +278,11 @@ def arrange(
     from righttime.pipeline import arrange_into
     from righttime.results import Request
 
+    on_read = None if as_json else reading_teller()
     if extend is not None:
         _only_with_extend(ctx, extend)
         ours: dict[str, Any] = {"device": device, "workers": workers, "engine": engine, "memory": bytes_in(memory)}
-        ours |= {"embedder": embedder, "target_embedder": target_embedder}
+        ours |= {"embedder": embedder, "target_embedder": target_embedder, "on_read": on_read}
         result, saved = extend_into(out, extend, pool, overwrite=overwrite, cache=cache, progress=True, **ours)
         emit(
             as_json,
@@ -303,7 +306,7 @@ def arrange(
         cap_task=cap_task,
         cap_source=cap_source,
         apart=apart,
-        target_weight=_weights(target_weight),
+        target_weight=weights_in(target_weight),
         shape=shape,
         seed=seed,
         subsample=subsample,
@@ -319,6 +322,7 @@ def arrange(
         guard=guard,
         guard_chunks=guard_chunks,
         bad_rows=bad_rows,
+        repeated_ids=repeated_ids,
         format=format_,
         target_format=target_format,
         positive_examples=positive_examples,
@@ -331,7 +335,7 @@ def arrange(
         engine=cast(Any, engine),
         memory=bytes_in(memory),
     )
-    how: dict[str, Any] = {"as_": as_, "overwrite": overwrite, "cache": cache, "progress": True}
+    how: dict[str, Any] = {"as_": as_, "overwrite": overwrite, "cache": cache, "progress": True, "on_read": on_read}
     if each_target:
         each = arrange_each_into(out, pool, target, request, **how)
         if as_json:
@@ -361,7 +365,7 @@ def _params(given: list[str] | None) -> dict[str, str]:
     return _pairs("--param", "VALUE", [(entry, *entry.partition("=")) for entry in given or []])
 
 
-def _weights(given: list[str] | None) -> dict[str, str]:
+def weights_in(given: list[str] | None) -> dict[str, str]:
     """`NAME=W` as a mapping; a name may hold an equals sign."""
     return _pairs("--target-weight", "W", [(entry, *entry.rpartition("=")) for entry in given or []])
 

@@ -19,6 +19,7 @@ from righttime.cli.app import (
     Overwrite,
     Pools,
     PositiveExamples,
+    RepeatedIds,
     Seed,
     TaskField,
     app,
@@ -57,6 +58,7 @@ def split(
         int | None, typer.Option(help="Seed of everything that is drawn at random.", show_default="0")
     ] = None,
     bad_rows: BadRows = "stop",
+    repeated_ids: RepeatedIds = "stop",
     format_: FormatName = None,
     positive_examples: PositiveExamples = 0,
     task_field: TaskField = None,
@@ -82,6 +84,7 @@ def split(
         role="pool",
         format=format_,
         bad_rows=bad_rows,
+        repeated_ids=repeated_ids,
         positive_examples=positive_examples,
         task_field=task_field,
         fields=fields_in(fields),

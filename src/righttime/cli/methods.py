@@ -9,6 +9,7 @@ import typer
 from righttime.cli.app import app
 from righttime.cli.output import Json, emit
 from righttime.cli.text import table
+from righttime.errors import SettingsError
 
 if TYPE_CHECKING:
     from righttime.arrangement import Method, Param
@@ -18,14 +19,20 @@ __all__ = ["method_facts", "methods", "methods_text"]
 
 @app.command(rich_help_panel="Arrange")
 def methods(
-    method: Annotated[str | None, typer.Option(help="Describe this method and its parameters.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Describe this method and its parameters.")
+    ] = None,
+    method: Annotated[str | None, typer.Option(metavar="NAME", help="The same.")] = None,
     as_json: Json = False,
 ) -> None:
     """List the methods.
 
     What each does, what it needs and costs, and where it comes from.
     """
-    emit(as_json, lambda: method_facts(method), lambda: methods_text(method))
+    if name is not None and method is not None and name != method:
+        raise SettingsError(f"one method must be named, got {name} and --method {method}. Hint: leave out one of them.")
+    chosen = method if name is None else name
+    emit(as_json, lambda: method_facts(chosen), lambda: methods_text(chosen))
 
 
 def method_facts(name: str | None = None) -> dict[str, Any]:
@@ -71,7 +78,7 @@ def methods_text(name: str | None = None) -> str:
     ]
     note = (
         "cost: n pool rows, m target rows, d dimensions, b budget, g groups. "
-        "--method NAME describes a method's parameters."
+        "righttime methods NAME describes a method's parameters."
     )
     return table(["method", "what it does", "needs", "cost", "params", "source"], rows) + "\n\n" + note
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from righttime.cli.app import EMBEDDING, Fields, Out, Pools, Target, TargetFields, app, fields_in
+from righttime.cli.app import EMBEDDING, Fields, Out, Pools, RepeatedIds, Target, TargetFields, app, fields_in
 from righttime.cli.evaluate import named_sets
 from righttime.cli.experiment import run_and_tell
 from righttime.cli.output import Json
@@ -77,6 +77,7 @@ def pilot(
     ] = None,
     fields: Fields = None,
     target_fields: TargetFields = None,
+    repeated_ids: RepeatedIds = "stop",
     jobs: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how long it takes, by a trial of two steps.")] = False,
     as_json: Json = False,
@@ -110,6 +111,7 @@ def pilot(
         seed=seed,
         fields=fields_in(fields),
         target_fields=fields_in(target_fields, "--target-fields"),
+        repeated_ids=repeated_ids,
         arranging={"embedder": embedder} if embedder else {},
         tuning=tuning,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
@@ -12,6 +13,7 @@ from righttime.cli.app import (
     OLD_PRECISIONS,
     READING,
     RUNNING,
+    BadRows,
     Cache,
     Device,
     EngineName,
@@ -20,14 +22,18 @@ from righttime.cli.app import (
     GivenSeed,
     MaxRowBytes,
     Memory,
+    PositiveExamples,
     Precision,
+    RepeatedIds,
     Subsample,
     TargetEmbedder,
     TargetFields,
+    TaskField,
     app,
     bytes_in,
     fields_in,
 )
+from righttime.cli.arrange import weights_in
 from righttime.cli.flags import in_flags
 from righttime.cli.output import Json, emit, say
 from righttime.errors import SettingsError
@@ -77,10 +83,28 @@ def plan(
             help="With --model: learnt tokens of such a row.", show_default="a quarter", rich_help_panel=TUNING
         ),
     ] = None,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure",
+            help="With --model: time some steps of tune, on rows made of --row-tokens, or on those of POOL, an "
+            "arrangement; --rows says how many rows the run has.",
+            rich_help_panel=TUNING,
+        ),
+    ] = False,
     method: Annotated[str, typer.Option(help="As for arrange.")] = "tma",
     distance: Annotated[str | None, typer.Option(help="As for arrange.", show_default="wsd")] = None,
     budget: Annotated[str | None, typer.Option(metavar="ROWS", help="As for arrange.")] = None,
     shape: Annotated[str | None, typer.Option(metavar="NAME[:KEY=VALUE,...]", help="As for arrange.")] = None,
+    weave: Annotated[str | None, typer.Option(metavar="SHARE[:POOL]", help="As for arrange.")] = None,
+    anneal: Annotated[str | None, typer.Option(metavar="A:B[:POOL]", help="As for arrange.")] = None,
+    cap_task: Annotated[str | None, typer.Option(metavar="N|SHARE", help="As for arrange.")] = None,
+    cap_source: Annotated[str | None, typer.Option(metavar="N|SHARE", help="As for arrange.")] = None,
+    apart: Annotated[float | None, typer.Option(metavar="D", help="As for arrange.")] = None,
+    target_weight: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=W", help="As for arrange; may be repeated.")
+    ] = None,
+    each_target: Annotated[bool, typer.Option("--each-target", help="As for arrange.")] = False,
     guard: Annotated[Literal["report", "remove", "off"], typer.Option(help="As for arrange.")] = "report",
     guard_chunks: Annotated[bool, typer.Option("--guard-chunks", help="As for arrange.")] = False,
     seed: GivenSeed = None,
@@ -95,6 +119,10 @@ def plan(
     device: Device = None,
     format_: FormatName = None,
     target_format: Annotated[str | None, typer.Option(help="As for arrange.", rich_help_panel=READING)] = None,
+    bad_rows: BadRows = "stop",
+    repeated_ids: RepeatedIds = "stop",
+    positive_examples: PositiveExamples = 0,
+    task_field: TaskField = None,
     fields: Fields = None,
     target_fields: TargetFields = None,
     max_row_bytes: MaxRowBytes = "64MiB",
@@ -114,7 +142,7 @@ def plan(
     """Estimate time, memory and disk.
 
     Passes over the data, time, memory and disk of each stage of an arrangement, before it is started. With --model:
-    the memory that tuning will take.
+    the memory that tuning will take, and with --measure its time.
     """
     from righttime.arrangement.budget import read_budget
     from righttime.cli.summary import planned_facts, planned_summary
@@ -125,14 +153,18 @@ def plan(
     from righttime.results import Request
 
     of_tuning = {"--tune": tune, "--row-tokens": row_tokens, "--learnt-tokens": learnt_tokens}
+    of_tuning["--measure"] = measure or None
     if model is None and (alone := [name for name, value in of_tuning.items() if value is not None]):
         raise SettingsError(f"{alone[0]} must go with --model, which is not given. Hint: --model MODEL.")
     if model is not None:
-        if pool or target is not None or any(size is not None for size in (rows, target_rows, dim)):
+        sizes_of_pool = target is not None or target_rows is not None or dim is not None
+        if sizes_of_pool or ((pool or rows is not None) and not measure):
             raise SettingsError(
                 "a plan is of tuning (--model) or of an arrangement (POOL, --target, sizes), not of both."
             )
         stages = _of_tuning(model, tune or (), row_tokens, learnt_tokens)
+        if measure:
+            stages = (*stages, *_measured(model, tune or (), row_tokens, learnt_tokens, pool or (), rows))
         emit(as_json, lambda: planned_facts(stages), lambda: planned_summary(stages))
         return
     # The request itself refuses what is not among its choices.
@@ -141,6 +173,12 @@ def plan(
         distance=distance,
         budget=read_budget(budget),
         shape=shape,
+        weave=weave,
+        anneal=anneal,
+        cap_task=cap_task,
+        cap_source=cap_source,
+        apart=apart,
+        target_weight=weights_in(target_weight),
         guard=guard,
         guard_chunks=guard_chunks,
         seed=seed,
@@ -151,6 +189,10 @@ def plan(
         max_length=max_length,
         precision=cast(Any, precision),
         device=device,
+        bad_rows=bad_rows,
+        repeated_ids=repeated_ids,
+        positive_examples=positive_examples,
+        task_field=task_field,
         format=format_,
         target_format=target_format,
         fields=fields_in(fields),
@@ -165,6 +207,8 @@ def plan(
     if any(size is not None and size > _MOST for size in sizes):
         raise SettingsError(f"--rows, --target-rows and --dim must be at most {_MOST:,} each, got more.")
     if not pool and target is None and rows and target_rows and dim:
+        if each_target:
+            raise SettingsError("--each-target must be planned with data, got sizes. Hint: POOL and each --target.")
         stages = plan_sizes(rows, target_rows, dim, request, nodes)
     elif not pool or target is None or any(size is not None for size in sizes):
         raise SettingsError(
@@ -172,7 +216,7 @@ def plan(
             "the one and none of the other."
         )
     else:
-        stages = stages_of(pool, target, request, cache, nodes)
+        stages = stages_of(pool, target, request, cache, nodes, each_target=each_target)
     emit(as_json, lambda: planned_facts(stages), lambda: planned_summary(stages))
 
 
@@ -182,3 +226,23 @@ def _of_tuning(model: str, words: Sequence[str], row_tokens: int | None, learnt:
     from righttime.training.estimate import tuning_stages
 
     return tuning_stages(model, tuning_in(words), row_tokens, learnt)
+
+
+def _measured(
+    model: str,
+    words: Sequence[str],
+    row_tokens: int | None,
+    learnt: int | None,
+    pool: Sequence[str],
+    rows: int | None,
+) -> tuple[Stage, ...]:
+    """The stages of tuning that take time, measured on made rows or on those of an arrangement."""
+    from righttime.experiment.reading import tuning_in
+    from righttime.training.trial import measured_stages
+
+    if len(pool) > 1:
+        raise SettingsError(f"--measure takes the rows of one arrangement, got {len(pool)} folders.")
+    if rows is not None and not 1 <= rows <= _MOST:
+        raise SettingsError(f"--rows must be from 1 to {_MOST:,}, got {rows}.")
+    out = Path(pool[0]) if pool else None
+    return measured_stages(model, tuning_in(words), out=out, n_rows=rows, row_tokens=row_tokens, learnt=learnt)

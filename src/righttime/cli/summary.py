@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from righttime.arrangement import method_named
 from righttime.cli.flags import in_flags
 from righttime.cli.guard_text import leak_counts, leak_lines
+from righttime.cli.output import say
 from righttime.cli.show import falloff_text, rounds_text
 from righttime.cli.text import printable, table
 from righttime.embedding import Fidelity
+from righttime.inputs import Inputs, exchanged_sides
 from righttime.leaving import reasons_of
 from righttime.planning.stages import peak_of
 from righttime.progress import lasting
@@ -29,6 +31,7 @@ __all__ = [
     "measured_summary",
     "planned_facts",
     "planned_summary",
+    "reading_teller",
     "saved_line",
     "summary",
 ]
@@ -36,14 +39,26 @@ __all__ = [
 _FILES = 4  # of one side that are named
 
 
+def reading_teller() -> Callable[[Inputs], None]:
+    """What says, before the slow part, what was found in both sides; of the pool once, for several targets."""
+    told: set[str] = set()
+
+    def tell(read: Inputs) -> None:
+        lines = [printable(line) for line in _read(read) if line not in told]
+        told.update(lines)
+        say("\n".join(lines))
+
+    return tell
+
+
 def summary(result: Result, out: Path) -> str:
-    """A dozen lines for a person.
+    """A dozen lines for a person, beside what `reading_teller` has said.
 
     Args:
         result: What `arrange_rows` returned.
         out: The folder that it was written to.
     """
-    lines = [*_read(result), *_embedded(result), *_warned(result)]
+    lines = [*_embedded(result), *_warned(result)]
     found = result.falloff
     if found is not None:
         lines += ["", falloff_text(found, alone=3, explain=False)]
@@ -62,6 +77,11 @@ def saved_line(saved: Saved) -> str:
         return printable(f"extended by arranging the whole pool, since {in_flags(saved.why)}")
     share = saved.pairs / max(1, saved.whole)
     settled = "" if not saved.again else f"; some choices were not settled by the earlier arrangement ({saved.again:,})"
+    if share > 1:
+        return (
+            f"extended by looking at {saved.pairs:,} pairs of rows, more than the {saved.whole:,} of one look at the "
+            f"whole pool: nothing was saved, as happens where little stays as it was{settled}"
+        )
     return f"extended by looking at {saved.pairs:,} pairs of rows, {share:.0%} of one look at the whole pool{settled}"
 
 
@@ -86,8 +106,8 @@ def arranged_facts(result: Result, out: Path) -> dict[str, Any]:
     }
 
 
-def _read(result: Result) -> Iterator[str]:
-    for side, reading in (("pool", result.pool), ("target", result.target)):
+def _read(read: Inputs) -> Iterator[str]:
+    for side, reading in (("pool", read.pool), ("target", read.target)):
         # A file with something to say is named in any case.
         named = [file for n, file in enumerate(reading.inputs) if n < _FILES or file.note or file.left_out]
         for file in named:
@@ -97,6 +117,7 @@ def _read(result: Result) -> Iterator[str]:
         if len(named) < len(reading.inputs):
             rows = sum(file.rows for file in reading.inputs) - sum(file.rows for file in named)
             yield f"{side:<8} and {len(reading.inputs) - len(named):,} more files, {rows:,} rows"
+    yield from (f"warning: {what}" for what in exchanged_sides(len(read.pool.rows), len(read.target.rows)))
 
 
 def _embedded(result: Result) -> Iterator[str]:
@@ -139,8 +160,10 @@ def _warned(result: Result) -> Iterator[str]:
     if result.duplicates:
         did = "kept; --duplicates drop leaves them out" if result.request.duplicates == "keep" else "left out"
         yield f"note: {result.duplicates:,} pool rows repeat an earlier row ({did})"
+    told = exchanged_sides(len(result.pool.rows), len(result.target.rows))
     for note in result.notes:
-        yield f"note: {in_flags(note)}"
+        if note not in told:
+            yield f"note: {in_flags(note)}"
     if result.leaks:
         row, place = next(iter(result.leaks.items()))
         first = f"target {result.target.rows.ids[row]}, pool {result.pool.rows.ids[place]}"
@@ -205,7 +228,7 @@ def planned_facts(stages: Sequence[Stage]) -> dict[str, Any]:
     return {
         "stages": stages,
         "seconds": sum(known),
-        "seconds_complete": len(known) == len(stages),
+        "seconds_complete": _complete(stages),
         "memory": peak_of(stages),
         "disk": sum(stage.disk for stage in stages),
     }
@@ -229,12 +252,17 @@ def planned_summary(stages: Sequence[Stage]) -> str:
         for number, stage in enumerate(stages)
     ]
     known = [stage.seconds for stage in stages if stage.seconds is not None]
-    more = "more than " * (len(known) < len(stages))
+    more = "more than " * (not _complete(stages))
     lasts = more + _lasts(sum(known)) if any(stage.passes for stage in stages) else ""
     kept, disk = (sum(getattr(stage, name) for stage in stages) for name in ("memory", "disk"))
     rows.append(["together", "", lasts, _size(kept), _size(peak_of(stages)), _size(disk)])
     lines = [table(["stage", "passes", "time", "memory kept", "process then", "disk"], rows), ""]
     return "\n".join([*lines, *(f"{stage.name}: {stage.note}" for stage in stages)])
+
+
+def _complete(stages: Sequence[Stage]) -> bool:
+    """Whether the time of all that takes any is told; what holds memory alone has no passes."""
+    return all(stage.seconds is not None for stage in stages if stage.passes) and any(stage.passes for stage in stages)
 
 
 def _lasts(seconds: float | None) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.errors import RowError, SettingsError
+from righttime.errors import DuplicateIdError, RowError, SettingsError, hinted
 from righttime.examples import Example, Message, said
 from righttime.formats import InputFile, read_rows
 from righttime.rows import Rows
@@ -82,7 +82,10 @@ def read_set(
     """
     paths = [path] if isinstance(path, str | os.PathLike) else path
     settings: dict[str, Any] = {"positive_examples": positive_examples, "keep_original": True, "fields": fields}
-    read = read_rows(paths, role="target", format=format, **settings)
+    try:
+        read = read_rows(paths, role="target", format=format, **settings)
+    except DuplicateIdError as error:
+        raise hinted(error, "make the ids differ, or take them out to have them made.") from None
     prepared = prepare_set(name, read.rows, tokenizer, form, max_length, answer_end)
     return dataclasses.replace(prepared, inputs=read.inputs)
 

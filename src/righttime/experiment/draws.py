@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.contamination.prompts import same_prompts
-from righttime.errors import EmptyDataError, SettingsError
+from righttime.errors import DuplicateIdError, EmptyDataError, SettingsError, hinted
 from righttime.examples import Example
 from righttime.experiment.guarding import Guarded, by_meaning, by_texts
 from righttime.experiment.settings import ALL, Experiment, Source
@@ -132,9 +132,12 @@ def _parts(
     before = 0
     for source in sources:
         _check_format(source)
-        names = ("format", "task_field", "positive_examples", "bad_rows", "fields")
+        names = ("format", "task_field", "positive_examples", "bad_rows", "repeated_ids", "fields")
         how: dict[str, Any] = {name: getattr(source, name) for name in names}
-        read = read_rows([source.path], role=role, keep_original=True, progress=progress, **how)
+        try:
+            read = read_rows([source.path], role=role, keep_original=True, progress=progress, **how)
+        except DuplicateIdError as error:
+            raise hinted(error, "for this source, `repeated_ids: number` keeps every row and numbers them.") from None
         inputs |= {f"{side} {len(found) + 1}: {Path(one.path).name}": one.sha256 for one in read.inputs}
         found.append(dataclasses.replace(_part(source, read.rows, before, experiment), bad=len(read.left_out)))
         before += len(read.rows)

@@ -9,7 +9,7 @@ from righttime.analysis import Analysis, Difference
 from righttime.analysis.differences import LEAST
 from righttime.analysis.harm import Harm
 from righttime.analysis.verdict import digits
-from righttime.choices import Guard
+from righttime.choices import Guard, RepeatedIds
 from righttime.experiment.settings import Evaluation, Experiment, Order, Source
 
 __all__ = ["ORDERS", "early_steps", "paragraph", "pilot_experiment"]
@@ -33,6 +33,7 @@ def pilot_experiment(
     seed: int = 0,
     fields: Mapping[str, str] | None = None,
     target_fields: Mapping[str, str] | None = None,
+    repeated_ids: RepeatedIds = "stop",
     arranging: Mapping[str, Any] | None = None,
     tuning: Mapping[str, Any] | None = None,
 ) -> Experiment:
@@ -53,6 +54,7 @@ def pilot_experiment(
         seed: Decides every draw.
         fields: For a pool of no known format: which field holds what; see `Source`.
         target_fields: The same for the target.
+        repeated_ids: See `Source`.
         arranging: Settings of every order, such as ``embedder``.
         tuning: Settings of tuning that differ from the defaults.
     """
@@ -60,13 +62,20 @@ def pilot_experiment(
     rate = 10 * _RATE if (tuning or {}).get("lora") else _RATE
     settings = {"learning_rate": rate, **(tuning or {})}
     steps = -(-budget // (settings.get("batch", 16) * settings.get("accumulation", 1)))
+    sides = [
+        tuple(Source(path, fields=named or {}, repeated_ids=repeated_ids) for path in side)
+        for side, named in ((pool, fields), (target, target_fields))
+    ]
     return Experiment(
-        pool=tuple(Source(path, fields=fields or {}) for path in pool),
-        target=tuple(Source(path, fields=target_fields or {}) for path in target),
+        pool=sides[0],
+        target=sides[1],
         orders={name: Order(name, {**(arranging or {}), "method": name}) for name in names},
         model=model,
         budget=budget,
-        sets={name: tuple(map(Source, files)) for name, files in (sets or {}).items()},
+        sets={
+            name: tuple(Source(path, repeated_ids=repeated_ids) for path in files)
+            for name, files in (sets or {}).items()
+        },
         replicates=replicates,
         subsample=subsample,
         judge_share=judge_share,

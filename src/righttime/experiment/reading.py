@@ -29,7 +29,9 @@ __all__ = ["part_of", "read_experiment", "share_of", "tuning_in"]
 T = TypeVar("T")
 _EMBEDDING = {"embedder", "target_embedder", "text", "prefix", "max_length", "device", "precision", "workers"}
 _OURS = {"subsample", "tokenizer", "max_tokens", "format", "target_format", "task_field", "fields", "target_fields"}
-_ARRANGING = {entry.name for entry in dataclasses.fields(Request)} - _OURS - {"positive_examples", "bad_rows"}
+_ARRANGING = (
+    {entry.name for entry in dataclasses.fields(Request)} - _OURS - {"positive_examples", "bad_rows", "repeated_ids"}
+)
 _TUNING = {entry.name for entry in dataclasses.fields(TuneSettings)} - {"batch", "save_model", "report_to"}
 _TUNING |= {"batch_size", "preset"}
 _ARITHMETIC = {"bfloat16": "bf16"}
@@ -399,4 +401,5 @@ _SOURCE: Mapping[str, Callable[[Any], Any]] = {
     "fields": _is(dict, "a mapping of parts to fields"),
     "positive_examples": _is(int, "a whole number of 0 or more", lambda value: value >= 0),
     "bad_rows": _one_of(Literal["stop", "skip"]),
+    "repeated_ids": _one_of(Literal["stop", "number"]),
 }

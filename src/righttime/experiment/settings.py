@@ -40,6 +40,7 @@ class Source:
         fields: For files of no known format: which field holds what.
         positive_examples: Natural Instructions: positive examples in each prompt.
         bad_rows: ``stop`` at a row that cannot be used, or ``skip`` and count it.
+        repeated_ids: ``stop`` where one file gives one id twice, or ``number`` such ids.
     """
 
     path: str
@@ -51,6 +52,7 @@ class Source:
     fields: Mapping[str, str] = field(default_factory=dict)
     positive_examples: int = 0
     bad_rows: Literal["stop", "skip"] = "stop"
+    repeated_ids: Literal["stop", "number"] = "stop"
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,6 @@ def _source(path: str, container: str, table: Any) -> Source:
     return Source(path, container, records, lambda: fingerprint, by_line=False, expected=lambda rows: len(table))
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of what a library says of an error, or the error's name."""
     return str(error).partition("\n")[0] or type(error).__name__

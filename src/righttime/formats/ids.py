@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from righttime.growing import GrowingTexts, Runs, Texts, Values
 
-__all__ = ["Named", "first_repeat", "settle", "settled"]
+__all__ = ["Named", "repeats", "settle", "settled"]
 
 _AT_ONCE = 1 << 12
 
@@ -65,8 +65,8 @@ def _numbered(ids: Sequence[str]) -> list[str]:
     return out
 
 
-def first_repeat(hashes: NDArray[np.int64], given: Texts, start: int) -> tuple[int, int] | None:
-    """The first row from `start` on whose own id an earlier row from `start` on has, and that row.
+def repeats(hashes: NDArray[np.int64], given: Texts, start: int) -> Iterator[tuple[int, int]]:
+    """Each row from `start` on whose own id an earlier row from `start` on has, and the first such row; in order.
 
     Args:
         hashes: int64, shape (n,): equal where ids are; 0 where a row gives none.
@@ -77,8 +77,7 @@ def first_repeat(hashes: NDArray[np.int64], given: Texts, start: int) -> tuple[i
     for number in (_shared(hashes[start:]) + start).tolist():
         name = given[number]
         if name and first.setdefault(name, number) != number:
-            return number, first[name]
-    return None
+            yield number, first[name]
 
 
 def _shared(values: NDArray[np.int64]) -> NDArray[np.intp]:

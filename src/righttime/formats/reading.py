@@ -98,6 +98,7 @@ def read_rows(
     role: Literal["pool", "target"],
     format: str | None = None,  # noqa: A002
     bad_rows: Literal["stop", "skip"] = "stop",
+    repeated_ids: Literal["stop", "number"] = "stop",
     positive_examples: int = 0,
     task_field: str | None = None,
     keep_original: bool = False,
@@ -112,6 +113,7 @@ def read_rows(
         role: A ``pool``'s rows must have a response; a ``target``'s may do without.
         format: A name of `format_names()` for every file, or None to tell it from each file's keys.
         bad_rows: ``stop`` at the first, or ``skip`` and list them.
+        repeated_ids: ``stop`` where one source gives one id twice, or ``number``: ``source:id``, ``source:id-2``.
         positive_examples: How many of a Natural Instructions task's examples its prompts show.
         task_field: The key that holds the task's name, ``@file`` for the file's own name, None for the usual keys.
         keep_original: Keep each record's own JSON.
@@ -127,7 +129,7 @@ def read_rows(
     Raises:
         RowError: If a row is bad and `bad_rows` is ``stop``.
         FormatError: If a file's format is unknown or cannot be arranged.
-        DuplicateIdError: If one source gives one id twice.
+        DuplicateIdError: If one source gives one id twice and `repeated_ids` is ``stop``.
         EmptyDataError: If a source holds nothing, or no row at all is usable.
         DataError: If a source is missing or damaged.
         SettingsError: If an argument is out of range or names something unknown.
@@ -139,7 +141,9 @@ def read_rows(
         >>> read_rows([file], role="pool").examples[0].response
         '4'
     """
-    settings = _settings(role, format, bad_rows, positive_examples, task_field, keep_original, fields or {})
+    settings = _settings(
+        role, format, bad_rows, repeated_ids, positive_examples, task_field, keep_original, fields or {}
+    )
     settings = dataclasses.replace(settings, progress=progress)
     named = [paths] if isinstance(paths, str | os.PathLike) else paths
     by_number = bool(settings.fields) and all(key.isdecimal() for key in settings.fields.values())
@@ -156,6 +160,7 @@ def read_head(
     role: Literal["pool", "target"],
     format: str | None = None,  # noqa: A002
     bad_rows: Literal["stop", "skip"] = "stop",
+    repeated_ids: Literal["stop", "number"] = "stop",
     positive_examples: int = 0,
     task_field: str | None = None,
     fields: Mapping[str, str] | None = None,
@@ -169,6 +174,7 @@ def read_head(
         role: See `read_rows`.
         format: See `read_rows`.
         bad_rows: See `read_rows`.
+        repeated_ids: See `read_rows`.
         positive_examples: See `read_rows`.
         task_field: See `read_rows`.
         fields: See `read_rows`.
@@ -180,7 +186,7 @@ def read_head(
     Raises:
         RighttimeError: As `read_rows`.
     """
-    settings = _settings(role, format, bad_rows, positive_examples, task_field, False, fields or {})
+    settings = _settings(role, format, bad_rows, repeated_ids, positive_examples, task_field, False, fields or {})
     most = check_max_row_bytes(max_row_bytes)
     sources = [source for path in paths for source in find_sources(os.fspath(path), role, most=most)]
     some = sources[:: max(1, -(-len(sources) // _FILES))]
@@ -223,6 +229,7 @@ def from_records(
     source: str = "memory",
     format: str | None = None,  # noqa: A002
     bad_rows: Literal["stop", "skip"] = "stop",
+    repeated_ids: Literal["stop", "number"] = "stop",
     positive_examples: int = 0,
     task_field: str | None = None,
     keep_original: bool = False,
@@ -237,6 +244,7 @@ def from_records(
         source: What to call them, in place of a file's name.
         format: See `read_rows`.
         bad_rows: See `read_rows`.
+        repeated_ids: See `read_rows`.
         positive_examples: See `read_rows`.
         task_field: See `read_rows`.
         keep_original: See `read_rows`.
@@ -251,7 +259,9 @@ def from_records(
         >>> from_records([{"question": "2+2?", "answer": "4"}], role="pool").examples[0].prompt
         '2+2?'
     """
-    settings = _settings(role, format, bad_rows, positive_examples, task_field, keep_original, fields or {})
+    settings = _settings(
+        role, format, bad_rows, repeated_ids, positive_examples, task_field, keep_original, fields or {}
+    )
     settings = dataclasses.replace(settings, progress=progress)
     held = [Record(source, number, value) for number, value in enumerate(records, 1)]
     if not held:
@@ -270,6 +280,7 @@ def _settings(
     role: str,
     name: str | None,
     bad_rows: str,
+    repeated_ids: str,
     shots: int,
     task_field: str | None,
     keep_original: bool,
@@ -279,6 +290,8 @@ def _settings(
         raise unknown_name("role", role, ("pool", "target"))
     if bad_rows not in ("stop", "skip"):
         raise unknown_name("way with bad rows", bad_rows, ("stop", "skip"), setting="bad_rows")
+    if repeated_ids not in ("stop", "number"):
+        raise unknown_name("way with repeated ids", repeated_ids, ("stop", "number"), setting="repeated_ids")
     if name is not None and name not in FORMATS:
         raise unknown_name("format", name, FORMATS)
     if isinstance(shots, bool) or not isinstance(shots, int) or shots < 0:
@@ -294,7 +307,8 @@ def _settings(
         raise SettingsError(
             f"the task may be named once, got task_field {task_field} and task={fields['task']}.", setting="task_field"
         )
-    return Settings(role, name, bad_rows == "skip", shots, task_field, keep_original, dict(fields))
+    numbered = repeated_ids == "number"
+    return Settings(role, name, bad_rows == "skip", shots, task_field, keep_original, dict(fields), number_ids=numbered)
 
 
 def _read(sources: Sequence[Source], settings: Settings) -> Reading:
@@ -341,5 +355,6 @@ def _input_file(source: Source, name: str, found: Found, duplicates: int) -> Inp
     counts = (found.rows, len(found.left_out), source.sha256(), duplicates)
     most = sorted(found.unread.items(), key=lambda entry: -entry[1])
     unread = {field: count / found.rows for field, count in most}
-    note = "; ".join(part for part in (source.note, unread_note(found.unread, found.rows)) if part) or None
+    again = f"{found.numbered:,} rows repeat the id of an earlier row; such ids are numbered" if found.numbered else ""
+    note = "; ".join(part for part in (source.note, unread_note(found.unread, found.rows), again) if part) or None
     return InputFile(source.path, name, found.format, source.container, *counts, note=note, unread=unread)

@@ -16,7 +16,7 @@ from righttime.errors import DuplicateIdError, EmptyDataError, FormatError, Righ
 from righttime.examples import LeftOut, Parsed, answered, first_exchange
 from righttime.formats.fields import BadRowError, RefusedError, SilentRowError, kind_of
 from righttime.formats.files import Source, stem_of
-from righttime.formats.ids import first_repeat
+from righttime.formats.ids import repeats
 from righttime.formats.json_text import Record, line_record, whole
 from righttime.formats.plain import Layout, Shape, shape_of
 from righttime.formats.refusing import refuse
@@ -48,6 +48,7 @@ class Settings:
     keep_original: bool
     fields: Mapping[str, str] = field(default_factory=dict)
     progress: bool = False
+    number_ids: bool = False
 
     def form(self, name: str) -> Format:
         """The format of that name, or the one that the named fields make."""
@@ -66,7 +67,10 @@ class Row:
 
 @dataclass
 class Found:
-    """What one source gave; in `unread`, of how many usable rows each field holds text that was not read."""
+    """What one source gave; in `unread`, of how many usable rows each field holds text that was not read.
+
+    `numbered` counts the rows whose own id an earlier row of the source has.
+    """
 
     format: str
     rows: int = 0
@@ -75,6 +79,7 @@ class Found:
     silent: list[RowError] = field(default_factory=list)
     unread: Counter[str] = field(default_factory=Counter)
     used: set[str] = field(default_factory=set)
+    numbered: int = 0
 
 
 def read_source(source: Source, settings: Settings, store: Store) -> Found:
@@ -219,22 +224,26 @@ class _Gathering:
         self._store.add(self._file, self._block)
 
     def check_ids(self) -> None:
-        """Refuse an id that stands twice.
+        """Refuse an id that stands twice, or count the rows that repeat one where they are to be numbered.
 
         Raises:
-            DuplicateIdError: If one does.
+            DuplicateIdError: If one does, and rows are not to be numbered.
         """
         self._lay_down()
         store = self._store
-        repeat = first_repeat(store.hashes.array("int64"), store.given(), self.start)
+        found = repeats(store.hashes.array("int64"), store.given(), self.start)
+        if self._settings.number_ids:
+            self.found.numbered = sum(1 for _ in found)
+            return
+        repeat = next(found, None)
         if repeat is None:
             return
         (file, line), (first_file, first_line) = (store.place(number) for number in repeat)
         name = store.given()[repeat[0]]
         here, there = self._source.place(file, line), self._source.place(first_file, first_line)
         raise DuplicateIdError(
-            f"{here}: an id must stand once in a file, got {name!r} here and in {there}; "
-            "make the ids differ, or take them out to have them made",
+            f"{here}: an id must stand once in a file, got {name!r} here and in {there}. "
+            "Hint: `repeated_ids='number'` keeps every row and numbers such ids.",
             file=file,
             line=line,
             row=name,

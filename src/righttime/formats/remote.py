@@ -33,6 +33,15 @@ _CONTENT = ("ETag", "etag", "md5Hash", "crc32c", "generation", "blob_id", "LastM
 _PART = 8 << 20  # bytes of one request
 _ATTEMPTS = 6
 _FIRST_WAIT = 0.25  # seconds; doubled with each attempt
+_GONE, _DENIED = (404, 410), (401, 403)
+"""HTTP statuses of what is not there, and of what we may not have."""
+_PASSING = (408, 425, 429)
+"""Of the statuses that refuse a request, those that ask for patience."""
+_CREDENTIALS = {
+    *("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "SSOTokenLoadError"),
+    *("UnauthorizedSSOTokenError", "DefaultCredentialsError", "LocalTokenNotFoundError"),
+}
+"""Errors of botocore, google.auth and huggingface_hub that no server was asked for."""
 _TOGETHER = 4  # files fetched side by side
 _Done = TypeVar("_Done")
 
@@ -209,19 +218,52 @@ def _tried(shown: str, ask: Callable[[], _Done]) -> _Done:
     for attempt in range(_ATTEMPTS):
         try:
             return ask()
-        except FileNotFoundError as error:
-            raise DataError(f"{shown}: no such file; look for a slip in the address", file=shown) from error
-        except PermissionError as error:
-            raise DataError(f"{shown}: access is denied ({first_line(error)}).", file=shown) from error
         except Exception as error:  # each package has its own errors for what a network does
+            why, status = _reason(error), _status(error)
+            if status in _GONE or (isinstance(why, FileNotFoundError) and not status):
+                raise DataError(f"{shown}: no such file; look for a slip in the address", file=shown) from error
+            if isinstance(why, PermissionError) or status in _DENIED:
+                raise DataError(f"{shown}: access is denied ({first_line(why)}).", file=shown) from error
+            if _final(why, status):
+                raise DataError(
+                    f"{shown}: cannot be fetched ({first_line(why)}). Hint: look at the address and the credentials.",
+                    file=shown,
+                ) from error
             if attempt == _ATTEMPTS - 1:
                 raise DataError(
-                    f"{shown}: cannot be fetched ({first_line(error)}), {_ATTEMPTS} attempts failed. Hint: see that "
+                    f"{shown}: cannot be fetched ({first_line(why)}), {_ATTEMPTS} attempts failed. Hint: see that "
                     "the server can be reached and the credentials are right; what was fetched is kept.",
                     file=shown,
                 ) from error
             time.sleep(_FIRST_WAIT * 2**attempt)
     raise AssertionError("unreachable")
+
+
+def _reason(error: BaseException) -> BaseException:
+    """What is behind an error: fsspec says of a web server that there is no file, whatever went wrong."""
+    while isinstance(error, FileNotFoundError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _status(error: BaseException | None) -> int:
+    """The HTTP status that an error, or what caused it, carries; 0 where none does."""
+    if error is None:
+        return 0
+    reply = getattr(error, "response", None)
+    if isinstance(reply, dict):  # botocore's
+        return int(reply.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) or _status(error.__cause__)
+    if str(error).startswith("Forbidden: "):  # gcsfs's
+        return 403
+    said = (str(getattr(one, name, "")) for one in (error, reply) for name in ("status", "status_code", "code"))
+    return next((int(code) for code in said if code.isdecimal()), 0) or _status(error.__cause__)
+
+
+def _final(error: BaseException, status: int) -> bool:
+    """Whether asking again would bring the same answer: a refusal by the server, or credentials that are not there."""
+    if isinstance(error, TimeoutError):  # which S3 says with status 400
+        return False
+    return type(error).__name__ in _CREDENTIALS or (400 <= status < 500 and status not in _PASSING)
 
 
 @contextlib.contextmanager

@@ -203,6 +203,7 @@ def _read_target(target: Path_ | Sequence[Path_], folder: FinishedResult) -> Rea
         role="target",
         format=settings["target_format"],
         bad_rows=settings["bad_rows"],
+        repeated_ids=settings.get("repeated_ids", "stop"),
         positive_examples=settings["positive_examples"],
         task_field=settings["task_field"],
         fields=settings.get("target_fields"),

@@ -21,7 +21,7 @@ _TEXTS = 256  # rows that are sampled
 _CACHED_BYTES = 124  # of a loss in the cache
 
 
-def loss_stage(rows: Rows, n_pool: int, request: Request, cache: Path) -> list[Stage]:
+def loss_stage(rows: Rows, n_pool: int, request: Request, cache: Path, budget: int | None = None) -> list[Stage]:
     """The stage that scores the chosen rows; none where no model does.
 
     Which rows will be chosen is not known, so rows drawn from all that have an answer stand for them.
@@ -31,6 +31,7 @@ def loss_stage(rows: Rows, n_pool: int, request: Request, cache: Path) -> list[S
         n_pool: How many rows the pool has.
         request: The settings.
         cache: The folder of cached vectors.
+        budget: Rows that the method chooses; None takes the request's.
 
     Raises:
         RighttimeError: If the model cannot be loaded or cannot read a row.
@@ -39,7 +40,7 @@ def loss_stage(rows: Rows, n_pool: int, request: Request, cache: Path) -> list[S
     if shape is None or shape.model is None:
         return []
     scorer = LossScorer(shape.model, device=request.device)
-    budget = rows_of(request.budget, n_pool) or n_pool
+    budget = budget or rows_of(request.budget, n_pool) or n_pool
     answered = [number for number, one in enumerate(rows.answered) if one]
     if not answered:
         return [Stage("losses", 1, None, 0, 0, "no row looked at has an answer, so none has a loss")]

@@ -15,6 +15,7 @@ import time
 import tracemalloc
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,8 @@ import numpy as np
 
 from righttime.arrangement import SelectionInput, check_settings, method_named
 from righttime.arrangement.budget import rows_of
+from righttime.arrangement.caps import check_caps, read_caps, with_names
+from righttime.arrangement.weights import weights_of_rows
 from righttime.embedding import Embedder
 from righttime.embedding.combined import CombinedEmbedder
 from righttime.embedding.given import split_spec
@@ -35,11 +38,12 @@ from righttime.formats.reading import read_head
 from righttime.guard.cutting import check_chunks, window_for
 from righttime.inputs import read_side
 from righttime.ordering import selection_input_of
+from righttime.planning.chosen import chosen_stages
 from righttime.planning.guard import LongTexts, chunk_stage, text_stage, vector_stage
 from righttime.planning.losses import loss_stage
 from righttime.planning.rates import rate_of
 from righttime.planning.search import order_stages
-from righttime.planning.stages import Stage, most_resident, resident, timed
+from righttime.planning.stages import Stage, most_resident, repeated, resident, timed
 from righttime.results import Data, Request, left_out_table
 from righttime.rows import Rows
 from righttime.sampling import drawn
@@ -74,12 +78,25 @@ class _Known:
     targets: Rows
     reading: Stage
     held: int  # bytes of rows that are in memory now
+    asked: SelectionInput
     pool: Glimpse | None = None
     target: Glimpse | None = None
+    others: int = 0  # the last rows of the pool, which can only be woven
+
+    @property
+    def own(self) -> int:
+        """Rows that a method may choose from."""
+        return self.n_pool - self.others
 
 
 def plan(
-    pool: Data, target: Data, request: Request, cache: Path | None = None, nodes: int | None = None
+    pool: Data,
+    target: Data,
+    request: Request,
+    cache: Path | None = None,
+    nodes: int | None = None,
+    *,
+    each_target: bool = False,
 ) -> tuple[Stage, ...]:
     """The stages of `righttime.arrange` with these settings, and what each will take.
 
@@ -90,22 +107,37 @@ def plan(
         cache: The folder of cached vectors; None takes the user's.
         nodes: With the engine ``ray``: plan for so many machines like this one; None asks the cluster of
             ``RAY_ADDRESS``, or takes this machine.
+        each_target: Plan for an arrangement for each target on its own; all are taken to be of their mean size.
 
     Raises:
         RighttimeError: What `righttime.arrange` would raise before it embeds anything, as far as a sample shows it.
     """
     request.check()
     check_chunks(request)
+    targets = _number_of(target) if each_target else 1
     needs = method_named(request.method).needs
     vectors = vectors_given(request.embedder) and "vectors" in needs
     if vectors and not {"tasks", "texts"} & set(needs):
-        return _stages(_glimpsed(pool, target, request), request, cache or cache_folder(), nodes)
+        return _stages(_glimpsed(pool, target, request), request, cache or cache_folder(), nodes, targets)
     known = _read(pool, target, request)
     if vectors:
         pool_spec, target_spec = split_spec(str(request.embedder), request.target_embedder)
         there, other = glimpse(pool_spec, "pool", _SOME), glimpse(target_spec, "target", _SOME)
         known = replace(known, pool=there, target=other)
-    return _stages(known, request, cache or cache_folder(), nodes)
+    return _stages(known, request, cache or cache_folder(), nodes, targets)
+
+
+def _number_of(target: Data) -> int:
+    """How many targets there are to arrange for one by one."""
+    if isinstance(target, str | os.PathLike):
+        return 1
+    if isinstance(target, Sequence) and target and all(isinstance(one, str | os.PathLike) for one in target):
+        return len(target)
+    raise SettingsError(
+        f"targets that are arranged for one by one must be files, got {type(target).__name__}. "
+        "Hint: `each_target=False`.",
+        setting="each_target",
+    )
 
 
 def plan_sizes(
@@ -121,8 +153,10 @@ def plan_sizes(
         nodes: As for `plan`.
 
     Raises:
-        SettingsError: If a number is less than 1 or the dimension is more than 65,536, or a setting is wrong.
+        SettingsError: If a number is less than 1 or the dimension is more than 65,536, or a setting is wrong, or goes
+            by tasks or files, which sizes do not have.
     """
+    _check_nameless(request)
     if min(n_pool, n_target, dimension) < 1:
         raise SettingsError(
             f"`n_pool`, `n_target` and `dimension` must be at least 1, got {n_pool}, {n_target} and {dimension}.",
@@ -136,7 +170,7 @@ def plan_sizes(
         )
     request.check()
     n_pool = len(drawn(n_pool, request.subsample, request.seed or 0))
-    check_settings(request.method, _sized_input(request, n_pool, n_target), n_pool)
+    asked = check_settings(request.method, _sized_input(request, n_pool, n_target), n_pool)
     record = {"prompt": "x" * (_TEXT - 100), "response": "y" * 100}
     made = [{**record, "prompt": f"{n} {record['prompt']}"} for n in range(min(_HEAD, n_pool))]
     rows, seconds, held = _head(made, "pool", request)
@@ -149,18 +183,34 @@ def plan_sizes(
         rows.rows.take([0]),
         Stage("read", 1, seconds / share, int(held / share), 0, note, _KEY_BYTES * n_pool),
         held,
+        asked,
         Glimpse((n_pool, dimension), 4, np.ones((1, dimension), dtype=np.float32)),
         Glimpse((n_target, dimension), 4, np.ones((1, dimension), dtype=np.float32)),
     )
     return _stages(known, request, cache_folder(), nodes)
 
 
-def _stages(known: _Known, request: Request, cache: Path, nodes: int | None) -> tuple[Stage, ...]:
+def _check_nameless(request: Request) -> None:
+    """Refuse what goes by names that rows would have."""
+    names = ("cap_task", "cap_source", "target_weight")
+    wrong = next((name for name in names if getattr(request, name)), None)
+    if request.woven_pool is not None:
+        wrong = "weave" if request.anneal is None else "anneal"
+    if wrong:
+        raise SettingsError(
+            f"`{wrong}` goes by the rows' tasks or files, so a plan of it must have data, got sizes alone. "
+            "Hint: give the pool and the target.",
+            setting=wrong,
+        )
+
+
+def _stages(known: _Known, request: Request, cache: Path, nodes: int | None, targets: int = 1) -> tuple[Stage, ...]:
     stages, sides = [known.reading], None
     dimension, long = 0, None
-    guards = request.guard != "off"
+    guards, n_target = request.guard != "off", max(1, known.n_target // targets)
+    each = partial(repeated, times=targets, why=f"for each of {targets:,} targets" if targets > 1 else "")
     if guards:
-        stages.append(text_stage(known.rows, known.targets, known.n_pool, known.n_target))
+        stages.append(each(text_stage(known.rows, known.targets, known.n_pool, n_target)))
     if known.pool is not None and known.target is not None:
         stages.append(_vectors(known.pool, known.target, request))
         dimension = known.pool.shape[1]
@@ -170,13 +220,14 @@ def _stages(known: _Known, request: Request, cache: Path, nodes: int | None) -> 
         embedding, dimension, long = _embedding(known.rows, known.targets, request, cache)
         stages += embedding
     if guards and dimension:
-        how = (known.rows, known.targets, known.n_pool, known.n_target)
-        stages.append(vector_stage(*how, dimension, request))
+        how = (known.rows, known.targets, known.n_pool, n_target)
+        stages.append(each(vector_stage(*how, dimension, request)))
     if long is not None:
         stages.append(chunk_stage(long, known.n_pool + known.n_target))
-    stages += order_stages(known.n_pool, known.n_target, dimension, sides, request, nodes)
-    stages += loss_stage(known.rows, known.n_pool, request, cache)
-    stages.append(_writing(known, request))
+    stages += map(each, order_stages(known.own, n_target, dimension, sides, request, nodes, known.asked.own))
+    stages += map(each, chosen_stages(known.rows, known.own, known.n_pool, request, known.asked))
+    stages += map(each, loss_stage(known.rows, known.own, request, cache, known.asked.own.budget))
+    stages.append(each(_writing(known, request)))
     del sides
     libraries = max(0, resident() - known.held)
     note = "Python and what the stages import, model included; resident now, the samples taken off"
@@ -186,12 +237,16 @@ def _stages(known: _Known, request: Request, cache: Path, nodes: int | None) -> 
 def _read(pool: Data, target: Data, request: Request) -> _Known:
     """All rows of both sides."""
     before, start = resident(), time.perf_counter()
-    rows, targets = read_side(pool, "pool", request).rows, read_side(target, "target", request).rows
+    read, targets = read_side(pool, "pool", request), read_side(target, "target", request).rows
     held = max(0, resident() - before)
-    rows = _taking_part(rows, request)
+    others = read.of_last if request.woven_pool is not None else 0
+    rows, n = _taking_part(read.rows, request, others)
     reading = Stage("read", 1, time.perf_counter() - start, held, 0, "measured", _KEY_BYTES * len(rows))
-    check_settings(request.method, selection_input_of(request, rows, targets), len(rows))
-    return _Known(len(rows), len(targets), rows, targets, reading, held)
+    own = rows.take(range(n)) if others else rows
+    inputs = selection_input_of(request, own, targets)
+    inputs = replace(inputs, caps=with_names(inputs.caps, rows.tasks, rows.sources))
+    asked = check_settings(request.method, inputs, n)
+    return _Known(len(rows), len(targets), rows, targets, reading, held, asked, others=len(rows) - n)
 
 
 def _glimpsed(pool: Data, target: Data, request: Request) -> _Known:
@@ -204,15 +259,36 @@ def _glimpsed(pool: Data, target: Data, request: Request) -> _Known:
             f"pool and target vectors must have the same dimension, got {dimension} ({specs[0]}) and {width} "
             f"({specs[1]})."
         )
-    n_part = len(drawn(n_pool, request.subsample, request.seed or 0))
-    check_settings(request.method, _sized_input(request, n_part, n_target), n_part)
+    others = _woven(request)
+    n_part = len(drawn(n_pool - others, request.subsample, request.seed or 0))
+    asked = check_settings(request.method, _sized_input(request, n_part, n_target), n_part)
     rows, seconds, held = _head(pool, "pool", request)
     targets, more, also = _head(target, "target", request)
     parts = (seconds / rows.share + more / targets.share, held / rows.share + also / targets.share)
     looked = f"measured on {len(rows.rows):,} and {len(targets.rows):,} rows, scaled to {n_pool:,} and {n_target:,}"
     note = f"{looked}; how many there are by their vectors"
     reading = Stage("read", 1, parts[0], int(parts[1]), 0, note, _KEY_BYTES * n_pool)
-    return _Known(n_part, n_target, rows.rows, targets.rows, reading, held + also, there, other)
+    asked = _with_heads(asked, request, rows.rows, targets.rows)
+    sizes = (n_part + others, n_target)
+    return _Known(*sizes, rows.rows, targets.rows, reading, held + also, asked, there, other, others)
+
+
+def _woven(request: Request) -> int:
+    """About how many rows can only be woven: those of another pool."""
+    if request.woven_pool is None:
+        return 0
+    read, _, _ = _head(request.woven_pool, "pool", request)
+    return round(len(read.rows) / read.share)
+
+
+def _with_heads(asked: SelectionInput, request: Request, rows: Rows, targets: Rows) -> SelectionInput:
+    """The same with the names of the rows that were looked at, for what goes by them."""
+    named = with_names(read_caps(request.cap_task, request.cap_source), rows.tasks, rows.sources)
+    nested = method_named(request.method).nested
+    caps = check_caps(named, asked.budget, request.method, nested, known=True)
+    seen = {*targets.sources, *targets.tasks}
+    weights = {name: weight for name, weight in request.target_weight.items() if name in seen}
+    return replace(asked, caps=caps, target_weights=weights_of_rows(weights, targets.sources, targets.tasks))
 
 
 def _sized_input(request: Request, n_pool: int, n_target: int) -> SelectionInput:
@@ -240,6 +316,7 @@ def _head(data: Data, role: Literal["pool", "target"], request: Request) -> tupl
             role=role,
             format=request.format if role == "pool" else request.target_format,
             bad_rows=request.bad_rows,
+            repeated_ids=request.repeated_ids,
             positive_examples=request.positive_examples,
             task_field=request.task_field,
             fields=request.fields if role == "pool" else request.target_fields,
@@ -273,9 +350,10 @@ def _vectors(pool: Glimpse, target: Glimpse, request: Request) -> Stage:
     return Stage("vectors", 1, seconds, 0 if mapped else size, size if mapped else 0, note, file)
 
 
-def _taking_part(rows: Rows, request: Request) -> Rows:
-    """The rows that are drawn where the request asks for a part of the pool."""
-    return rows.take(drawn(len(rows), request.subsample, request.seed or 0))
+def _taking_part(rows: Rows, request: Request, others: int) -> tuple[Rows, int]:
+    """The rows that are drawn where the request asks for a part of the pool, and how many these are without others."""
+    own = drawn(len(rows) - others, request.subsample, request.seed or 0)
+    return rows.take([*own, *range(len(rows) - others, len(rows))] if others else own), len(own)
 
 
 def _embedding(rows: Rows, targets: Rows, request: Request, cache: Path) -> tuple[list[Stage], int, LongTexts | None]:
@@ -349,7 +427,7 @@ def _long(sample: Sequence[str], asked: Sequence[str], embedder: Embedder, per_s
 def _writing(known: _Known, request: Request) -> Stage:
     """The stage that writes the result."""
     some = known.rows.take(range(0, len(known.rows), max(1, len(known.rows) // _TEXTS)))
-    budget = rows_of(request.budget, known.n_pool) or known.n_pool
+    budget = rows_of(request.budget, known.own) or known.n_pool
     lines: list[int] = []
     rows = list(some.examples())
     seconds = timed(lambda: lines.extend(len(json.dumps(row.as_dict(), ensure_ascii=False).encode()) for row in rows))

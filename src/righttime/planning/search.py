@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.arrangement import method_named, tma_rounds
+from righttime.arrangement import SelectionInput, method_named, tma_rounds
+from righttime.arrangement.apart import apart_bytes
 from righttime.arrangement.budget import rows_of
+from righttime.arrangement.caps import Cap, Room, room_bytes
+from righttime.arrangement.walking import times_walked
 from righttime.cluster import started_ray, workers_of
 from righttime.errors import SettingsError
 from righttime.neighbours import ENGINES, search_here
 from righttime.neighbours.local import affordable
-from righttime.planning.stages import Stage, timed
+from righttime.planning.stages import Stage, repeated, timed
 from righttime.results import Request
 from righttime.similarity import unit_rows
 
@@ -104,6 +109,7 @@ def order_stages(
     sides: tuple[Vectors, Vectors] | None,
     request: Request,
     nodes: int | None = None,
+    asked: SelectionInput | None = None,
 ) -> list[Stage]:
     """The stages that order.
 
@@ -114,6 +120,8 @@ def order_stages(
         sides: Some unit vectors of both sides to measure on; None takes random ones.
         request: The settings.
         nodes: With the engine ``ray``: how many machines; see `cluster_of`.
+        asked: What the method is asked besides nearness: its budget, caps with the names of some rows, distance of
+            rows of a round, weights of target rows. None: the request's budget alone.
     """
     if nodes is not None and not ENGINES[request.engine].cluster:
         raise SettingsError(f"`nodes` is for `engine='ray'`, got it with {request.engine}.", setting="nodes")
@@ -121,22 +129,27 @@ def order_stages(
     look = method.looks
     if not dimension or look is None:
         return [Stage("order", 1, None, 0, 0, f"{request.method} takes {method.cost}; not measured")]
-    budget, on = rows_of(request.budget, n_pool) or n_pool, sides or random_sides(n_pool, n_target, dimension)
-    measured = _measured(n_pool, n_target, on, look, request, "given" if sides else "random")
+    budget, on = _budget(request, n_pool, asked), sides or random_sides(n_pool, n_target, dimension)
+    measured = _measured(n_pool, n_target, on, look, request, "given" if sides else "random", asked)
     wanted = min(n_pool, max(_SHORTEST, _AHEAD * -(-budget // n_target)))
     fits = affordable(wanted, request.memory, n_target)
-    passes = method.passes
+    passes, times = method.passes, _times(asked, request.method, n_pool, budget)
     if look == "rounds":
         passes *= max(1, math.ceil(min(budget, n_pool) / max(1, fits // _AHEAD * n_target)) if fits < wanted else 1)
     if ENGINES[request.engine].cluster:
-        return _on_ray(n_pool, n_target, dimension, request, cluster_of(nodes), measured, passes, fits, look)
+        cluster = cluster_of(nodes)
+        found = _on_ray(n_pool, n_target, dimension, request, cluster, measured, passes, fits, look, budget)
+        return [repeated(one, times) if one.name in ("search", "merge") else one for one in found]
     lists = min(request.memory, _NOMINEE_BYTES * fits * n_target) if look == "rounds" else 0
     note = f"exact; measured on {measured.on}"
     if look == "rounds" and budget > n_pool // 2:
         note += "; lists that run out are filled again by passes over what is left"
     seconds = measured.one_pass * _worth(passes, request.method) + measured.walk
     passing = lists + _BLOCK_BYTES * (os.cpu_count() or 1)
-    return [Stage("order", passes, seconds, _PLACE_BYTES * budget, 0, note, passing)]
+    if asked is not None:
+        passing += room_bytes(len(asked.caps), n_pool)
+        passing += apart_bytes(n_pool, n_target, dimension) if asked.apart is not None else 0
+    return [Stage("order", times * passes, times * seconds, _PLACE_BYTES * budget, 0, note, passing)]
 
 
 def _worth(passes: int, method: str) -> float:
@@ -156,8 +169,37 @@ def random_sides(n_pool: int, n_target: int, dimension: int) -> tuple[Vectors, V
     return pool, target
 
 
+def _times(asked: SelectionInput | None, method: str, n_pool: int, budget: int) -> int:
+    """How often a method that knows nothing of caps is asked, each time for more rows."""
+    if asked is None or not asked.caps or method_named(method).caps_itself:
+        return 1
+    n = min(n_pool, _MOST_ROWS)
+    caps = [dataclasses.replace(cap, names=_spread(cap.names or (), n)) for cap in _scaled(asked.caps, n / n_pool)]
+    return times_walked(caps, n, -(-budget * n // n_pool))
+
+
+def _budget(request: Request, n_pool: int, asked: SelectionInput | None) -> int:
+    return (rows_of(request.budget, n_pool) if asked is None else asked.budget) or n_pool
+
+
+def _scaled(caps: Sequence[Cap], share: float) -> list[Cap]:
+    """The caps of so large a part of the rows."""
+    return [dataclasses.replace(cap, most=max(1, round(float(cap.most) * share))) for cap in caps]
+
+
+def _spread(column: Sequence[Any], n: int) -> list[Any]:
+    """A column of n rows that are like those that are known."""
+    return [column[place] for place in np.linspace(0, len(column) - 1, n).astype(int).tolist()]
+
+
 def _measured(
-    n_pool: int, n_target: int, sides: tuple[Vectors, Vectors], look: str, request: Request, kind: str
+    n_pool: int,
+    n_target: int,
+    sides: tuple[Vectors, Vectors],
+    look: str,
+    request: Request,
+    kind: str,
+    asked: SelectionInput | None,
 ) -> _Measured:
     pool, target = sides
     target = target[: max(1, int(_MULTIPLICATIONS / (1024 * pool.shape[1])))]
@@ -167,13 +209,21 @@ def _measured(
     on = f"{len(pool):,} {kind} rows" + (f" and {len(target):,} target rows" if wider > 1 else "")
     if look == "nearest":
         return _Measured(_best(lambda: search.nearest(pool, target)) * larger * wider, 0.0, on)
-    budget = rows_of(request.budget, n_pool) or n_pool
+    budget = _budget(request, n_pool, asked)
     share = min(len(pool), max(_WALKED, budget * len(pool) // n_pool))
     wanted = min(len(pool), max(_SHORTEST, _AHEAD * -(-share // len(target))))
 
+    how: dict[str, Any] = {}
+    caps: list[Cap] = []
+    if asked is not None:
+        caps = _scaled(asked.caps, share / budget)
+        caps = [dataclasses.replace(cap, names=_spread(cap.names or (), len(pool))) for cap in caps]
+        how = {"apart": asked.apart, "weights": asked.target_weights and _spread(asked.target_weights, len(target))}
+
     def rounds() -> None:
         taken = 0
-        for one in tma_rounds(pool, target, expected_rows=share, search=search):
+        room = Room(caps) if caps else None  # rooms fill up
+        for one in tma_rounds(pool, target, expected_rows=share, search=search, room=room, **how):
             taken += len(one.rows)
             if taken >= share:
                 return
@@ -197,9 +247,10 @@ def _on_ray(
     passes: int,
     fits: int,
     look: str,
+    budget: int,
 ) -> list[Stage]:
     """Handing out, searching, merging and walking, each as `righttime.neighbours.shards` does it."""
-    budget, size = rows_of(request.budget, n_pool) or n_pool, 4 * n_pool * dimension
+    size = 4 * n_pool * dimension
     shards = max(1, min(cluster.shards, -(-n_pool // 128)))
     each = -(-shards // cluster.nodes)
     hand_out = Stage(

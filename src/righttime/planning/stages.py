@@ -9,10 +9,10 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-__all__ = ["Stage", "most_resident", "peak_of", "resident", "timed"]
+__all__ = ["Stage", "most_resident", "peak_of", "repeated", "resident", "timed"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,18 @@ def peak_of(stages: Sequence[Stage]) -> int:
         held += stage.memory
         most = max(most, held + stage.passing)
     return most
+
+
+def repeated(stage: Stage, times: int, why: str = "") -> Stage:
+    """A stage that is done so many times, one after another: what it writes adds up, what it holds does not.
+
+    Example:
+        >>> repeated(Stage("write", 1, 2.0, 8, 100, "a note"), 3, "for each of 3 targets").disk
+        300
+    """
+    seconds = None if stage.seconds is None else times * stage.seconds
+    note = f"{stage.note}; {why}" if why else stage.note
+    return replace(stage, passes=times * stage.passes, seconds=seconds, disk=times * stage.disk, note=note)
 
 
 def timed(work: Callable[[], object]) -> float:

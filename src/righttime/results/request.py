@@ -17,7 +17,7 @@ from righttime.arrangement.embeddings import check_weighing
 from righttime.arrangement.shapes import read_shape
 from righttime.arrangement.weaving import what_is_woven
 from righttime.arrangement.weights import read_weights
-from righttime.choices import BadRows, Duplicates, Engine, Guard, Precision, Text, WithinRound
+from righttime.choices import BadRows, Duplicates, Engine, Guard, Precision, RepeatedIds, Text, WithinRound
 from righttime.contamination.leaks import MODES
 from righttime.embedding import DEFAULT_MODEL, FULL, Embedder, embedder_named
 from righttime.embedding.registry import check_embedder
@@ -67,6 +67,7 @@ class Request:
     guard: Guard = "report"
     guard_chunks: bool = False
     bad_rows: BadRows = "stop"
+    repeated_ids: RepeatedIds = "stop"
     format: str | None = None
     target_format: str | None = None
     positive_examples: int = 0

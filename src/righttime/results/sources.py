@@ -98,6 +98,7 @@ def read_again(manifest: ResultManifest, side: Literal["pool", "target"]) -> tup
                 role=side,
                 format=settings["format" if side == "pool" else "target_format"],
                 bad_rows=settings["bad_rows"],
+                repeated_ids=settings.get("repeated_ids", "stop"),
                 positive_examples=settings["positive_examples"],
                 task_field=settings["task_field"],
                 fields=settings.get("fields" if side == "pool" else "target_fields"),

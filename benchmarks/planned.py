@@ -1,0 +1,81 @@
+"""What `righttime plan` says beside what `righttime arrange` takes: time and memory, for pools of several sizes.
+
+    python benchmarks/planned.py [--rows 10000 50000 200000 1000000]
+
+The pools are those of made_pool.py as JSONL, with given vectors; budget 10%, `--guard off`, one thread. First the plan,
+then the arrangement it is of, each a process of its own. Times are CPU times, so that other work on the machine does
+not count: the plan is made with a clock that counts those of its process. Of the arrangement, what importing its
+modules takes is taken off, which is no stage of a plan. Peaks are those of the process: anonymous memory, and resident
+with files mapped. Writes planned.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from machine import parser, save
+from made_pool import make_pool
+from whole_way import measured
+
+SIZES = (10_000, 50_000, 200_000, 1_000_000)
+RIGHTTIME = (sys.executable, "-m", "righttime.cli")
+PLAN = """
+import sys, time
+time.perf_counter = time.process_time
+from righttime.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+IMPORTS = "import righttime.pipeline, righttime.cli.summary, righttime.neighbours, pyarrow.parquet"
+
+
+def compared(folder: Path, rows: int) -> dict[str, Any]:
+    """The plan and the arrangement of a pool of that size."""
+    (pool,) = make_pool(folder, rows)
+    vectors = [f"vectors:{folder / side}.npy" for side in ("pool", "target")]
+    words = [str(pool), "--target", str(folder / "target.jsonl"), "--embedder", vectors[0]]
+    words += ["--target-embedder", vectors[1], "--budget", str(rows // 10), "--guard", "off"]
+    held = {**os.environ, "OMP_NUM_THREADS": "1", "RIGHTTIME_CACHE": str(folder / "cache"), "HF_HUB_OFFLINE": "1"}
+    said = subprocess.run(
+        [sys.executable, "-c", PLAN, "plan", *words, "--json"], capture_output=True, env=held, check=True
+    )
+    plan = json.loads(said.stdout)
+    imports = measured([sys.executable, "-c", IMPORTS], folder / "cache")
+    run = measured([*RIGHTTIME, "arrange", *words, "--out", str(folder / "out"), "--overwrite"], folder / "cache")
+    stages = {stage["name"]: stage["seconds"] for stage in plan["stages"]}
+    return {
+        "rows": rows,
+        "planned_s": plan["seconds"],
+        "planned_stages_s": stages,
+        "planned_mib": plan["memory"] / 2**20,
+        "imports_s": imports["cpu_s"],
+        "run": run,
+        "load": os.getloadavg()[0],
+    }
+
+
+def main() -> None:
+    made = parser(__doc__)
+    made.add_argument("--rows", type=int, nargs="+", default=list(SIZES))
+    args = made.parse_args()
+    pools = []
+    for rows in [5_000] if args.quick else args.rows:
+        with tempfile.TemporaryDirectory() as folder:
+            pools.append(compared(Path(folder), rows))
+        one = pools[-1]
+        print(
+            f"{rows:,} rows: planned {one['planned_s']:.2f} s and {one['planned_mib']:.0f} MiB, took "
+            f"{one['run']['cpu_s'] - one['imports_s']:.2f} s, {one['run']['anonymous_mib']:.0f} MiB anonymous and "
+            f"{one['run']['resident_mib']:.0f} MiB resident, load {one['load']:.2f}",
+            flush=True,
+        )
+        save(args.results, "planned", {"pools": pools})
+
+
+if __name__ == "__main__":
+    main()
