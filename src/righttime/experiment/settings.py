@@ -164,6 +164,12 @@ class Experiment:
                 f"got {without_secrets(request.woven_pool)!r}. Hint: name it under 'pool'.",
                 setting="weave",
             )
+        if request.widens is not None:
+            raise SettingsError(
+                "'widen' must be left out of an experiment, whose target rows are those that a replicate draws, got "
+                f"{request.widens.kept!r}. Hint: name a wider target under 'target'.",
+                setting="widen",
+            )
         if request.cap_source is not None:
             raise SettingsError(
                 "'cap_source' must be left out of an experiment, whose replicates draw all rows into one file, got "

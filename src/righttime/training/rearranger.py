@@ -22,7 +22,7 @@ from righttime.training.sharding import sharded_by
 
 __all__ = ["Learning", "Rearranger", "Sides", "check_rearranging", "consumed_before", "rearranged_sides", "told_cost"]
 
-_UNDONE = ("weave", "anneal", "shape", "apart", "target_weight")
+_UNDONE = ("weave", "anneal", "shape", "apart", "target_weight", "widen")
 """Settings of an arrangement that decide where a row stands, and that TMA's rounds over what is left do not know."""
 
 
