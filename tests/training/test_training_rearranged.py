@@ -598,7 +598,7 @@ def test_rows_beyond_the_arrangement_are_chosen_by_the_definition(arranged: Path
     assert len(ids) == 37 + len(new)
     assert len(set(ids)) == len(ids)
     assert "leak" not in ids
-    assert ids[-1] == f"larger:{ids[0]}"
+    assert ids[-1] == f"pool:{ids[0]}"
     rows, consumed = [*own, *new], pq.read_table(beyond / "consumed.parquet")["place"].to_pylist()
     assert len(consumed) == len(set(consumed)) == 37
     assert consumed[:8] == list(range(8))

@@ -39,7 +39,7 @@ def rows_beyond(finished: FinishedResult, target: Rows, pool: str) -> Beyond:
     """Read another pool as an arrangement's was, less what must not be consumed.
 
     Left out are rows that repeat one of the arrangement or an earlier one, and those that give a row of the target
-    away, as far as texts alone tell. Ids that clash are put behind their sources.
+    away, as far as texts alone tell. Ids that an arranged row has are put behind ``pool:``, wherever the pool lies.
 
     Args:
         finished: The arrangement.
@@ -55,9 +55,8 @@ def rows_beyond(finished: FinishedResult, target: Rows, pool: str) -> Beyond:
     read = read_side(pool, "side", request).rows
     first = as_numbers(take_part(read, duplicates="drop").kept)
     new = first[~np.isin(read.contents[first], finished.arranged.contents)]
-    leaks = (
-        {leak.pool_row for leak in find_text_leaks(read, target, numbers=new.tolist()).leaks.found} if len(new) else ()
-    )
+    found = find_text_leaks(read, target, numbers=new.tolist()).leaks.found if len(new) else ()
+    leaks = {leak.pool_row for leak in found}
     kept = [number for number in new.tolist() if number not in leaks]
     if not kept:
         raise SettingsError(
@@ -70,18 +69,18 @@ def rows_beyond(finished: FinishedResult, target: Rows, pool: str) -> Beyond:
         f"that repeat one of it or an earlier one, and {len(leaks):,} that give a row of the target away."
     )
     rows = read.take(kept)
-    names = _apart(list(rows.ids), list(rows.sources), set(finished.arranged.ids))
+    names = _apart(rows.ids, set(finished.arranged.ids))
     beyond = (dataclasses.replace(row, id=name) for row, name in zip(rows.examples(), names, strict=True))
     return Beyond(ExampleRows([*finished.arranged.examples(), *beyond]), len(kept), note)
 
 
-def _apart(ids: Sequence[str], sources: Sequence[str], taken: set[str]) -> list[str]:
-    """Ids that none of those taken is: the same, or behind their sources, then with a number."""
+def _apart(ids: Sequence[str], taken: set[str]) -> list[str]:
+    """Ids that none of those taken is: the same, or behind a word of their own, then with a number."""
     known, found = taken | set(ids), []
-    for name, source in zip(ids, sources, strict=True):
-        new, number = name if name not in taken else f"{source}:{name}", 2
+    for name in ids:
+        new, number = name if name not in taken else f"pool:{name}", 2
         while new != name and new in known:
-            new, number = f"{source}:{name}-{number}", number + 1
+            new, number = f"pool:{name}-{number}", number + 1
         known.add(new)
         found.append(new)
     return found
