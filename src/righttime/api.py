@@ -40,6 +40,7 @@ def arrange(
     cap_source: str | float | None = None,
     apart: float | None = None,
     target_weight: Mapping[str, float | str] | None = None,
+    widen: str | None = None,
     shape: str | None = None,
     seed: int | None = None,
     subsample: str | float | None = None,
@@ -93,6 +94,8 @@ def arrange(
         apart: No two rows of a round of TMA are nearer to each other than this cosine distance, such as 0.1.
         target_weight: What each row of a file of the target weighs, by the file's short name (or by a task's name);
             1 for all that are not named.
+        widen: ``POOL:N``: widen the target: each of its rows takes its N nearest rows of this side pool, and shares its
+            weight with them.
         shape: Another order of the rows chosen: a name of `righttime.arrangement.SHAPES`, with parameters as in
             ``"folded:layers=3,by=length"``; ``"sorted:by=loss:MODEL"`` is a curriculum by loss.
         seed: For everything that is drawn by chance; None takes 0.
@@ -151,6 +154,7 @@ def arrange(
         cap_source=cap_source,
         apart=apart,
         target_weight=target_weight or {},
+        widen=widen,
         shape=shape,
         seed=seed,
         subsample=subsample,

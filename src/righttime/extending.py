@@ -107,6 +107,9 @@ def extend_into(
         on_read(read)
     _check_unchanged(finished, [file.sha256 for file in read.pool.inputs], [file.sha256 for file in read.target.inputs])
     begun = begin(read, request, taking_part(read, request), cache=cache, progress=progress)
+    if begun.widening is not None and finished.manifest.widening is not None:
+        both = [[file.sha256 for file in one.pool] for one in (begun.widening, finished.manifest.widening)]
+        _check_same("side pool", finished, *both)
     grown = _Grown(finished, begun.ready, request, Path(cache) if cache else cache_folder())
     result = finish(begun, search=grown.search, cache=cache, progress=progress)
     write_result(result, Path(out), form)
@@ -161,10 +164,14 @@ def _asked(finished: FinishedResult, embedder: str | None, target_embedder: str 
 def _check_unchanged(finished: FinishedResult, pool: list[str], target: list[str]) -> None:
     then = [file.sha256 for file in finished.manifest.pool], [file.sha256 for file in finished.manifest.target]
     for side, before, now in (("pool", then[0], pool[: len(then[0])]), ("target", then[1], target)):
-        if before != now:
-            raise StoreError(
-                f"the {side} of {finished.folder} must be as it was, but it was changed since. Hint: arrange again."
-            )
+        _check_same(side, finished, before, now)
+
+
+def _check_same(side: str, finished: FinishedResult, before: list[str], now: list[str]) -> None:
+    if before != now:
+        raise StoreError(
+            f"the {side} of {finished.folder} must be as it was, but it was changed since. Hint: arrange again."
+        )
 
 
 class _Grown:

@@ -14,7 +14,8 @@ from righttime.results import Data, Request
 
 __all__ = ["Inputs", "exchanged_sides", "read_inputs", "read_side"]
 
-Side = Literal["pool", "target"]
+Side = Literal["pool", "target", "side"]
+"""What data is read as; a side pool, which a target is widened from, is read as the pool is."""
 _MANY, _TIMES = 1_000, 10  # rows of a target that is likely a pool: at least, and for each row of the pool
 
 
@@ -83,7 +84,7 @@ def exchanged_sides(n_pool: int, n_target: int) -> list[str]:
 
 
 def read_side(data: Data, role: Side, request: Request, keep_original: bool = False, progress: bool = False) -> Reading:
-    """Read a pool or a target from wherever it is; of a pool also, as its last rows, the pool that is only woven."""
+    """Read a pool, a target or a side pool; of a pool also, as its last rows, the pool that is only woven."""
     if isinstance(data, Reading):
         return data
     settings = {**_settings(role, request), "keep_original": keep_original, "progress": progress}
@@ -115,14 +116,15 @@ def read_side(data: Data, role: Side, request: Request, keep_original: bool = Fa
 
 
 def _settings(role: Side, request: Request) -> dict[str, Any]:
+    of_target = role == "target"
     return {
-        "role": role,
-        "format": request.format if role == "pool" else request.target_format,
+        "role": "target" if of_target else "pool",
+        "format": request.target_format if of_target else request.format,
         "bad_rows": request.bad_rows,
         "repeated_ids": request.repeated_ids,
         "positive_examples": request.positive_examples,
         "task_field": request.task_field,
-        "fields": request.fields if role == "pool" else request.target_fields,
+        "fields": request.target_fields if of_target else request.fields,
     }
 
 

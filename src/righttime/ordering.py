@@ -26,7 +26,6 @@ from righttime.arrangement.caps import with_names
 from righttime.arrangement.registry import resolved_params
 from righttime.arrangement.selection import Scores
 from righttime.arrangement.shapes import Shape, length_scores, read_shape
-from righttime.arrangement.weights import weights_of_rows
 from righttime.embedding.losses import LossScorer, losses_of
 from righttime.embedding.texts import shared_text
 from righttime.embedding.vectors import Sides, vectors_for
@@ -34,7 +33,7 @@ from righttime.errors import EmptyDataError
 from righttime.filtering import TakingPart
 from righttime.neighbours import ENGINES, Search, search_named
 from righttime.progress import counting
-from righttime.results import Request
+from righttime.results import Request, Widening
 from righttime.rows import Rows, as_numbers
 from righttime.similarity import room_for
 from righttime.store import cache_folder
@@ -109,6 +108,7 @@ def ready_rows(
     guard: Guarding | None = None,
     vectors: Callable[..., Sides] = vectors_for,
     others: int = 0,
+    widening: Widening | None = None,
     cache: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> Ready:
@@ -122,6 +122,7 @@ def ready_rows(
         guard: Looks at the vectors first, and says which rows take no part after all.
         vectors: Finds the vectors, as `righttime.embedding.vectors.vectors_for` does.
         others: The last so many rows of the pool can only be woven among the others.
+        widening: How the target was widened, which shares out the weights of its own rows.
         cache: The folder of cached vectors; None takes the user's.
         progress: Show progress on stderr.
 
@@ -130,7 +131,7 @@ def ready_rows(
     """
     kept, own = taking.kept, len(pool) - others
     rows = pool.take(kept)
-    inputs = _named(selection_input_of(request, _own(rows, kept, own), target), rows)
+    inputs = _named(selection_input_of(request, _own(rows, kept, own), target, widening), rows)
     # Budget, parameters and tasks are checked before hours of embedding, not after.
     checked = check_settings(request.method, inputs, _n_own(kept, own))
     text, notes = shared_text(request.text, target, pool=pool)
@@ -149,7 +150,7 @@ def ready_rows(
         if gone:
             kept, sides = _without(gone, kept, sides, request.memory, Path(cache) if cache else cache_folder())
             rows = pool.take(kept)
-            inputs = _named(selection_input_of(request, _own(rows, kept, own), target), rows)
+            inputs = _named(selection_input_of(request, _own(rows, kept, own), target, widening), rows)
     if "texts" in needs:
         both = list(_own(rows, kept, own).texts(text)), list(target.texts(text))
         inputs = dataclasses.replace(inputs, texts=both[0], target_texts=both[1])
@@ -245,10 +246,10 @@ def _without(gone: Set[int], kept: Sequence[int], sides: Sides, memory: int, fol
     return [kept[place] for place in left], dataclasses.replace(sides, pool=pool)
 
 
-def selection_input_of(request: Request, pool: Rows, target: Rows) -> SelectionInput:
+def selection_input_of(request: Request, pool: Rows, target: Rows, widening: Widening | None = None) -> SelectionInput:
     """What a method is asked, as far as that is known before there are vectors."""
     inputs = request.selection_input(*(np.empty((len(side), 0), dtype=np.float32) for side in (pool, target)))
-    weights = weights_of_rows(request.target_weight, target.sources, target.tasks)
+    weights = request.target_weights(target, widening)
     sided = dataclasses.replace(inputs, tasks=pool.tasks, target_tasks=target.tasks, target_weights=weights)
     return _named(sided, pool)
 

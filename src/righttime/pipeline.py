@@ -16,7 +16,8 @@ from righttime.guard.watch import Watch
 from righttime.inputs import Inputs, exchanged_sides, read_inputs
 from righttime.leaving import AllLeftOut
 from righttime.ordering import Ready, choose_rows, ready_rows
-from righttime.results import BAD_TARGET, Data, Request, Result, not_chosen, prepare_result, write_result
+from righttime.results import BAD_TARGET, Data, Request, Result, Widening, not_chosen, prepare_result, write_result
+from righttime.widening import widen
 
 __all__ = ["Begun", "arrange_into", "arrange_rows", "begin", "finish", "taking_part"]
 
@@ -66,20 +67,24 @@ def arrange_rows(
     progress: bool = False,
     keep_original: bool = False,
     scored: Mapping[int, float] | None = None,
+    widening: Widening | None = None,
     on_read: Callable[[Inputs], None] | None = None,
 ) -> Result:
-    """Arrange and tell everything about it; see `arrange_into`, and `righttime.ordering.choose_rows`."""
+    """Arrange and tell everything about it.
+
+    See `arrange_into`, `righttime.ordering.choose_rows` and, of `widening`, `begin`.
+    """
     request.check()
     read = read_inputs(pool, target, request, keep_original=keep_original, progress=progress)
     if on_read:
         on_read(read)
     how: dict[str, Any] = {"cache": cache, "progress": progress}
-    return finish(begin(read, request, taking_part(read, request), **how), scored=scored, **how)
+    return finish(begin(read, request, taking_part(read, request), widening=widening, **how), scored=scored, **how)
 
 
 @dataclass(frozen=True)
 class Begun:
-    """An arrangement before the method chooses."""
+    """An arrangement before the method chooses; its target is widened where that is asked."""
 
     read: Inputs
     request: Request
@@ -87,6 +92,7 @@ class Begun:
     watch: Watch
     ready: Ready
     leaks: Mapping[int, int]
+    widening: Widening | None
 
 
 def taking_part(read: Inputs, request: Request) -> TakingPart:
@@ -113,6 +119,7 @@ def begin(
     taking: TakingPart,
     *,
     vectors: Callable[..., Sides] = vectors_for,
+    widening: Widening | None = None,
     cache: str | os.PathLike[str] | None,
     progress: bool,
 ) -> Begun:
@@ -123,17 +130,20 @@ def begin(
         request: What is asked for.
         taking: The rows that take part.
         vectors: Finds the vectors; see `righttime.ordering.ready_rows`.
+        widening: How the target was widened earlier, which is then not done anew.
         cache: See `righttime.arrange`.
         progress: See `righttime.arrange`.
     """
+    target, widening = widen(read.target, request, made=widening, cache=cache, progress=progress)
+    read = dataclasses.replace(read, target=target)
     rows, targets = read.pool.rows, read.target.rows
     leaks = same_prompts(rows, targets, taking.drawn)
     watch = Watch(rows, targets, request, cache=cache, progress=progress)
     taking = watch.by_texts(taking)
-    how: dict[str, Any] = {"guard": watch.by_vectors, "cache": cache, "progress": progress}
+    how: dict[str, Any] = {"guard": watch.by_vectors, "cache": cache, "progress": progress, "widening": widening}
     ready = ready_rows(rows, targets, request, taking, vectors=vectors, others=_others(read, request), **how)
     ready = dataclasses.replace(ready, notes=(*exchanged_sides(len(rows), len(targets)), *ready.notes))
-    return Begun(read, request, taking, watch, ready, leaks)
+    return Begun(read, request, taking, watch, ready, leaks, widening)
 
 
 def finish(begun: Begun, **how: Any) -> Result:
@@ -160,4 +170,5 @@ def finish(begun: Begun, **how: Any) -> Result:
         given=read.given,
         guard=begun.watch.leaks,
         others=ordered.others,
+        widening=begun.widening,
     )

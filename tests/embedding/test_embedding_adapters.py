@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 import righttime
 from righttime.cli import main
-from righttime.embedding import GradientEmbedder, embedder_named
+from righttime.embedding import CombinedEmbedder, GradientEmbedder, embedder_named
 from righttime.embedding.adapters import MOMENTS
 from righttime.embedding.gradients import SEPARATOR
 from righttime.embedding.represent import represent
@@ -147,6 +147,69 @@ def test_less_over_several_checkpoints(warmed: Path, tmp_path: Path) -> None:
     assert np.abs(found.similarity - want[found.order, found.picked_by]).max() < 1e-6
     about = json.loads((tmp_path / "out" / "manifest.json").read_text())["embedding"]["parts"]
     assert [(part["gradient"], part["target_gradient"]) for part in about] == [("adam", "plain")] * 2
+
+
+@pytest.fixture(scope="module")
+def cooled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warm-up whose learning rate rises, then falls, with three checkpoints."""
+    folder = tmp_path_factory.mktemp("cooled")
+    model, out = save_tiny_model(folder / "model"), save_arrangement(folder, 24)
+    how: dict[str, Any] = {"lora": Lora(rank=2, alpha=8, dropout=0.0), "schedule": "cosine", "warmup": 2}
+    tune(out, model, folder / "run", TuneSettings(batch=3, learning_rate=5e-3, save_every=3, keep=None, **how))
+    return folder / "run"
+
+
+def test_a_run_weighs_its_checkpoints_by_their_mean_rates(cooled: Path, tmp_path: Path) -> None:
+    """LESS with nothing written by hand, against a plain computation from the logged rates and each checkpoint."""
+    rates = [json.loads(line)["learning_rate"] for line in (cooled / "train_log.jsonl").read_text().splitlines()]
+    assert len(rates) == 8
+    means = {3: sum(rates[:3]) / 3, 6: sum(rates[3:6]) / 3, 8: sum(rates[6:]) / 2}
+    assert len(set(means.values())) == 3
+    sides = [cooled.parent / "data" / f"{side}.jsonl" for side in ("pool", "target")]
+    words = ["arrange", str(sides[0]), "--target", str(sides[1]), "--method", "less", "--out", str(tmp_path / "out")]
+    assert main([*words, "--embedder", f"gradients:{cooled}#adam", "--device", "cpu", "--cache", str(tmp_path)]) == 0
+    found = righttime.Arrangement.load(tmp_path / "out")
+    assert found.similarity is not None
+    assert found.picked_by is not None
+    want: Any = 0
+    for step, rate in means.items():
+        embedder = GradientEmbedder(str(cooled / "checkpoints" / f"checkpoint-{step}"), device="cpu", adam=True)
+        rows = [list(righttime.read_rows([side], role="pool").rows.examples()) for side in sides]
+        pool, target = ([embedder.text_of(row) for row in some] for some in rows)
+        x, t = embedder.embed(pool).astype(np.float64), embedder.for_target().embed(target).astype(np.float64)
+        cosines = (x / np.linalg.norm(x, axis=1)[:, None]) @ (t / np.linalg.norm(t, axis=1)[:, None]).T
+        want = want + rate / sum(means.values()) * cosines
+    assert np.abs(found.similarity - want[found.order, found.picked_by]).max() < 1e-5
+    assert [finding.what for finding in check(tmp_path / "out", cache=tmp_path) if finding.ok is False] == []
+
+
+def test_a_run_is_one_part_of_a_combination(cooled: Path) -> None:
+    alone = embedder_named(f"gradients:{cooled}", device="cpu")
+    both = embedder_named(f"combine:gradients:{cooled}*3+static*1", device="cpu")
+    assert isinstance(alone, CombinedEmbedder)
+    assert isinstance(both, CombinedEmbedder)
+    assert np.allclose(both.weights, [*(0.75 * weight for weight in alone.weights), 0.25])
+    assert [part.identity for part in both.parts[:3]] == [part.identity for part in alone.parts]
+
+
+def test_a_run_that_does_not_tell_its_rates_is_refused(cooled: Path, tmp_path: Path) -> None:
+    one = Path(shutil.copytree(cooled, tmp_path / "one"))
+    for step in (3, 6):
+        shutil.rmtree(one / "checkpoints" / f"checkpoint-{step}")
+    assert isinstance(embedder_named(f"gradients:{one}"), GradientEmbedder), "a single checkpoint needs no weight"
+    log = (one / "train_log.jsonl").read_text().splitlines(keepends=True)
+    (one / "train_log.jsonl").write_text("".join(log[1:]))
+    with pytest.raises(EmbeddingError, match="of each of the 8 steps that led to the last checkpoint, .* that of 7"):
+        embedder_named(f"gradients:{one}")
+    (one / "train_log.jsonl").write_text("{}\n")
+    with pytest.raises(EmbeddingError, match="train_log.jsonl must be as `righttime tune` wrote it"):
+        embedder_named(f"gradients:{one}")
+    (one / "train_log.jsonl").unlink()
+    with pytest.raises(EmbeddingError, match="gradients of a run need one that is finished"):
+        embedder_named(f"gradients:{one}")
+    shutil.rmtree(one / "checkpoints")
+    with pytest.raises(EmbeddingError, match="holds no whole one"):
+        embedder_named(f"gradients:{one}")
 
 
 def test_the_rate_of_a_checkpoint_is_written(warmed: Path) -> None:

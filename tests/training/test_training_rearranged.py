@@ -566,3 +566,109 @@ def test_the_command_says_what_it_does(
     assert main(["verify", str(run), str(arranged)]) == 0
     assert main([*words[:4], "--rearrange-every", "1", "--epochs", "2", "--out", str(tmp_path / "other")]) == 1
     assert "--rearrange-every must have one epoch" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def larger(arranged: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pool to choose from beside the arrangement: its own pool, a row of the target, and one whose id clashes."""
+    data, path = arranged.parent / "data", tmp_path_factory.mktemp("larger") / "larger.jsonl"
+    rows = [json.loads(line) for line in (data / "pool.jsonl").read_text().splitlines()]
+    leak = json.loads((data / "target.jsonl").read_text().splitlines()[0])
+    taken = json.loads((arranged / "train.jsonl").read_text().splitlines()[0])["id"]
+    rows = [row for row in rows if row["id"] != taken]
+    rows += [{**leak, "id": "leak"}, {"id": taken, "prompt": "Which row clashes?", "response": "This one."}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="module")
+def beyond(tiny: str, arranged: Path, larger: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same 37 rows in 10 steps, of which those after the second step are chosen from a larger pool."""
+    run = tmp_path_factory.mktemp("runs") / "beyond"
+    tune(arranged, tiny, run, dataclasses.replace(FAST, rearrange_pool=str(larger)))
+    return run
+
+
+def test_rows_beyond_the_arrangement_are_chosen_by_the_definition(arranged: Path, larger: Path, beyond: Path) -> None:
+    """Places behind the arrangement's are the pool's rows that it has not; as many are consumed as it holds."""
+    own, target = texts_of(arranged)
+    more = [json.loads(line) for line in larger.read_text().splitlines()]
+    texts = [f"{row['prompt']} {row['response']}" for row in more if row["id"] != "leak"]
+    new = [text for text in dict.fromkeys(texts) if text not in own]
+    ids = pq.read_table(beyond / "rows.parquet")["id"].to_pylist()
+    assert len(ids) == 37 + len(new)
+    assert len(set(ids)) == len(ids)
+    assert "leak" not in ids
+    assert ids[-1] == f"pool:{ids[0]}"
+    rows, consumed = [*own, *new], pq.read_table(beyond / "consumed.parquet")["place"].to_pylist()
+    assert len(consumed) == len(set(consumed)) == 37
+    assert consumed[:8] == list(range(8))
+    assert max(consumed) >= 37, "some are of the pool"
+    for step in STEPS:
+        left = sorted(set(range(len(rows))) - set(consumed[: 4 * step]))
+        checkpoint, count = beyond / "checkpoints" / f"checkpoint-{step}", min(8, 37 - 4 * step)
+        unit = by_hand(checkpoint, [*(rows[place] for place in left), *target], len(left))
+        near = np.asarray(unit[: len(left)] @ unit[len(left) :].T, dtype=np.float32)
+        want = [left[row] for row, *_ in tma_order(near, count)]
+        assert consumed[4 * step : 4 * (step + 2)] == want
+
+
+def test_a_run_beyond_its_arrangement_is_verified(arranged: Path, larger: Path, beyond: Path, tmp_path: Path) -> None:
+    findings = verify(beyond, arranged)
+    assert [finding for finding in findings if not finding.ok] == []
+    note = next(one for one in open_run(beyond).manifest.notes if "beside the arrangement's" in one)
+    assert "1 that give a row of the target away" in note
+    run = Path(shutil.copytree(beyond, tmp_path / "run"))
+    planted_order(run, 4)
+    assert ROUNDS in said(verify(run, arranged), False)
+    other = tmp_path / "other.jsonl"
+    other.write_text(larger.read_text().replace("Which row clashes?", "Which row is another?"))
+    for name in ("run.json", "manifest.json"):
+        parsed(name, put("settings", "rearrange_pool", value=str(other)))(run)
+    assert "the rows' texts are those that were tokenized" in said(verify(run, arranged), False)
+    other.write_text(larger.read_text() + json.dumps({"id": "new", "prompt": "One more?", "response": "Yes."}) + "\n")
+    assert "the run was planned for this arrangement" in said(verify(run, arranged), False)
+
+
+def test_a_stopped_run_goes_on_beyond_its_arrangement(
+    tiny: str, arranged: Path, larger: Path, beyond: Path, tmp_path: Path
+) -> None:
+    """To the bytes of the undisturbed one; the pool may lie elsewhere by then, but not be another."""
+    run = tmp_path / "run"
+    asked = dataclasses.replace(FAST, rearrange_pool=str(larger), save_every=3)
+    with pytest.raises(RuntimeError, match="power failure"):
+        tune(arranged, tiny, run, asked, callbacks=[StopAt(5)])
+    grown = tmp_path / "grown.jsonl"
+    grown.write_text(larger.read_text() + json.dumps({"id": "new", "prompt": "One more?", "response": "Yes."}) + "\n")
+    with pytest.raises(SettingsError, match="a run must go on with what it began with, but plan.beyond was"):
+        tune(arranged, tiny, run, dataclasses.replace(asked, rearrange_pool=str(grown)))
+    moved = Path(shutil.copy(larger, tmp_path / "larger.jsonl"))
+    tune(arranged, tiny, run, dataclasses.replace(asked, rearrange_pool=str(moved)))
+    assert contents(run) == contents(beyond)
+    ends, wanted = weights(run), weights(beyond)
+    assert all(torch.equal(value, wanted[name]) for name, value in ends.items())
+
+
+def test_a_window_and_packs_go_beyond_the_arrangement(
+    tiny: str, arranged: Path, larger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    words = ["tune", str(arranged), "--model", tiny, "--batch-size", "8", "--rearrange-every", "2", "--window", "40"]
+    assert main([*words, "--pool", str(larger), "--pack-tokens", "200", "--out", str(run)]) == 0
+    assert f"rows of {larger} may be consumed beside the arrangement's" in capsys.readouterr().out
+    found = read_rearranged(run, 2)
+    assert found is not None
+    assert found.about["candidates"] == 40
+    assert len(effective(run)) == 37
+    assert main(["verify", str(run), str(arranged)]) == 0
+
+
+def test_a_pool_that_adds_nothing_is_refused(tiny: str, arranged: Path, tmp_path: Path) -> None:
+    same = tmp_path / "same.jsonl"
+    shutil.copy(arranged / "train.jsonl", same)
+    with pytest.raises(SettingsError, match="`rearrange_pool` must hold a row that .* does not, got none in"):
+        tune(arranged, tiny, tmp_path / "run", dataclasses.replace(FAST, rearrange_pool=str(same)))
+    with pytest.raises(SettingsError, match="`rearrange_pool` must go with `rearrange_every`"):
+        TuneSettings(rearrange_pool=str(same))
+    with pytest.raises(SettingsError, match="beyond must be some of the 2 rows of a plan with rearrange_every, got 1"):
+        Plan(("a", "b"), beyond=1)

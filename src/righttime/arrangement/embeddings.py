@@ -31,7 +31,7 @@ from righttime.keywords import named_settings
 from righttime.neighbours import MEMORY, Progress, search_named
 from righttime.similarity import DISTANCES, distance_names, unit_rows
 
-__all__ = ["arrange_embeddings", "arrange_unit_vectors", "check_settings", "check_weighing"]
+__all__ = ["arrange_embeddings", "arrange_unit_vectors", "check_settings", "check_weighing", "weighs"]
 
 
 @named_settings
@@ -289,19 +289,27 @@ def check_weighing(method: str, distance: str) -> None:
     Raises:
         SettingsError: If the method does not take turns or means, or its distance takes no mean.
     """
-    entry = method_named(method)
-    told = f"{method!r}"
-    if "distance" in entry.needs:
-        told, fits = f"the distance {distance!r}", DISTANCES[distance].averages
-    else:
-        fits = "rounds" in entry.needs or entry.verified_by == "turns"
-    if not fits:
+    told = f"the distance {distance!r}" if "distance" in method_named(method).needs else f"{method!r}"
+    if not weighs(method, distance):
         having = ", ".join(name for name, kind in DISTANCES.items() if kind.averages)
         raise SettingsError(
             f"`target_weight` is for methods whose target rows take turns (rounds), and for the distances {having}, "
             f"got it with {told}.",
             setting="target_weight",
         )
+
+
+def weighs(method: str, distance: str) -> bool:
+    """Whether weights of target rows change anything: the method takes turns, or its distance a mean.
+
+    Args:
+        method: The method's name.
+        distance: What it ranks by, where it ranks by a distance.
+    """
+    entry = method_named(method)
+    if "distance" in entry.needs:
+        return DISTANCES[distance].averages
+    return "rounds" in entry.needs or entry.verified_by == "turns"
 
 
 def _check_weave(inputs: SelectionInput, known: bool) -> None:

@@ -163,6 +163,15 @@ def arrange(
             rich_help_panel=SELECTION,
         ),
     ] = None,
+    widen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="POOL:N",
+            help="Widen the target: each row takes its N nearest rows of another pool, none twice, and shares its "
+            "weight with them.",
+            rich_help_panel=SELECTION,
+        ),
+    ] = None,
     subsample: Subsample = None,
     duplicates: Annotated[
         Literal["keep", "drop"],
@@ -307,6 +316,7 @@ def arrange(
         cap_source=cap_source,
         apart=apart,
         target_weight=weights_in(target_weight),
+        widen=widen,
         shape=shape,
         seed=seed,
         subsample=subsample,

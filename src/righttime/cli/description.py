@@ -15,7 +15,7 @@ from righttime.arrangement.falloff import Falloff
 from righttime.arrangement.shapes import read_shape
 from righttime.examples import PLAIN, turns_in
 from righttime.formats import InputFile
-from righttime.results import FinishedResult, open_result
+from righttime.results import FinishedResult, Widening, open_result
 from righttime.results.manifest import Counts
 from righttime.rows import ExampleRows, Rows
 
@@ -81,6 +81,7 @@ class Description:
         tasks: The first tasks by that.
         rows: The first rows.
         scored_by: What the scores of the rows are: ``loss`` or ``length``; None where a shape goes by neither.
+        widening: How the target was widened; None where it was not.
     """
 
     out: Path
@@ -97,6 +98,7 @@ class Description:
     tasks: tuple[Task, ...]
     rows: tuple[Row, ...]
     scored_by: str | None = None
+    widening: Widening | None = None
 
 
 def describe(out: Path, first: int = 10, tasks: int = 20) -> Description:
@@ -130,6 +132,7 @@ def describe(out: Path, first: int = 10, tasks: int = 20) -> Description:
         tasks=tuple(found[:tasks]),
         rows=tuple(_rows(finished, target, first)),
         scored_by=scored_by(finished),
+        widening=manifest.widening,
     )
 
 

@@ -20,7 +20,7 @@ from righttime.embedding.vectors import vectors_given
 from righttime.errors import RighttimeError, SettingsError
 from righttime.formats import Reading
 from righttime.neighbours import MEMORY
-from righttime.results import FinishedResult, ResultManifest, open_result
+from righttime.results import FinishedResult, Neighbour, ResultManifest, open_result
 from righttime.results.sources import find_sources_of, inside
 from righttime.rows import Rows
 from righttime.similarity import pair_similarity, unit_rows
@@ -64,6 +64,8 @@ class FoundTargetRow:
         arranged: Rows in the order.
         n_picked: How many it picked.
         picked: The first of these.
+        brought: What brought it into the target; None where it is one of the target's own.
+        brought_by: The id of the row that did; None as well where the target cannot be read.
     """
 
     id: str
@@ -75,6 +77,8 @@ class FoundTargetRow:
     arranged: int
     n_picked: int
     picked: tuple[Position, ...]
+    brought: Neighbour | None = None
+    brought_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,8 @@ def find_target_row(out: Path, name: str, first: int | None = None) -> FoundTarg
         unsure = "" if read is not None else f" Only those that picked a row are known, since {why}."
         raise _unknown("target row", name, known, unsure)
     positions = [position for position, picker in enumerate(pickers) if picker == name]
+    widening = manifest.widening
+    brought = next((one for one in widening.rows if one.id == name), None) if widening else None
     rows = [] if read is None else [_said(read.rows, read.rows.ids.index(name))]
     return FoundTargetRow(
         id=name,
@@ -151,6 +157,8 @@ def find_target_row(out: Path, name: str, first: int | None = None) -> FoundTarg
         arranged=len(arrangement),
         n_picked=len(positions),
         picked=tuple(_positions(finished, positions if first is None else positions[:first])),
+        brought=brought,
+        brought_by=None if brought is None or read is None else read.rows.ids[brought.brought_by],
     )
 
 

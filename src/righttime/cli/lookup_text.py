@@ -19,6 +19,9 @@ def target_row_text(found: FoundTargetRow) -> str:
     """What a target row says and, in full and in order, the rows that it picked."""
     parts = [f"target row {found.id}"]
     parts.append(_turns(found.row) if found.row is not None else f"  its text: {found.unread}")
+    if (one := found.brought) is not None:
+        who = found.brought_by or f"target row {one.brought_by}"
+        parts.append(f"brought by {who} in round {one.round}, similarity {one.similarity:.3f} ({one.file}:{one.line})")
     if not found.picks:
         parts.append(f"{found.method} looks at no target row, so it picked none")
     else:

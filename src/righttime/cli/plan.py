@@ -105,6 +105,7 @@ def plan(
         list[str] | None, typer.Option(metavar="NAME=W", help="As for arrange; may be repeated.")
     ] = None,
     each_target: Annotated[bool, typer.Option("--each-target", help="As for arrange.")] = False,
+    widen: Annotated[str | None, typer.Option(metavar="POOL:N", help="As for arrange.")] = None,
     guard: Annotated[Literal["report", "remove", "off"], typer.Option(help="As for arrange.")] = "report",
     guard_chunks: Annotated[bool, typer.Option("--guard-chunks", help="As for arrange.")] = False,
     seed: GivenSeed = None,
@@ -179,6 +180,7 @@ def plan(
         cap_source=cap_source,
         apart=apart,
         target_weight=weights_in(target_weight),
+        widen=widen,
         guard=guard,
         guard_chunks=guard_chunks,
         seed=seed,

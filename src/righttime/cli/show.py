@@ -11,9 +11,11 @@ from righttime.arrangement.falloff import Falloff
 from righttime.cli.description import Description, Row
 from righttime.cli.flags import in_flags
 from righttime.cli.text import printable, table
+from righttime.results import Widening
 
-__all__ = ["description_text", "falloff_text", "indented", "rounds_text", "score_text"]
+__all__ = ["description_text", "falloff_text", "indented", "rounds_text", "score_text", "widening_lines"]
 
+_MOST_NEIGHBOURS = 10
 _MOST_ROUNDS = 8  # of more, the first six and the last
 
 
@@ -24,7 +26,7 @@ def description_text(found: Description, full: bool = False) -> str:
         found: What `righttime.cli.description.describe` returned.
         full: Show whole texts.
     """
-    parts = [_counts(found), _rounds(found)]
+    parts = [_counts(found), _widened(found), _rounds(found)]
     if found.falloff is not None:
         parts.append(falloff_text(found.falloff, alone=10, explain=True))
     parts += [_tasks(found), _first_rows(found, full)]
@@ -46,6 +48,35 @@ def _counts(found: Description) -> str:
     if counts.target_prompts_in_pool:
         lines.append(f"  warning: the pool contains {counts.target_prompts_in_pool:,} target prompts word for word")
     return printable("\n".join(lines))
+
+
+def widening_lines(widening: Widening) -> list[str]:
+    """By what a target was widened, in a line for each file and one for all.
+
+    Args:
+        widening: What was taken.
+    """
+    lines = [f"widened  {file.path}: {file.format}, {file.rows:,} rows" for file in widening.pool]
+    rounds = len({row.round for row in widening.rows})
+    lowest = min(row.similarity for row in widening.rows)
+    took = f"{widening.own:,} target rows took {len(widening.rows):,} of them in {rounds_text(rounds)}"
+    lines.append(f"         {took}, the least similar at {lowest:.3f}")
+    if widening.no_part:
+        lines.append(f"         {widening.no_part:,} took no part, since they repeat a target row or an earlier one")
+    return lines
+
+
+def _widened(found: Description) -> str:
+    """The rows that widened the target, and what brought each."""
+    if found.widening is None:
+        return ""
+    rows = [
+        [f"{one.target_row:,}", one.id, str(one.brought_by), str(one.round), f"{one.similarity:.3f}"]
+        for one in found.widening.rows[:_MOST_NEIGHBOURS]
+    ]
+    more = len(found.widening.rows) - len(rows)
+    parts = [*widening_lines(found.widening), table(["target row", "id", "brought by", "round", "similarity"], rows)]
+    return printable("\n".join(parts + [f"  and {more:,} more, in manifest.json"] * bool(more)))
 
 
 def rounds_text(count: int) -> str:

@@ -11,7 +11,7 @@ from righttime.arrangement import method_named
 from righttime.cli.flags import in_flags
 from righttime.cli.guard_text import leak_counts, leak_lines
 from righttime.cli.output import say
-from righttime.cli.show import falloff_text, rounds_text
+from righttime.cli.show import falloff_text, rounds_text, widening_lines
 from righttime.cli.text import printable, table
 from righttime.embedding import Fidelity
 from righttime.inputs import Inputs, exchanged_sides
@@ -58,7 +58,8 @@ def summary(result: Result, out: Path) -> str:
         result: What `arrange_rows` returned.
         out: The folder that it was written to.
     """
-    lines = [*_embedded(result), *_warned(result)]
+    widened = widening_lines(result.widening) if result.widening else []
+    lines = [*widened, *_embedded(result), *_warned(result)]
     found = result.falloff
     if found is not None:
         lines += ["", falloff_text(found, alone=3, explain=False)]
@@ -102,6 +103,7 @@ def arranged_facts(result: Result, out: Path) -> dict[str, Any]:
         "guard": leak_counts(result.guard) if result.guard else None,
         "embedding": result.embedding,
         "falloff": result.falloff,
+        "widening": result.widening,
         "notes": result.notes,
     }
 

@@ -259,6 +259,17 @@ def tune(
             rich_help_panel=ROWS,
         ),
     ] = None,
+    rearrange_pool: Annotated[
+        str | None,
+        typer.Option(
+            "--pool",
+            metavar="POOL",
+            help="With --rearrange-every: more rows to choose from, behind the arrangement's; as many are consumed as "
+            "the arrangement has.",
+            show_default="the arrangement's alone",
+            rich_help_panel=ROWS,
+        ),
+    ] = None,
     max_length: Annotated[
         int | None,
         typer.Option(
@@ -351,6 +362,7 @@ def tune(
         "rearrange_every": rearrange_every,
         "window": window,
         "rearrange_by": rearrange_by,
+        "rearrange_pool": rearrange_pool,
         "learning_rate": learning_rate,
         "schedule": schedule,
         "warmup": warmup,

@@ -19,7 +19,7 @@ from righttime.embedding.protocol import Embedder
 from righttime.errors import SettingsError
 from righttime.similarity import unit_rows
 
-__all__ = ["PREFIX", "CombinedEmbedder", "joined", "joined_texts", "weighted_parts"]
+__all__ = ["PREFIX", "CombinedEmbedder", "joined", "joined_texts", "parts_of", "weighted_parts"]
 
 PREFIX = "combine:"
 _APART = "\x1d"
@@ -138,6 +138,18 @@ class CombinedEmbedder:
         """
         scaled = [math.sqrt(w) * side.astype(np.float64) for w, side in zip(self.weights, sides, strict=True)]
         return unit_rows(np.concatenate(scaled, axis=1))
+
+
+def parts_of(embedder: Embedder, weight: float) -> list[tuple[Embedder, float]]:
+    """An embedder with its weight; of a combination its parts, which share that weight.
+
+    Args:
+        embedder: Any.
+        weight: What it weighs among others.
+    """
+    if isinstance(embedder, CombinedEmbedder):
+        return [(part, weight * share) for part, share in zip(embedder.parts, embedder.weights, strict=True)]
+    return [(embedder, weight)]
 
 
 def joined_texts(columns: Sequence[Sequence[str]]) -> list[str]:

@@ -12,6 +12,7 @@ from righttime.embedding.centring import CENTRINGS, SAMPLE, Centring
 from righttime.embedding.int8 import Int8Embedder
 from righttime.embedding.models import DEFAULT_MODEL, FULL, load_embedder
 from righttime.embedding.protocol import Embedder
+from righttime.embedding.run_checkpoints import checkpoints_of_run
 from righttime.errors import SettingsError, unknown_name
 
 __all__ = [
@@ -154,11 +155,22 @@ def _combined(spec: str, **settings: Any) -> Embedder:
     precision = settings.pop("precision")
     if precision != FULL and not any("precision" in one for one in takes):
         raise _no_precision(precision, combined.joined(named))
-    parts = [
-        embedder_named(name, **settings, precision=precision if "precision" in one else FULL)
-        for (name, _), one in zip(named, takes, strict=True)
+    made = [
+        (embedder_named(name, **settings, precision=precision if "precision" in one else FULL), weight)
+        for (name, weight), one in zip(named, takes, strict=True)
     ]
-    return combined.CombinedEmbedder(parts, [weight for _, weight in named], combined.joined(named))
+    parts = [part for one, weight in made for part in combined.parts_of(one, weight)]
+    weights = [weight for _, weight in parts]
+    return combined.CombinedEmbedder([part for part, _ in parts], weights, combined.joined(named))
+
+
+def _gradients(name: str, **settings: Any) -> Embedder:
+    """Gradients of a model, or of a run's checkpoints together, each weighing its mean learning rate."""
+    found = checkpoints_of_run(name)
+    if len(found) < 2:
+        return gradients.GradientEmbedder(str(found[0].path) if found else name, **settings)
+    parts = [gradients.GradientEmbedder(str(one.path), **settings) for one in found]
+    return combined.CombinedEmbedder(parts, [one.rate for one in found], f"{gradients.PREFIX}{name}")
 
 
 def _of_precision(name: str, *, precision: str, **settings: Any) -> Embedder:
@@ -203,9 +215,10 @@ EMBEDDERS: Mapping[str, EmbedderKind] = {
     ),
     gradients.PREFIX.rstrip(":"): EmbedderKind(
         "gradients:MODEL",
-        "gradients of a causal model's adapters, fresh or trained, projected at random",
+        "gradients of a causal model's adapters, fresh or trained, projected at random; MODEL may be a folder of "
+        "`righttime tune`: then at all its checkpoints, each weighing its mean learning rate",
         "Xia et al. 2024 (LESS)",
-        gradients.GradientEmbedder,
+        _gradients,
         frozenset({"max_length", "device"}),
         options={
             "adam": Option("adam", "of a checkpoint of adapters: pool rows by Adam's next step, as in LESS"),

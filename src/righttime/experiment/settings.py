@@ -166,6 +166,12 @@ class Experiment:
                 f"got {without_secrets(request.woven_pool)!r}. Hint: name it under 'pool'.",
                 setting="weave",
             )
+        if request.widens is not None:
+            raise SettingsError(
+                "'widen' must be left out of an experiment, whose target rows are those that a replicate draws, got "
+                f"{request.widens.kept!r}. Hint: name a wider target under 'target'.",
+                setting="widen",
+            )
         if request.cap_source is not None:
             raise SettingsError(
                 "'cap_source' must be left out of an experiment, whose replicates draw all rows into one file, got "
@@ -179,6 +185,12 @@ class Experiment:
             )
         if last is not None:
             average_steps(self.tune_settings(name, 1), last)
+        if (pool := self.tune_settings(name, 1).rearrange_pool) is not None:
+            raise SettingsError(
+                "'rearrange_pool' must be left out of an experiment, whose rows are those that a replicate draws, got "
+                f"{pool!r}. Hint: name it under 'pool'.",
+                setting="rearrange_pool",
+            )
         given = {order.arranging.get("embedder") for order in self.orders.values()}
         if vectors_given(request.embedder) and len(given) > 1:
             raise SettingsError(

@@ -43,8 +43,8 @@ from righttime.planning.guard import LongTexts, chunk_stage, text_stage, vector_
 from righttime.planning.losses import loss_stage
 from righttime.planning.rates import rate_of
 from righttime.planning.search import order_stages
-from righttime.planning.stages import Stage, most_resident, repeated, resident, timed
-from righttime.results import Data, Request, left_out_table
+from righttime.planning.stages import Stage, most_resident, peak_of, repeated, resident, timed
+from righttime.results import Data, Request, left_out_table, with_neighbours
 from righttime.rows import Rows
 from righttime.sampling import drawn
 from righttime.similarity import unit_rows
@@ -53,6 +53,8 @@ from righttime.store import cache_folder, write_parquet
 __all__ = ["Stage", "plan", "plan_sizes"]
 
 _HEAD = 4000  # rows that are read to see what all are like
+_AS_THE_POOL = ("text", "embedder", "max_length", "prefix", "device", "precision", "workers", "engine", "memory")
+"""What holds for a side pool, once it is read, as it does for the pool."""
 _SOME = 1 << 14  # given vectors that are read
 _TEXTS = 512  # texts that are sampled
 _CACHED_BYTES = 120  # of a vector in the cache, beside its numbers
@@ -115,16 +117,27 @@ def plan(
     request.check()
     check_chunks(request)
     targets = _number_of(target) if each_target else 1
+    cache = cache or cache_folder()
+    if request.widens is None:
+        return _planned(pool, target, request, cache, nodes, targets)
+    target, widening = _widened(target, request, cache, nodes)
+    first, *rest = _planned(pool, target, replace(request, widen=None), cache, nodes, targets)
+    return (first, widening, *rest)
+
+
+def _planned(
+    pool: Data, target: Data, request: Request, cache: Path, nodes: int | None, targets: int
+) -> tuple[Stage, ...]:
     needs = method_named(request.method).needs
     vectors = vectors_given(request.embedder) and "vectors" in needs
     if vectors and not {"tasks", "texts"} & set(needs):
-        return _stages(_glimpsed(pool, target, request), request, cache or cache_folder(), nodes, targets)
+        return _stages(_glimpsed(pool, target, request), request, cache, nodes, targets)
     known = _read(pool, target, request)
     if vectors:
         pool_spec, target_spec = split_spec(str(request.embedder), request.target_embedder)
         there, other = glimpse(pool_spec, "pool", _SOME), glimpse(target_spec, "target", _SOME)
         known = replace(known, pool=there, target=other)
-    return _stages(known, request, cache or cache_folder(), nodes, targets)
+    return _stages(known, request, cache, nodes, targets)
 
 
 def _number_of(target: Data) -> int:
@@ -138,6 +151,23 @@ def _number_of(target: Data) -> int:
         "Hint: `each_target=False`.",
         setting="each_target",
     )
+
+
+def _widened(target: Data, request: Request, cache: Path, nodes: int | None) -> tuple[Reading, Stage]:
+    """The target and as many rows of the side pool as it may take, and the stage that finds which."""
+    asked = request.widens
+    assert asked is not None
+    own, side = read_side(target, "target", request), read_side(asked.pool, "side", request)
+    most = min(len(side.rows), asked.each * len(own.rows))
+    rounds = Request(budget=most, guard="off", **{name: getattr(request, name) for name in _AS_THE_POOL})
+    stages = [stage for stage in plan(side, own, rounds, cache, nodes) if stage.name not in ("libraries", "write")]
+    seconds = None if any(stage.seconds is None for stage in stages) else sum(stage.seconds or 0 for stage in stages)
+    note = (
+        f"the target's {len(own.rows):,} rows take at most {most:,} of the side pool's {len(side.rows):,}; "
+        "reading, embedding and searching it, each measured as for the pool"
+    )
+    stage = Stage("widen", 1, seconds, 0, sum(one.disk for one in stages), note, peak_of(stages))
+    return with_neighbours(own, side, range(most)), stage
 
 
 def plan_sizes(
@@ -169,6 +199,12 @@ def plan_sizes(
             setting="dimension",
         )
     request.check()
+    if request.widens is not None:
+        raise SettingsError(
+            "`widen` must have the side pool and the target to plan for, got sizes alone. Hint: plan for as many "
+            "target rows as there will be.",
+            setting="widen",
+        )
     n_pool = len(drawn(n_pool, request.subsample, request.seed or 0))
     asked = check_settings(request.method, _sized_input(request, n_pool, n_target), n_pool)
     record = {"prompt": "x" * (_TEXT - 100), "response": "y" * 100}

@@ -14,6 +14,7 @@ from righttime.inputs import read_side
 from righttime.report.blocks import Missing
 from righttime.report.vectors import Vectors, vectors_of
 from righttime.results import FinishedResult, open_result
+from righttime.results.sources import widened_again
 from righttime.rows import Rows
 
 __all__ = ["Arranged", "Beside", "arranged_from", "named_folders"]
@@ -161,11 +162,16 @@ def _side(
         if read is None and path is not None and path.is_file() and not finished.manifest.own_embedder:
             moved = read_side(str(path), side, finished.manifest.request())
             if [file.sha256 for file in moved.inputs] == then:
-                return moved, ""
+                return _whole(finished, side, moved)
         return read, why
     read = read_side(list(given), side, finished.manifest.request())
     if [file.sha256 for file in read.inputs] != then:
         raise SettingsError(
             f"`{side}` must be the data that {finished.folder} was made from, but its content has another sha256."
         )
-    return read, ""
+    return _whole(finished, side, read)
+
+
+def _whole(finished: FinishedResult, side: str, read: Reading) -> tuple[Reading | None, str]:
+    """A side with what it was widened by."""
+    return widened_again(finished.manifest, read) if side == "target" else (read, "")

@@ -79,6 +79,7 @@ _OPTIONS = {
     "batch": "batch_size",
     "shuffle_after": "curriculum_then_shuffle",
     "rank": "lora_rank",
+    "rearrange_pool": "pool",
     "base": "lora_base",
 }
 _ARITHMETIC = {"bf16": "bfloat16"}

@@ -23,7 +23,8 @@ def provenance(arranged: Arranged) -> list[Block]:
     for one, name in zip(arranged.finished, arranged.names, strict=True):
         manifest = one.manifest
         blocks.append(Heading(f"Arrangement: {name}"))
-        blocks.append(inputs_table({"pool": manifest.pool, "target": manifest.target}))
+        side = {"side pool": manifest.widening.pool} if manifest.widening else {}
+        blocks.append(inputs_table({"pool": manifest.pool, "target": manifest.target, **side}))
         blocks.append(files_table({**manifest.files, "ids in order": manifest.ids_sha256}))
         told = {key: value for key, value in manifest.embedding.items() if value not in (None, "")}
         about = [(key, str(value)) for key, value in told.items() if not isinstance(value, dict)]

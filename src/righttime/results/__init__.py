@@ -5,6 +5,7 @@ from righttime.results.left_out import not_chosen
 from righttime.results.manifest import FILES, Counts, Given, ResultManifest
 from righttime.results.request import Data, Request
 from righttime.results.result import BAD_TARGET, Result
+from righttime.results.widening import Neighbour, Widening, with_neighbours
 from righttime.results.write import (
     circumstances,
     guarded,
@@ -25,9 +26,11 @@ __all__ = [
     "FileState",
     "FinishedResult",
     "Given",
+    "Neighbour",
     "Request",
     "Result",
     "ResultManifest",
+    "Widening",
     "circumstances",
     "guarded",
     "left_out_table",
@@ -37,6 +40,7 @@ __all__ = [
     "prepare_result",
     "prepare_split",
     "train_lines",
+    "with_neighbours",
     "write_result",
     "write_split",
 ]

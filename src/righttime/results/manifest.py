@@ -12,6 +12,7 @@ from righttime.arrangement.falloff import Alone, Falloff, Line
 from righttime.errors import SettingsError, StoreError
 from righttime.formats import InputFile
 from righttime.results.request import Request
+from righttime.results.widening import Neighbour, Widening
 from righttime.store import MANIFEST, as_written, made, read_manifest, require, sealed, versions_in
 
 __all__ = ["FILES", "Counts", "Given", "ResultManifest", "read_result_manifest", "typed_manifest"]
@@ -94,6 +95,7 @@ class ResultManifest:
         ids_sha256: The fingerprint of the order.
         files: The sha256 of each file.
         versions: Of righttime, Python and the libraries that take part.
+        widening: How the target was widened; None where it was not.
         intact: Whether its entries are those that were written, by its own hash; None where it has none.
     """
 
@@ -109,6 +111,7 @@ class ResultManifest:
     files: Mapping[str, str]
     versions: Mapping[str, str] = field(default_factory=dict)
     guard: Mapping[str, Any] = field(default_factory=dict)
+    widening: Widening | None = None
     intact: bool | None = None
 
     @property
@@ -190,6 +193,7 @@ def typed_manifest(found: Mapping[str, Any], folder: Path) -> ResultManifest:
             files=found["files"],
             versions=versions_in(found),
             guard=found["guard"] if isinstance(found.get("guard"), dict) else {},
+            widening=_widening(found.get("widening")),
             intact=sealed(found),
         )
 
@@ -202,6 +206,13 @@ def _names(given: Mapping[str, Any], inputs: Mapping[str, Any], side: str) -> tu
     # Results of earlier versions name the files alone.
     names = given[side] if side in given else [file["path"] for file in inputs[side]]
     return None if names is None else tuple(names)
+
+
+def _widening(entry: Mapping[str, Any] | None) -> Widening | None:
+    if entry is None:
+        return None
+    rows = tuple(made(Neighbour, one) for one in entry["rows"])
+    return made(Widening, {**entry, "pool": _inputs(entry["pool"]), "rows": rows})
 
 
 def _falloff(entry: Mapping[str, Any] | None) -> Falloff | None:

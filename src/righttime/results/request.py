@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,10 @@ from numpy.typing import NDArray
 from righttime.arrangement import METHODS, SelectionInput, check_settings, method_named
 from righttime.arrangement.budget import rows_of
 from righttime.arrangement.caps import read_caps
-from righttime.arrangement.embeddings import check_weighing
+from righttime.arrangement.embeddings import check_weighing, weighs
 from righttime.arrangement.shapes import read_shape
 from righttime.arrangement.weaving import what_is_woven
-from righttime.arrangement.weights import read_weights
+from righttime.arrangement.weights import read_weights, weights_of_rows
 from righttime.choices import BadRows, Duplicates, Engine, Guard, Precision, RepeatedIds, Text, WithinRound
 from righttime.contamination.leaks import MODES
 from righttime.embedding import DEFAULT_MODEL, FULL, Embedder, embedder_named
@@ -27,6 +28,8 @@ from righttime.examples import TEXTS
 from righttime.formats import Reading
 from righttime.formats.bounds import MAX_ROW_BYTES, check_max_row_bytes
 from righttime.neighbours import MEMORY, search_named
+from righttime.results.widening import Widen, Widening, read_widen
+from righttime.rows import Rows
 from righttime.sampling import check_subsample
 from righttime.similarity import distance_names
 
@@ -54,6 +57,7 @@ class Request:
     cap_source: str | float | None = None
     apart: float | None = None
     target_weight: Mapping[str, float | str] = field(default_factory=dict)
+    widen: str | None = None
     subsample: str | float | None = None
     text: Text = "prompt+response"
     embedder: str | Embedder = DEFAULT_MODEL
@@ -92,6 +96,24 @@ class Request:
         weave = what_is_woven(self.weave, self.anneal)
         return None if weave is None else weave.pool
 
+    @property
+    def widens(self) -> Widen | None:
+        """The side pool that the target is widened from, and how many rows each takes; None where it is not."""
+        return read_widen(self.widen)
+
+    def target_weights(self, target: Rows, widening: Widening | None = None) -> tuple[Fraction, ...] | None:
+        """What each target row weighs; None where all weigh the same, or weights would change nothing.
+
+        Args:
+            target: The target's rows.
+            widening: How it was widened: what names weigh is said of its own rows.
+        """
+        own = len(target) if widening is None else widening.own
+        weights = weights_of_rows(self.target_weight, target.sources[:own], target.tasks[:own])
+        if widening is None:
+            return weights
+        return widening.weights(weights) if weighs(self.method, self.distance or distance_names()[0]) else None
+
     def selection_input(self, pool: NDArray[np.float32], target: NDArray[np.float32]) -> SelectionInput:
         """The part of the request that a method looks at, with the vectors; how to search is left at its default."""
         return SelectionInput(
@@ -123,6 +145,12 @@ class Request:
         read_shape(self.shape)
         if read_weights(self.target_weight):
             check_weighing(self.method, self.distance or distance_names()[0])
+        if self.widens is not None and vectors_given(self.embedder):
+            raise SettingsError(
+                "`widen` must have a model, which embeds the side pool as well, got given vectors "
+                f"({self.embedder}). Hint: name the model that made them, or add rows to the target yourself.",
+                setting="widen",
+            )
         search_named(self.engine, memory=self.memory)
         if self.distance is not None and "distance" not in method_named(self.method).needs:
             having = ", ".join(name for name, entry in METHODS.items() if "distance" in entry.needs)

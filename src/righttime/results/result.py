@@ -17,6 +17,7 @@ from righttime.contamination.leaks import Leaks
 from righttime.examples import LeftOut
 from righttime.formats import Reading
 from righttime.results.request import Request
+from righttime.results.widening import Widening
 
 __all__ = ["BAD_TARGET", "Result"]
 
@@ -47,6 +48,7 @@ class Result:
             known with a least similarity.
         given: The names of files and folders that each side was read from; None where it was not read from any.
         guard: What the guard found; None where it was off.
+        widening: How the target was widened, whose rows are behind its own; None where it was not.
     """
 
     arrangement: Arrangement
@@ -65,6 +67,7 @@ class Result:
     best: NDArray[np.float32] | None = None
     given: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     guard: Leaks | None = None
+    widening: Widening | None = None
     others: int = 0
 
     @property

@@ -5,20 +5,21 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from righttime.arrangement.weaving import what_is_woven
 from righttime.errors import RighttimeError
-from righttime.formats import Reading, read_rows
+from righttime.formats import InputFile, Reading, read_rows
 from righttime.formats.bounds import MAX_ROW_BYTES
 from righttime.formats.hub import PREFIX
 from righttime.formats.remote import address
 from righttime.results.manifest import ResultManifest
+from righttime.results.widening import read_widen, with_neighbours
 
-__all__ = ["Sources", "find_sources_of", "inside", "read_again"]
+__all__ = ["Sources", "find_sources_of", "inside", "read_again", "widened_again"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def find_sources_of(manifest: ResultManifest) -> Sources:
         if not recorded:
             return Sources(Path.cwd(), lost=f"the {side} was not read from files")
         names[side] = recorded
-    every = [*names["pool"], *names["target"], *_woven(manifest)]
+    every = [*names["pool"], *names["target"], *_woven(manifest), *_side(manifest)]
     made_in = Path(manifest.given.folder or Path.cwd())
     for folder in dict.fromkeys((made_in, Path.cwd())):
         if all(_is_there(folder, name) for name in every):
@@ -62,6 +63,12 @@ def _woven(manifest: ResultManifest) -> list[str]:
     """The other pool whose rows were woven in, where there was one."""
     weave = what_is_woven(manifest.settings.get("weave"), manifest.settings.get("anneal"))
     return [weave.pool] if weave and weave.pool else []
+
+
+def _side(manifest: ResultManifest) -> list[str]:
+    """The side pool that the target was widened from, where it was."""
+    widens = read_widen(manifest.settings.get("widen"))
+    return [widens.pool] if widens else []
 
 
 def _is_there(folder: Path, name: str) -> bool:
@@ -88,25 +95,59 @@ def inside(folder: Path) -> Iterator[None]:
 
 def read_again(manifest: ResultManifest, side: Literal["pool", "target"]) -> tuple[Reading | None, str]:
     """One side's rows, if its files still exist and are unchanged; otherwise nothing, and why."""
-    found, settings = find_sources_of(manifest), manifest.settings
+    found = find_sources_of(manifest)
     if found.lost:
         return None, found.lost
+    names = [*found.pool, *_woven(manifest)] if side == "pool" else found.target
+    then = manifest.pool if side == "pool" else manifest.target
     try:
         with inside(found.folder):
-            read = read_rows(
-                [*found.pool, *_woven(manifest)] if side == "pool" else found.target,
-                role=side,
-                format=settings["format" if side == "pool" else "target_format"],
-                bad_rows=settings["bad_rows"],
-                repeated_ids=settings.get("repeated_ids", "stop"),
-                positive_examples=settings["positive_examples"],
-                task_field=settings["task_field"],
-                fields=settings.get("fields" if side == "pool" else "target_fields"),
-                max_row_bytes=settings.get("max_row_bytes", MAX_ROW_BYTES),
-            )
-    except (RighttimeError, OSError) as error:
+            read, lost = _read(manifest, names, side, then, side)
+            return (read, lost) if read is None or side == "pool" else widened_again(manifest, read)
+    except OSError as error:
         return None, f"the {side} cannot be read any more: {error}"
-    then = manifest.pool if side == "pool" else manifest.target
+
+
+def widened_again(manifest: ResultManifest, target: Reading) -> tuple[Reading | None, str]:
+    """A target with the rows that it was widened by; read where we are.
+
+    Args:
+        manifest: Of a finished result.
+        target: Its target's own rows.
+
+    Returns:
+        The whole target; or nothing, and why.
+    """
+    if manifest.widening is None:
+        return target, ""
+    read, lost = _read(manifest, _side(manifest), "pool", manifest.widening.pool, "side pool")
+    if read is None:
+        return None, lost
+    return with_neighbours(target, read, [row.row for row in manifest.widening.rows]), ""
+
+
+def _read(
+    manifest: ResultManifest,
+    names: Sequence[str],
+    role: Literal["pool", "target"],
+    then: Sequence[InputFile],
+    told: str,
+) -> tuple[Reading | None, str]:
+    settings = manifest.settings
+    try:
+        read = read_rows(
+            names,
+            role=role,
+            format=settings["format" if role == "pool" else "target_format"],
+            bad_rows=settings["bad_rows"],
+            repeated_ids=settings.get("repeated_ids", "stop"),
+            positive_examples=settings["positive_examples"],
+            task_field=settings["task_field"],
+            fields=settings.get("fields" if role == "pool" else "target_fields"),
+            max_row_bytes=settings.get("max_row_bytes", MAX_ROW_BYTES),
+        )
+    except (RighttimeError, OSError) as error:
+        return None, f"the {told} cannot be read any more: {error}"
     if [file.sha256 for file in then] != [file.sha256 for file in read.inputs]:
-        return None, f"the {side} was changed since"
+        return None, f"the {told} was changed since"
     return read, ""

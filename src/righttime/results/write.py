@@ -141,6 +141,7 @@ def _manifest(result: Result, as_: str) -> dict[str, Any]:
         "counts": counts,
         "guard": guarded(result.guard) if result.guard else None,
         "falloff": dataclasses.asdict(result.falloff) if result.falloff else None,
+        "widening": dataclasses.asdict(result.widening) if result.widening else None,
         "notes": list(result.notes),
         "ids_sha256": ids_sha256(ids),
     }
@@ -213,6 +214,8 @@ def _settings(result: Result, as_: str) -> dict[str, Any]:
     asked = {entry.name: getattr(result.request, entry.name) for entry in dataclasses.fields(result.request)}
     if isinstance(asked["embedder"], Embedder):
         asked["embedder"] = dict(asked["embedder"].identity)
+    if (widens := result.request.widens) is not None:
+        asked["widen"] = widens.kept
     budget = result.arrangement.settings["budget"]
     resolved = {"text": result.text, "text_asked": asked["text"], "as": as_}
     resolved["budget_asked"] = asked["budget"] if isinstance(asked["budget"], str) else budget

@@ -181,5 +181,5 @@ def _changes(then: Any, now: Any, what: str = "") -> Iterator[tuple[str, Any, An
     if isinstance(then, dict) and isinstance(now, dict):
         for name in sorted({*then, *now}):
             yield from _changes(then.get(name), now.get(name), f"{what}.{name}" if what else name)
-    elif then != now and what != "model.name":  # the same model may lie elsewhere
+    elif then != now and what not in ("model.name", "settings.rearrange_pool"):  # the same may lie elsewhere
         yield what, then, now

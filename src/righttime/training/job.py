@@ -74,9 +74,9 @@ class Job:
 def announcement(job: Job, start: Start) -> str:
     """What is about to happen, in lines for a person."""
     plan, rows = job.plan, job.rows
-    last = len(plan.ids) - (plan.steps_per_epoch - 1) * plan.rows_per_step
+    last = plan.n_rows - (plan.steps_per_epoch - 1) * plan.rows_per_step
     lines = [
-        f"{len(plan.ids):,} rows, {plan.epochs} × {plan.steps_per_epoch:,} steps; each consumes the next "
+        f"{plan.n_rows:,} rows, {plan.epochs} × {plan.steps_per_epoch:,} steps; each consumes the next "
         f"{plan.world} × {plan.batch} × {plan.accumulation} (processes × batch × accumulation) = {plan.rows_per_step} "
         f"rows, in order" + (f"; the last of an epoch {last}" if last < plan.rows_per_step else "")
     ]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from righttime import strict_json
 from righttime.errors import StoreError
-from righttime.store import MANIFEST, as_written, made, read_manifest, sealed, versions_in
+from righttime.store import MANIFEST, as_written, ids_sha256, made, read_manifest, sealed, versions_in
 from righttime.tokenization.masking import AnswerEnd, Form
 from righttime.training.plan import Orders, Plan
 from righttime.training.records import Attempt
@@ -54,6 +54,8 @@ class Planned:
         lengths_sha256: With `batch_tokens` or `pack_tokens` the fingerprint of the rows' lengths; else empty.
         pack_tokens: See `righttime.training.Plan`.
         rearrange_every: See `righttime.training.Plan`.
+        beyond: See `righttime.training.Plan`.
+        beyond_sha256: The fingerprint of the ids of these rows; empty where there are none.
     """
 
     rows: int
@@ -68,6 +70,18 @@ class Planned:
     lengths_sha256: str = ""
     pack_tokens: int | None = None
     rearrange_every: int | None = None
+    beyond: int = 0
+    beyond_sha256: str = ""
+
+    def of(self, ids: Sequence[str]) -> bool:
+        """Whether it was made for these rows.
+
+        Args:
+            ids: Of an arrangement's rows in order, and behind them of those beyond it.
+        """
+        own = max(0, len(ids) - self.beyond)
+        beyond = ids_sha256(ids[own:]) if self.beyond else ""
+        return (self.rows, self.ids_sha256, self.beyond_sha256) == (own, ids_sha256(ids[:own]), beyond)
 
     @property
     def by_length(self) -> bool:
@@ -86,7 +100,8 @@ class Planned:
             SettingsError: If a number is out of range, or an id stands twice.
         """
         numbers = (self.epochs, self.world, self.batch, self.accumulation, self.shuffle_after, self.seed)
-        return Plan(ids, *numbers, self.batch_tokens, lengths, self.pack_tokens, self.rearrange_every, orders)
+        how = (self.batch_tokens, lengths, self.pack_tokens, self.rearrange_every, orders, self.beyond)
+        return Plan(ids, *numbers, *how)
 
 
 @dataclass(frozen=True)

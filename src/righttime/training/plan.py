@@ -75,6 +75,10 @@ class Plan:
         lengths: With `batch_tokens` or `pack_tokens`: the tokens of each row.
         pack_tokens: Pack the rows of a step in order, each whole, into sequences of at most so many tokens, one for a
             micro-batch; None packs nothing.
+        rearrange_every: Rearrange what is left after each so many steps; None never.
+        orders: With `rearrange_every`: what is rearranged.
+        beyond: How many of the ids, the last, are of another pool: they are consumed only where rearranging takes them,
+            in the place of others.
 
     Raises:
         SettingsError: If a number is out of range, there is no row, an id stands twice, there is not a length for each
@@ -98,6 +102,7 @@ class Plan:
     pack_tokens: int | None = None
     rearrange_every: int | None = None
     orders: Orders | None = field(default=None, compare=False, repr=False)
+    beyond: int = 0
 
     def __post_init__(self) -> None:
         positive = ("epochs", "world", "batch", "accumulation", "batch_tokens", "pack_tokens", "rearrange_every")
@@ -126,6 +131,11 @@ class Plan:
                 setting="lengths",
             )
 
+        if self.beyond and (self.rearrange_every is None or not 0 < self.beyond < len(self.ids)):
+            raise SettingsError(
+                f"beyond must be some of the {len(self.ids):,} rows of a plan with rearrange_every, got {self.beyond}.",
+                setting="beyond",
+            )
         if self.rearrange_every is not None and (self.epochs > 1 or self.shuffle_after is not None):
             raise SettingsError(
                 "with rearrange_every a plan must have one epoch and no shuffle, got "
@@ -144,6 +154,11 @@ class Plan:
         return self.batch_tokens is not None or self.pack_tokens is not None
 
     @property
+    def n_rows(self) -> int:
+        """Rows that an epoch consumes."""
+        return len(self.ids) - self.beyond
+
+    @property
     def rows_per_step(self) -> int:
         """Rows that one optimizer step consumes: world × batch × accumulation."""
         return self.world * self.batch * self.accumulation
@@ -151,7 +166,7 @@ class Plan:
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps of one epoch, the last one perhaps of fewer rows."""
-        return -(-len(self.ids) // self.rows_per_step)
+        return -(-self.n_rows // self.rows_per_step)
 
     @property
     def n_steps(self) -> int:
@@ -171,7 +186,7 @@ class Plan:
     def micros_in(self, epoch: int) -> int:
         """Micro-batches of each process in an epoch: the same number for all, so that none waits for another."""
         if not self.by_length:
-            return -(-len(self.ids) // (self.world * self.batch))
+            return -(-self.n_rows // (self.world * self.batch))
         return sum(len(step) for step in self._layouts(epoch))
 
     @cached_property
@@ -188,7 +203,7 @@ class Plan:
             [0, 2, 5, 7, 10]
         """
         epochs, more = divmod(steps, self.steps_per_epoch)
-        return epochs * len(self.ids) + more * self.rows_per_step
+        return epochs * self.n_rows + more * self.rows_per_step
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """The places in the order in which an epoch consumes them, but for what is rearranged.
@@ -200,7 +215,7 @@ class Plan:
             >>> Plan(tuple("abcdef"), shuffle_after=2).order(0).tolist()
             [0, 1, 4, 2, 3, 5]
         """
-        places = np.arange(len(self.ids), dtype=np.int64)
+        places = np.arange(self.n_rows, dtype=np.int64)
         if self.shuffle_after is None:
             return places
         steps_before = epoch * self.steps_per_epoch
@@ -235,9 +250,11 @@ class Plan:
 
         So a plan without one has the fingerprint that earlier versions gave it.
         """
-        apart = ("ids", "batch_tokens", "lengths", "pack_tokens", "rearrange_every", "orders")
+        apart = ("ids", "batch_tokens", "lengths", "pack_tokens", "rearrange_every", "orders", "beyond")
         facts = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self) if entry.name not in apart}
-        facts = {"rows": len(self.ids), "ids_sha256": ids_sha256(self.ids), **facts}
+        own, more = self.ids[: self.n_rows], self.ids[self.n_rows :]
+        facts = {"rows": len(own), "ids_sha256": ids_sha256(own), **facts}
+        facts |= {"beyond": len(more), "beyond_sha256": ids_sha256(more)} if more else {}
         facts |= {"rearrange_every": self.rearrange_every} if self.rearrange_every is not None else {}
         if not self.by_length:
             return facts

@@ -4,9 +4,11 @@ A run that consumes r rows a step and is rearranged every k steps follows the ar
 before the first row of step s is consumed:
 
 - What is left are the places that no step before s consumes, in the arrangement's order; with a window its first rows.
+  Rows of another pool, where there is one, have the places behind the arrangement's.
 - These rows and the target's are embedded by the model as it is after s steps: unit vectors of its hidden states.
 - TMA plays its rounds over them, from a new round 0: every target row picks its nearest row, ties go to the lower
-  place. Inside a round the most similar row comes first. Steps s to s + k - 1 consume the first k·r rows, or all.
+  place. Inside a round the most similar row comes first. Steps s to s + k - 1 consume the first k·r rows, or as
+  many as are still to be consumed: in all as many as the arrangement has.
 
 So a round that k steps cut in two is not played on: what is left of it is arranged anew.
 
@@ -50,7 +52,16 @@ from righttime.store import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["PLANS", "Rearranged", "left_places", "order_table", "read_rearranged", "rounds_over", "write_rearranged"]
+__all__ = [
+    "PLANS",
+    "Rearranged",
+    "left_places",
+    "order_table",
+    "read_rearranged",
+    "rounds_over",
+    "to_follow",
+    "write_rearranged",
+]
 
 PLANS = "plans"
 """The folder of rearrangements in a run's."""
@@ -120,6 +131,18 @@ def left_places(n: int, consumed: NDArray[np.int64], window: int | None) -> NDAr
     left = np.ones(n, dtype=np.bool_)
     left[consumed] = False
     return np.flatnonzero(left)[:window]
+
+
+def to_follow(follow: int, n_left: int, n_own: int, n_consumed: int) -> int:
+    """How many rows are consumed until the next rearrangement.
+
+    Args:
+        follow: Those of the steps until then.
+        n_left: How many are left.
+        n_own: How many the run consumes in all.
+        n_consumed: How many of these it has.
+    """
+    return min(follow, n_left, n_own - n_consumed)
 
 
 def rounds_over(vectors: NDArray[np.float32], n_left: int, count: int) -> Selection:

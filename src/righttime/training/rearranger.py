@@ -16,13 +16,14 @@ from righttime.errors import OrderError, SettingsError, StoreError
 from righttime.results import open_result
 from righttime.rows import Rows
 from righttime.store import ids_sha256
-from righttime.training.rearranged import Rearranged, left_places, read_rearranged, write_rearranged
+from righttime.training.beyond import rows_beyond
+from righttime.training.rearranged import Rearranged, left_places, read_rearranged, to_follow, write_rearranged
 from righttime.training.settings import TuneSettings
 from righttime.training.sharding import sharded_by
 
 __all__ = ["Learning", "Rearranger", "Sides", "check_rearranging", "consumed_before", "rearranged_sides", "told_cost"]
 
-_UNDONE = ("weave", "anneal", "shape", "apart", "target_weight")
+_UNDONE = ("weave", "anneal", "shape", "apart", "target_weight", "widen")
 """Settings of an arrangement that decide where a row stands, and that TMA's rounds over what is left do not know."""
 
 
@@ -31,14 +32,18 @@ class Sides:
     """The rows that are rearranged, and those around which.
 
     Attributes:
-        rows: The arrangement's rows, in its order.
+        rows: The arrangement's rows, in its order, and behind them those beyond it.
         target: The target's rows.
         text: Which text stands for a row, of both.
+        beyond: How many of the rows, the last, are of another pool.
+        note: What a person should know of these; else empty.
     """
 
     rows: Rows
     target: Rows
     text: str
+    beyond: int = 0
+    note: str = ""
 
     def embedded(self, left: NDArray[np.int64]) -> list[str]:
         """Texts of the rows at some places and, after them, of the target."""
@@ -85,10 +90,15 @@ def check_rearranging(settings: TuneSettings, world: int) -> None:
         )
 
 
-def rearranged_sides(out: Path) -> Sides:
+def rearranged_sides(out: Path, pool: str | None = None) -> Sides:
     """The rows of an arrangement and its target, as they are embedded while a model trains.
 
+    Args:
+        out: The arrangement's folder.
+        pool: A file or folder of more rows; None: none.
+
     Raises:
+        DataError: If these cannot be read.
         SettingsError: If the arrangement follows a setting that rearranging would undo.
         StoreError: If its target is not there any more, or was changed.
     """
@@ -106,7 +116,10 @@ def rearranged_sides(out: Path) -> Sides:
     if target is None:
         raise StoreError(f"`rearrange_every` must have the target of {out}, which is not at hand: {lost}.")
     text, _ = shared_text(str(settings.get("text", "prompt+response")), target.rows)
-    return Sides(finished.arranged, target.rows, text)
+    if pool is None:
+        return Sides(finished.arranged, target.rows, text)
+    more = rows_beyond(finished, target.rows, pool)
+    return Sides(more.rows, target.rows, text, more.count, more.note)
 
 
 def consumed_before(orders: Mapping[int, NDArray[np.int64]], first: int, step: int) -> NDArray[np.int64]:
@@ -173,7 +186,9 @@ class Rearranger:
             )
         began = time.perf_counter()
         n = len(self.sides.rows)
-        left = left_places(n, consumed_before(self._known, self._follow, step), self._settings.window)
+        consumed = consumed_before(self._known, self._follow, step)
+        left = left_places(n, consumed, self._settings.window)
+        count = to_follow(self._follow, len(left), n - self.sides.beyond, len(consumed))
         texts = self.sides.embedded(left)
         done = represented_by(
             learning.model,
@@ -190,7 +205,7 @@ class Rearranger:
         about: dict[str, Any] = {"text": self.sides.text, "rows_sha256": ids_sha256(texts[: len(left)])}
         about |= {"target_sha256": self._target_sha256, "representation": done.about}
         ids = tuple(self.sides.rows.ids), tuple(self.sides.target.ids)
-        write_rearranged(self._run, step, left, done.vectors, min(self._follow, len(left)), ids, about)
+        write_rearranged(self._run, step, left, done.vectors, count, ids, about)
         learning.say(
             f"step {step:,}: {len(left):,} rows that are left embedded by the model as it is, and arranged anew "
             f"({time.perf_counter() - began:.1f} s)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from righttime.errors import RighttimeError, SettingsError
 from righttime.keywords import named_settings
 from righttime.quiet import quietly
 from righttime.results import open_result
+from righttime.rows import Rows
 from righttime.store import ordinary_permissions, write_parquet
 from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import resolve_form
@@ -92,7 +94,7 @@ def tune(
         RowError: If the form of text cannot hold a row; names it.
         StoreError: If `out` is no arrangement, or `run` holds something else or cannot be written.
     """
-    settings, folder = settings or TuneSettings(), Path(run)
+    settings, folder = _with_whole_name(settings or TuneSettings()), Path(run)
     check_versions("transformers", "accelerate", *(["peft"] if settings.lora else []))
     main, process, world = _processes()
     _check_groups(settings)
@@ -104,8 +106,12 @@ def tune(
         from righttime.training.trainer import check_trackers
 
         check_trackers(settings.report_to)
-    rows = _rows(Path(out), model, settings, progress and main)
-    rearranger = _rearranger(Path(out), folder, model, rows, settings)
+    arranged, sides = arranged_rows(Path(out)), None
+    if settings.rearrange_every is not None:
+        sides = rearranged_sides(Path(out), settings.rearrange_pool)
+        arranged = sides.rows
+    rows = _rows(arranged, model, settings, progress and main)
+    rearranger = None if sides is None else Rearranger(folder, sides, settings, name=model, max_length=rows.max_length)
     plan = Plan(
         rows.ids,
         epochs=settings.epochs,
@@ -119,21 +125,33 @@ def tune(
         pack_tokens=settings.pack_tokens,
         rearrange_every=settings.rearrange_every,
         orders=rearranger,
+        beyond=0 if sides is None else sides.beyond,
     )
     _check_often(plan, settings.window)
     job = Job(folder, model, settings, plan, rows, open_result(out).manifest.method)
-    averaged = _averaged(job, callbacks)
+    averaged, more = _averaged(job, callbacks), "" if sides is None else sides.note
     start = _from_main(lambda: begin(folder, job.deciding(), overwrite, averaged))
     try:
         if main:
             write_parquet(folder / "rows.parquet", rows.to_table())
             say(announcement(job, start))
+            if more:
+                say(f"note: {more}")
         made = _train(job, start, process, callbacks, progress, say, rearranger)
-        done = _from_main(lambda: finish(job, made.log, made.drawn, made.notes))
+        notes = (*made.notes, *([more] if more else []))
+        done = _from_main(lambda: finish(job, made.log, made.drawn, notes))
         return Tuned(job, start, done.manifest, main)
     finally:
         if main:
             end(start)
+
+
+def _with_whole_name(settings: TuneSettings) -> TuneSettings:
+    """The same with the name of the other pool as it holds from every folder, so that a run is verified from any."""
+    pool = settings.rearrange_pool
+    if pool is None or not Path(pool).exists():
+        return settings
+    return dataclasses.replace(settings, rearrange_pool=str(Path(pool).absolute()))
 
 
 def _processes() -> tuple[bool, int, int]:
@@ -169,13 +187,6 @@ def _check_weights(settings: TuneSettings) -> None:
             'Hint: `precision="bf16"` alone.',
             setting="weights",
         )
-
-
-def _rearranger(out: Path, folder: Path, model: str, rows: TokenRows, settings: TuneSettings) -> Rearranger | None:
-    """What makes the orders that follow the arrangement's, where that is asked for."""
-    if settings.rearrange_every is None:
-        return None
-    return Rearranger(folder, rearranged_sides(out), settings, name=model, max_length=rows.max_length)
 
 
 def _check_often(plan: Plan, window: int | None) -> None:
@@ -216,8 +227,7 @@ def _from_main(work: Callable[[], T]) -> T:
     return made
 
 
-def _rows(out: Path, model: str, settings: TuneSettings, progress: bool) -> TokenRows:
-    arranged = arranged_rows(out)
+def _rows(arranged: Rows, model: str, settings: TuneSettings, progress: bool) -> TokenRows:
     tokenizer = load_tokenizer(model)
     form = resolve_form(tokenizer, settings.form)
     length = trainable_length(model, settings.max_length)
@@ -268,7 +278,7 @@ def _train(
     set_seed(settings.chance)
     tokenizer = load_tokenizer(job.model)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    plan, total = job.plan, f"{job.plan.epochs * len(job.plan.ids):,}"
+    plan, total = job.plan, f"{job.plan.epochs * job.plan.n_rows:,}"
     with quietly():
         model, drawn = _model(job)
         notes = tuple(note for note in (seed_note(settings, drawn), group_note(settings, drawn)) if note)

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from righttime.errors import SettingsError, unknown_name
+from righttime.formats.remote import without_secrets
 from righttime.keywords import named_fields
 from righttime.tokenization.masking import AnswerEnd
 from righttime.training.bases import BASES
@@ -83,6 +84,7 @@ class TuneChanges(TypedDict, total=False):
     rearrange_every: int | None
     window: int | None
     rearrange_by: str
+    rearrange_pool: str | None
     learning_rate: float | None
     schedule: Schedule
     min_rate: float
@@ -130,6 +132,8 @@ class TuneSettings:
         window: With `rearrange_every`: embed only the next so many rows of the arrangement that are left; None: all.
         rearrange_by: With `rearrange_every`: which hidden states, as options of ``lm:``, such as ``layer=12,centred``;
             ``layer=-1`` takes the last as they are.
+        rearrange_pool: With `rearrange_every`: a file or folder of more rows, behind the arrangement's, which may be
+            consumed in their place; the run still consumes as many rows as the arrangement has. None: none.
         learning_rate: The highest rate; None takes 1e-5, or 1e-4 with adapters. `rate` tells it.
         schedule: ``constant``, or ``cosine``, which falls to `min_rate` times the rate.
         min_rate: What ``cosine`` leaves of the rate at the end, as a share.
@@ -178,6 +182,7 @@ class TuneSettings:
     rearrange_every: int | None = None
     window: int | None = None
     rearrange_by: str = _CENTRED
+    rearrange_pool: str | None = None
     learning_rate: float | None = None
     schedule: Schedule = "constant"
     min_rate: float = 0.1
@@ -296,8 +301,8 @@ class TuneSettings:
     def _check_rearranging(self) -> None:
         """Refuse what does not go with an order that changes while the model trains."""
         if self.rearrange_every is None:
-            if self.window is not None or self.rearrange_by != _CENTRED:
-                given = "rearrange_by" if self.window is None else "window"
+            plain = {"window": None, "rearrange_pool": None, "rearrange_by": _CENTRED}
+            if given := next((name for name, value in plain.items() if getattr(self, name) != value), None):
                 raise SettingsError(f"`{given}` must go with `rearrange_every`, which is not given.", setting=given)
             return
         if self.epochs > 1:
@@ -380,7 +385,9 @@ class TuneSettings:
         So a run without it is described as by earlier versions.
         """
         facts = {**dataclasses.asdict(self), "learning_rate": self.rate, "seed": self.chance}
-        apart = () if self.rearrange_every is not None else ("rearrange_every", "window", "rearrange_by")
+        facts["rearrange_pool"] = self.rearrange_pool and without_secrets(self.rearrange_pool)
+        apart = ["rearrange_pool"] if self.rearrange_pool is None else []
+        apart += [] if self.rearrange_every is not None else ["rearrange_every", "window", "rearrange_by"]
         return {name: value for name, value in facts.items() if name not in apart}
 
     def deciding(self) -> dict[str, Any]:

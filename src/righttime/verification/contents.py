@@ -131,6 +131,7 @@ def _manifest(
     for side in ("pool", "target"):
         wanted = [_moved_file(file, renamed) for file in getattr(want, side)]
         yield _alike(f"the {side}'s files are described as they are", getattr(found, side), wanted)
+    yield _alike("what widened the target is described as it is", found.widening, want.widening, close)
     yield _alike("all counts are those of the data", found.counts, want.counts)
     # Results of earlier versions lack settings that were added since; they had what is the default now.
     then, now = (_but({**_DEFAULTS, **one.settings}, _NOT_THE_RESULT) for one in (found, want))

@@ -18,7 +18,14 @@ from righttime.rows import Rows
 from righttime.store import ids_sha256
 from righttime.tokenization.loading import load_tokenizer
 from righttime.training import Plan, Run
-from righttime.training.rearranged import Rearranged, left_places, order_table, read_rearranged, rounds_over
+from righttime.training.rearranged import (
+    Rearranged,
+    left_places,
+    order_table,
+    read_rearranged,
+    rounds_over,
+    to_follow,
+)
 from righttime.training.rearranger import Sides, consumed_before
 from righttime.verification.finding import Finding, equal
 
@@ -78,11 +85,16 @@ class FoundOrders:
         consumed = consumed_before({at: one.places for at, one in earlier.items()}, self.follow, step)
         return left_places(len(self.plan.ids), consumed, self.run.begun.settings.window)
 
+    def count(self, step: int, n_left: int) -> int:
+        """How many rows are consumed from a step to the next rearrangement, of so many that are left."""
+        return to_follow(self.follow, n_left, self.plan.n_rows, step * self.plan.rows_per_step)
+
     def __call__(self, step: int) -> NDArray[np.int64]:
         """See `righttime.training.Plan.orders`."""
         if step in self.read:
             return self.read[step].places
-        return self.left(step, self.read)[: self.follow]
+        left = self.left(step, self.read)
+        return left[: self.count(step, len(left))]
 
 
 def rearranged_holds(orders: FoundOrders, rows: Rows, out: Path) -> Iterator[Finding]:
@@ -120,7 +132,7 @@ def rearranged_holds(orders: FoundOrders, rows: Rows, out: Path) -> Iterator[Fin
 def _order_wrong(orders: FoundOrders, step: int, target: Rows | None) -> str:
     """What of a rearrangement is not what its vectors give; empty where all is."""
     one, left = orders.read[step], orders.left(step, orders.read)
-    count = min(orders.follow, len(left))
+    count = orders.count(step, len(left))
     if (one.about["candidates"], one.about["rows"]) != (len(left), count):
         return f"it is of {one.about['candidates']:,} rows, {len(left):,} were left"
     vectors = one.vectors

@@ -27,6 +27,7 @@ def rounds_hold(
     close: float,
     floor: float | None = None,
     caps: Sequence[Cap] = (),
+    last_whole: bool = False,
 ) -> str:
     """Replay the stored rounds of TMA, with new vectors.
 
@@ -42,6 +43,7 @@ def rounds_hold(
         close: How far similarities of new vectors may lie from those of the old ones.
         floor: A target row whose nearest remaining row is less similar than this picks nothing.
         caps: In a round in which a task or a source gets full, no other row of it counts as still there.
+        last_whole: Whether the last round was not cut, so that each target row must be served in it too.
 
     Returns:
         What does not hold, or an empty string.
@@ -64,7 +66,7 @@ def rounds_hold(
         if short.max() > close:
             place = int(np.flatnonzero(inside)[short.argmax()])
             return f"round {number}: a row nearer by {short.max():.1e} was still there at place {place}"
-        whole = number < last or lists.n_alive == len(rows)
+        whole = number < last or last_whole or lists.n_alive == len(rows)
         served = (turned @ pool[rows].T).max(axis=1)
         missed = np.where(best >= least, best - served, 0.0)
         if whole and missed.max() > 2 * close:

@@ -24,7 +24,7 @@ from righttime.formats import Reading
 from righttime.inputs import read_side
 from righttime.neighbours import MEMORY
 from righttime.pipeline import arrange_rows
-from righttime.results import BAD_TARGET, Data, FinishedResult, Request, Result, ResultManifest, open_result
+from righttime.results import BAD_TARGET, Data, FinishedResult, Request, Result, ResultManifest, Widening, open_result
 from righttime.results.sources import find_sources_of, inside
 from righttime.store import ids_sha256
 from righttime.verification.contents import contents_hold, with_stored_order
@@ -38,6 +38,7 @@ from righttime.verification.stored_order import (
     similarities_hold,
     woven_rows_hold,
 )
+from righttime.verification.widened import side_changed, widening_holds, widening_in_order
 
 __all__ = ["DATA", "check"]
 
@@ -101,8 +102,12 @@ def check(
         original = finished.manifest.form == "original"
         sides = read_side(pool, "pool", request, original, progress), read_side(target, "target", request)
         same = list(_same_data(finished, *sides))
+        if finished.manifest.widening is not None:
+            changed = side_changed(finished.manifest.widening, request)
+            same.append(Finding("the side pool is the same data", not changed, changed))
         if all(finding.ok for finding in same):
-            same += _again(finished, sides, _Embedding(request, cache, progress))
+            how = _Embedding(request, cache, progress, finished.manifest.widening)
+            same += _again(finished, sides, how)
         return findings + same
     cache = None if cache is None else Path(cache).absolute()
     return [*findings, *_with_its_own_data(finished, cache, memory, progress)]
@@ -127,8 +132,11 @@ def _with_its_own_data(finished: FinishedResult, cache: Path | None, memory: int
         changed = [finding.what for finding in _same_data(finished, *sides) if not finding.ok]
         if changed:
             return [Finding(DATA, None, f"not so that {' and '.join(changed)}: it was changed since")]
+        widening = finished.manifest.widening
+        if widening is not None and (told := side_changed(widening, request)):
+            return [Finding(DATA, None, told)]
         try:
-            again = list(_again(finished, sides, _Embedding(request, cache, progress), moved=False))
+            again = list(_again(finished, sides, _Embedding(request, cache, progress, widening), moved=False))
         except EmbeddingError as error:
             return [Finding(DATA, None, f"the data has no vectors any more: {error}")]
     return [*_same_data(finished, *sides), *again]
@@ -159,6 +167,7 @@ def _numbers(finished: FinishedResult) -> Iterator[Finding]:
     yield Finding("ids are unique", len(set(ids)) == len(ids))
     yield from _train_lines(finished, ids)
     yield from _woven_places(finished)
+    yield from widening_in_order(manifest)
     yield from _caps_hold(finished)
     arrangement = arrangement.arranged()
     yield from scores_sorted(
@@ -217,12 +226,13 @@ class _Embedding:
     request: Request
     cache: str | os.PathLike[str] | None
     progress: bool
+    widening: Widening | None = None
 
     def arranged(
         self, sides: tuple[Reading, Reading], *, anew: bool = False, scored: Mapping[int, float] | None = None
     ) -> Result:
         """Arrange; with vectors `anew` from the model, whatever the cache holds, or by scores computed before."""
-        how: dict[str, Any] = {"progress": self.progress, "scored": scored}
+        how: dict[str, Any] = {"progress": self.progress, "scored": scored, "widening": self.widening}
         if not anew:
             return arrange_rows(*sides, self.request, cache=self.cache, **how)
         with tempfile.TemporaryDirectory() as empty:
@@ -233,6 +243,11 @@ def _again(
     finished: FinishedResult, read: tuple[Reading, Reading], how: _Embedding, *, moved: bool = True
 ) -> Iterator[Finding]:
     manifest, arrangement = finished.manifest, finished.arrangement
+    if how.widening is not None:
+        held = widening_holds(how.widening, read[1], how.request, how.cache, how.progress, _CLOSE)
+        yield held
+        if held.ok is False:
+            return
     result = how.arranged(read)
     same = _same(arrangement, result.arrangement)
     anew = not _same_vectors(manifest, result) and bool(result.embedding.get("from_cache"))

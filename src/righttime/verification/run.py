@@ -14,6 +14,7 @@ from righttime.tokenization.loading import load_tokenizer
 from righttime.training import FinishedRun, Plan, Records, Run, begun_run, first_difference
 from righttime.training.average import average_steps, is_average
 from righttime.training.manifest import BEGUN, FedRows
+from righttime.training.rearranger import rearranged_sides
 from righttime.training.token_rows import TokenRows, arranged_rows, token_rows
 from righttime.verification.finding import Finding
 from righttime.verification.rearranged import FoundOrders, rearranged_holds
@@ -43,6 +44,8 @@ def verify(run: Path, out: Path) -> list[Finding]:
         StoreError: If a folder is not what it should be.
     """
     opened, arranged = begun_run(run), arranged_rows(out)
+    if (pool := opened.begun.settings.rearrange_pool) is not None:
+        arranged = rearranged_sides(out, pool).rows
     rows = _tokenized(opened, arranged)
     plan, records = _plan(tuple(arranged.ids), opened, rows), opened.records
     orders = FoundOrders(opened, plan)
@@ -50,7 +53,7 @@ def verify(run: Path, out: Path) -> list[Finding]:
         plan = dataclasses.replace(plan, orders=orders)
     findings = [
         _finished(opened),
-        Finding("the run was planned for this arrangement", opened.begun.plan.ids_sha256 == ids_sha256(plan.ids)),
+        Finding("the run was planned for this arrangement", opened.begun.plan.of(plan.ids)),
         Finding(
             "every attempt followed that plan", all(attempt.plan == plan.fingerprint for attempt in records.attempts)
         ),
@@ -136,8 +139,7 @@ def _tokenized(opened: Run, arranged: Rows) -> TokenRows | ModelError | None:
     model is gone.
     """
     unsaved = isinstance(opened, FinishedRun) and not opened.manifest.settings.save_model
-    same = opened.begun.plan.ids_sha256 == ids_sha256(arranged.ids)
-    if not same or not (opened.model.is_dir() or unsaved):
+    if not opened.begun.plan.of(arranged.ids) or not (opened.model.is_dir() or unsaved):
         return None
     try:
         tokenizer = load_tokenizer(opened.begun.model.name if unsaved else str(opened.model))

@@ -16,7 +16,6 @@ from righttime.arrangement.apart import too_near
 from righttime.arrangement.caps import Cap
 from righttime.arrangement.shapes import Shape, out_of_shape, read_shape
 from righttime.arrangement.weaving import still_in_room, what_is_woven, woven
-from righttime.arrangement.weights import weights_of_rows
 from righttime.results import Result
 from righttime.similarity import DISTANCES, pair_similarity
 from righttime.verification.finding import Finding
@@ -95,8 +94,7 @@ def order_holds(stored: Stored) -> Finding:
     apart = stored.settings.get("apart")
     if apart is not None and (near := _near_in_a_round(stored, float(apart))):
         return Finding(f"no two rows of a round are nearer than {apart:g} within {stored.close:g}", False, near)
-    rows = stored.result.target.rows
-    weights = weights_of_rows(stored.result.request.target_weight, rows.sources, rows.tasks)
+    weights = stored.result.request.target_weights(stored.result.target.rows, stored.result.widening)
     by, plain = stored.method.verified_by, weights is None and shape is None
     if by == "rounds" and plain and apart is None and not _begins_later(stored):
         return _every_round(stored)

@@ -1,0 +1,86 @@
+"""Rows beyond an arrangement's, among which a run that rearranges may choose as well."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from righttime.errors import SettingsError
+from righttime.filtering import take_part
+from righttime.guard import find_text_leaks
+from righttime.inputs import read_side
+from righttime.results import FinishedResult, Request
+from righttime.rows import ExampleRows, Rows, as_numbers
+
+__all__ = ["Beyond", "rows_beyond"]
+
+_READ_BY = ("format", "bad_rows", "positive_examples", "task_field", "fields", "max_row_bytes")
+
+
+@dataclass(frozen=True, eq=False)
+class Beyond:
+    """The rows of another pool that may be consumed beside those of an arrangement.
+
+    Attributes:
+        rows: The arrangement's rows, in its order, and these behind them.
+        count: How many these are.
+        note: What was left out, in a sentence.
+    """
+
+    rows: Rows
+    count: int
+    note: str
+
+
+def rows_beyond(finished: FinishedResult, target: Rows, pool: str) -> Beyond:
+    """Read another pool as an arrangement's was, less what must not be consumed.
+
+    Left out are rows that repeat one of the arrangement or an earlier one, and those that give a row of the target
+    away, as far as texts alone tell. Ids that an arranged row has are put behind ``pool:``, wherever the pool lies.
+
+    Args:
+        finished: The arrangement.
+        target: Its target.
+        pool: A file or folder.
+
+    Raises:
+        DataError: If it cannot be read.
+        SettingsError: If no row is left.
+    """
+    said = finished.manifest.settings
+    request = Request(**{name: said[name] for name in _READ_BY if said.get(name) is not None})
+    read = read_side(pool, "side", request).rows
+    first = as_numbers(take_part(read, duplicates="drop").kept)
+    new = first[~np.isin(read.contents[first], finished.arranged.contents)]
+    found = find_text_leaks(read, target, numbers=new.tolist()).leaks.found if len(new) else ()
+    leaks = {leak.pool_row for leak in found}
+    kept = [number for number in new.tolist() if number not in leaks]
+    if not kept:
+        raise SettingsError(
+            f"`rearrange_pool` must hold a row that {finished.folder} does not, got none in {pool} "
+            f"({len(read):,} rows, {len(leaks):,} of them leaks of the target).",
+            setting="rearrange_pool",
+        )
+    note = (
+        f"{len(kept):,} rows of {pool} may be consumed beside the arrangement's; left out are {len(read) - len(new):,} "
+        f"that repeat one of it or an earlier one, and {len(leaks):,} that give a row of the target away."
+    )
+    rows = read.take(kept)
+    names = _apart(rows.ids, set(finished.arranged.ids))
+    beyond = (dataclasses.replace(row, id=name) for row, name in zip(rows.examples(), names, strict=True))
+    return Beyond(ExampleRows([*finished.arranged.examples(), *beyond]), len(kept), note)
+
+
+def _apart(ids: Sequence[str], taken: set[str]) -> list[str]:
+    """Ids that none of those taken is: the same, or behind a word of their own, then with a number."""
+    known, found = taken | set(ids), []
+    for name in ids:
+        new, number = name if name not in taken else f"pool:{name}", 2
+        while new != name and new in known:
+            new, number = f"pool:{name}-{number}", number + 1
+        known.add(new)
+        found.append(new)
+    return found
