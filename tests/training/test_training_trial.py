@@ -108,12 +108,16 @@ def test_what_cannot_be_measured_is_refused(model: str, tmp_path: Path, capsys: 
 
 
 @pytest.mark.slow
-def test_planned_and_real_time_agree_within_a_factor_of_one_and_a_half(model: str, tmp_path: Path) -> None:
+def test_planned_and_real_time_agree_within_a_factor_of_one_and_a_half(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # By CPU time, so that other work on the machine counts on neither side.
+    monkeypatch.setattr("righttime.training.trial.time", SimpleNamespace(perf_counter=time.process_time))
     out = save_arrangement(tmp_path, 60)
     settings = TuneSettings(batch=2, epochs=6, save_model=False)
     tune(out, model, tmp_path / "warm", TuneSettings(batch=8, save_model=False))  # imports what it needs
     planned = sum(stage.seconds or 0.0 for stage in measured_stages(model, settings, out=out))
-    begun = time.perf_counter()
+    begun = time.process_time()
     tune(out, model, tmp_path / "run", settings)
-    real = time.perf_counter() - begun
+    real = time.process_time() - begun
     assert planned / 1.5 <= real <= planned * 1.5
