@@ -85,6 +85,7 @@ ALLOWED: Mapping[tuple[str, str], str] = {
     **{("experiment/pilot.py", name): "the orders of a pilot" for name in ("random", "tma", "nearest")},
     ("experiment/settings.py", "random"): "the usual baseline",
     ("experiment/estimate.py", "random"): "an order that takes no vectors, to try",
+    ("training/trial.py", "random"): "the same",
     ("experiment/prepare.py", "vectors"): "an entry of draw.json",
     **{("experiment/reading.py", name): "a prefix before a path" for name in ("vectors", "lm", "gradients")},
     ("planning/plan.py", "combine"): "the name of a stage",
