@@ -22,6 +22,7 @@ import dataclasses
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -84,7 +85,7 @@ def make_model(folder: Path, name: str) -> None:
 
     real = model_folder("smollm2-135m")
     if name != "small":
-        folder.symlink_to(Path(real).resolve(), target_is_directory=True)
+        shutil.copytree(real, folder)
         return
     config = AutoConfig.from_pretrained(real)
     sizes = {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 8}
