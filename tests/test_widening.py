@@ -198,6 +198,16 @@ def test_the_address_of_a_side_pool_is_kept_without_secrets() -> None:
     assert asked.kept == "https://example.org/side.jsonl:3"
 
 
+def test_a_wide_target_is_not_taken_for_the_pool(tmp_path: Path) -> None:
+    own = [record(f"t{number}", (12 * number + 6, 1000, 1)) for number in range(100)]
+    side = [record(f"s{number}", (number, 1000, 1)) for number in range(1200)]
+    pool = [record(f"p{number}", (1, 1000, number)) for number in range(100)]
+    widen = f"{written(tmp_path / 'side.jsonl', side)}:12"
+    result = arrange_rows(pool, own, Request(widen=widen, embedder=Digits(), guard="off"), cache=tmp_path / "cache")
+    assert len(result.target.rows) >= 1000
+    assert [note for note in result.notes if "each other's place" in note] == []
+
+
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Rows that the default embedder reads: a pool, a side pool, and a target of three."""
@@ -234,7 +244,9 @@ def test_it_is_written_shown_and_verified(real: Path, out: Path, capsys: pytest.
     assert "ok     the side pool is the same data" in capsys.readouterr().out
     assert main(["show", str(out)]) == 0
     told = capsys.readouterr().out
-    assert f"widened  {real}/side.jsonl: " in told
+    rows = len((real / "side.jsonl").read_text().splitlines())
+    note = "labels that no rule reads: `category`"
+    assert f"widened  {real}/side.jsonl: prompt-completion (jsonl), {rows} rows; {note}\n" in told
     assert f"3 target rows took {len(widening['rows'])} of them in 3 rounds" in told
     last = widening["rows"][-1]
     assert main(["show", str(out), "--target-row", last["id"]]) == 0

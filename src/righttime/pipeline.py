@@ -134,6 +134,7 @@ def begin(
         cache: See `righttime.arrange`.
         progress: See `righttime.arrange`.
     """
+    exchanged = exchanged_sides(len(read.pool.rows), len(read.target.rows))  # of what was given, not of a wide target
     target, widening = widen(read.target, request, made=widening, cache=cache, progress=progress)
     read = dataclasses.replace(read, target=target)
     rows, targets = read.pool.rows, read.target.rows
@@ -142,7 +143,7 @@ def begin(
     taking = watch.by_texts(taking)
     how: dict[str, Any] = {"guard": watch.by_vectors, "cache": cache, "progress": progress, "widening": widening}
     ready = ready_rows(rows, targets, request, taking, vectors=vectors, others=_others(read, request), **how)
-    ready = dataclasses.replace(ready, notes=(*exchanged_sides(len(rows), len(targets)), *ready.notes))
+    ready = dataclasses.replace(ready, notes=(*exchanged, *ready.notes))
     return Begun(read, request, taking, watch, ready, leaks, widening)
 
 

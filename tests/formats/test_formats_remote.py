@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -239,6 +240,28 @@ def test_a_google_bucket_that_is_not_ours_is_not_asked_again() -> None:
 
     with pytest.raises(DataError, match=r"access is denied \(Forbidden: rows/pool.jsonl"):
         remote._tried("gs://rows/pool.jsonl", ask)
+    assert len(tries) == 1
+
+
+def _no_repository(kind: str) -> Exception:
+    from huggingface_hub import errors
+
+    if kind == "HFValidationError":
+        return errors.HFValidationError("Repo id must be in the form 'namespace/repo_name'")
+    response: Any = SimpleNamespace(status_code=401, headers={}, request=None)
+    return errors.RepositoryNotFoundError("401 Client Error", response=response)
+
+
+@pytest.mark.parametrize("kind", ["HFValidationError", "RepositoryNotFoundError"])
+def test_a_slip_in_the_name_of_a_repository_is_told_at_once(kind: str) -> None:
+    tries: list[int] = []
+
+    def ask() -> None:
+        tries.append(1)
+        raise FileNotFoundError("datasets/nobody/none") from _no_repository(kind)  # so huggingface_hub says it
+
+    with pytest.raises(DataError, match="no such repository, or it is private. Hint: look for a slip"):
+        remote._tried("hf://datasets/nobody/none", ask)
     assert len(tries) == 1
 
 

@@ -11,9 +11,10 @@ from righttime.arrangement.falloff import Falloff
 from righttime.cli.description import Description, Row
 from righttime.cli.flags import in_flags
 from righttime.cli.text import printable, table
+from righttime.formats import InputFile
 from righttime.results import Widening
 
-__all__ = ["description_text", "falloff_text", "indented", "rounds_text", "score_text", "widening_lines"]
+__all__ = ["description_text", "falloff_text", "file_text", "indented", "rounds_text", "score_text", "widening_lines"]
 
 _MOST_NEIGHBOURS = 10
 _MOST_ROUNDS = 8  # of more, the first six and the last
@@ -50,13 +51,24 @@ def _counts(found: Description) -> str:
     return printable("\n".join(lines))
 
 
+def file_text(file: InputFile) -> str:
+    """A file, what was found in it, and what a person should know of it.
+
+    Args:
+        file: As it was read.
+    """
+    bad = f", {file.left_out:,} bad rows skipped" if file.left_out else ""
+    note = f"; {in_flags(file.note, names=False)}" if file.note else ""
+    return f"{file.path}: {file.format} ({file.container}), {file.rows:,} rows{bad}{note}"
+
+
 def widening_lines(widening: Widening) -> list[str]:
     """By what a target was widened, in a line for each file and one for all.
 
     Args:
         widening: What was taken.
     """
-    lines = [f"widened  {file.path}: {file.format}, {file.rows:,} rows" for file in widening.pool]
+    lines = [f"widened  {file_text(file)}" for file in widening.pool]
     rounds = len({row.round for row in widening.rows})
     lowest = min(row.similarity for row in widening.rows)
     took = f"{widening.own:,} target rows took {len(widening.rows):,} of them in {rounds_text(rounds)}"

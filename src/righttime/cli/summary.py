@@ -11,7 +11,7 @@ from righttime.arrangement import method_named
 from righttime.cli.flags import in_flags
 from righttime.cli.guard_text import leak_counts, leak_lines
 from righttime.cli.output import say
-from righttime.cli.show import falloff_text, rounds_text, widening_lines
+from righttime.cli.show import falloff_text, file_text, rounds_text, widening_lines
 from righttime.cli.text import printable, table
 from righttime.embedding import Fidelity
 from righttime.inputs import Inputs, exchanged_sides
@@ -113,9 +113,7 @@ def _read(read: Inputs) -> Iterator[str]:
         # A file with something to say is named in any case.
         named = [file for n, file in enumerate(reading.inputs) if n < _FILES or file.note or file.left_out]
         for file in named:
-            bad = f", {file.left_out:,} bad rows skipped" if file.left_out else ""
-            note = f"; {in_flags(file.note, names=False)}" if file.note else ""
-            yield f"{side:<8} {file.path}: {file.format} ({file.container}), {file.rows:,} rows{bad}{note}"
+            yield f"{side:<8} {file_text(file)}"
         if len(named) < len(reading.inputs):
             rows = sum(file.rows for file in reading.inputs) - sum(file.rows for file in named)
             yield f"{side:<8} and {len(reading.inputs) - len(named):,} more files, {rows:,} rows"
@@ -162,7 +160,8 @@ def _warned(result: Result) -> Iterator[str]:
     if result.duplicates:
         did = "kept; --duplicates drop leaves them out" if result.request.duplicates == "keep" else "left out"
         yield f"note: {result.duplicates:,} pool rows repeat an earlier row ({did})"
-    told = exchanged_sides(len(result.pool.rows), len(result.target.rows))
+    own = result.widening.own if result.widening else len(result.target.rows)
+    told = exchanged_sides(len(result.pool.rows), own)
     for note in result.notes:
         if note not in told:
             yield f"note: {in_flags(note)}"

@@ -42,6 +42,8 @@ _CREDENTIALS = {
     *("UnauthorizedSSOTokenError", "DefaultCredentialsError", "LocalTokenNotFoundError"),
 }
 """Errors of botocore, google.auth and huggingface_hub that no server was asked for."""
+_NO_REPOSITORY = {"RepositoryNotFoundError", "HFValidationError"}
+"""Errors of huggingface_hub for names of no repository; to strangers the hub says 401 of these, as of private ones."""
 _TOGETHER = 4  # files fetched side by side
 _Done = TypeVar("_Done")
 
@@ -220,6 +222,12 @@ def _tried(shown: str, ask: Callable[[], _Done]) -> _Done:
             return ask()
         except Exception as error:  # each package has its own errors for what a network does
             why, status = _reason(error), _status(error)
+            if type(why).__name__ in _NO_REPOSITORY:
+                raise DataError(
+                    f"{shown}: no such repository, or it is private. Hint: look for a slip in the address, or log in: "
+                    "hf auth login.",
+                    file=shown,
+                ) from error
             if status in _GONE or (isinstance(why, FileNotFoundError) and not status):
                 raise DataError(f"{shown}: no such file; look for a slip in the address", file=shown) from error
             if isinstance(why, PermissionError) or status in _DENIED:
