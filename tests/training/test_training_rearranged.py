@@ -666,8 +666,8 @@ def test_a_window_and_packs_go_beyond_the_arrangement(
 
 
 def test_a_pool_beyond_is_read_as_the_arrangement_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def line(id: str, prompt: str) -> str:
-        return json.dumps({"id": id, "prompt": prompt, "response": "Yes."}) + "\n"
+    def line(name: str, prompt: str) -> str:
+        return json.dumps({"id": name, "prompt": prompt, "response": "Yes."}) + "\n"
 
     (tmp_path / "pool.jsonl").write_text(line("a", "One?") + line("a", "Two?") + line("b", "Three?"))
     (tmp_path / "target.jsonl").write_text(line("t", "Nothing like these?"))
