@@ -25,7 +25,9 @@ from righttime.embedding import embedder_named
 from righttime.embedding.represent import represent
 from righttime.errors import OrderError, SettingsError, StoreError
 from righttime.experiment import read_experiment, run_experiment
-from righttime.results import open_result
+from righttime.inputs import read_side
+from righttime.pipeline import arrange_into
+from righttime.results import Request, open_result
 from righttime.store import file_sha256, write_json
 from righttime.training import Lora, Oracle, Plan, TuneSettings, first_difference, open_run, read_records, tune
 from righttime.training.live import represented_by
@@ -661,6 +663,27 @@ def test_a_window_and_packs_go_beyond_the_arrangement(
     assert found.about["candidates"] == 40
     assert len(effective(run)) == 37
     assert main(["verify", str(run), str(arranged)]) == 0
+
+
+def test_a_pool_beyond_is_read_as_the_arrangement_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def line(name: str, prompt: str) -> str:
+        return json.dumps({"id": name, "prompt": prompt, "response": "Yes."}) + "\n"
+
+    (tmp_path / "pool.jsonl").write_text(line("a", "One?") + line("a", "Two?") + line("b", "Three?"))
+    (tmp_path / "target.jsonl").write_text(line("t", "Nothing like these?"))
+    (tmp_path / "more.jsonl").write_text(line("c", "Four?") + line("c", "Five?") + '{"id": "d"}\n')
+    names = [str(tmp_path / name) for name in ("pool.jsonl", "target.jsonl")]
+    asked = Request(method="random", guard="off", repeated_ids="number", bad_rows="skip")
+    arrange_into(tmp_path / "out", names[:1], names[1:], asked)
+
+    def read(pool: str, *how: Any) -> Any:
+        return read_side(str(tmp_path / Path(pool.split("?")[0]).name), *how)
+
+    monkeypatch.setattr("righttime.training.beyond.read_side", read)  # in place of a server
+    sides = rearranged_sides(tmp_path / "out", "https://me:word@example.org/more.jsonl?X-Amz-Signature=1f")
+    assert sides.beyond == 2
+    assert sides.note.startswith("2 rows of https://example.org/more.jsonl may be consumed")
+    assert sides.note.endswith("and 1 that cannot be used.")
 
 
 def test_a_pool_that_adds_nothing_is_refused(tiny: str, arranged: Path, tmp_path: Path) -> None:

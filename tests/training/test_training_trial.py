@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import time
@@ -86,6 +87,16 @@ def test_rows_of_an_arrangement_stand_for_all(model: str, tmp_path: Path, capsys
         try_steps(model, TuneSettings(batch=10_000), out=out)
     assert main([*words, "--row-tokens", "9"]) == 1
     assert "--row-tokens and --learnt-tokens are for made rows" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("ticking")
+def test_rearranging_and_checkpoints_are_no_part_of_a_step(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[Any] = []
+    monkeypatch.setattr("righttime.training.trainer.OrderedTrainer._save_checkpoint", lambda *args: saved.append(args))
+    settings = dataclasses.replace(SETTINGS, epochs=1, save_every=1, rearrange_every=2, rearrange_pool="more.jsonl")
+    *_, steps = measured_stages(model, settings, n_rows=8, row_tokens=60)
+    assert len(saved) == 1, "after the last step, where nothing is written without `save_model`"
+    assert steps.note.endswith("evaluations, checkpoints and rearranging come on top")
 
 
 def test_what_cannot_be_measured_is_refused(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -161,7 +161,8 @@ def plan(
         sizes_of_pool = target is not None or target_rows is not None or dim is not None
         if sizes_of_pool or ((pool or rows is not None) and not measure):
             raise SettingsError(
-                "a plan is of tuning (--model) or of an arrangement (POOL, --target, sizes), not of both."
+                "a plan is of tuning (--model) or of an arrangement (POOL, --target, sizes), not of both. Hint: with "
+                "--measure, --model also takes an arrangement's folder or --rows."
             )
         stages = _of_tuning(model, tune or (), row_tokens, learnt_tokens)
         if measure:

@@ -188,7 +188,7 @@ class Experiment:
         if (pool := self.tune_settings(name, 1).rearrange_pool) is not None:
             raise SettingsError(
                 "'rearrange_pool' must be left out of an experiment, whose rows are those that a replicate draws, got "
-                f"{pool!r}. Hint: name it under 'pool'.",
+                f"{without_secrets(pool)!r}. Hint: name it under 'pool'.",
                 setting="rearrange_pool",
             )
         given = {order.arranging.get("embedder") for order in self.orders.values()}

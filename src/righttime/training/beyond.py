@@ -10,6 +10,7 @@ import numpy as np
 
 from righttime.errors import SettingsError
 from righttime.filtering import take_part
+from righttime.formats.remote import without_secrets
 from righttime.guard import find_text_leaks
 from righttime.inputs import read_side
 from righttime.results import FinishedResult, Request
@@ -17,7 +18,7 @@ from righttime.rows import ExampleRows, Rows, as_numbers
 
 __all__ = ["Beyond", "rows_beyond"]
 
-_READ_BY = ("format", "bad_rows", "positive_examples", "task_field", "fields", "max_row_bytes")
+_READ_BY = ("format", "bad_rows", "repeated_ids", "positive_examples", "task_field", "fields", "max_row_bytes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,8 @@ def rows_beyond(finished: FinishedResult, target: Rows, pool: str) -> Beyond:
     """Read another pool as an arrangement's was, less what must not be consumed.
 
     Left out are rows that repeat one of the arrangement or an earlier one, and those that give a row of the target
-    away, as far as texts alone tell. Ids that an arranged row has are put behind ``pool:``, wherever the pool lies.
+    away, as far as texts alone tell. An id that an arranged row has too gets the prefix ``pool:``, wherever the pool
+    lies.
 
     Args:
         finished: The arrangement.
@@ -52,7 +54,8 @@ def rows_beyond(finished: FinishedResult, target: Rows, pool: str) -> Beyond:
     """
     said = finished.manifest.settings
     request = Request(**{name: said[name] for name in _READ_BY if said.get(name) is not None})
-    read = read_side(pool, "side", request).rows
+    reading = read_side(pool, "side", request)
+    read, shown, n_bad = reading.rows, without_secrets(pool), len(reading.left_out)
     first = as_numbers(take_part(read, duplicates="drop").kept)
     new = first[~np.isin(read.contents[first], finished.arranged.contents)]
     found = find_text_leaks(read, target, numbers=new.tolist()).leaks.found if len(new) else ()
@@ -60,13 +63,14 @@ def rows_beyond(finished: FinishedResult, target: Rows, pool: str) -> Beyond:
     kept = [number for number in new.tolist() if number not in leaks]
     if not kept:
         raise SettingsError(
-            f"`rearrange_pool` must hold a row that {finished.folder} does not, got none in {pool} "
+            f"`rearrange_pool` must hold a row that {finished.folder} does not, got none in {shown} "
             f"({len(read):,} rows, {len(leaks):,} of them leaks of the target).",
             setting="rearrange_pool",
         )
     note = (
-        f"{len(kept):,} rows of {pool} may be consumed beside the arrangement's; left out are {len(read) - len(new):,} "
-        f"that repeat one of it or an earlier one, and {len(leaks):,} that give a row of the target away."
+        f"{len(kept):,} rows of {shown} may be consumed beside the arrangement's; left out are "
+        f"{len(read) - len(new):,} that repeat one of it or an earlier one, {len(leaks):,} that give a row of the "
+        f"target away, and {n_bad:,} that cannot be used."
     )
     rows = read.take(kept)
     names = _apart(rows.ids, set(finished.arranged.ids))
@@ -75,7 +79,7 @@ def rows_beyond(finished: FinishedResult, target: Rows, pool: str) -> Beyond:
 
 
 def _apart(ids: Sequence[str], taken: set[str]) -> list[str]:
-    """Ids that none of those taken is: the same, or behind a word of their own, then with a number."""
+    """Ids apart from those taken: as they are, or with the prefix ``pool:`` and, if need be, a number."""
     known, found = taken | set(ids), []
     for name in ids:
         new, number = name if name not in taken else f"pool:{name}", 2

@@ -27,22 +27,28 @@ def check_quantised(settings: TuneSettings) -> None:
     """
     kind = OPTIMIZERS[settings.optimizer]
     base = settings.lora.base if settings.lora is not None and settings.lora.base in BASES else None
-    given = f'`optimizer="{settings.optimizer}"`' if kind.of_bitsandbytes else f'`base="{base}"`'
-    if (settings.lora is not None or kind.of_bitsandbytes) and find_spec("bitsandbytes"):
-        _imported()
-    elif base or kind.of_bitsandbytes:
+    given, setting = f'`base="{base}"`', "lora"
+    if kind.of_bitsandbytes:
+        given, setting = f'`optimizer="{settings.optimizer}"`', "optimizer"
+    needed = base is not None or kind.of_bitsandbytes
+    if find_spec("bitsandbytes"):
+        if needed or settings.lora is not None:
+            _imported()
+    elif needed:
         raise SettingsError(
             f"{given} must have bitsandbytes, which is not installed. Hint: pip install 'righttime[quantized]'.",
-            setting="optimizer" if kind.of_bitsandbytes else "lora",
+            setting=setting,
         )
-    if not (base or kind.of_bitsandbytes):
+    if not needed:
         return
     import bitsandbytes
     import torch
 
     device = getattr(torch.accelerator.current_accelerator(), "type", "cpu")
     if device not in bitsandbytes.supported_torch_devices:
-        raise SettingsError(f"{given} must have a device that bitsandbytes supports, but it does not support {device}.")
+        raise SettingsError(
+            f"{given} must have a device that bitsandbytes supports, but it does not support {device}.", setting=setting
+        )
     if kind.paged and device != "cuda":
         raise SettingsError(
             f"{given} must have CUDA, which moves its states between GPU and CPU, but the device is {device}. "
@@ -53,7 +59,7 @@ def check_quantised(settings: TuneSettings) -> None:
         raise SettingsError(
             f"{given} must have the whole model on one device, but {sharding[0]} shards it. "
             "Hint: one process for each whole model, or leave it out.",
-            setting="optimizer" if kind.of_bitsandbytes else "lora",
+            setting=setting,
         )
 
 

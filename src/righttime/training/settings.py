@@ -149,7 +149,7 @@ class TuneSettings:
         lora: Adapters instead of all weights, or None.
         precision: ``float32``, or ``bf16`` for bfloat16 arithmetic on float32 weights.
         weights: ``float32``, or ``bf16`` for weights in bfloat16 that are the rounding of float32 masters, which the
-            optimizer trains; only of all weights, and with the precision ``bf16``.
+            optimizer trains; only without adapters, and with the precision ``bf16``.
         optimizer: ``adamw``, or ``adafactor``, whose state is much smaller and which has neither `betas` nor `eps`;
             with bitsandbytes ``adamw-8bit``, and on a GPU ``paged-adamw`` and ``paged-adamw-8bit``.
         attention: How attention is computed: ``eager``, ``sdpa``, ``flash`` (needs ``flash-attn`` and ``bf16``), or

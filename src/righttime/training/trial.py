@@ -8,7 +8,7 @@ import math
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,11 @@ _STEPS = 5  # that count; the first one, which is slower, comes before
 _LEARNT = 4  # one token in so many, where nobody says it
 _WORD = " one"
 _PLAIN: dict[str, Any] = {
-    **dict.fromkeys(("average_last", "average_decay", "rearrange_every", "window", "shuffle_after")),
-    **{"rearrange_by": TuneSettings.rearrange_by, "epochs": 1, "warmup": 0, "save_model": False, "report_to": ()},
+    **dict.fromkeys(("average_last", "average_decay", "rearrange_every", "rearrange_pool", "window", "shuffle_after")),
+    **{name: getattr(TuneSettings, name) for name in ("rearrange_by", "save_every")},
+    **{"epochs": 1, "warmup": 0, "save_model": False, "report_to": ()},
 }
-"""Settings of the trial, where they change nothing in a step."""
+"""Settings of the trial that change nothing in a step, or that would add checkpoints and rearranging to it."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,9 @@ def try_steps(
     Args:
         model: A model's folder or hub name.
         settings: How to tune; what changes nothing in a step is left out.
-        out: An arrangement: rows from all over it are taken. None makes rows, of
-        row_tokens: tokens each, as nearly as whole words allow; None takes the most that a row may have, and
-        learnt: of them learnt; None takes a quarter.
+        out: An arrangement; rows from all over it are taken. None makes rows.
+        row_tokens: Tokens of a made row, as nearly as whole words allow; None takes the most that a row may have.
+        learnt: Tokens of a made row that are learnt; None takes a quarter.
         steps: How many are measured, after a first one that is not.
 
     Raises:
@@ -214,15 +215,15 @@ def _made_row(
         messages = (Message("user", "?" + _WORD * asked), Message("assistant", "!" + _WORD * said))
         return Example("row", None, "made", "made", 1, messages)
 
-    def sizes(asked: int, said: int) -> Iterator[int]:
+    def sizes(asked: int, said: int) -> tuple[int, int]:
+        """Tokens, and how many of them are learnt."""
         found = tokenised(row(asked, said), tokenizer, form, 1 << 30, settings.answer_end)
-        yield len(found.ids)
-        yield int(found.learnt.sum())
+        return len(found.ids), int(found.learnt.sum())
 
-    said = _most(lambda n: list(sizes(0, n))[1] <= answer, wanted)
-    asked = _most(lambda n: next(sizes(n, said)) <= wanted, wanted)
-    least = next(sizes(0, 0))
-    if next(sizes(asked, said)) > wanted:
+    said = _most(lambda n: sizes(0, n)[1] <= answer, wanted)
+    asked = _most(lambda n: sizes(n, said)[0] <= wanted, wanted)
+    least, _ = sizes(0, 0)
+    if sizes(asked, said)[0] > wanted:
         raise SettingsError(
             f"`row_tokens` and `learnt_tokens` must leave room for the form of a row, which takes {least:,} tokens "
             f"with one word each, got {wanted:,} and {answer:,}.",
@@ -231,7 +232,7 @@ def _made_row(
     return row(asked, said)
 
 
-def _most(fits: Any, most: int) -> int:
+def _most(fits: Callable[[int], bool], most: int) -> int:
     """The largest number from 0 to `most` that fits, if 0 does; what is smaller fits too."""
     low, high = 0, most
     while low < high:
