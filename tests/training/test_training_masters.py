@@ -216,6 +216,10 @@ def test_where_it_makes_no_sense_it_is_refused(
         TuneSettings(weights="bf16", precision="bf16", lora=Lora())
     with pytest.raises(SettingsError, match="unknown weights 'fp8'"):
         TuneSettings(weights="fp8")  # type: ignore[arg-type]
+    with monkeypatch.context() as older:
+        older.delattr("transformers.Trainer._clip_grad_norm")
+        with pytest.raises(SettingsError, match="whose Trainer lets the gradient be clipped in float32, got 5"):
+            tune(arranged, tiny, tmp_path / "run", HALF)
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     with pytest.raises(SettingsError, match="must train without FSDP, which keeps float32 masters of its own"):
         tune(arranged, tiny, tmp_path / "run", HALF)

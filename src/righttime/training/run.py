@@ -180,11 +180,21 @@ def _check_groups(settings: TuneSettings) -> None:
 
 
 def _check_weights(settings: TuneSettings) -> None:
-    """Make sure, before any work, that the masters are whole where they are trained."""
-    if settings.weights == "bf16" and (sharding := sharded_by()):
+    """Make sure, before any work, that the masters are whole where they are trained, and clipped in float32."""
+    if settings.weights != "bf16":
+        return
+    if sharding := sharded_by():
         raise SettingsError(
             f'`weights="bf16"` must train without {sharding[0]}, which keeps float32 masters of its own. '
             'Hint: `precision="bf16"` alone.',
+            setting="weights",
+        )
+    from transformers import Trainer, __version__
+
+    if not hasattr(Trainer, "_clip_grad_norm"):
+        raise SettingsError(
+            '`weights="bf16"` must have a transformers whose Trainer lets the gradient be clipped in float32, got '
+            f"{__version__}. Hint: pip install --upgrade transformers.",
             setting="weights",
         )
 
