@@ -246,10 +246,11 @@ def test_a_google_bucket_that_is_not_ours_is_not_asked_again() -> None:
 def _no_repository(kind: str) -> Exception:
     from huggingface_hub import errors
 
-    if kind == "HFValidationError":
-        return errors.HFValidationError("Repo id must be in the form 'namespace/repo_name'")
     response: Any = SimpleNamespace(status_code=401, headers={}, request=None)
-    return errors.RepositoryNotFoundError("401 Client Error", response=response)
+    told: Exception = errors.RepositoryNotFoundError("401 Client Error", response=response)
+    if kind == "HFValidationError":
+        told = errors.HFValidationError("Repo id must be in the form 'namespace/repo_name'")
+    return told
 
 
 @pytest.mark.parametrize("kind", ["HFValidationError", "RepositoryNotFoundError"])
