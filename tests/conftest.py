@@ -11,6 +11,7 @@ from hypothesis import settings
 ROOT = Path(__file__).resolve().parents[1]
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # tests never look at the network
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nor does Ray, whose thread would log into the tests that follow
 
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")

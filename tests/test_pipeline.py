@@ -130,14 +130,6 @@ def read_rows_of(records: list[dict[str, Any]]) -> Rows:
     return from_records(records, role="pool").rows
 
 
-def test_where_quality_falls_is_known_from_the_search() -> None:
-    result = arrange_rows(POOL, TARGET, Request(embedder=Letters(), budget=5))
-    assert result.seen is not None
-    assert result.seen.of_pool is not None
-    assert result.falloff is not None
-    assert result.falloff.middle == pytest.approx(np.median((result.vectors[0] @ result.vectors[1].T).max(axis=1)))
-
-
 def test_in_is_out_plus_left_out_with_reasons() -> None:
     bad: list[dict[str, Any]] = [{"prompt": "no answer", "response": " "}, {"prompt": 3, "response": "x"}]
     pool = [*POOL, POOL[0] | {"id": "again"}, *bad]

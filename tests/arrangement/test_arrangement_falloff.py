@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,6 @@ import pytest
 from righttime import arrange_embeddings
 from righttime.arrangement import falloff as module
 from righttime.arrangement.falloff import Falloff, falloff
-from righttime.arrangement.rounds import tma_rounds
-from righttime.neighbours import Seen, local, products, search_named
 from righttime.similarity import unit_rows
 
 
@@ -75,41 +72,6 @@ def test_rounds_scrape_the_barrel_from_the_first_with_most_rows_below_the_middle
     assert seen(pool, target, budget=100)[1].barrel_round is None, "the best rows are not the barrel's bottom"
     assert seen(pool, target, rounds=(found.barrel_round + 1, None))[1].barrel_round is not None
     assert seen(pool, target, method="nearest")[1].barrel_round is None, "it does not go by rounds"
-
-
-@pytest.mark.parametrize(("budget", "threads"), [(50, 1), (50, 3), (2000, 1)])
-def test_what_the_search_has_seen_is_not_looked_at_again(
-    budget: int, threads: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(products, "_TARGET_ROWS", 5)
-    monkeypatch.setattr(local, "_threads", lambda *given: contextlib.nullcontext(threads))
-    pool, target = some(n_pool=2000)
-    watching = Seen(pool, target)
-    rounds = list(tma_rounds(pool, target, expected_rows=budget, search=search_named("cpu", seen=watching)))
-    order = np.concatenate([one.rows for one in rounds])[:budget]
-    s = pool @ target.T
-    assert watching.of_pool is not None
-    np.testing.assert_allclose(watching.of_pool, s.max(axis=1), atol=1e-6)
-    np.testing.assert_allclose(watching.of_target, s.max(axis=0), atol=1e-6)
-    place = np.full(len(pool), -1)
-    place[order] = np.arange(len(order))
-    alone, with_it = (falloff(pool, target, place, None, 0.5, seen) for seen in (None, watching))
-    assert with_it.middle == pytest.approx(alone.middle, abs=1e-6)
-    assert [(line.rows, line.found) for line in with_it.lines] == [(line.rows, line.found) for line in alone.lines]
-    for mine, other in zip(with_it.lines, alone.lines, strict=True):
-        assert (mine.similarity, mine.coverage) == pytest.approx((other.similarity, other.coverage), abs=1e-6)
-    assert (with_it.alone, with_it.below_floor) == (alone.alone, alone.below_floor)
-
-
-def test_a_search_of_other_rows_tells_nothing() -> None:
-    pool, target = some()
-    watching = Seen(pool, target)
-    search = search_named("cpu", seen=watching)
-    search.nominees(pool, target[1:], 5, None)
-    search.nominees(pool[1:], target, 5, None)
-    search.nominees(pool, target, 5, np.arange(len(pool)) == 3)
-    search_named("torch", first_look="bfloat16", seen=watching).nominees(pool, target, 5, None)
-    assert watching.of_pool is None
 
 
 def test_no_matrix_of_all_pairs_is_made() -> None:

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.neighbours import Seen
-
 __all__ = ["SHARES", "Alone", "Falloff", "Line", "falloff"]
 
 SHARES = (1, 2, 5, 10, 20, 50, 100)
@@ -88,11 +86,8 @@ def falloff(
     place: NDArray[np.int64],
     rounds: NDArray[np.int32] | None,
     floor: float | None = None,
-    seen: Seen | None = None,
 ) -> Falloff:
     """See where an order gets worse, in one pass over the pool and without a pool × target matrix.
-
-    A search that has looked at every pair need not be repeated: then only rows in the order are looked at.
 
     Args:
         pool: float32 unit vectors of the rows that take part, shape (n, d).
@@ -100,7 +95,6 @@ def falloff(
         place: int64, shape (n,): each row's place in the order, -1 where it has none.
         rounds: The round of each place, where the order goes by rounds, nearest first; else None.
         floor: The least similarity that was asked for.
-        seen: What a search of these vectors has seen.
 
     Returns:
         Numbers right to about 1e-6, since they come from float32 products.
@@ -113,7 +107,7 @@ def falloff(
     n = int(place.max()) + 1
     ends = sorted({max(1, round(n * share / 100)) for share in SHARES})
     part = np.where(place < 0, len(ends), np.searchsorted(ends, place, side="right"))
-    near, best = _best(pool, target, part, len(ends) + 1, seen)
+    near, best = _best(pool, target, part, len(ends) + 1)
     covered = np.maximum.accumulate(best, axis=0)
     in_order = np.empty(n, dtype=np.float32)
     in_order[place[place >= 0]] = near[place >= 0]
@@ -133,23 +127,15 @@ def falloff(
 
 
 def _best(
-    pool: Vectors, target: Vectors, part: NDArray[np.int64], n_parts: int, seen: Seen | None
+    pool: Vectors, target: Vectors, part: NDArray[np.int64], n_parts: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Each pool row's similarity to its nearest target row, and each target row's to its nearest row of each part.
-
-    The last part are the rows that are not in the order; of these, `seen` tells it along with that of all others.
-    """
+    """Each pool row's similarity to its nearest target row, and each target row's to its nearest row of each part."""
     near, best = np.empty(len(pool), dtype=np.float32), np.full((n_parts, len(target)), -2.0, dtype=np.float32)
-    rows = None
-    if seen is not None and seen.of_pool is not None:
-        near[:], best[-1] = seen.of_pool, seen.of_target
-        rows = np.flatnonzero(part < n_parts - 1)
     step = int(np.clip(_ELEMENTS // len(target), 256, 1 << 13))
-    for start in range(0, len(pool) if rows is None else len(rows), step):
-        some = slice(start, start + step) if rows is None else rows[start : start + step]
-        block = np.asarray(pool[some]) @ target.T
-        near[some] = block.max(axis=1)
-        inside = part[some]
+    for start in range(0, len(pool), step):
+        block = np.asarray(pool[start : start + step]) @ target.T
+        near[start : start + step] = block.max(axis=1)
+        inside = part[start : start + step]
         for number in np.unique(inside).tolist():
             np.maximum(best[number], block[inside == number].max(axis=0), out=best[number])
     return near, best

@@ -3,7 +3,7 @@
 from righttime.neighbours.blocks import Candidates, similarity_of, top_k
 from righttime.neighbours.joint import FirstPass
 from righttime.neighbours.local import BlockSearch
-from righttime.neighbours.nominate import Nominees, Progress, Seen
+from righttime.neighbours.nominate import Nominees, Progress
 from righttime.neighbours.protocol import MEMORY, Search
 from righttime.neighbours.registry import ENGINES, Engine, search_here, search_named
 
@@ -17,7 +17,6 @@ __all__ = [
     "Nominees",
     "Progress",
     "Search",
-    "Seen",
     "search_here",
     "search_named",
     "similarity_of",

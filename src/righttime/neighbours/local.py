@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.neighbours.blocks import similarity_of, top_k
-from righttime.neighbours.nominate import Nominees, Progress, Seen, nominate, side_by_side
+from righttime.neighbours.nominate import Nominees, Progress, nominate, side_by_side
 from righttime.neighbours.products import NumpyProducts, Products, TorchProducts
 from righttime.neighbours.protocol import MEMORY
 
@@ -46,7 +46,6 @@ class BlockSearch:
     first_look: str = "float32"
     block_rows: int | None = None
     progress: Progress | None = None
-    seen: Seen | None = None
 
     def _products(self, pool: Vectors, target: Vectors) -> Products:
         engine = self.engine
@@ -64,8 +63,6 @@ class BlockSearch:
     def nominees(self, pool: Vectors, target: Vectors, wanted: int, taken: NDArray[np.bool_] | None) -> Nominees:
         """See `Search`."""
         products = self._products(pool, target)
-        by_numpy = isinstance(products, NumpyProducts)  # others may round more
-        seen = self.seen if self.seen and taken is None and by_numpy and self.seen.wants(pool, target) else None
         with _threads(len(pool) * target.size, products) as threads:
             return nominate(
                 pool,
@@ -77,8 +74,6 @@ class BlockSearch:
                 taken=taken,
                 threads=threads,
                 progress=self.progress,
-                watched=products.watched if isinstance(products, NumpyProducts) else None,
-                seen=seen,
             )
 
     def best(self, pool: Vectors, target: Vectors, wanted: int, taken: NDArray[np.bool_] | None) -> Nominees:

@@ -20,7 +20,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Above", "Gathered", "Highest", "Nominees", "Pairs", "Progress", "Seen", "nominate", "side_by_side"]
+__all__ = ["Above", "Gathered", "Nominees", "Pairs", "Progress", "nominate", "side_by_side"]
 
 Progress = Callable[[int], object]
 
@@ -29,9 +29,6 @@ Pairs = tuple["NDArray[np.int32]", "NDArray[np.int64]", "NDArray[np.float32]"]
 
 Above = Callable[["NDArray[np.float32]", "NDArray[np.float32]"], Pairs]
 """Pool rows, float32 (b, d), and cuts, float32 (m,), to all pairs above their target row's cut."""
-
-Highest = tuple["NDArray[np.float32]", "NDArray[np.float32]"]
-"""The highest product of each row of a block, and of each target row in it."""
 
 _STRETCH = 128  # neighbouring rows that are read together
 _SAMPLE = 1024  # rows that set the first cuts
@@ -61,30 +58,6 @@ class Nominees:
     limit: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None
 
 
-class Seen:
-    """The highest products of a pass over a whole pool with a whole target, if one was made.
-
-    Attributes:
-        of_pool: float32, shape (n,): of each pool row with any target row, right to about 1e-6; None before that pass.
-        of_target: float32, shape (m,): of each target row with any pool row.
-    """
-
-    def __init__(self, pool: NDArray[np.float32], target: NDArray[np.float32]) -> None:
-        """Nothing yet.
-
-        Args:
-            pool: float32 unit vectors, shape (n, d).
-            target: float32 unit vectors, shape (m, d).
-        """
-        self._pool, self._target = pool, target
-        self.of_pool: NDArray[np.float32] | None = None
-        self.of_target = np.full(len(target), -np.inf, dtype=np.float32)
-
-    def wants(self, pool: NDArray[np.float32], target: NDArray[np.float32]) -> bool:
-        """Whether a pass over this pool with this target is the one."""
-        return self.of_pool is None and pool is self._pool and np.array_equal(target, self._target)
-
-
 def nominate(
     pool: NDArray[np.float32],
     n_target: int,
@@ -96,8 +69,6 @@ def nominate(
     taken: NDArray[np.bool_] | None = None,
     threads: int = 1,
     progress: Progress | None = None,
-    watched: Callable[[NDArray[np.float32], NDArray[np.float32]], tuple[Pairs, Highest]] | None = None,
-    seen: Seen | None = None,
 ) -> Nominees:
     """One pass over the living rows of a pool.
 
@@ -111,8 +82,6 @@ def nominate(
         taken: bool, shape (n_pool,): rows that may not be nominated; None means that all live.
         threads: Blocks looked at side by side.
         progress: Called with the number of pool rows done since the last call.
-        watched: What `above` gives, with the highest products; asked in its place with `seen`.
-        seen: Is told the highest products; for a pass over all rows.
     """
     n_alive = len(pool) if taken is None else len(pool) - int(np.count_nonzero(taken))
     gathered = Gathered(n_target, wanted, n_alive, len(pool), margin)
@@ -120,29 +89,19 @@ def nominate(
     if n_alive > 4 * max(_SAMPLE, wanted):
         gathered.first_cut(pool, above, taken)
 
-    of_pool = np.empty(len(pool) if seen else 0, dtype=np.float32)
-
-    def work(stretches: list[_Rows]) -> tuple[int, _Part, NDArray[np.float32] | None]:
+    def work(stretches: list[_Rows]) -> tuple[int, _Part]:
         rows = np.concatenate(stretches)
         if taken is None:  # slices are copied faster than single rows
             block = np.concatenate([pool[some[0] : some[0] + len(some)] for some in stretches])
         else:
             block = pool[rows]
-        best = None
-        if seen is None or watched is None:
-            who, where, value = above(block, gathered.cut)
-        else:
-            (who, where, value), (of_pool[rows], best) = watched(block, gathered.cut)
-        return len(rows), (who, rows[where], value), best
+        who, where, value = above(block, gathered.cut)
+        return len(rows), (who, rows[where], value)
 
-    for done, part, best in side_by_side(work, blocks, threads):
+    for done, part in side_by_side(work, blocks, threads):
         gathered.add(done, part)
-        if seen is not None and best is not None:
-            np.maximum(seen.of_target, best, out=seen.of_target)
         if progress is not None:
             progress(done)
-    if seen is not None and watched is not None:
-        seen.of_pool = of_pool
     return gathered.finish()
 
 

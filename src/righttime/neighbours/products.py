@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.neighbours.nominate import Highest, Pairs
+from righttime.neighbours.nominate import Pairs
 from righttime.similarity.pairs import rounding_margin
 
 __all__ = ["PRECISIONS", "NumpyProducts", "Products", "TorchProducts"]
@@ -52,22 +52,11 @@ class NumpyProducts:
 
     def above(self, block: NDArray[np.float32], cut: NDArray[np.float32]) -> Pairs:
         """See `Products`."""
-        return self._above(block, cut, None)
-
-    def watched(self, block: NDArray[np.float32], cut: NDArray[np.float32]) -> tuple[Pairs, Highest]:
-        """The same, and the highest products."""
-        best = np.full(len(block), -np.inf, np.float32), np.empty(len(self.target), np.float32)
-        return self._above(block, cut, best), best
-
-    def _above(self, block: NDArray[np.float32], cut: NDArray[np.float32], best: Highest | None) -> Pairs:
         parts = []
         for start in range(0, len(self.target), _TARGET_ROWS):
             some = slice(start, start + _TARGET_ROWS)
             product = self.target[some] @ block.T
             parts.append(_found(product, product > cut[some, None], start))
-            if best is not None:
-                np.maximum(best[0], product.max(axis=0), out=best[0])
-                best[1][some] = product.max(axis=1)
         return _joined(parts)
 
     def near_best(self, block: NDArray[np.float32]) -> Pairs:

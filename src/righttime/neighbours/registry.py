@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from righttime.cluster import check_ray
 from righttime.errors import SettingsError, unknown_name
 from righttime.neighbours.local import BlockSearch, has_cuda
-from righttime.neighbours.nominate import Progress, Seen
+from righttime.neighbours.nominate import Progress
 from righttime.neighbours.products import PRECISIONS
 from righttime.neighbours.protocol import MEMORY, Search
 
@@ -64,7 +64,6 @@ def search_named(
     first_look: str = "float32",
     block_rows: int | None = None,
     progress: Progress | None = None,
-    seen: Seen | None = None,
 ) -> Search:
     """A search by the name of its engine.
 
@@ -74,7 +73,6 @@ def search_named(
         first_look: Precision of the products that nominate, on Torch: ``float32``, ``float16`` or ``bfloat16``.
         block_rows: Pool rows per product; None chooses.
         progress: Called with the number of pool rows done since the last call.
-        seen: Is told the highest products, where NumPy makes them on this machine.
 
     Raises:
         SettingsError: If a name is unknown, or the engine is not to be had here.
@@ -92,7 +90,7 @@ def search_named(
         entry.check()
     if entry.search is not None:
         return entry.search(memory, first_look, block_rows, progress)
-    return BlockSearch(engine, memory, first_look, block_rows, progress, seen)
+    return BlockSearch(engine, memory, first_look, block_rows, progress)
 
 
 def search_here(engine: str, *, memory: int = MEMORY) -> Search:

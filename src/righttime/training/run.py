@@ -194,7 +194,7 @@ def _check_weights(settings: TuneSettings) -> None:
     if not hasattr(Trainer, "_clip_grad_norm"):
         raise SettingsError(
             '`weights="bf16"` must have a transformers whose Trainer lets the gradient be clipped in float32, got '
-            f"{__version__}. Hint: pip install --upgrade transformers.",
+            f"{__version__}. Hint: install a newer transformers.",
             setting="weights",
         )
 
