@@ -21,7 +21,7 @@ from righttime.cli.flags import in_flags
 from righttime.cli.output import Json, emit, say
 from righttime.errors import SettingsError
 
-__all__ = ["AnswerEnding", "evaluate", "named_sets"]
+__all__ = ["AnswerEnding", "evaluate", "named_metrics", "named_sets"]
 
 
 AnswerEnding = Annotated[
@@ -83,7 +83,7 @@ def evaluate(
     from righttime.evaluation import METRICS, GenerationSettings, MeasureSettings, RewardModel
     from righttime.evaluation import evaluate as measure
 
-    asked = [name.strip() for name in metrics.split(",") if name.strip()]
+    asked = named_metrics(metrics)
     answers = any(METRICS[name].answers for name in asked if name in METRICS)
     if seed is not None and not (sample and answers):
         how = "answers are drawn by chance only with --sample" if answers else "the metrics ask for no answers"
@@ -117,6 +117,11 @@ def evaluate(
         lambda: {"out": out, "table": table, "means": evaluation_facts(values)},
         lambda: f"{evaluation_tables(values)}\n\nwrote {table}: every row's values",
     )
+
+
+def named_metrics(metrics: str) -> list[str]:
+    """`loss,rouge` as a list."""
+    return [name.strip() for name in metrics.split(",") if name.strip()]
 
 
 def named_sets(sets: list[str] | None) -> dict[str, str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from righttime.cli.app import OLD_PRECISIONS, Out, TargetFields, app, fields_in
-from righttime.cli.evaluate import AnswerEnding, named_sets
+from righttime.cli.evaluate import AnswerEnding, named_metrics, named_sets
 from righttime.cli.flags import in_flags
 from righttime.cli.output import Json, emit, say
 from righttime.errors import SettingsError
@@ -70,6 +69,23 @@ def tune(
     target_format: Annotated[
         str | None,
         typer.Option(help="The target's format, such as text.", show_default="detected", rich_help_panel=EVALUATION),
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            help="With --target: any of {own_metrics}, separated by commas.",
+            show_default="loss",
+            rich_help_panel=EVALUATION,
+        ),
+    ] = None,
+    max_new_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --metrics of answers: most tokens of an answer.",
+            show_default="128",
+            rich_help_panel=EVALUATION,
+        ),
     ] = None,
     preset: Annotated[
         Literal["constant", "paper"],
@@ -348,6 +364,7 @@ def tune(
     Every row is recorded as the model is fed it. The same command resumes a run that was stopped.
     """
     from righttime.cli.tune_text import tuned_facts, tuned_lines
+    from righttime.evaluation import GenerationSettings
     from righttime.evaluation.while_training import dense_evaluation
     from righttime.training import Lora, TuneSettings
     from righttime.training import tune as tuned
@@ -397,25 +414,27 @@ def tune(
     flags: dict[str, Any] = {"lora": adapters if lora else None, "recompute": recompute}
     flags["save_model"] = not no_model
     settings = TuneSettings.preset(preset, **changes, **flags, allow_reorder=allow_reorder)
-    callbacks: Sequence[Any] = ()
-    steps = _steps_in(evaluate_at)
+    steps, callbacks = _steps_in(evaluate_at), list[Any]()
     if target and (evaluate_every is not None or steps):
-        measured = {"target": tuple(target), **named_sets(sets)}
-        ends = settings.answer_end
+        asked = named_metrics(metrics or "loss")
+        if max_new_tokens is not None and asked == ["loss"]:
+            raise SettingsError("--max-new-tokens must go with metrics of answers. Hint: --metrics loss,rouge,em.")
         how: dict[str, Any] = {
             "every": evaluate_every,
             "at": steps,
             "form": settings.form,
-            "answer_end": ends,
+            "metrics": asked,
+            "generation": GenerationSettings() if max_new_tokens is None else GenerationSettings(max_new_tokens),
+            "answer_end": settings.answer_end,
             "target_format": target_format,
             "target_fields": fields_in(target_fields, "--target-fields"),
             "progress": True,
         }
-        callbacks = [dense_evaluation(out, model, measured, **how)]
-    elif target or target_format is not None or target_fields or evaluate_every is not None or steps or sets:
+        callbacks = [dense_evaluation(out, model, {"target": tuple(target), **named_sets(sets)}, **how)]
+    elif any((target, target_format, target_fields, evaluate_every, steps, sets, metrics, max_new_tokens)):
         raise SettingsError(
-            "--target and --evaluate-every go together (or --evaluate-at), and --set and --target-fields go with them; "
-            "got only some. "
+            "--target and --evaluate-every go together (or --evaluate-at), and --set, --metrics, --max-new-tokens, "
+            "--target-format and --target-fields go with them; got only some. "
             "Hint: --target FILE --evaluate-every 10."
         )
     done = tuned(
