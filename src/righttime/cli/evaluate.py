@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 import typer
 
 from righttime.cli.app import (
+    ARITHMETIC,
+    BaseName,
     Device,
     Out,
     Overwrite,
@@ -72,6 +74,13 @@ def evaluate(
         str | None, typer.Option(help="The run's name in the result.", show_default="the folder's name")
     ] = None,
     device: Device = None,
+    lora_base: Annotated[
+        BaseName | None,
+        typer.Option(
+            help="Of adapters: how their base is held; see tune.",
+            show_default="as the run held it that trained them",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -107,6 +116,7 @@ def evaluate(
         target_fields=fields_in(target_fields, "--target-fields"),
         run=run,
         device=device,
+        lora_base=ARITHMETIC.get(lora_base, lora_base) if lora_base else None,
         overwrite=overwrite,
         say=lambda line: say(in_flags(line), err=True),
         progress=True,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from righttime.cli.app import OLD_PRECISIONS, Out, TargetFields, app, fields_in
+from righttime.cli.app import ARITHMETIC, OLD_PRECISIONS, BaseName, Out, TargetFields, app, fields_in
 from righttime.cli.evaluate import AnswerEnding, named_metrics, named_sets
 from righttime.cli.flags import in_flags
 from righttime.cli.output import Json, emit, say
@@ -16,8 +16,6 @@ from righttime.errors import SettingsError
 __all__ = ["tune"]
 
 EVALUATION, OPTIMIZATION, ROWS, RECORDS = "Evaluation", "Optimization", "Rows and texts", "Checkpoints and logging"
-_ARITHMETIC = {"float32": "float32", "bfloat16": "bf16"}
-"""As runs' folders have it."""
 
 
 @app.command(
@@ -163,7 +161,7 @@ def tune(
         ),
     ] = 16,
     lora_base: Annotated[
-        Literal["float32", "bfloat16", "stored", "nf4", "nf4-double"],
+        BaseName,
         typer.Option(
             help="With --lora: how the base is held. stored: as in its files; nf4: in 4 bits, with -double its scales "
             "too (QLoRA; extra quantized). Adapters are float32.",
@@ -386,8 +384,8 @@ def tune(
         "max_length": max_length,
         "form": form,
         "answer_end": answer_end,
-        "precision": _ARITHMETIC.get(precision or ""),
-        "weights": _ARITHMETIC.get(weights or ""),
+        "precision": ARITHMETIC.get(precision or ""),
+        "weights": ARITHMETIC.get(weights or ""),
         "optimizer": optimizer,
         "attention": attention,
         "seed": seed,
@@ -404,7 +402,7 @@ def tune(
         "target_modules": tuple(target_modules) if target_modules else None,
         "dora": dora,
         "rank_stabilised": rank_stabilised,
-        "base": _ARITHMETIC.get(lora_base, lora_base),
+        "base": ARITHMETIC.get(lora_base, lora_base),
     }
     adapters = Lora(lora_rank, 2 * lora_rank, **of_lora)
     if not lora and adapters != Lora(lora_rank, 2 * lora_rank):
