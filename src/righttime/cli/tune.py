@@ -66,7 +66,7 @@ def tune(
         str | None, _evaluation(help="The target's format, such as text.", show_default="detected")
     ] = None,
     metrics: Annotated[
-        str | None, _evaluation(help="With --target: any of {own_metrics}, separated by commas.", show_default="loss")
+        str | None, _evaluation(help="With --target: any of {own_metrics}, separated by commas.", show_default="the loss")
     ] = None,
     max_new_tokens: Annotated[
         int | None, _evaluation(min=1, help="With --metrics of answers: most tokens of an answer.", show_default="128")
@@ -262,7 +262,7 @@ def tune(
     Every row is recorded as the model is fed it. The same command resumes a run that was stopped.
     """
     from righttime.cli.tune_text import tuned_facts, tuned_lines
-    from righttime.evaluation import GenerationSettings
+    from righttime.evaluation import METRICS, GenerationSettings, MeasureSettings
     from righttime.evaluation.while_training import dense_evaluation
     from righttime.training import Lora, TuneSettings
     from righttime.training import tune as tuned
@@ -287,8 +287,8 @@ def tune(
     settings = TuneSettings.preset(preset, **{**changes, "lora": adapters if lora else None})
     steps, callbacks = _steps_in(evaluate_at), list[Any]()
     if target and (evaluate_every is not None or steps):
-        asked = named_metrics(metrics or "loss")
-        if max_new_tokens is not None and asked == ["loss"]:
+        asked = MeasureSettings().metrics if metrics is None else named_metrics(metrics)
+        if max_new_tokens is not None and not any(METRICS[name].answers for name in asked if name in METRICS):
             raise SettingsError("--max-new-tokens must go with metrics of answers. Hint: --metrics loss,rouge,em.")
         how: dict[str, Any] = {
             "every": evaluate_every,
