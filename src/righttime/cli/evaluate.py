@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
 
 import typer
 
@@ -116,7 +116,7 @@ def evaluate(
         target_fields=fields_in(target_fields, "--target-fields"),
         run=run,
         device=device,
-        lora_base=ARITHMETIC.get(lora_base, lora_base) if lora_base else None,
+        lora_base=cast(Any, ARITHMETIC.get(lora_base or "", lora_base)),
         overwrite=overwrite,
         say=lambda line: say(in_flags(line), err=True),
         progress=True,

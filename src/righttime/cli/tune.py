@@ -66,7 +66,8 @@ def tune(
         str | None, _evaluation(help="The target's format, such as text.", show_default="detected")
     ] = None,
     metrics: Annotated[
-        str | None, _evaluation(help="With --target: any of {own_metrics}, separated by commas.", show_default="the loss")
+        str | None,
+        _evaluation(help="With --target: any of {own_metrics}, separated by commas.", show_default="the loss"),
     ] = None,
     max_new_tokens: Annotated[
         int | None, _evaluation(min=1, help="With --metrics of answers: most tokens of an answer.", show_default="128")
