@@ -95,33 +95,41 @@ def test_runs_of_one_model_share_what_is_measured_before_the_first_step(
     assert tables["one"].drop_columns("run").equals(tables["two"].drop_columns("run"))
 
 
-@pytest.mark.parametrize(
-    ("variables", "metrics", "refused"),
-    [
-        ({"ACCELERATE_USE_DEEPSPEED": "true"}, ("loss",), "got DeepSpeed and the metrics loss"),
-        ({"ACCELERATE_USE_FSDP": "true"}, ("loss",), "got FSDP and the metrics loss"),
-        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "1"}, ("loss",), "got FSDP and the metrics loss"),
-        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}, ("loss", "em"), "got FSDP and the metrics loss, em"),
-        ({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}, ("loss",), None),
-    ],
-)
-def test_of_a_sharded_model_the_loss_alone_is_measured_under_fsdp2(
-    tiny: str,
-    arranged: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    variables: dict[str, str],
-    metrics: tuple[str, ...],
-    refused: str | None,
+@pytest.mark.parametrize("version", [{}, {"FSDP_VERSION": "1"}])
+def test_a_model_that_fsdp1_shards_is_not_measured(
+    tiny: str, arranged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: dict[str, str]
 ) -> None:
-    for name, value in variables.items():
+    for name, value in {"ACCELERATE_USE_FSDP": "true", **version}.items():
         monkeypatch.setenv(name, value)  # as accelerate launch sets it
     sets = {"target": arranged.parent / "data" / "target.jsonl"}
-    if refused is None:  # what comes of it: tests/training/test_training_faults.py
-        dense_evaluation(tmp_path / "run", tiny, sets, every=2, metrics=metrics)
-        return
-    with pytest.raises(SettingsError, match=f"loss under FSDP2 alone, .*{refused}.*righttime evaluate"):
-        dense_evaluation(tmp_path / "run", tiny, sets, every=2, metrics=metrics)
+    with pytest.raises(SettingsError, match=r"FSDP2 or DeepSpeed shards, but FSDP1 does\. .*righttime evaluate"):
+        dense_evaluation(tmp_path / "run", tiny, sets, every=2)
+
+
+def test_tune_measures_answers_too(
+    tiny: str, arranged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target, run = str(arranged.parent / "data" / "target.jsonl"), str(tmp_path / "run")
+    words = ["tune", str(arranged), "--model", tiny, "--batch-size", "16", "--out", run]
+    watch = ["--target", target, "--evaluate-every", "2"]
+    assert main([*words, "--metrics", "em"]) == 1
+    assert "--metrics, --max-new-tokens, --target-format and --target-fields go with them" in capsys.readouterr().err
+    assert main([*words, *watch, "--max-new-tokens", "3"]) == 1
+    assert "--max-new-tokens must go with metrics of answers" in capsys.readouterr().err
+    assert main([*words, *watch, "--metrics", "loss,reward"]) == 1
+    assert "of the model that is trained, but reward takes a second one" in capsys.readouterr().err
+    assert main([*words, *watch, "--metrics", "loss, em", "--max-new-tokens", "3"]) == 0
+    later = ["evaluate", f"{run}/model", "--target", target, "--metrics", "loss,em", "--max-new-tokens", "3"]
+    assert main([*later, "--out", str(tmp_path / "later"), "--device", "cpu"]) == 0
+    found = [
+        {(line["metric"], line["row"]): (line["value"], line["tokens"]) for line in table.to_pylist()}
+        for table in (read_evaluation(tmp_path / "run" / "evaluation"), read_evaluation(tmp_path / "later"))
+    ]
+    assert found[0].keys() == found[1].keys()
+    assert {metric for metric, _ in found[0]} == {"loss", "em"}
+    answered = [[values[key] for key in values if key[0] == "em"] for values in found]
+    assert answered[0] == answered[1]
+    assert max(tokens for _, tokens in answered[0]) == 3
 
 
 def test_a_target_without_an_answer_is_refused_before_training(tiny: str, tmp_path: Path) -> None:

@@ -6,9 +6,7 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from processes import DEADLINE, SHARDING, TORCHRUN, finish, launcher_on_two, start
 from righttime.cli import main
 from righttime.evaluation import open_evaluation
 from righttime.training import first_difference, read_records, tune
@@ -26,7 +25,6 @@ from righttime.training.settings import TuneSettings
 from tiny_model import save_arrangement
 
 pytestmark = [pytest.mark.slow, pytest.mark.linux]
-DEADLINE = 300.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -36,31 +34,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_arrangement(tmp_path_factory.mktemp("many"), 105)
 
 
-def start(words: list[str], processes: int = 1, *launcher: str) -> subprocess.Popen[str]:
-    command = ["righttime.cli", *words]
-    if launcher:
-        command = [*launcher, *words]
-    elif processes > 1:
-        command = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "righttime.cli"]
-        command += ["--", *words]  # without -- torchrun takes --run for its own
-    settings = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "DS_ACCELERATOR": "cpu"}
-    return subprocess.Popen(
-        [sys.executable, "-m", *command],
-        env=settings,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    try:
-        said, _ = process.communicate(timeout=DEADLINE)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        raise
-    return process.returncode, said
+def start_two(words: list[str]) -> subprocess.Popen[str]:
+    return start(words, *TORCHRUN, "-m", "righttime.cli", "--")  # without -- torchrun takes --run for its own
 
 
 def steps_of(run: Path, attempt: int) -> int:
@@ -160,7 +135,7 @@ def _ids(out: Path) -> list[str]:
 def two(tmp_path_factory: pytest.TempPathFactory, tiny: str, many: Path) -> Any:
     """A run of two processes: 105 rows by 2 × 2 × 3, so the last step has 9 rows and one micro-batch none."""
     run = tmp_path_factory.mktemp("two") / "run"
-    code, said = finish(start(_two_words(tiny, many, run), 2))
+    code, said = finish(start_two(_two_words(tiny, many, run)))
     assert code == 0, said
     return run, said
 
@@ -189,7 +164,7 @@ def test_two_processes_with_an_uneven_remainder(tmp_path: Path, tiny: str, many:
 @pytest.mark.parametrize("whom", ["both", "one"])
 def test_two_processes_killed(tmp_path: Path, tiny: str, many: Path, two: Any, whom: str) -> None:
     run, words = tmp_path / "run", _two_words(tiny, many, tmp_path / "run")
-    process = start(words, 2)
+    process = start_two(words)
     wait_for(process, run, 1, 20)
     kill(process, all_of_them=whom == "both")
     code, _ = finish(process)
@@ -197,7 +172,7 @@ def test_two_processes_killed(tmp_path: Path, tiny: str, many: Path, two: Any, w
     _refused(words, 1, "plan.world was 2 and is 1 now")
     _refused(_two_words(tiny, many, run, batch=1), 2, "plan.batch was 2 and is 1 now")
     assert last_attempt(run / "consumed") == 1, "a refused start is no attempt"
-    code, said = finish(start(words, 2))
+    code, said = finish(start_two(words))
     assert code == 0, said
     assert "attempt 2, going on from step 4" in said
     assert main(["verify", str(run), str(many)]) == 0
@@ -211,14 +186,14 @@ def test_two_processes_with_grouped_or_packed_rows_killed(
 ) -> None:
     """Steps of changing numbers of micro-batches, as many on each process; the weights are those of plain steps."""
     undisturbed, run = tmp_path / "undisturbed", tmp_path / "run"
-    code, said = finish(start([*_two_words(tiny, many, undisturbed), layout, "160"], 2))
+    code, said = finish(start_two([*_two_words(tiny, many, undisturbed), layout, "160"]))
     assert code == 0, said
     words = [*_two_words(tiny, many, run), layout, "160"]
-    process = start(words, 2)
+    process = start_two(words)
     wait_for(process, run, 1, 20)
     kill(process)
     assert finish(process)[0] != 0
-    code, said = finish(start(words, 2))
+    code, said = finish(start_two(words))
     assert code == 0, said
     assert "attempt 2, going on from step" in said
     assert main(["verify", str(run), str(many)]) == 0
@@ -230,53 +205,41 @@ def test_two_processes_with_grouped_or_packed_rows_killed(
 
 
 def _refused(words: list[str], processes: int, message: str) -> None:
-    code, said = finish(start(words, processes))
+    code, said = finish(start_two(words) if processes == 2 else start(words))
     assert code == 1, said
     assert message in said
 
 
-def _measured_as_later(run: Path, target: str, later: Path) -> None:
+def _measured_as_later(run: Path, words: list[str], later: Path) -> None:
     """Every step was measured, and the last as the saved model is by one process."""
-    assert main(["evaluate", str(run / "model"), "--target", target, "--out", str(later)]) == 0
+    assert main(["evaluate", str(run / "model"), *words, "--out", str(later)]) == 0
     while_training, wanted = open_evaluation(run / "evaluation").table, open_evaluation(later).table
     assert set(while_training["step"].to_pylist()) == {0, 6, 12, 18}
     last = while_training.filter([step == 18 for step in while_training["step"].to_pylist()])
-    assert last["id"].to_pylist() == wanted["id"].to_pylist()
+    assert set(last["metric"].to_pylist()) == {"loss", "rouge1", "rougeL", "em"}
+    for column in ("metric", "id", "tokens"):
+        assert last[column].to_pylist() == wanted[column].to_pylist()
     assert last["value"].to_pylist() == pytest.approx(wanted["value"].to_pylist(), rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("name", "script"),
-    [
-        ("fsdp", [str(ROOT / "tests" / "fsdp_on_cpu.py")]),
-        pytest.param(
-            "deepspeed",
-            ["-m", "righttime.cli"],
-            marks=pytest.mark.skipif(not find_spec("deepspeed"), reason="DeepSpeed is not installed"),
-        ),
-    ],
-)
-def test_sharded(tmp_path: Path, tiny: str, many: Path, two: Any, name: str, script: list[str]) -> None:
-    """The shipped configurations, on CPUs; killed once. Under FSDP2 the sharded model is measured too."""
-    shipped = (ROOT / "configs" / f"accelerate_{name}.yaml").read_text()
-    config = tmp_path / "config.yaml"
-    config.write_text(
-        shipped.replace("use_cpu: false", "use_cpu: true").replace("num_processes: 8", "num_processes: 2")
-    )
-    launcher = ["accelerate.commands.launch", "--config_file", str(config), *script]
+@pytest.mark.parametrize("name", SHARDING)
+def test_sharded(tmp_path: Path, tiny: str, many: Path, two: Any, name: str) -> None:
+    """The shipped configurations, on CPUs; killed once. The sharded model is measured as it trains."""
+    script = [str(ROOT / "tests" / "fsdp_on_cpu.py")] if name == "fsdp" else ["-m", "righttime.cli"]
+    launcher = (*launcher_on_two(name, tmp_path), *script)
     run = tmp_path / "run"
-    words, target = _two_words(tiny, many, run), str(many.parent / "data" / "target.jsonl")
-    words += ["--target", target, "--evaluate-every", "6"] if name == "fsdp" else []
-    process = start(words, 2, *launcher)
+    measured = ["--target", str(many.parent / "data" / "target.jsonl"), "--metrics", "loss,rouge,em"]
+    measured += ["--max-new-tokens", "6"]
+    words = [*_two_words(tiny, many, run), *measured, "--evaluate-every", "6"]
+    process = start(words, *launcher)
     wait_for(process, run, 1, 20)
     kill(process)
     assert finish(process)[0] != 0
-    code, said = finish(start(words, 2, *launcher))
+    code, said = finish(start(words, *launcher))
     assert code == 0, said
     assert "attempt 2, going on from step 4" in said
     assert name == "deepspeed" or said.count("DistributedType.FSDP") == 2
     assert main(["verify", str(run), str(many)]) == 0
-    if name == "fsdp":
-        _measured_as_later(run, target, tmp_path / "later")
+    _measured_as_later(run, measured, tmp_path / "later")
     sharded = weights(run)  # names the tied embedding twice
     assert all(torch.allclose(value, sharded[name], atol=2e-5, rtol=0) for name, value in weights(two[0]).items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,9 +14,11 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset
+from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
 from preferences import arranged_of, preferences
+from processes import TORCHRUN, finish, start
 from righttime.errors import OrderError, RowError
 from righttime.exporters import ExportSettings, export
 from righttime.formats import from_records
@@ -150,3 +153,125 @@ def test_the_exported_script_is_watched_where_that_is_asked_for(tiny: str, out: 
     done = subprocess.run(words, check=False, **how)
     assert done.returncode == 1
     assert "OrderError: training must consume the rows in the planned order" in done.stderr
+
+
+TWO = """
+import json, os, sys
+out, folder, tiny, settings = sys.argv[1:]
+settings = json.loads(settings)
+rows = [json.loads(line) for line in open(out + "/train.jsonl", encoding="utf-8")]
+one, other = settings.pop("swapped", (0, 0))
+rows[one], rows[other] = rows[other], rows[one]
+resumed, kill_at = settings.pop("resumed", False), settings.pop("kill_at", None)
+from datasets import Dataset
+from transformers import AutoTokenizer, TrainerCallback
+from trl import DPOConfig, DPOTrainer
+from righttime.training import watched_preferences
+import torch
+
+class Killed(TrainerCallback):
+    def on_step_begin(self, args, state, control, **more):
+        if state.global_step == kill_at and args.process_index == 1:
+            os.kill(os.getpid(), 9)
+
+given = {"use_cpu": True, "per_device_train_batch_size": 2, **settings}
+config = DPOConfig(folder + "/out", bf16=False, report_to="none", disable_tqdm=True, num_train_epochs=1, **given)
+trainer = DPOTrainer(
+    tiny, args=config, train_dataset=Dataset.from_list(rows), processing_class=AutoTokenizer.from_pretrained(tiny),
+    callbacks=[Killed()],
+)
+with watched_preferences(trainer, out, folder + "/consumed", resumed=resumed):
+    trainer.train(resume_from_checkpoint=resumed)
+trainer.save_model(folder + "/model")
+if torch.distributed.is_initialized():
+    torch.distributed.destroy_process_group()
+"""
+
+
+def on_processes(n: int, out: Path, folder: Path, tiny: str, **settings: Any) -> tuple[int, str]:
+    """Train on `n` processes, with the settings that keep the order and these."""
+    folder.mkdir(exist_ok=True)
+    (folder / "two.py").write_text(TWO)
+    words = [str(folder / "two.py"), str(out), str(folder), tiny, json.dumps({**KEPT, **settings})]
+    return finish(start(words, *TORCHRUN[:-1], str(n)))
+
+
+@pytest.fixture(scope="module")
+def even(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve rows: three whole batches of two processes."""
+    return arranged_of(tmp_path_factory.mktemp("even"), "preference", preferences(12), "--method", "random")
+
+
+def seen_in(folder: Path) -> list[tuple[int, int, int, tuple[str | None, ...]]]:
+    return [(one.step, one.micro, one.process, one.rows) for one in read_records(folder / "consumed").effective()]
+
+
+def dealt(out: Path) -> list[tuple[int, int, int, tuple[str | None, ...]]]:
+    """By the definition: two rows for each process in turn, two of these a step; the last step has one."""
+    ids = [row["id"] for row in rows_in(out)]
+    return [(at // 8, at % 8 // 4, at % 4 // 2, (ids[at], ids[at + 1])) for at in range(0, 12, 2)]
+
+
+@pytest.mark.slow
+@pytest.mark.linux
+def test_two_processes_keep_the_order_and_train_the_weights_of_one(tiny: str, even: Path, tmp_path: Path) -> None:
+    code, said = on_processes(2, even, tmp_path / "two", tiny, gradient_accumulation_steps=2, learning_rate=1e-3)
+    assert code == 0, said
+    assert seen_in(tmp_path / "two") == dealt(even)
+    one = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2, "learning_rate": 1e-3}
+    code, said = on_processes(1, even, tmp_path / "one", tiny, **one)
+    assert code == 0, said
+    alone, together = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("one", "two"))
+    begun = load_file(Path(tiny) / "model.safetensors")
+    assert all(torch.allclose(value, together[name], atol=2e-5, rtol=0) for name, value in alone.items())
+    assert max(float((value - begun[name]).abs().max()) for name, value in alone.items()) > 1e-3, "it was trained"
+
+
+@pytest.mark.slow
+@pytest.mark.linux
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"swapped": (4, 6)}, r"OrderError: .* but step 1, micro-batch 0, process 0, row 0 must be 'p\d+' of place 4"),
+        ({"swapped": (7, 10)}, r"OrderError: .* but step 1, micro-batch 0, process 1, row 1 must be 'p\d+' of place 7"),
+        ({"train_sampling_strategy": "random"}, r"OrderError: .* in the planned order, but step \d, micro-batch 0"),
+        ({"use_cpu": False}, "2 processes must train one model together, but the trainer knows of 1"),
+        ({"per_device_train_batch_size": 4}, r"a multiple of 2 × 4, got 12: .* an arrangement of 8 rows"),
+    ],
+)
+def test_another_order_on_two_processes_is_caught(
+    tiny: str, even: Path, tmp_path: Path, settings: dict[str, Any], message: str
+) -> None:
+    if "use_cpu" in settings and torch.accelerator.is_available():
+        pytest.skip("on GPUs, processes know of one another")
+    code, said = on_processes(2, even, tmp_path / "two", tiny, **settings)
+    assert code != 0
+    assert re.search(message, said), said
+    assert not (tmp_path / "two" / "model").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.linux
+def test_two_processes_are_killed_and_resumed(tiny: str, even: Path, tmp_path: Path) -> None:
+    saving = {"save_strategy": "steps", "save_steps": 1}
+    code, said = on_processes(2, even, tmp_path / "two", tiny, kill_at=2, **saving)
+    assert code != 0, said
+    assert not (tmp_path / "two" / "model").exists()
+    code, said = on_processes(2, even, tmp_path / "two", tiny, resumed=True, **saving)
+    assert code == 0, said
+    assert [one.resumed_from for one in read_records(tmp_path / "two" / "consumed").attempts] == [0, 2]
+    ids = [name for *_, rows in seen_in(tmp_path / "two") for name in rows]
+    assert ids == [row["id"] for row in rows_in(even)]
+
+
+@pytest.mark.slow
+@pytest.mark.linux
+def test_the_exported_script_is_watched_on_two_processes(tiny: str, even: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "export"
+    export(even, "trl", folder, ExportSettings(model=tiny, batch_size=BATCH, processes=2, dtype="fp32"))
+    words = ["train_trl.py", "--watch", str(even)]
+    code, said = finish(start(words, *TORCHRUN, here=folder))
+    assert code == 0, said
+    ids = [name for *_, rows in seen_in(folder) for name in rows]
+    assert ids == [row["id"] for row in rows_in(even)]
+    assert {process for _, _, process, _ in seen_in(folder)} == {0, 1}

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from righttime.cli import main
 from righttime.errors import SettingsError
+from righttime.evaluation import evaluate, open_evaluation, read_evaluation
 from righttime.evaluation.while_training import dense_evaluation
 from righttime.training import Lora, TuneSettings, open_run, quantised, tune
 from righttime.training.bases import BASES, base_bytes
@@ -187,8 +189,64 @@ def test_adapters_over_4_bits_are_read_and_merged_over_the_whole_base(
         alone = AutoModelForCausalLM.from_pretrained(wide)(input_ids=row).logits
     torch.testing.assert_close(apart, merged, atol=1e-5, rtol=1e-4)
     assert (apart - alone).abs().max() > 1e-2, "they did learn"
-    words = ["evaluate", str(run), "--target", str(target), "--out", str(tmp_path / "evaluation")]
-    assert main(words) == 0
+
+
+@pytest.mark.parametrize("base", ["nf4", "nf4-double", "bf16", "stored"])
+def test_evaluate_measures_adapters_over_the_base_that_they_were_trained_over(
+    wide: str, arranged: Path, target: Path, tmp_path: Path, base: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, sets = tmp_path / "run", {"target": str(target)}
+    stored = Path(shutil.copytree(wide, tmp_path / "stored"))
+    whole = {name: weight.bfloat16() for name, weight in load_file(stored / "model.safetensors").items()}
+    save_file(whole, stored / "model.safetensors", {"format": "pt"})
+    config = json.loads((stored / "config.json").read_text())
+    (stored / "config.json").write_text(json.dumps({**config, "dtype": "bfloat16"}))
+    settings = dataclasses.replace(EIGHT, lora=dataclasses.replace(FOUR, base=base), average_last=2)
+    measuring = dense_evaluation(run, str(stored), sets, at=(4, 8))
+    tune(arranged, str(stored), run, settings, callbacks=[measuring])
+    while_training = {
+        name: read_evaluation(run / folder).to_pylist()
+        for name, folder in (("model", "evaluation"), ("average", "average_evaluation"))
+    }
+    last = max(line["step"] for line in while_training["model"])
+
+    def later(name: str, *more: str) -> list[Any]:
+        words = ["evaluate", str(run / name), "--target", str(target), "--out", str(tmp_path / f"{name}{len(more)}")]
+        assert main([*words, "--device", "cpu", *more]) == 0
+        return [line["value"] for line in read_evaluation(tmp_path / f"{name}{len(more)}").to_pylist()]
+
+    for name, values in while_training.items():
+        assert later(name) == [line["value"] for line in values if line["step"] == last], "to the bit"
+        assert "as they were trained" in capsys.readouterr().err
+    assert open_evaluation(tmp_path / "model0").manifest.settings.lora_base == base
+    in_turn = evaluate(str(run), sets, tmp_path / "checkpoints", device="cpu").to_pylist()
+    assert {line["step"] for line in in_turn} == {8, last}
+    wanted = [line["value"] for line in while_training["model"] if line["step"] == 8]
+    assert [line["value"] for line in in_turn if line["step"] == 8] == wanted
+    assert later("model", "--lora-base", "float32") != [
+        line["value"] for line in while_training["model"] if line["step"] == last
+    ]
+    assert open_evaluation(tmp_path / "model2").manifest.settings.lora_base == "float32"
+
+
+def test_of_a_model_without_adapters_no_base_can_be_asked_for(
+    wide: str, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["evaluate", wide, "--target", str(target), "--out", str(tmp_path / "out"), "--lora-base", "nf4"]
+    assert main(words) == 1
+    assert f"--lora-base must go with adapters, but {wide} is a whole model" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_adapters_over_4_bits_are_not_measured_without_bitsandbytes(
+    wide: str, arranged: Path, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, sets = tmp_path / "run", {"target": str(target)}
+    tune(arranged, wide, run, dataclasses.replace(EIGHT, batch=16, lora=FOUR))
+    monkeypatch.setattr(quantised, "find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match='`base="nf4-double"` must have bitsandbytes, which is not installed'):
+        evaluate(str(run / "model"), sets, tmp_path / "out", device="cpu")
+    evaluate(str(run / "model"), sets, tmp_path / "whole", device="cpu", lora_base="float32")
 
 
 @pytest.mark.parametrize(

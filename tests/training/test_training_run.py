@@ -18,6 +18,7 @@ from righttime.evaluation.checkpoints import find_checkpoints
 from righttime.processor import processor
 from righttime.tokenization.masking import AnswerEnd
 from righttime.training import Lora, TuneSettings, first_difference, open_run, read_records, tune
+from righttime.training.job import bfloat16_note
 from righttime.training.models import load_model
 from righttime.verification.run import verify
 from stopped_runs import StopAt, weights
@@ -591,3 +592,26 @@ def test_whether_the_model_is_saved_may_change_while_a_run_is_not_finished(
         tune(arranged, tiny, tmp_path / "with", UNSAVED, callbacks=[StopAt(7)])
     assert tune(arranged, tiny, tmp_path / "with", FAST).start.step == 5
     assert same(weights(tmp_path / "with"), weights(undisturbed))
+
+
+@pytest.mark.parametrize(("precision", "told"), [("bf16", True), ("float32", False)])
+def test_bfloat16_on_a_cpu_without_instructions_for_it_is_told(
+    tiny: str,
+    arranged: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    precision: Any,
+    told: bool,
+) -> None:
+    (tmp_path / "cpuinfo").write_text("model name\t: Some CPU\nflags\t\t: fpu avx2\n")
+    monkeypatch.setattr("righttime.processor._CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr("righttime.processor._gpu", lambda: "")
+    said: list[str] = []
+    settings = TuneSettings(batch=32, precision=precision, save_model=False)
+    done = tune(arranged, tiny, tmp_path / "run", settings, say=said.append)
+    note = 'with `precision="bf16"` a step takes many times longer here than in float32: Some CPU (avx2) lacks'
+    assert any(line.startswith(f"note: {note}") for line in said) == told
+    assert any(line.startswith(note) for line in done.manifest.notes) == told
+    for line in ("fpu avx512_bf16 avx2", "fpu amx_bf16 avx2", "fpu", ""):
+        (tmp_path / "cpuinfo").write_text(f"flags\t\t: {line}\n")
+        assert bfloat16_note(settings) == ""

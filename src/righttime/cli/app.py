@@ -13,11 +13,13 @@ from righttime.errors import SettingsError
 from righttime.version import __version__
 
 __all__ = [
+    "ARITHMETIC",
     "EMBEDDING",
     "OLD_PRECISIONS",
     "READING",
     "RUNNING",
     "BadRows",
+    "BaseName",
     "Cache",
     "Device",
     "EngineName",
@@ -49,6 +51,9 @@ READING = "Reading"
 RUNNING = "Running"
 """Panels of options that several commands share."""
 OLD_PRECISIONS = {"bf16": "bfloat16", "fp32": "float32"}
+ARITHMETIC = {"float32": "float32", "bfloat16": "bf16"}
+"""Number formats, as runs' folders have them."""
+BaseName = Literal["float32", "bfloat16", "stored", "nf4", "nf4-double"]
 
 app = Commands(
     name="righttime",

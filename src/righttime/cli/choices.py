@@ -50,6 +50,12 @@ def _metrics() -> Iterable[str]:
     return METRICS
 
 
+def _own_metrics() -> Iterable[str]:
+    from righttime.evaluation.registry import OWN_METRICS
+
+    return OWN_METRICS
+
+
 def _shapes() -> Iterable[str]:
     from righttime.arrangement import SHAPES
 
@@ -70,6 +76,7 @@ NAMES: Mapping[str, Callable[[], Iterable[str]]] = {
     "engines": _engines,
     "formats": _formats,
     "metrics": _metrics,
+    "own_metrics": _own_metrics,
     "shapes": _shapes,
     "trainers": _trainers,
 }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
 
 import typer
 
 from righttime.cli.app import (
+    ARITHMETIC,
+    BaseName,
     Device,
     Out,
     Overwrite,
@@ -21,7 +23,7 @@ from righttime.cli.flags import in_flags
 from righttime.cli.output import Json, emit, say
 from righttime.errors import SettingsError
 
-__all__ = ["AnswerEnding", "evaluate", "named_sets"]
+__all__ = ["AnswerEnding", "evaluate", "named_metrics", "named_sets"]
 
 
 AnswerEnding = Annotated[
@@ -72,6 +74,13 @@ def evaluate(
         str | None, typer.Option(help="The run's name in the result.", show_default="the folder's name")
     ] = None,
     device: Device = None,
+    lora_base: Annotated[
+        BaseName | None,
+        typer.Option(
+            help="Of adapters: how their base is held; see tune.",
+            show_default="as the run held it that trained them",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -83,7 +92,7 @@ def evaluate(
     from righttime.evaluation import METRICS, GenerationSettings, MeasureSettings, RewardModel
     from righttime.evaluation import evaluate as measure
 
-    asked = [name.strip() for name in metrics.split(",") if name.strip()]
+    asked = named_metrics(metrics)
     answers = any(METRICS[name].answers for name in asked if name in METRICS)
     if seed is not None and not (sample and answers):
         how = "answers are drawn by chance only with --sample" if answers else "the metrics ask for no answers"
@@ -107,6 +116,7 @@ def evaluate(
         target_fields=fields_in(target_fields, "--target-fields"),
         run=run,
         device=device,
+        lora_base=cast(Any, ARITHMETIC.get(lora_base or "", lora_base)),
         overwrite=overwrite,
         say=lambda line: say(in_flags(line), err=True),
         progress=True,
@@ -117,6 +127,11 @@ def evaluate(
         lambda: {"out": out, "table": table, "means": evaluation_facts(values)},
         lambda: f"{evaluation_tables(values)}\n\nwrote {table}: every row's values",
     )
+
+
+def named_metrics(metrics: str) -> list[str]:
+    """`loss,rouge` as a list."""
+    return [name.strip() for name in metrics.split(",") if name.strip()]
 
 
 def named_sets(sets: list[str] | None) -> dict[str, str]:

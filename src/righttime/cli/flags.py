@@ -15,7 +15,7 @@ from typing import Any
 
 from righttime.errors import DataError, RighttimeError
 
-__all__ = ["explained", "in_flags", "spoken_by"]
+__all__ = ["explained", "in_flags", "option_of", "spoken_by"]
 
 _RUNNING: ContextVar[Any] = ContextVar("the context of the command that runs", default=None)
 
@@ -52,6 +52,16 @@ def in_flags(text: str, *, names: bool = True) -> str:
     return _SETTING.sub(lambda found: _flag(found, names), text)
 
 
+def option_of(setting: str) -> str:
+    """The command line's name of a setting, with underscores.
+
+    Example:
+        >>> option_of("shuffle_after"), option_of("epochs")
+        ('curriculum_then_shuffle', 'epochs')
+    """
+    return _NAMES.get(setting, setting)
+
+
 def explained(error: RighttimeError) -> RighttimeError:
     """The same error, its sentence as the command line says it."""
     what, hint, how = str(error).partition("Hint:")
@@ -62,7 +72,7 @@ def explained(error: RighttimeError) -> RighttimeError:
 
 def _flag(found: re.Match[str], names: bool) -> str:
     name, value = found[1], found[2]
-    flag = _flags().get(_NAMES.get(name, name)) if names or value else None
+    flag = _flags().get(option_of(name)) if names or value else None
     if flag is None:
         return found[0]
     return flag if value is None else " ".join([flag, *_written(value)])

@@ -9,14 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from righttime.errors import ModelError
+from righttime.errors import ModelError, RighttimeError, SettingsError
 from righttime.gguf import model_folder
 from righttime.model_files import fetched, require_safe
+from righttime.training.bases import BASES
 from righttime.training.checkpoints import require_whole, whole_checkpoints
-from righttime.training.manifest import BEGUN
+from righttime.training.manifest import BEGUN, typed_begun
+from righttime.training.models import load_held
+from righttime.training.quantised import check_quantised
+from righttime.training.settings import Base, Lora, TuneSettings
 
-__all__ = ["Evaluated", "find_checkpoints", "load_evaluated", "models_in_turn", "readable_length"]
+__all__ = ["Evaluated", "base_of", "find_checkpoints", "load_evaluated", "models_in_turn", "readable_length"]
 
+ADAPTER = "adapter_config.json"
 _STEP = re.compile(r"checkpoint-(\d+)")
 
 
@@ -78,12 +83,42 @@ def _step_of(folder: Path) -> int:
     return int(found[1]) if found else 0
 
 
-def models_in_turn(found: Sequence[Evaluated], device: str | None = None) -> Iterator[tuple[Evaluated, Any]]:
+def base_of(name: str, asked: Base | None = None) -> Base | None:
+    """How the base of adapters is held: as asked for, else as the run held it that trained them.
+
+    Args:
+        name: A model's folder or hub name.
+        asked: How it is to be held; None asks the run.
+
+    Returns:
+        None for a model without adapters, and for adapters that lie in no run.
+
+    Raises:
+        SettingsError: If it is asked for a model that has no adapters.
+        StoreError: If the run was changed.
+    """
+    folder = Path(name).resolve()
+    if not (folder / ADAPTER).exists():
+        if asked is not None and folder.is_dir():
+            raise SettingsError(f"`lora_base` must go with adapters, but {name} is a whole model.", setting="lora_base")
+        return asked
+    # RUN/model, RUN/average, RUN/checkpoints/checkpoint-N
+    run = next((place for place in (folder.parent, folder.parent.parent) if (place / BEGUN).exists()), None)
+    if asked is not None or run is None:
+        return asked
+    trained = typed_begun(run).settings.lora
+    return None if trained is None else trained.base
+
+
+def models_in_turn(
+    found: Sequence[Evaluated], device: str | None = None, base: Base | None = None
+) -> Iterator[tuple[Evaluated, Any]]:
     """Each model, loaded. Checkpoints of one architecture share one model, whose weights are exchanged in place.
 
     Args:
         found: What `find_checkpoints` gives.
         device: ``cpu``, ``cuda``, ...; None takes the best there is.
+        base: How the base of adapters is held; see `load_evaluated`.
 
     Raises:
         ModelError: If a model cannot be loaded.
@@ -94,17 +129,22 @@ def models_in_turn(found: Sequence[Evaluated], device: str | None = None) -> Ite
         if model is not None and here is not None and here == config:
             _exchange(model, one.name)
         else:
-            model, config = load_evaluated(one.name, device), here
+            model, config = load_evaluated(one.name, device, base), here
         yield one, model
 
 
-def load_evaluated(name: str, device: str | None = None) -> Any:
+def load_evaluated(name: str, device: str | None = None, base: Base | None = None) -> Any:
     """A causal language model in evaluation mode, with its adapters where the folder holds some.
 
-    On a CPU its weights are float32, else as they were saved.
+    Args:
+        name: A model's folder or hub name.
+        device: ``cpu``, ``cuda``, ...; None takes the best there is.
+        base: How the base of adapters is held; see `righttime.training.Lora`. None holds all weights in float32 on a
+            CPU, else as they were saved.
 
     Raises:
         ModelError: If there is no such model.
+        SettingsError: If the base is to be held in 4 bits, and that cannot be done here.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -114,15 +154,30 @@ def load_evaluated(name: str, device: str | None = None) -> Any:
     settings: dict[str, Any] = {"dtype": torch.float32 if place == "cpu" else "auto", "trust_remote_code": False}
     fetched(name, ModelError)
     try:
-        if (Path(name) / "adapter_config.json").exists():
+        if base is not None:
+            return _over(name, base, place)
+        if (Path(name) / ADAPTER).exists():
             from peft import AutoPeftModelForCausalLM
 
             model = AutoPeftModelForCausalLM.from_pretrained(name, use_safetensors=True, **settings)
         else:
             model = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True, **settings)
+    except RighttimeError:
+        raise
     except Exception as error:  # hub, file and configuration errors of several libraries
         raise _not_loaded(name, error) from error
     return model.to(place).eval()
+
+
+def _over(name: str, base: Base, place: str) -> Any:
+    """Adapters over their base, which is held as they were trained over it."""
+    check_quantised(TuneSettings(lora=Lora(base=base)))
+    from peft import PeftConfig, PeftModel
+
+    below = PeftConfig.from_pretrained(name).base_model_name_or_path
+    if base in BASES:  # they cannot be moved
+        return PeftModel.from_pretrained(load_held(below, base, device_map={"": place}), name).eval()
+    return PeftModel.from_pretrained(load_held(below, base), name).to(place).eval()
 
 
 def readable_length(name: str, asked: int) -> int:
@@ -138,7 +193,7 @@ def readable_length(name: str, asked: int) -> int:
     from transformers import AutoConfig
 
     name = model_folder(name)
-    adapter = Path(name) / "adapter_config.json"
+    adapter = Path(name) / ADAPTER
     try:
         base = json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"] if adapter.exists() else name
         reads = getattr(AutoConfig.from_pretrained(base, trust_remote_code=False), "max_position_embeddings", None)
@@ -158,7 +213,7 @@ def _not_loaded(name: str, error: Exception) -> ModelError:
 def _config_text(name: str) -> str | None:
     """What the folder's configuration says; None for adapters and hub names, which are loaded one by one."""
     folder = Path(name)
-    if not (folder / "config.json").exists() or (folder / "adapter_config.json").exists():
+    if not (folder / "config.json").exists() or (folder / ADAPTER).exists():
         return None
     return json.dumps(json.loads((folder / "config.json").read_text(encoding="utf-8")), sort_keys=True)
 

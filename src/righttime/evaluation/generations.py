@@ -13,6 +13,7 @@ from righttime.errors import SettingsError
 from righttime.evaluation.batches import DEFAULT_BATCH_TOKENS, length_batches, shared_out
 from righttime.evaluation.undisturbed import undisturbed
 from righttime.progress import Counter
+from righttime.training.sharding import gathering, sharded_by
 
 __all__ = ["Answers", "GenerationSettings", "generated"]
 
@@ -74,7 +75,9 @@ def generated(
     share: tuple[int, int] = (0, 1),
     counter: Counter | None = None,
 ) -> Answers:
-    """Answer every prompt.
+    """Answer every prompt, rows of like length together.
+
+    Processes that share one sharded model make as many tokens as the slowest of them: each needs all for every token.
 
     Args:
         model: A causal language model of transformers; it is left as it was.
@@ -95,10 +98,11 @@ def generated(
     kept = [ids[-room:] for ids in prompts]
     batches = length_batches([len(ids) + settings.max_new_tokens for ids in kept], batch_tokens)
     found: dict[int, NDArray[np.int64]] = {}
-    with undisturbed(model), torch.no_grad():
+    together = share[1] > 1 and bool(sharded_by())
+    with undisturbed(model), torch.no_grad(), gathering(model, "generate"):
         torch.manual_seed(settings.seed)
         for number, counted in shared_out(len(batches), *share):
-            answers = _answered(model, tokenizer, [kept[row] for row in batches[number]], settings)
+            answers = _answered(model, tokenizer, [kept[row] for row in batches[number]], settings, together)
             if counted:
                 found.update(zip(batches[number].tolist(), answers, strict=True))
                 if counter is not None:
@@ -126,7 +130,7 @@ def _room(model: Any, settings: GenerationSettings) -> int:
 
 
 def _answered(
-    model: Any, tokenizer: Any, prompts: Sequence[NDArray[np.int32]], settings: GenerationSettings
+    model: Any, tokenizer: Any, prompts: Sequence[NDArray[np.int32]], settings: GenerationSettings, together: bool
 ) -> list[NDArray[np.int64]]:
     import torch
 
@@ -141,6 +145,7 @@ def _answered(
         input_ids=torch.from_numpy(ids).to(model.device),
         attention_mask=torch.from_numpy(mask).to(model.device),
         generation_config=_config(settings, ends, pad),
+        synced_gpus=together,
     )
     return [_until_end(row, ends) for row in made[:, longest:].cpu().numpy()]
 

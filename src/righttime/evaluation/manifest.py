@@ -64,6 +64,7 @@ class EvaluationSettings:
         every: Optimizer steps between two measurements while training; None afterwards.
         at: Steps that were measured besides.
         models: The models that were measured afterwards, by their steps.
+        lora_base: How the base of their adapters was held; None where there were none, or nothing told.
         averaged: Steps of the checkpoints whose mean was measured; none where it was a model itself.
     """
 
@@ -79,6 +80,7 @@ class EvaluationSettings:
     every: int | None = None
     at: tuple[int, ...] = ()
     models: tuple[tuple[int, str], ...] = ()
+    lora_base: str | None = None
     averaged: tuple[int, ...] = ()
 
 

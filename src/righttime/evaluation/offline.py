@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from righttime.errors import SettingsError
-from righttime.evaluation.checkpoints import find_checkpoints, models_in_turn, readable_length
+from righttime.evaluation.checkpoints import base_of, find_checkpoints, models_in_turn, readable_length
 from righttime.evaluation.folder import EvaluationFolder, read_evaluation
 from righttime.evaluation.means import facts_of, means_by
 from righttime.evaluation.measurement import MeasureSettings, check_measurable, measured_set
@@ -18,6 +18,7 @@ from righttime.store import write_bytes
 from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import AnswerEnd, resolve_form
 from righttime.training.picture import draw_losses
+from righttime.training.settings import Base
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,6 +42,7 @@ def evaluate(
     target_format: str | None = None,
     run: str | None = None,
     device: str | None = None,
+    lora_base: Base | None = None,
     overwrite: bool = False,
     say: Callable[[str], None] = lambda _: None,
     progress: bool = False,
@@ -62,6 +64,8 @@ def evaluate(
         target_format: The format of the set named ``target``; None tells it from the keys.
         run: What the run is called in the results; None takes the folder's name.
         device: ``cpu``, ``cuda``, ...; None takes the best there is.
+        lora_base: How the base of adapters is held; see `righttime.training.Lora`. None holds it as the run did whose
+            adapters they are; of adapters that lie in no run, in float32 on a CPU, else as it was saved.
         overwrite: Take away what is in `out`.
         say: Is told what is being done.
         progress: Show progress on stderr.
@@ -96,19 +100,23 @@ def evaluate(
         for name, path in sets.items()
     ]
     check_measurable(data, settings)
+    base = base_of(found[0].name, lora_base)
     folder = EvaluationFolder(Path(out), run or Path(model).resolve().name)
     how = {
         "form": chosen,
         "max_length": length,
         "answer_end": answer_end,
         "models": [[one.step, one.name] for one in found],
+        **({} if base is None else {"lora_base": base}),  # older evaluations do not say it
     }
     folder.begin({**facts_of(data, settings), **how}, overwrite)
     for line in _told(data):
         say(line)
+    if base not in (None, "float32"):
+        say(f"adapters over their base as `lora_base={base!r}` holds it{'' if lora_base else ', as they were trained'}")
     left = [one for one in found if not all(folder.has(one.step, each.name) for each in data)]
     with quietly():
-        for one, loaded in models_in_turn(left, device):
+        for one, loaded in models_in_turn(left, device, base):
             say(f"{one.name}, step {one.step:,}")
             for each in data:
                 if not folder.has(one.step, each.name):

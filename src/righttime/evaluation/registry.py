@@ -13,7 +13,7 @@ from righttime.evaluation.scores import exact_match, rouge
 from righttime.evaluation.sets import EvaluationSet
 from righttime.progress import counting
 
-__all__ = ["METRICS", "Metric", "Value"]
+__all__ = ["METRICS", "OWN_METRICS", "Metric", "Value"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +113,6 @@ METRICS: Mapping[str, Metric] = {
     ),
 }
 """What `metrics` takes. Values are written in this order."""
+
+OWN_METRICS: tuple[str, ...] = tuple(name for name, metric in METRICS.items() if metric.of_rewards is None)
+"""Those that take no second model: what can be measured of a model while it is trained."""

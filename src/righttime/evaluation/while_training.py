@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from righttime.errors import SettingsError
 from righttime.evaluation.generations import GenerationSettings
 from righttime.evaluation.measurement import MeasureSettings
-from righttime.evaluation.registry import METRICS
+from righttime.evaluation.registry import METRICS, OWN_METRICS
 from righttime.evaluation.sets import Files, read_set
 from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import AnswerEnd, resolve_form
@@ -61,12 +61,12 @@ def dense_evaluation(
         progress: Show on stderr how far each measurement is.
 
     Raises:
-        SettingsError: If a setting is out of range, or the model is sharded over processes by something else than
-            FSDP2, or by that and more than its loss is asked for.
+        SettingsError: If a setting is out of range, a metric takes a second model, or FSDP1 shards the model.
         DataError: If a set cannot be read or written in that form, or has no row that can be measured.
         ModelError: If there is no such model.
     """
-    _check_sharding(metrics)
+    _check_sharding()
+    _check_metrics(metrics)
     from righttime.evaluation.callback import DenseEvaluation
 
     tokenizer = load_tokenizer(model)
@@ -94,16 +94,22 @@ def dense_evaluation(
     )
 
 
-def _check_sharding(metrics: Sequence[str]) -> None:
-    """Of a sharded model the loss alone is measured, and by FSDP2 alone: all processes run as many batches."""
-    sharded = sharded_by()
-    whole = not any(METRICS[name].answers for name in metrics if name in METRICS)  # no answers, which end one by one
-    if sharded == ["FSDP"] and fsdp2() and whole:
-        return
-    if sharded:
+def _check_sharding() -> None:
+    """FSDP1 gathers weights in the forward pass of what wraps the model, and an evaluation is given the model alone."""
+    if sharded_by() == ["FSDP"] and not fsdp2():
         raise SettingsError(
-            f"evaluation while training measures a sharded model's loss under FSDP2 alone, got {sharded[-1]} and the "
-            f"metrics {', '.join(metrics)}. "
-            "Hint: keep checkpoints (`save_every`, `keep`) and run righttime evaluate on them.",
+            "evaluation while training must have a whole model, or one that FSDP2 or DeepSpeed shards, but FSDP1 does. "
+            "Hint: fsdp_version 2 (configs/accelerate_fsdp.yaml), or keep checkpoints (`save_every`, `keep`) and run "
+            "righttime evaluate on them.",
             setting="evaluation",
         )
+
+
+def _check_metrics(metrics: Sequence[str]) -> None:
+    for name in metrics:
+        if name in METRICS and name not in OWN_METRICS:
+            raise SettingsError(
+                f"metrics while training must be of the model that is trained, but {name} takes a second one. "
+                "Hint: keep checkpoints (`save_every`, `keep`) and run righttime evaluate on them.",
+                setting="metrics",
+            )

@@ -17,7 +17,7 @@ from righttime.choices import Guard
 from righttime.embedding.combined import PREFIX as COMBINED
 from righttime.embedding.combined import joined, weighted_parts
 from righttime.errors import RighttimeError, SettingsError
-from righttime.evaluation.registry import METRICS
+from righttime.evaluation.registry import OWN_METRICS
 from righttime.experiment.settings import ALL, Evaluation, Experiment, HoldOut, Order, Priority, Source, settings_of
 from righttime.experiment.yaml_lines import Entry, changed, expanded, read_yaml
 from righttime.results import Request
@@ -361,10 +361,9 @@ def _steps(value: Any) -> tuple[int, ...]:
 
 def _metrics(value: Any) -> tuple[str, ...]:
     names = tuple(value if isinstance(value, list) else [value])
-    known = [name for name, metric in METRICS.items() if metric.of_rewards is None]  # a reward takes a second model
     for name in names:
-        if name not in known:
-            raise SettingsError(f"unknown metric {name!r}{_near(str(name), known)}.")
+        if name not in OWN_METRICS:
+            raise SettingsError(f"unknown metric {name!r}{_near(str(name), OWN_METRICS)}.")
     return names if PRIMARY in names else (PRIMARY, *names)
 
 

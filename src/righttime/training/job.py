@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from righttime.errors import OrderError
-from righttime.processor import processor
+from righttime.processor import computes_bfloat16, processor, processor_text
 from righttime.store import MANIFEST, ids_sha256, write_bytes, write_json, write_lines, write_parquet
 from righttime.training.average import average_steps
 from righttime.training.bases import BASES
@@ -27,7 +27,7 @@ from righttime.training.records import Records, read_records
 from righttime.training.settings import TuneSettings
 from righttime.training.token_rows import TokenRows
 
-__all__ = ["Job", "announcement", "consumption", "finish"]
+__all__ = ["Job", "announcement", "bfloat16_note", "consumption", "finish"]
 
 _NO_MODEL = "the tuned model was not saved: its records and its evaluation are all that is kept."
 
@@ -134,7 +134,7 @@ def finish(
         job: The run, whose model is written by now if it is saved.
         log: What the trainer logged.
         drawn: What was drawn by chance, by the seed.
-        notes: What a person should know of the seed and of groups.
+        notes: What a person should know.
 
     Returns:
         The finished run.
@@ -175,6 +175,18 @@ def finish(
     if not job.settings.save_model:  # only now: until there is a manifest a killed run resumes from them
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return open_run(folder)
+
+
+def bfloat16_note(settings: TuneSettings) -> str:
+    """What to say, before hours of it, where steps in bfloat16 are slow; nothing where they are not, or none knows."""
+    found = processor()
+    # What a processor without any of these sets of instructions has is not known.
+    if settings.precision != "bf16" or computes_bfloat16() or not found["instructions"]:
+        return ""
+    return (
+        f'with `precision="bf16"` a step takes many times longer here than in float32: {processor_text(found)} lacks '
+        "instructions for bfloat16 (avx512_bf16 or amx_bf16)"
+    )
 
 
 def consumption(records: Records) -> dict[str, int]:

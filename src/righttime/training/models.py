@@ -15,9 +15,9 @@ from righttime.training.checkpoints import require_whole
 from righttime.training.quantised import four_bits, kept_as_it_is
 
 if TYPE_CHECKING:
-    from righttime.training.settings import Lora, TuneSettings
+    from righttime.training.settings import Base, Lora, TuneSettings
 
-__all__ = ["configuration", "load_model", "model_identity", "trainable_length"]
+__all__ = ["configuration", "load_held", "load_model", "model_identity", "trainable_length"]
 
 
 _MAX_LENGTH = 2048  # of the paper
@@ -60,25 +60,41 @@ def load_model(name: str, settings: TuneSettings) -> Any:
         ModelError: If there is no such model.
         SettingsError: If the attention asked for is not installed, or no layer has the names asked for.
     """
+    if settings.lora is None:
+        return load_held(name, "float32", settings.attention)
+    return _adapted(load_held(name, settings.lora.base, settings.attention), settings.lora)
+
+
+def load_held(name: str, base: Base, attention: str = "auto", **more: Any) -> Any:
+    """A causal language model whose weights are held as those of a base under adapters.
+
+    Args:
+        name: A folder or a hub name.
+        base: See `righttime.training.Lora`; float32 holds all models that have no adapters.
+        attention: How attention is computed.
+        more: What else `from_pretrained` takes.
+
+    Raises:
+        ModelError: If there is no such model.
+        SettingsError: If the attention asked for is not installed.
+    """
     from transformers import AutoModelForCausalLM
 
     # Adapters name their base by what is loaded here, and may be read from elsewhere.
     place = model_folder(name)
     place = str(Path(place).resolve()) if Path(place).is_dir() else place
-    how: dict[str, Any] = {"dtype": _weights(settings), "use_safetensors": True}
-    if settings.attention != "auto":
-        how["attn_implementation"] = _attention(settings.attention)
-    if settings.lora is not None and settings.lora.base in BASES:
-        how["quantization_config"] = four_bits(settings.lora.base)
-    model = kept_as_it_is(loaded(place, "model", AutoModelForCausalLM.from_pretrained, **how))
-    return model if settings.lora is None else _adapted(model, settings.lora)
+    how: dict[str, Any] = {"dtype": _weights(base), "use_safetensors": True, **more}
+    if attention != "auto":
+        how["attn_implementation"] = _attention(attention)
+    if base in BASES:
+        how["quantization_config"] = four_bits(base)
+    return kept_as_it_is(loaded(place, "model", AutoModelForCausalLM.from_pretrained, **how))
 
 
-def _weights(settings: TuneSettings) -> Any:
+def _weights(base: Base) -> Any:
     """The type of the weights, as `from_pretrained` takes it."""
     import torch
 
-    base = "float32" if settings.lora is None else settings.lora.base
     return {"float32": torch.float32, "stored": "auto"}.get(base, torch.bfloat16)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.errors import OrderError, RowError
+from righttime.errors import OrderError, RowError, SettingsError
 from righttime.examples import Example, answered_both_ways
 from righttime.rows import Rows
 from righttime.tokenization.counts import tools_of
@@ -57,6 +57,8 @@ def watched_preferences(
 ) -> Iterator[Oracle]:
     """Train under the oracle: each step must be fed the next rows of an arrangement, each with both of its answers.
 
+    Of several processes (``torchrun``, ``accelerate launch``) every one calls this.
+
     Args:
         trainer: TRL's DPOTrainer, before it trains. Batch size, accumulation, processes, epochs and the most tokens of
             a sequence are taken from its settings.
@@ -68,7 +70,8 @@ def watched_preferences(
         OrderError: If it is fed something else, at the step that is; or at the end, if it was not fed all.
         RowError: If a row is no preference.
         StoreError: If `out` is no arrangement or was changed, or the records cannot be written.
-        SettingsError: If this version of transformers would shuffle without a word.
+        SettingsError: If this version of transformers would shuffle without a word, or of several processes each would
+            train alone, or some would have a batch more than others.
     """
     from transformers.trainer_utils import get_last_checkpoint
 
@@ -80,6 +83,7 @@ def watched_preferences(
         batch=args.per_device_train_batch_size,
         accumulation=args.gradient_accumulation_steps,
     )
+    _check_processes(plan)
     checkpoint = get_last_checkpoint(args.output_dir) if resumed else None
     attempt = last_attempt(records) + 1
     trainer.accelerator.wait_for_everyone()
@@ -101,6 +105,22 @@ def watched_preferences(
     trainer.accelerator.wait_for_everyone()
     if difference := first_difference(plan, read_records(records)):
         raise OrderError(f"what led to the weights must be the plan, but {difference}.")
+
+
+def _check_processes(plan: Plan) -> None:
+    """On several processes TRL keeps the order where they have equally many batches, and know of one another."""
+    if (started := int(os.environ.get("WORLD_SIZE", "1"))) != plan.world:
+        raise SettingsError(
+            f"{started} processes must train one model together, but the trainer knows of {plan.world}. "
+            "Hint: `use_cpu=True` in its settings where there is no GPU.",
+        )
+    together = plan.world * plan.batch
+    if plan.world > 1 and plan.n_rows % together:
+        raise SettingsError(
+            f"the rows must fill whole batches of all processes, a multiple of {plan.world} × {plan.batch}, got "
+            f"{plan.n_rows:,}: TRL would wait for a process that has none. "
+            f"Hint: an arrangement of {plan.n_rows - plan.n_rows % together:,} rows (`budget`), or another batch size."
+        )
 
 
 def _sequences(row: Example, tokenizer: Any, max_length: int | None) -> tuple[list[int], list[int]]:

@@ -22,7 +22,7 @@ from righttime.training.average import AVERAGE, MEASURED, average_steps, check_s
 from righttime.training.chance import drawn_by_chance, group_note, seed_note
 from righttime.training.checkpoints import keep_newest, saving
 from righttime.training.folder import Start, begin, end
-from righttime.training.job import Job, announcement, finish
+from righttime.training.job import Job, announcement, bfloat16_note, finish
 from righttime.training.manifest import RunManifest
 from righttime.training.models import load_model, trainable_length
 from righttime.training.oracle import Oracle
@@ -129,17 +129,17 @@ def tune(
     )
     _check_often(plan, settings.window)
     job = Job(folder, model, settings, plan, rows, open_result(out).manifest.method)
-    averaged, more = _averaged(job, callbacks), "" if sides is None else sides.note
+    averaged = _averaged(job, callbacks)
+    notes = [note for note in (sides.note if sides else "", bfloat16_note(settings)) if note]
     start = _from_main(lambda: begin(folder, job.deciding(), overwrite, averaged))
     try:
         if main:
             write_parquet(folder / "rows.parquet", rows.to_table())
             say(announcement(job, start))
-            if more:
-                say(f"note: {more}")
+            for note in notes:
+                say(f"note: {note}")
         made = _train(job, start, process, callbacks, progress, say, rearranger)
-        notes = (*made.notes, *([more] if more else []))
-        done = _from_main(lambda: finish(job, made.log, made.drawn, notes))
+        done = _from_main(lambda: finish(job, made.log, made.drawn, (*made.notes, *notes)))
         return Tuned(job, start, done.manifest, main)
     finally:
         if main:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
+from typing import Any
 
-__all__ = ["fsdp2", "runs_unwrapped", "sharded_by"]
+__all__ = ["fsdp2", "gathering", "runs_unwrapped", "sharded_by"]
 
 
 def sharded_by() -> list[str]:
@@ -22,3 +25,25 @@ def fsdp2() -> bool:
 def runs_unwrapped() -> bool:
     """Whether a model can be run without what wraps it: FSDP1 and DeepSpeed gather its weights in their own forward."""
     return not sharded_by() or (sharded_by() == ["FSDP"] and fsdp2())
+
+
+@contextlib.contextmanager
+def gathering(model: Any, method: str) -> Iterator[None]:
+    """Let a method of a model that FSDP2 shards gather weights as its forward pass does.
+
+    A method of a model with adapters goes past that pass, to the model inside, and FSDP2 begins with the outermost.
+
+    Args:
+        model: A model, sharded or whole.
+        method: The method's name.
+    """
+    if "FSDP" not in sharded_by():
+        yield
+        return
+    from torch.distributed.fsdp import register_fsdp_forward_method
+
+    register_fsdp_forward_method(model, method)
+    try:
+        yield
+    finally:
+        model.__dict__.pop(method, None)
