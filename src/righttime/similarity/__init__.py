@@ -13,6 +13,7 @@ from righttime.similarity.distances import (
     weighted_distance,
 )
 from righttime.similarity.pairs import copied_rows, pair_similarity, room_for, rounding_margin, unit_rows
+from righttime.similarity.shared import SeenFile, SharedRows, as_array, first_rows, mapped_rows, narrowed
 from righttime.similarity.transport import Transport, entropic_distance, transport_distance
 
 __all__ = [
@@ -20,13 +21,19 @@ __all__ = [
     "Asked",
     "Distance",
     "DistanceKind",
+    "SeenFile",
+    "SharedRows",
     "Transport",
+    "as_array",
     "average_distance",
     "check_distance",
     "copied_rows",
     "distance_names",
     "entropic_distance",
+    "first_rows",
+    "mapped_rows",
     "minimum_distance",
+    "narrowed",
     "pair_similarity",
     "room_for",
     "rounding_margin",
