@@ -37,6 +37,8 @@ from trials import Vectors, clustered, memory_kib
 
 WAYS: dict[str, Literal["r"] | None] = {"handed out": None, "read by each": "r"}
 """How shards come by vectors, and how NumPy opens the file for that."""
+STORE = 1 << 30
+"""Bytes of each node's object store: all shards must fit into one, or Ray writes them to disk."""
 
 
 @contextmanager
@@ -45,10 +47,11 @@ def cluster(nodes: int) -> Iterator[Any]:
     import ray
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    each: dict[str, Any] = {"num_cpus": 1, "object_store_memory": STORE}
+    made = Cluster(initialize_head=True, head_node_args={**each, "include_dashboard": False})
     try:
         for _ in range(nodes - 1):
-            made.add_node(num_cpus=1)
+            made.add_node(**each)
         made.wait_for_nodes()
         ray.init(address=made.address, log_to_driver=False, logging_level=logging.ERROR)
         yield made
@@ -128,10 +131,11 @@ def stored_mib(pool: Path, target: Vectors, way: str) -> float:
 
     vectors = np.load(pool, mmap_mode=WAYS[way])
     search = ShardedSearch()
-    search.nearest(mapped_rows(vectors, "pool") if WAYS[way] else unit_rows(vectors), target)  # type: ignore[arg-type]
+    shared = mapped_rows(vectors, "pool") if WAYS[way] else None
+    search.nearest(unit_rows(vectors) if shared is None else shared.standing_in, target)
     time.sleep(3)  # nodes report what they hold from time to time
-    whole, left = (each()["object_store_memory"] for each in (ray.cluster_resources, ray.available_resources))
-    return float(whole - left) / 2**20
+    whole, left = ray.cluster_resources(), ray.available_resources()  # type: ignore[no-untyped-call]
+    return float(whole["object_store_memory"] - left["object_store_memory"]) / 2**20
 
 
 def job(

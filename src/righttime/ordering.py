@@ -87,6 +87,7 @@ class Ordered:
         others: How many of `kept`, the last, can only be woven.
         text: Which text represented a row.
         notes: Sentences that a person should read.
+        of_run: The same of how the search went, which say nothing of the order.
     """
 
     arrangement: Arrangement
@@ -96,6 +97,7 @@ class Ordered:
     others: int
     text: str
     notes: tuple[str, ...]
+    of_run: tuple[str, ...] = ()
 
 
 def ready_rows(
@@ -229,10 +231,10 @@ def choose_rows(
     found, best = _choose(request, inputs, search, folder, progress, said.append)
     if best is not None:
         best = np.concatenate([best, np.full(ready.others, np.inf, dtype=np.float32)])
-    notes = (*ready.notes, *said, *((found.settings["warning"],) if "warning" in found.settings else ()))
+    notes = ready.notes + ((found.settings["warning"],) if "warning" in found.settings else ())
     order = as_numbers(ready.kept)[found.order]
     arrangement = dataclasses.replace(found, order=order, n_pool=len(pool)).with_rows(pool, target)
-    return Ordered(arrangement, ready.kept, ready.sides, best, ready.others, ready.text, notes)
+    return Ordered(arrangement, ready.kept, ready.sides, best, ready.others, ready.text, notes, tuple(said))
 
 
 def _without(gone: Set[int], kept: Sequence[int], sides: Sides, memory: int, folder: Path) -> tuple[list[int], Sides]:

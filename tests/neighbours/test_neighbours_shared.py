@@ -23,7 +23,7 @@ from righttime.embedding.given import given_vectors, shared_vectors
 from righttime.errors import EmbeddingError, NonFiniteError
 from righttime.neighbours import BlockSearch, shards
 from righttime.neighbours.shards import ShardedSearch
-from righttime.similarity import SharedRows, as_array, first_rows, mapped_rows, narrowed, unit_rows
+from righttime.similarity import SharedRows, as_array, first_rows, mapped_rows, narrowed, shared_or_none, unit_rows
 from small_cluster import cluster, clustered, saved, shard_pids
 
 __all__ = ["cluster"]
@@ -132,12 +132,13 @@ def test_rows_are_those_that_are_normalised_at_once(write: str, tmp_path: Path) 
     for rows in (found, there):
         for key in (slice(None), slice(400, 1_100), slice(7, 7), places, -1, slice(None, None, 7), np.array([], int)):
             assert np.asarray(rows[key]).tobytes() == want[key].tobytes()
-    for some in (narrowed(there, places), narrowed(narrowed(there, np.arange(1_499, -1, -1)), 1_499 - places)):
-        assert isinstance(some, SharedRows)
+    turned = narrowed(there, np.arange(1_499, -1, -1))
+    for some in map(shared_or_none, (narrowed(there, places), narrowed(turned, 1_499 - places))):
+        assert some is not None
         assert as_array(some).tobytes() == want[places].tobytes()
         assert some[2:4].tobytes() == want[places[2:4]].tobytes()
     assert as_array(found).tobytes() == want.tobytes()
-    assert first_rows(found, len(found)) is found
+    assert shared_or_none(first_rows(found, len(found))) is found
     assert np.asarray(first_rows(found, 5)).tobytes() == want[:5].tobytes()
 
 
@@ -305,7 +306,9 @@ def test_rows_without_direction_are_told_as_on_one_machine(cluster: Any, tmp_pat
 
 @pytest.mark.usefixtures("nothing_sent")
 @pytest.mark.parametrize("write", ["npy", "parquet_parts"])
-def test_the_command_writes_the_same_folder(cluster: Any, write: str, tmp_path: Path) -> None:
+def test_the_command_writes_the_same_folder(
+    cluster: Any, write: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pool, target = unscaled(900)
     np.save(tmp_path / "target.npy", target)
     rows = [{"id": f"r{n}", "prompt": f"What is {n // 2 * 2}?", "response": f"It is {n // 2}."} for n in range(900)]
@@ -322,9 +325,34 @@ def test_the_command_writes_the_same_folder(cluster: Any, write: str, tmp_path: 
     for engine in ("cpu", "ray"):
         out = ["--out", f"{tmp_path}/{engine}", "--engine", engine, "--duplicates", "drop", "--guard", "report"]
         assert main(["arrange", *given, *out]) == 0
+        assert "could not read" not in capsys.readouterr().out
     for file in ("train.jsonl", "arrangement.parquet", "left_out.parquet"):
         assert (tmp_path / "cpu" / file).read_bytes() == (tmp_path / "ray" / file).read_bytes()
     here, there = (json.loads((tmp_path / engine / "manifest.json").read_text()) for engine in ("cpu", "ray"))
     for entry in ("embedding", "falloff", "counts"):
         assert here[entry] == there[entry]
     assert here["counts"]["arranged"] == 450
+
+
+def test_the_command_says_that_rows_were_sent_and_its_folder_does_not(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pool, target = unscaled(300)
+    np.save(tmp_path / "target.npy", target[:3])
+    for name, n in (("pool", 300), ("target", 3)):
+        lines = [json.dumps({"id": f"{name}{row}", "prompt": f"{name} {row}?", "response": "."}) for row in range(n)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
+    opened = ShardedSearch._spread
+
+    def unseen(self: ShardedSearch, rows: Any) -> int:
+        os.utime(tmp_path / "v.npy", ns=(0, 0))  # once the driver has looked at all of them
+        return opened(self, rows)
+
+    monkeypatch.setattr(ShardedSearch, "_spread", unseen)
+    vectors = ["--embedder", f"vectors:{npy(tmp_path, pool)}", "--target-embedder", f"vectors:{tmp_path}/target.npy"]
+    given = [f"{tmp_path}/pool.jsonl", "--target", f"{tmp_path}/target.jsonl", *vectors, "--engine", "ray"]
+    assert main(["arrange", *given, "--out", f"{tmp_path}/out", "--guard", "off"]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if "which are sent to it" in line]
+    assert len(said) == 1
+    assert said[0].startswith("note: a machine of the cluster could not read its vectors")
+    assert "sent to it" not in (tmp_path / "out" / "manifest.json").read_text()

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -132,7 +132,7 @@ def arrange_embeddings(
             setting=weaving.setting,
         )
     shared = mapped_rows(pool_vectors, "pool_vectors") if ENGINES[engine].cluster else None
-    pool = unit_rows(pool_vectors, "pool_vectors", most_bytes=memory) if shared is None else cast(Any, shared)
+    pool = unit_rows(pool_vectors, "pool_vectors", most_bytes=memory) if shared is None else shared.standing_in
     target = unit_rows(target_vectors, "target_vectors")
     inputs = SelectionInput(
         pool=pool,

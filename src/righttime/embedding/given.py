@@ -85,14 +85,14 @@ def given_vectors(spec: str, role: str, n_rows: int, memory: int = MEMORY) -> ND
 
 def _of_rows(vectors: Any, path: str, role: str, n_rows: int) -> NDArray[Any]:
     """Vectors that are one for each row."""
-    vectors = as_vectors(vectors, f"{path} ({role})")
-    if len(vectors) != n_rows:
+    found = as_vectors(vectors, f"{path} ({role})")
+    if len(found) != n_rows:
         raise ShapeError(
-            f"{path} must hold one vector for each of the {n_rows} {role} rows, got {len(vectors)}. "
+            f"{path} must hold one vector for each of the {n_rows} {role} rows, got {len(found)}. "
             "Hint: vectors go by row, over the files in the order given, readable rows only.",
             file=path,
         )
-    return vectors
+    return found
 
 
 def shared_vectors(spec: str, role: str, n_rows: int, memory: int = MEMORY) -> SharedRows | None:

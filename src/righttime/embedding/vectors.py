@@ -221,7 +221,7 @@ def given(
         pool = unit_rows(sides[0], "pool vectors", most_bytes=memory, folder=folder)
     else:
         shared.take(np.setdiff1d(everyone, as_numbers(kept), assume_unique=True)).check()
-        pool = cast("NDArray[np.float32]", shared)
+        pool = shared.standing_in
     if not np.array_equal(as_numbers(kept), everyone):
         pool = narrowed(pool, as_numbers(kept), memory, folder)
     target = unit_rows(sides[1], "target vectors")

@@ -21,7 +21,7 @@ from righttime.neighbours.blocks import similarity_of
 from righttime.neighbours.local import BlockSearch, affordable
 from righttime.neighbours.nominate import Gathered, Nominees, Progress
 from righttime.neighbours.protocol import MEMORY
-from righttime.similarity.shared import SharedRows
+from righttime.similarity.shared import SharedRows, shared_or_none
 
 __all__ = ["ShardedSearch"]
 
@@ -163,7 +163,8 @@ class ShardedSearch:
         self, pool: Vectors, rows: NDArray[np.int64], target: Vectors, who: NDArray[np.intp]
     ) -> NDArray[np.float32]:
         """See `Search`; scored by the shards that have the rows, where reading one means reading many."""
-        if not isinstance(pool, SharedRows) or pool.by_row:
+        shared = shared_or_none(pool)
+        if shared is None or shared.by_row:
             return similarity_of(pool, rows, target, who)
         n, out = self._spread(pool), np.empty(len(rows), dtype=np.float32)
         owner, own = rows // _STRETCH % n, rows // (_STRETCH * n) * _STRETCH + rows % _STRETCH
@@ -219,25 +220,27 @@ class ShardedSearch:
         """Send a shard its rows, which it could not read where it is."""
         import ray
 
+        pool = shared_or_none(self._pool)
         assert self._new is not None
-        assert isinstance(self._pool, SharedRows)
+        assert pool is not None
         if answer.wrong:
-            self._pool.check()  # raises what one machine would
+            pool.check()  # raises what one machine would
         if self.told is not None:
             self.told(f"a machine of the cluster could not read its vectors, which are sent to it: {answer.why}")
             self.told = None
-        self._held[shard] = ray.put(_dealt(self._pool, shard, len(self._actors)))
+        self._held[shard] = ray.put(_dealt(pool, shard, len(self._actors)))
         with unheard():
             self._actors[shard] = self._new(self._held[shard])
 
 
 def _of_shard(pool: Vectors, shard: int, n_shards: int) -> Vectors | Own:
     """What a shard starts with: its vectors, or what reads them."""
-    if not isinstance(pool, SharedRows):
+    shared = shared_or_none(pool)
+    if shared is None:
         return _dealt(pool, shard, n_shards)
-    if pool.rows is None:
-        return Own(pool, shard, n_shards)
-    return Own(pool.take(_numbers(np.arange(_size(len(pool), shard, n_shards)), shard, n_shards)), 0, 1)
+    if shared.rows is None:
+        return Own(shared, shard, n_shards)
+    return Own(shared.take(_numbers(np.arange(_size(len(pool), shard, n_shards)), shard, n_shards)), 0, 1)
 
 
 def _starts(n_pool: int, shard: int, n_shards: int) -> range:

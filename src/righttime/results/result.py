@@ -51,6 +51,8 @@ class Result:
         given: The names of files and folders that each side was read from; None where it was not read from any.
         guard: What the guard found; None where it was off.
         widening: How the target was widened, whose rows are behind its own; None where it was not.
+        of_run: Sentences that a person should read of how the search went. They say nothing of the result, so no
+            manifest holds them.
     """
 
     arrangement: Arrangement
@@ -71,6 +73,7 @@ class Result:
     guard: Leaks | None = None
     widening: Widening | None = None
     others: int = 0
+    of_run: tuple[str, ...] = ()
 
     @property
     def to_arrange(self) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from righttime.errors import EmbeddingError
 from righttime.similarity.pairs import copied_rows, room_for, unit_rows
 
-__all__ = ["SeenFile", "SharedRows", "as_array", "first_rows", "mapped_rows", "narrowed"]
+__all__ = ["SeenFile", "SharedRows", "as_array", "first_rows", "mapped_rows", "narrowed", "shared_or_none"]
 
 _TOGETHER = 1 << 14  # rows read at a time
 
@@ -104,6 +104,11 @@ class SharedRows:
             out[start : start + _TOGETHER] = self[start : start + _TOGETHER]
         return out
 
+    @property
+    def standing_in(self) -> NDArray[np.float32]:
+        """The same for those who are typed to take an array, and take blocks or rows of it."""
+        return cast("NDArray[np.float32]", self)
+
     def check(self) -> None:
         """Look at every row once.
 
@@ -166,7 +171,7 @@ class _Mapped:
 
     def __call__(self) -> NDArray[Any]:
         self.file.require()
-        order = "F" if self.columns_first else "C"
+        order: Literal["F", "C"] = "F" if self.columns_first else "C"
         return np.memmap(self.file.path, self.dtype, "r", self.offset, self.shape, order)
 
 
@@ -180,17 +185,25 @@ def mapped_rows(vectors: Any, name: str) -> SharedRows | None:
     Returns:
         None where it is something else, such as a part of a mapped array.
     """
-    if not isinstance(vectors, np.memmap) or not isinstance(vectors.base, mmap.mmap) or vectors.mode != "r":
+    array: Any = vectors
+    if not isinstance(vectors, np.memmap) or not isinstance(array.base, mmap.mmap) or array.mode != "r":
         return None
-    if vectors.filename is None or vectors.ndim != 2 or not vectors.shape[1] or vectors.dtype.kind not in "fiu":
+    if array.filename is None or array.ndim != 2 or not array.shape[1] or array.dtype.kind not in "fiu":
         return None
-    columns_first = not vectors.flags.c_contiguous
-    opens = _Mapped(SeenFile.of(vectors.filename), vectors.dtype, vectors.offset, vectors.shape, columns_first)
-    return SharedRows(opens, name, vectors.shape)
+    opens = _Mapped(SeenFile.of(array.filename), array.dtype, array.offset, array.shape, not array.flags.c_contiguous)
+    return SharedRows(opens, name, array.shape)
+
+
+def shared_or_none(vectors: object) -> SharedRows | None:
+    """Vectors that are `SharedRows`, as such; of an array None."""
+    return vectors if isinstance(vectors, SharedRows) else None
 
 
 def narrowed(
-    vectors: NDArray[np.float32], rows: NDArray[np.int64], most_bytes: int | None = None, folder: Path | None = None
+    vectors: NDArray[np.float32] | SharedRows,
+    rows: NDArray[np.int64],
+    most_bytes: int | None = None,
+    folder: Path | None = None,
 ) -> NDArray[np.float32]:
     """Some rows of unit vectors: a copy, or of `SharedRows` the rows where they lie.
 
@@ -204,24 +217,24 @@ def narrowed(
         StoreError: If the copy's file cannot be made.
     """
     if isinstance(vectors, SharedRows):
-        return vectors.take(rows)
+        return vectors.take(rows).standing_in
     return copied_rows(vectors, rows, most_bytes, folder)
 
 
-def first_rows(vectors: NDArray[np.float32], n: int) -> NDArray[np.float32]:
+def first_rows(vectors: NDArray[np.float32] | SharedRows, n: int) -> NDArray[np.float32]:
     """The first n rows of unit vectors, without copying any.
 
     Args:
         vectors: float32 unit vectors, shape (at least n, d).
         n: How many.
     """
-    if n == len(vectors):
-        return vectors
-    return vectors.take(np.arange(n)) if isinstance(vectors, SharedRows) else vectors[:n]
+    if isinstance(vectors, SharedRows):
+        return (vectors if n == len(vectors) else vectors.take(np.arange(n))).standing_in
+    return vectors[:n] if n < len(vectors) else vectors
 
 
 def as_array(
-    vectors: NDArray[np.float32], most_bytes: int | None = None, folder: Path | None = None
+    vectors: NDArray[np.float32] | SharedRows, most_bytes: int | None = None, folder: Path | None = None
 ) -> NDArray[np.float32]:
     """Unit vectors as an array of this process, for those who need one.
 
