@@ -1,30 +1,44 @@
-"""The same job on 1, 2 and 3 simulated Ray nodes, with one killed by SIGKILL on the way, against the CPU engine.
+"""The same job on 1 and 3 simulated Ray nodes, with one killed by SIGKILL on the way, against the CPU engine.
 
     python benchmarks/ray_nodes.py [--pool 100000] [--target 500]
 
 All nodes are processes of this machine and share its cores, so times show what the way over Ray costs, not what more
 machines gain. The node that is killed holds a shard: all its processes get SIGKILL once a shard has answered.
-Results are compared as the bytes of arrangement.parquet. Writes ray_nodes.json.
+The pool's vectors lie in a .npy file and are not of length 1. They are given as an array, which the driver normalises
+and hands out, or mapped, so that each shard reads its own rows. Of the driver, RssAnon of /proc is looked at 500 times
+a second; the object store is that of all nodes once shards have answered. Results are compared as the bytes of
+arrangement.parquet. Writes ray_nodes.json.
 """
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import logging
 import os
 import signal
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from machine import parser, save
 from righttime import arrange_embeddings
 from righttime.choices import Engine
 from righttime.neighbours import Progress
+from righttime.neighbours.shards import ShardedSearch
+from righttime.similarity import mapped_rows, unit_rows
 from trials import Vectors, clustered, memory_kib
+
+WAYS: dict[str, Literal["r"] | None] = {"handed out": None, "read by each": "r"}
+"""How shards come by vectors, and how NumPy opens the file for that."""
+STORE = 1 << 30
+"""Bytes of each node's object store: all shards must fit into one, or Ray writes them to disk."""
 
 
 @contextmanager
@@ -33,10 +47,12 @@ def cluster(nodes: int) -> Iterator[Any]:
     import ray
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    each: dict[str, Any] = {"num_cpus": 1, "object_store_memory": STORE}
+    made = Cluster(initialize_head=True, head_node_args={**each, "include_dashboard": False})
     try:
         for _ in range(nodes - 1):
-            made.add_node(num_cpus=1)
+            made.add_node(**each)
+        made.wait_for_nodes()
         ray.init(address=made.address, log_to_driver=False, logging_level=logging.ERROR)
         yield made
     finally:
@@ -88,36 +104,80 @@ class KillOnce:
                 continue
 
 
+class Peak:
+    """The most anonymous memory that this process has while this lasts, above what it had before, in MiB."""
+
+    def __enter__(self) -> Peak:
+        ctypes.CDLL(None).malloc_trim(0)  # what was let go before counts no more
+        self.before = self.most = memory_kib("RssAnon")
+        self._done = threading.Event()
+        self._looking = threading.Thread(target=self._look)
+        self._looking.start()
+        return self
+
+    def _look(self) -> None:
+        while not self._done.wait(0.002):
+            self.most = max(self.most, memory_kib("RssAnon"))
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._looking.join()
+        self.mib = (self.most - self.before) / 1024
+
+
+def stored_mib(pool: Path, target: Vectors, way: str) -> float:
+    """What Ray's object store holds on all nodes while shards have their vectors."""
+    import ray
+
+    vectors = np.load(pool, mmap_mode=WAYS[way])
+    search = ShardedSearch()
+    shared = mapped_rows(vectors, "pool") if WAYS[way] else None
+    search.nearest(unit_rows(vectors) if shared is None else shared.standing_in, target)
+    time.sleep(3)  # nodes report what they hold from time to time
+    whole, left = ray.cluster_resources(), ray.available_resources()  # type: ignore[no-untyped-call]
+    return float(whole["object_store_memory"] - left["object_store_memory"]) / 2**20
+
+
 def job(
-    pool: Vectors, target: Vectors, budget: int | None, engine: Engine, progress: Progress | None
+    pool: Path, target: Vectors, budget: int | None, engine: Engine, way: str, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Arrange; seconds, the peak of this process above what was resident, and the sha256 of the result's file."""
-    Path("/proc/self/clear_refs").write_text("5")
-    before, start = memory_kib("VmRSS"), time.perf_counter()
-    made = arrange_embeddings(pool, target, budget=budget, engine=engine, progress=progress)
-    seconds = time.perf_counter() - start
-    peak = (memory_kib("VmHWM") - before) / 1024
+    """Arrange; seconds, this process's peak of anonymous memory, and the sha256 of the result's file."""
+    with Peak() as peak:
+        start = time.perf_counter()
+        vectors = np.load(pool, mmap_mode=WAYS[way])
+        made = arrange_embeddings(vectors, target, budget=budget, engine=engine, progress=progress)
+        seconds = time.perf_counter() - start
+        del vectors
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "arrangement.parquet"
         made.save(path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return {"seconds": seconds, "driver_peak_mib": peak, "sha256": digest}
+    return {"seconds": seconds, "driver_anonymous_mib": peak.mib, "sha256": digest}
 
 
-def on_nodes(pool: Vectors, target: Vectors, budget: int | None, nodes: int, times: int) -> dict[str, Any]:
+def on_nodes(pool: Path, target: Vectors, budget: int | None, way: str, nodes: int, times: int) -> dict[str, Any]:
     start = time.perf_counter()
     with cluster(nodes):
         started = time.perf_counter() - start
-        runs = [job(pool, target, budget, "ray", None) for _ in range(times)]
-    return {"nodes": nodes, "cluster_start_s": started, "runs": runs}
+        runs = [job(pool, target, budget, "ray", way) for _ in range(times)]
+        stored = stored_mib(pool, target, way)
+    return {"way": way, "nodes": nodes, "cluster_start_s": started, "object_store_mib": stored, "runs": runs}
 
 
-def with_one_killed(pool: Vectors, target: Vectors, budget: int | None, nodes: int) -> dict[str, Any]:
+def with_one_killed(pool: Path, target: Vectors, budget: int | None, way: str, nodes: int) -> dict[str, Any]:
     with cluster(nodes) as made:
         kill = KillOnce(list(made.worker_nodes))
-        run = job(pool, target, budget, "ray", kill)
+        run = job(pool, target, budget, "ray", way, kill)
     killed = {"processes_killed": kill.processes, "shards_killed": kill.shards, "answers_of_shards": kill.reports}
-    return {"nodes": nodes, "runs": [run], **killed}
+    return {"way": way, "nodes": nodes, "runs": [run], **killed}
+
+
+def write_pool(path: Path, vectors: Vectors) -> None:
+    """The vectors at other lengths, a few rows at a time."""
+    scale = np.random.default_rng(1).uniform(0.5, 2.0, size=(len(vectors), 1)).astype(np.float32)
+    out = np.lib.format.open_memmap(path, "w+", np.float32, vectors.shape)
+    for start in range(0, len(vectors), 4096):
+        out[start : start + 4096] = vectors[start : start + 4096] * scale[start : start + 4096]
 
 
 def main() -> None:
@@ -129,23 +189,32 @@ def main() -> None:
     if args.quick:
         args.pool, args.target, args.times = 10_000, 100, 1
     os.environ["RAY_TMPDIR"] = "/tmp"  # sockets may have paths of 107 characters at most
-    pool, target = clustered(args.pool, args.target, repeated=0.02)
     jobs = []
     home = os.environ.get("HOME", "")
     with tempfile.TemporaryDirectory() as temporary:
         os.environ["HOME"] = temporary  # Ray writes a token there
+        pool = Path(temporary) / "pool.npy"
+        vectors, target = clustered(args.pool, args.target, repeated=0.02)
+        write_pool(pool, vectors)
+        del vectors
         for budget in (args.pool // 10, None):
-            cpu = [job(pool, target, budget, "cpu", None) for _ in range(args.times)]
-            rows = [on_nodes(pool, target, budget, nodes, args.times) for nodes in (1, 2, 3)]
-            rows.append(with_one_killed(pool, target, budget, 3))
+            cpu = [job(pool, target, budget, "cpu", "read by each") for _ in range(args.times)]
+            rows = []
+            for way in WAYS:
+                rows += [on_nodes(pool, target, budget, way, nodes, args.times) for nodes in (1, 3)]
+                rows.append(with_one_killed(pool, target, budget, way, 3))
             for row in rows:
                 row["same_bytes"] = all(run["sha256"] == cpu[0]["sha256"] for run in row["runs"])
-                best = min(run["seconds"] for run in row["runs"])
+                best, peak = (min(run[name] for run in row["runs"]) for name in ("seconds", "driver_anonymous_mib"))
                 killed = ""
                 if "processes_killed" in row:
                     killed = f", {row['processes_killed']} processes, {row['shards_killed']} shards killed"
-                print(f"budget {budget or args.pool:,}, {row['nodes']} nodes{killed}: {best:.2f} s ", end="")
-                print(f"(CPU engine {min(run['seconds'] for run in cpu):.2f} s), same bytes: {row['same_bytes']}")
+                store = f"{row['object_store_mib']:.1f} MiB" if "object_store_mib" in row else "not looked at"
+                print(
+                    f"budget {budget or args.pool:,}, {row['way']}, {row['nodes']} nodes{killed}: {best:.2f} s ", end=""
+                )
+                print(f"(CPU engine {min(run['seconds'] for run in cpu):.2f} s), driver {peak:.0f} MiB, ", end="")
+                print(f"object store {store}, same bytes: {row['same_bytes']}", flush=True)
             jobs.append({"budget": budget or args.pool, "cpu": cpu, "ray": rows})
     os.environ["HOME"] = home
     save(args.results, "ray_nodes", {"pool": args.pool, "target": args.target, "jobs": jobs})

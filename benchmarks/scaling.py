@@ -21,6 +21,8 @@ PER_NOMINEE, SORTED, WANTED = 8, 64, 128
 """Bytes of a nominee on the way (row and value), at the peak of sorting, and of one that is asked for
 (`_BYTES_PER_NOMINEE` of the search: there may be more, and old lists still exist)."""
 AHEAD = 8
+_AT_A_TIME = 1 << 14
+"""Rows that the driver looks at together (`righttime.similarity.shared`)."""
 MEMORY = 1 << 30
 
 Row = list[str]
@@ -124,6 +126,18 @@ def one_pass(results: dict[str, Any]) -> str:
             f"{POOL:,} ÷ {found['rows_taken']:,.0f} rows/s = {POOL / found['rows_taken'] / 3600:.1f} h",
             "the same",
         ],
+        [
+            "the vectors' fingerprint, on the driver",
+            f"{vectors / 1e9:.1f} GB ÷ {DISK / 1e9:.0f} GB/s = {vectors / DISK:.0f} s to read, and "
+            f"{POOL:,} ÷ {found['normalised']:,.0f} rows/s = {POOL / found['normalised']:.0f} s to check and normalise",
+            "the same",
+        ],
+        [
+            f"where quality falls, on the driver, if it has {CORES} cores",
+            f"read once more, {vectors / DISK:.0f} s, and {work:.2e} ÷ ({found['floor'] / 1e9:.1f} G/s × {CORES}) = "
+            f"{work / (found['floor'] * CORES):.0f} s",
+            "the same",
+        ],
     ]
     return _table(["stage", f"{NODES} nodes of {CORES} cores", f"{GPUS} GPUs"], rows)
 
@@ -132,6 +146,18 @@ def _part(wanted: int) -> int:
     """How many a shard is asked to nominate, as `ShardedSearch` does it: its part of what fits in memory, and more."""
     part = min(wanted, MEMORY // (WANTED * TARGET)) / NODES
     return int(part + 4 * math.sqrt(part) + 1)
+
+
+def _measured(results: dict[str, Any], way: str) -> str:
+    """What the driver and the object store took of the pool of ray_nodes.json, on three nodes."""
+    measured = results["ray_nodes"]
+    rows = [row for row in measured["jobs"][0]["ray"] if row["way"] == way and "object_store_mib" in row]
+    row = max(rows, key=lambda row: int(row["nodes"]))
+    peak = max(run["driver_anonymous_mib"] for run in row["runs"])
+    return (
+        f"measured with {4 * measured['pool'] * DIMENSIONS / 2**20:.0f} MiB: {peak:.0f} MiB of anonymous memory, "
+        f"{row['object_store_mib']:.0f} MiB in the object store"
+    )
 
 
 def limits(results: dict[str, Any]) -> str:
@@ -148,13 +174,19 @@ def limits(results: dict[str, Any]) -> str:
             f"{vectors / NODES / 1e9:.1f} GB a node, {vectors / GPUS / 1e9:.1f} GB a GPU: fits",
         ],
         [
-            "the same on the driver",
-            f"the array, a normalised copy, and all shards in the object store: 3 × {vectors / 1e9:.1f} GB = "
-            f"{3 * vectors / 1e9:.0f} GB",
-            "**breaks first**: the driver hands out the vectors",
+            "on the driver, where each shard reads its own rows",
+            f"{_measured(results, 'read by each')}; {_AT_A_TIME:,} rows at a time: "
+            f"{4 * _AT_A_TIME * DIMENSIONS / 1e6:.0f} MB",
+            f"fits; where rows are left out, 8 B for each of the others: {8 * POOL / 1e9:.1f} GB",
         ],
         [
-            "handing them out over one network card",
+            "on the driver, where it hands them out",
+            f"{_measured(results, 'handed out')}; the array, a normalised copy, and all shards in the object store: "
+            f"3 × {vectors / 1e9:.1f} GB = {3 * vectors / 1e9:.0f} GB",
+            "**breaks first**",
+        ],
+        [
+            "reading them over the one network card of a file server, or handing them out over that of the driver",
             f"{vectors / 1e9:.1f} GB ÷ {NETWORK / 1e9:.2f} GB/s = {vectors / NETWORK:.0f} s",
             "longer than the pass itself; once a run",
         ],

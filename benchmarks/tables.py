@@ -266,19 +266,21 @@ def ray(results: dict[str, Any]) -> str:
     for job in results["ray_nodes"]["jobs"]:
         cpu = min(run["seconds"] for run in job["cpu"])
         budget = "all" if job["budget"] == results["ray_nodes"]["pool"] else f"{job['budget']:,}"
-        rows.append(
-            [budget, "CPU engine", time_of(cpu), "1", mib(max(run["driver_peak_mib"] for run in job["cpu"])), ""]
-        )
+        peak = mib(max(run["driver_anonymous_mib"] for run in job["cpu"]))
+        rows.append([budget, "CPU engine", "", time_of(cpu), "1", peak, "", ""])
         for row in job["ray"]:
             killed = ""
             if "processes_killed" in row:
                 killed = f", one killed ({row['processes_killed']} processes, {row['shards_killed']} shards)"
             seconds = min(run["seconds"] for run in row["runs"])
             nodes = f"{row['nodes']} node" + ("s" if row["nodes"] > 1 else "")
-            peak = mib(max(run["driver_peak_mib"] for run in row["runs"]))
+            peak = mib(max(run["driver_anonymous_mib"] for run in row["runs"]))
+            stored = mib(row["object_store_mib"]) if "object_store_mib" in row else ""
             same = "same bytes" if row["same_bytes"] else "**different**"
-            rows.append([budget, nodes + killed, time_of(seconds), f"{seconds / cpu:.1f}", peak, same])
-    return grid(["budget", "on", "best time", "÷ CPU engine", "driver's peak", "arrangement.parquet"], rows)
+            columns = [nodes + killed, row["way"], time_of(seconds), f"{seconds / cpu:.1f}", peak]
+            rows.append([budget, *columns, stored, same])
+    heads = ["budget", "on", "vectors", "best time", "÷ CPU engine", "driver's anonymous memory", "object store"]
+    return grid([*heads, "arrangement.parquet"], rows)
 
 
 def directions(results: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ from righttime.results import Request, Result, open_result, prepare_result, writ
 from righttime.results.finished import FinishedResult
 from righttime.results.sources import find_sources_of
 from righttime.rows import as_numbers
-from righttime.similarity import copied_rows
+from righttime.similarity import copied_rows, first_rows
 from righttime.store import cache_folder
 
 __all__ = ["Saved", "extend_into"]
@@ -238,7 +238,7 @@ class _Grown:
         if not np.array_equal(as_numbers(self._ready.kept)[:n], self._finished.embedded_rows):
             return "other rows of the earlier pool take part now"
         sides = self._ready.sides
-        now = vectors_sha256(sides.pool[:n]), vectors_sha256(sides.target)
+        now = vectors_sha256(first_rows(sides.pool, n)), vectors_sha256(sides.target)
         if now != (then.embedding.get("pool_vectors_sha256"), then.embedding.get("target_vectors_sha256")):
             return "the earlier rows' vectors are not the same as then, to the bit"
         return ""

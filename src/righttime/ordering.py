@@ -35,7 +35,7 @@ from righttime.neighbours import ENGINES, Search, search_named
 from righttime.progress import counting
 from righttime.results import Request, Widening
 from righttime.rows import Rows, as_numbers
-from righttime.similarity import room_for
+from righttime.similarity import first_rows, narrowed
 from righttime.store import cache_folder
 
 __all__ = [
@@ -51,7 +51,6 @@ __all__ = [
 
 Guarding = Callable[[Sequence[int], Sides], Set[int]]
 """From the rows that take part and their vectors to those that take no part after all."""
-_COPIED = 1 << 16  # vectors copied at a time
 
 
 @dataclass(frozen=True)
@@ -88,6 +87,7 @@ class Ordered:
         others: How many of `kept`, the last, can only be woven.
         text: Which text represented a row.
         notes: Sentences that a person should read.
+        of_run: The same of how the search went, which say nothing of the order.
     """
 
     arrangement: Arrangement
@@ -97,6 +97,7 @@ class Ordered:
     others: int
     text: str
     notes: tuple[str, ...]
+    of_run: tuple[str, ...] = ()
 
 
 def ready_rows(
@@ -160,7 +161,7 @@ def ready_rows(
         inputs = dataclasses.replace(inputs, scores=scores)
     if inputs.weave is not None and request.woven_pool is not None:
         inputs = dataclasses.replace(inputs, weave=dataclasses.replace(inputs.weave, others=len(kept) - n))
-    vectors_of_own = sides.pool[:n] if "vectors" in needs and n < len(kept) else sides.pool
+    vectors_of_own = first_rows(sides.pool, n) if "vectors" in needs else sides.pool
     inputs = dataclasses.replace(inputs, pool=vectors_of_own, target=sides.target)
     return Ready(inputs, kept, sides, len(kept) - n, sides.about.get("text", text), tuple(notes))
 
@@ -226,13 +227,14 @@ def choose_rows(
     inputs = ready.inputs
     if scored is not None and inputs.scores is not None:
         inputs = dataclasses.replace(inputs, scores=_as_stored(inputs.scores, ready.kept, scored))
-    found, best = _choose(request, inputs, search, folder, progress)
+    said: list[str] = []
+    found, best = _choose(request, inputs, search, folder, progress, said.append)
     if best is not None:
         best = np.concatenate([best, np.full(ready.others, np.inf, dtype=np.float32)])
     notes = ready.notes + ((found.settings["warning"],) if "warning" in found.settings else ())
     order = as_numbers(ready.kept)[found.order]
     arrangement = dataclasses.replace(found, order=order, n_pool=len(pool)).with_rows(pool, target)
-    return Ordered(arrangement, ready.kept, ready.sides, best, ready.others, ready.text, notes)
+    return Ordered(arrangement, ready.kept, ready.sides, best, ready.others, ready.text, notes, tuple(said))
 
 
 def _without(gone: Set[int], kept: Sequence[int], sides: Sides, memory: int, folder: Path) -> tuple[list[int], Sides]:
@@ -240,9 +242,7 @@ def _without(gone: Set[int], kept: Sequence[int], sides: Sides, memory: int, fol
     left = [place for place, row in enumerate(kept) if row not in gone]
     if not left:
         raise EmptyDataError(f"no pool row is left: the guard removed all {len(kept):,}. Hint: `guard='report'`.")
-    pool = room_for((len(left), sides.pool.shape[1]), memory, folder)
-    for start in range(0, len(left), _COPIED):
-        pool[start : start + _COPIED] = sides.pool[left[start : start + _COPIED]]
+    pool = narrowed(sides.pool, np.asarray(left), memory, folder)
     return [kept[place] for place in left], dataclasses.replace(sides, pool=pool)
 
 
@@ -260,7 +260,12 @@ def _named(inputs: SelectionInput, rows: Rows) -> SelectionInput:
 
 
 def _choose(
-    request: Request, inputs: SelectionInput, asked: Callable[[Search], Search], folder: Path, progress: bool
+    request: Request,
+    inputs: SelectionInput,
+    asked: Callable[[Search], Search],
+    folder: Path,
+    progress: bool,
+    told: Callable[[str], object],
 ) -> tuple[Arrangement, NDArray[np.float32] | None]:
     """The order, by the rows that take part, and their best similarities where a least one is asked for."""
     with (
@@ -269,7 +274,7 @@ def _choose(
     ):
         warnings.simplefilter("ignore", UserWarning)  # told in the notes instead
         # Lists that run out take more passes than the one that can be foreseen.
-        search = asked(search_named(request.engine, memory=request.memory, progress=tell))
+        search = asked(search_named(request.engine, memory=request.memory, progress=tell, told=told))
         best = None if request.min_similarity is None else search.nearest(inputs.pool, inputs.target)[1]
         inputs = dataclasses.replace(inputs, best=best, search=search, progress=tell)
         how: dict[str, Any] = {"most_bytes": request.memory, "folder": folder}

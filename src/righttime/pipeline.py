@@ -165,6 +165,7 @@ def finish(begun: Begun, **how: Any) -> Result:
         duplicates=taking.duplicates,
         leaks=begun.leaks,
         notes=ordered.notes,
+        of_run=ordered.of_run,
         kept=ordered.kept,
         vectors=(ordered.sides.pool, ordered.sides.target),
         best=ordered.best,

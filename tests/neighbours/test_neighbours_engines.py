@@ -292,6 +292,9 @@ class _Hoarder:
     def nearest(self, pool: Any, target: Any) -> Any:
         raise NotImplementedError
 
+    def pairs(self, pool: Any, rows: Any, target: Any, who: Any) -> Any:
+        return BlockSearch("cpu").pairs(pool, rows, target, who)
+
 
 def test_lists_are_never_asked_to_be_longer_than_the_living() -> None:
     pool = unit_rows(np.random.default_rng(0).normal(size=(200, 3)))

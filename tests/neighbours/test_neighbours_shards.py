@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,11 @@ from righttime.neighbours import BlockSearch
 from righttime.neighbours.nominate import Gathered
 from righttime.neighbours.shards import Shard, ShardedSearch, _dealt, _numbers, _size
 from righttime.similarity import unit_rows
+from small_cluster import cluster, clustered, saved, shard_pids
 
-ray = pytest.importorskip("ray")
+__all__ = ["cluster"]
 
-
-def clustered(n_pool: int = 6_000, n_target: int = 40, d: int = 32) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Rows task by task, a tenth of them twice."""
-    rng = np.random.default_rng(0)
-    centre = rng.normal(size=(30, d))
-    pool = np.sort(rng.integers(0, 30, size=n_pool))
-    rows = centre[pool] + 0.5 * rng.normal(size=(n_pool, d))
-    rows[::10] = rows[1::10]
-    return unit_rows(rows), unit_rows(centre[rng.integers(0, 30, size=n_target)] + 0.5 * rng.normal(size=(n_target, d)))
+pytest.importorskip("ray")
 
 
 @pytest.mark.parametrize("n_shards", [1, 3, 7])
@@ -54,7 +47,7 @@ def test_merged_shards_nominate_all_rows_above_the_cut() -> None:
     for wanted, part in ((60, 25), (6_000, 6_000)):
         gathered = Gathered(len(target), wanted, len(pool), len(pool), 1e-5)
         for shard in range(3):
-            some = Shard(_dealt(pool, shard, 3), "cpu", 1 << 30, None).nominees(target, part, None)
+            some = Shard(_dealt(pool, shard, 3), "cpu", 1 << 30, None).answer("nominees", target, part, None)
             gathered.join(some, _numbers(some.rows, shard, 3))
         found = gathered.finish()
         for j in range(len(target)):
@@ -62,30 +55,6 @@ def test_merged_shards_nominate_all_rows_above_the_cut() -> None:
             others[found.rows[found.start[j] : found.start[j + 1]]] = False
             assert not others.any() or s[j, others].max() <= found.cut[j] + 1e-5
         assert np.diff(found.start).min() > 10
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Three nodes on this machine."""
-    from ray.cluster_utils import Cluster
-
-    home = os.environ.get("HOME")
-    os.environ["HOME"] = str(tmp_path_factory.mktemp("home"))
-    os.environ["RAY_TMPDIR"] = "/tmp"  # sockets may have paths of 107 characters at most
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    made.add_node(num_cpus=1)
-    made.add_node(num_cpus=1)
-    ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
-    yield made
-    ray.shutdown()
-    made.shutdown()  # type: ignore[no-untyped-call]
-    if home is not None:
-        os.environ["HOME"] = home
-
-
-def saved(arrangement: Any, path: Path) -> bytes:
-    arrangement.save(path)
-    return path.read_bytes()
 
 
 @pytest.mark.parametrize("method", ["tma", "tma-farthest", "nearest"])
@@ -133,8 +102,8 @@ def test_shards_that_are_killed_answer_all_the_same(cluster: Any) -> None:
     search = ShardedSearch()
     before = search.nearest(pool, target)
     assert len(search._actors) == 3
-    pids = _worker_pids()
-    assert len(pids) >= 3
+    pids = shard_pids(search)
+    assert len(set(pids)) == 3
     for pid in pids[:-1]:
         os.kill(pid, signal.SIGKILL)
     after = search.nearest(pool, target)
@@ -189,9 +158,3 @@ class Failing:
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return np.full((len(texts), 1), 1 / 0, dtype=np.float32)
-
-
-def _worker_pids() -> list[int]:
-    """The processes of this cluster's actors; Ray gives each the name of its class."""
-    lines = {path.parent.name: path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()}
-    return [int(pid) for pid, line in lines.items() if line.startswith(b"ray::Shard")]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.neighbours import BlockSearch, Nominees, Search, similarity_of
+from righttime.neighbours import BlockSearch, Nominees, Search
 
 __all__ = ["CandidateLists"]
 
@@ -107,7 +107,9 @@ class CandidateLists:
         at = at[~self.taken[self._rows[at]]]
         new = at[np.isnan(self._exact[at])]
         one = self.target[who : who + 1]
-        self._exact[new] = similarity_of(self.pool, self._rows[new].astype(np.int64), one, np.zeros(len(new), np.intp))
+        self._exact[new] = self.search.pairs(
+            self.pool, self._rows[new].astype(np.int64), one, np.zeros(len(new), np.intp)
+        )
         at = at[np.lexsort((self._rows[at], -self._exact[at]))]
         # What is behind in the list lies within a margin of its order, by values within a margin of the similarity.
         behind = self._value[stop] + 4 * margin if stop < end else -np.inf
@@ -155,7 +157,7 @@ class CandidateLists:
         by, at = self._rivals(who)
         unknown = np.isnan(self._exact[at])
         new = at[unknown]
-        self._exact[new] = similarity_of(self.pool, self._rows[new].astype(np.int64), self.target, by[unknown])
+        self._exact[new] = self.search.pairs(self.pool, self._rows[new].astype(np.int64), self.target, by[unknown])
         order = np.lexsort((self._rows[at], -self._exact[at], by))
         by, to, at = by[order], at[np.lexsort((at, by))], at[order]
         for column in (self._rows, self._exact):

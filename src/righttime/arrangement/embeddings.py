@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import operator
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -28,8 +29,8 @@ from righttime.arrangement.weights import equal_is_none, weight_of
 from righttime.choices import Engine, FirstLook, WithinRound
 from righttime.errors import EmptyDataError, SettingsError, ShapeError, unknown_name
 from righttime.keywords import named_settings
-from righttime.neighbours import MEMORY, Progress, search_named
-from righttime.similarity import DISTANCES, distance_names, unit_rows
+from righttime.neighbours import ENGINES, MEMORY, Progress, search_named
+from righttime.similarity import DISTANCES, as_array, distance_names, mapped_rows, unit_rows
 
 __all__ = ["arrange_embeddings", "arrange_unit_vectors", "check_settings", "check_weighing", "weighs"]
 
@@ -99,7 +100,8 @@ def arrange_embeddings(
             ``"folded:layers=3"``. Length is that of `texts`; a loss cannot be computed from vectors.
         engine: Where neighbours are looked for: ``auto``, ``cpu``, ``cuda`` or ``ray``. Speed only.
         memory: Bytes that the search may hold above the vectors. Vectors that have to be normalised and take more are
-            written to a file in the folder for temporary files, and mapped.
+            written to a file in the folder for temporary files, and mapped. With ``ray``, an array that is mapped from
+            a file (``np.load(FILE, mmap_mode="r")``) is not copied: each machine that sees the file reads its rows.
         first_look: Precision of the products that nominate, on CUDA: ``float32``, ``float16`` or ``bfloat16``.
             Speed only.
         block_rows: Pool rows per matrix product; None chooses. Memory and speed only.
@@ -120,7 +122,8 @@ def arrange_embeddings(
         >>> righttime.arrange_embeddings(pool, [[0.0, 1.0]], method="tma", budget=2).order.tolist()
         [1, 2]
     """
-    search = search_named(engine, memory=memory, first_look=first_look, block_rows=block_rows, progress=progress)
+    how: dict[str, Any] = {"first_look": first_look, "block_rows": block_rows, "progress": progress}
+    search = search_named(engine, memory=memory, told=lambda said: warnings.warn(said, stacklevel=2), **how)
     weaving = what_is_woven(weave, anneal)
     if weaving is not None and weaving.pool is not None:
         raise SettingsError(
@@ -128,7 +131,8 @@ def arrange_embeddings(
             f"{weaving.given!r}. Hint: `righttime.arrange` reads rows of another pool.",
             setting=weaving.setting,
         )
-    pool = unit_rows(pool_vectors, "pool_vectors", most_bytes=memory)
+    shared = mapped_rows(pool_vectors, "pool_vectors") if ENGINES[engine].cluster else None
+    pool = unit_rows(pool_vectors, "pool_vectors", most_bytes=memory) if shared is None else shared.standing_in
     target = unit_rows(target_vectors, "target_vectors")
     inputs = SelectionInput(
         pool=pool,
@@ -159,7 +163,7 @@ def arrange_embeddings(
             "Hint: `righttime.arrange` reads rows.",
             setting="shape",
         )
-    return arrange_unit_vectors(method, inputs, shape=asked)
+    return arrange_unit_vectors(method, inputs, shape=asked, most_bytes=memory)
 
 
 def _weights(given: Sequence[Any] | None, n_target: int) -> tuple[Fraction, ...] | None:
@@ -184,7 +188,8 @@ def arrange_unit_vectors(
         method: The method's name.
         inputs: Vectors and settings.
         shape: Another order of the rows that the method chooses.
-        most_bytes: Vectors that a least similarity leaves are copied; more bytes than this to a file, and mapped.
+        most_bytes: Vectors that have to be copied, such as those that a least similarity leaves, are copied to a file
+            and mapped where they take more bytes than this.
         folder: Where that file lies.
     """
     n_pool, n_target = len(inputs.pool), len(inputs.target)
@@ -205,6 +210,8 @@ def arrange_unit_vectors(
     if check_settings(method, inputs).min_similarity is not None:
         rows, inputs = near_enough(inputs, most_bytes, folder)
     inputs = check_settings(method, inputs, len(inputs.pool))
+    if method_named(method).looks is None:
+        inputs = dataclasses.replace(inputs, pool=as_array(inputs.pool, most_bytes, folder))
     found = _cut(_order(method_named(method), inputs.own), method, inputs.own)
     if shape is not None:
         found = in_shape(found, shape, inputs.seed, inputs.scores)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from righttime.arrangement.candidates import CandidateLists
 from righttime.arrangement.weights import Turns
-from righttime.neighbours import Nominees, Search, similarity_of
+from righttime.neighbours import Nominees, Search
 
 __all__ = ["Bounds", "GrownSearch", "Looked", "bounds_of"]
 
@@ -178,6 +178,12 @@ class GrownSearch:
         self._count(pool, target, None)
         return self.search.nearest(pool, target)
 
+    def pairs(
+        self, pool: Vectors, rows: NDArray[np.int64], target: Vectors, who: NDArray[np.intp]
+    ) -> NDArray[np.float32]:
+        """See `Search`."""
+        return self.search.pairs(pool, rows, target, who)
+
     def _count(self, pool: Vectors, target: Vectors, taken: NDArray[np.bool_] | None) -> None:
         pairs = (len(pool) - (0 if taken is None else int(np.count_nonzero(taken)))) * len(target)
         self.looked.pairs += pairs
@@ -189,7 +195,7 @@ class GrownSearch:
         rows, bound = self.some[found.rows], self.bounds.similarity[who].astype(np.float64)
         kept = found.value > bound + found.margin
         near = np.flatnonzero(~kept & (found.value >= bound - found.margin))
-        exact = similarity_of(self.vectors, found.rows[near].astype(np.int64), target, who[near])
+        exact = self.search.pairs(self.vectors, found.rows[near].astype(np.int64), target, who[near])
         kept[near] = (exact > bound[near]) | ((exact == bound[near]) & (rows[near] <= self.bounds.row[who[near]]))
         start = np.concatenate([[0], np.cumsum(np.bincount(who[kept], minlength=len(target)))])
         return Nominees(start, rows[kept], found.value[kept], found.cut, found.margin, self._limit(found))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from righttime.arrangement.selection import SelectionInput
 from righttime.errors import SettingsError
-from righttime.similarity import copied_rows
+from righttime.similarity import narrowed
 
 __all__ = ["check_floor", "near_enough", "reaches"]
 
@@ -108,4 +108,4 @@ def _only(
     """Some rows of vectors: the vectors themselves where that is all of them."""
     if len(rows) == len(vectors):
         return vectors
-    return copied_rows(vectors, rows, most_bytes, folder)
+    return narrowed(vectors, rows, most_bytes, folder)

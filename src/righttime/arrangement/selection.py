@@ -209,7 +209,8 @@ class Method:
         paper: The paper in full: authors, title, where, arXiv number.
         differs: What differs from the paper, or from its released code; empty where nothing does.
         looks: How it looks at the pool, where that can be timed on a sample: ``rounds`` as `tma_rounds`, or
-            ``nearest``, one search for each pool row's most similar target row.
+            ``nearest``, one search for each pool row's most similar target row. Such a method takes the pool's vectors
+            by blocks and rows alone, so that they may be `SharedRows`; None: it needs an array of all of them.
         passes: How often it looks at the whole pool so.
         verified_by: How a stored order is verified with vectors made anew, which differ in their last bits:
             ``rounds`` and ``turns`` are replayed, of a ``ranking`` the distances are compared, and ``replay`` arranges

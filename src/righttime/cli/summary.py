@@ -104,7 +104,7 @@ def arranged_facts(result: Result, out: Path) -> dict[str, Any]:
         "embedding": result.embedding,
         "falloff": result.falloff,
         "widening": result.widening,
-        "notes": result.notes,
+        "notes": (*result.notes, *result.of_run),
     }
 
 
@@ -162,7 +162,7 @@ def _warned(result: Result) -> Iterator[str]:
         yield f"note: {result.duplicates:,} pool rows repeat an earlier row ({did})"
     own = result.widening.own if result.widening else len(result.target.rows)
     told = exchanged_sides(len(result.pool.rows), own)
-    for note in result.notes:
+    for note in (*result.notes, *result.of_run):
         if note not in told:
             yield f"note: {in_flags(note)}"
     if result.leaks:

@@ -17,6 +17,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,12 @@ from numpy.typing import NDArray
 
 from righttime.embedding.shards import arrow_batches, check_ids, have_ids, one_matrix, parquet_rows, shard_files
 from righttime.errors import EmbeddingError, RighttimeError, ShapeError
-from righttime.formats.remote import local_file
+from righttime.formats.remote import address, local_file
 from righttime.neighbours import MEMORY
 from righttime.rows import Rows
 from righttime.similarity.lazy import LazyRows
 from righttime.similarity.pairs import as_vectors
+from righttime.similarity.shared import SeenFile, SharedRows
 
 __all__ = [
     "PREFIX",
@@ -42,6 +44,7 @@ __all__ = [
     "mapped_npy",
     "opened",
     "pick",
+    "shared_vectors",
     "split_spec",
     "told",
 ]
@@ -77,14 +80,67 @@ def given_vectors(spec: str, role: str, n_rows: int, memory: int = MEMORY) -> ND
         ShapeError: If there is not one vector for each row.
     """
     path, _, name = spec.removeprefix(PREFIX).partition("#")
-    vectors = as_vectors(opened(path, name, role, memory), f"{path} ({role})")
-    if len(vectors) != n_rows:
+    return _of_rows(opened(path, name, role, memory), path, role, n_rows)
+
+
+def _of_rows(vectors: Any, path: str, role: str, n_rows: int) -> NDArray[Any]:
+    """Vectors that are one for each row."""
+    found = as_vectors(vectors, f"{path} ({role})")
+    if len(found) != n_rows:
         raise ShapeError(
-            f"{path} must hold one vector for each of the {n_rows} {role} rows, got {len(vectors)}. "
+            f"{path} must hold one vector for each of the {n_rows} {role} rows, got {len(found)}. "
             "Hint: vectors go by row, over the files in the order given, readable rows only.",
             file=path,
         )
-    return vectors
+    return found
+
+
+def shared_vectors(spec: str, role: str, n_rows: int, memory: int = MEMORY) -> SharedRows | None:
+    """The vectors of a pool for processes that read them for themselves, from files that all of them see.
+
+    Args:
+        spec: See `given_vectors`.
+        role: See `given_vectors`.
+        n_rows: See `given_vectors`.
+        memory: See `given_vectors`.
+
+    Returns:
+        None where that would have a process hold what it does not look at: of files at an address, of Arrow's, of one
+        Parquet file and of several .npz, and of what fits into `memory` and is not a .npy.
+
+    Raises:
+        EmbeddingError: As `given_vectors`.
+        ShapeError: As `given_vectors`.
+    """
+    path, _, name = spec.removeprefix(PREFIX).partition("#")
+    files = shard_files(path, _READERS)
+    may = _ONE_BY_PARTS if files is None else _MANY_BY_PARTS
+    if address(path) is not None or any(Path(file).suffix not in may for file in files or [path]):
+        return None
+    found = opened(path, name, role, memory)
+    if not isinstance(found, LazyRows | np.memmap):
+        return None
+    vectors = _of_rows(found, path, role, n_rows)
+    opens = _Files(tuple(map(SeenFile.of, files or [path])), files is not None, name, role, memory)
+    by_row = getattr(found, "by_row", True)
+    return SharedRows(opens, f"{role} vectors", (len(vectors), vectors.shape[1]), by_row=by_row)
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Opens files of vectors in any process that sees the same ones; arguments as those of `opened`."""
+
+    files: tuple[SeenFile, ...]
+    many: bool
+    name: str
+    role: str
+    memory: int
+
+    def __call__(self) -> Any:
+        for file in self.files:
+            file.require()
+        paths = [file.path for file in self.files]
+        return _of_files(paths if self.many else None, paths[0], self.name, self.role, self.memory)
 
 
 def opened(path: str, name: str, role: str, memory: int = MEMORY) -> Any:
@@ -100,10 +156,14 @@ def opened(path: str, name: str, role: str, memory: int = MEMORY) -> Any:
         EmbeddingError: As `given_vectors`.
         ShapeError: If shards hold vectors of several kinds.
     """
-    files = shard_files(path, _READERS)
+    return _of_files(shard_files(path, _READERS), path, name, role, memory)
+
+
+def _of_files(files: Sequence[str] | None, path: str, name: str, role: str, memory: int) -> Any:
+    """See `opened`; of those files, one below the other, or of the one at `path`."""
     if files is None:
         return told(path, lambda file: _READERS[file.suffix](file, name, role, memory))
-    of_shards = {**_READERS, ".parquet": _parquet_later}
+    of_shards = {**_READERS, ".parquet": _parquet_later, ".safetensors": _safetensors_later}
 
     def read(file: Path) -> Any:
         return of_shards[file.suffix](file, name, role, memory)
@@ -246,10 +306,15 @@ def _safetensors(file: Path, name: str, role: str, memory: int) -> Any:
             there = tensors.get_slice(chosen)
             if len(there.get_shape()) == 2 and file.stat().st_size > memory:
                 some = as_vectors(_as_kept(there[:1]), str(file))
-                return LazyRows(tuple(there.get_shape()), some.dtype, partial(_sliced, file, chosen))
+                return LazyRows(tuple(there.get_shape()), some.dtype, partial(_sliced, file, chosen), by_row=False)
             return _as_kept(tensors.get_tensor(chosen))
     except SafetensorError as error:
         raise EmbeddingError(f"{file} must be a safetensors file: {error}.", file=file) from error
+
+
+def _safetensors_later(file: Path, name: str, role: str, memory: int) -> Any:
+    """A tensor that is read when its rows are looked at."""
+    return _safetensors(file, name, role, 0)
 
 
 def _as_kept(tensor: Any) -> Any:
@@ -379,3 +444,7 @@ _READERS: Mapping[str, Callable[[Path, str, str, int], Any]] = {
     ".arrow": _arrow,
     ".feather": _arrow,
 }
+
+# A file, or files, of which a process reads some rows without holding the others.
+_ONE_BY_PARTS = (".npy", ".npz", ".safetensors")
+_MANY_BY_PARTS = (".npy", ".safetensors", ".parquet")

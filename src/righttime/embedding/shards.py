@@ -71,7 +71,7 @@ def parquet_rows(shape: tuple[int, int], dtype: Any, read: Callable[[], NDArray[
     def block(start: int, stop: int) -> NDArray[Any]:
         return _held(read)[start:stop]
 
-    return LazyRows(shape, dtype, block)
+    return LazyRows(shape, dtype, block, by_row=False)
 
 
 @lru_cache(maxsize=1)

@@ -13,19 +13,19 @@ from typing import Any, Protocol, TypeGuard, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.embedding import Embedder, given_sides
-from righttime.embedding.given import PREFIX, check_given_ids, given_vectors, split_spec
+from righttime.embedding import Embedder
+from righttime.embedding.given import PREFIX, check_given_ids, given_vectors, shared_vectors, split_spec
 from righttime.embedding.represent import represent, shaped_by_target
 from righttime.embedding.texts import texts_for
 from righttime.errors import SettingsError
 from righttime.neighbours import ENGINES
 from righttime.rows import Rows, as_numbers
-from righttime.similarity import room_for, unit_rows
+from righttime.similarity import narrowed, unit_rows
 from righttime.store import cache_folder
 
 __all__ = ["Asked", "PoolOnce", "Sides", "embedded", "given", "vectors_for", "vectors_given", "vectors_sha256"]
 
-_COPIED = 1 << 16  # rows copied at a time
+_TOGETHER = 1 << 14  # rows looked at at a time
 _OF_POOL = ("agreement", "pool_truncated", "pool_vectors_sha256")  # what is said of a pool alone
 
 
@@ -106,7 +106,9 @@ def vectors_for(
         specs = split_spec(request.embedder, request.target_embedder)
         check_given_ids(specs[0], pool, rows)
         check_given_ids(specs[1], target, range(len(target)))
-        return given(request.embedder, request.target_embedder, rows, n_pool, len(target), request.memory, folder)
+        sizes = n_pool, len(target)
+        by_each = ENGINES[request.engine].cluster
+        return given(request.embedder, request.target_embedder, rows, *sizes, request.memory, folder, by_each=by_each)
     if request.target_embedder is not None:
         raise SettingsError(
             "`target_embedder` is only for given vectors: one model must embed both sides.", setting="target_embedder"
@@ -186,7 +188,15 @@ def vectors_given(spec: object) -> TypeGuard[str]:
 
 
 def given(
-    spec: str, target_spec: str | None, kept: Sequence[int], n_pool: int, n_target: int, memory: int, folder: Path
+    spec: str,
+    target_spec: str | None,
+    kept: Sequence[int],
+    n_pool: int,
+    n_target: int,
+    memory: int,
+    folder: Path,
+    *,
+    by_each: bool = False,
 ) -> Sides:
     """Vectors of the user's own.
 
@@ -198,15 +208,22 @@ def given(
         n_target: How many target rows there are.
         memory: Vectors of more bytes than this are mapped from a file.
         folder: Where that file lies.
+        by_each: Each machine of a cluster reads the pool's for itself, where the files allow it, and none is copied.
     """
-    sides = given_sides(spec, target_spec, n_pool, n_target, memory)
-    # Normalised before rows are left out, so that an error names the row by its number in the file.
-    pool = unit_rows(sides[0], "pool vectors", most_bytes=memory, folder=folder)
-    if len(kept) < len(pool) or not np.array_equal(as_numbers(kept), np.arange(len(pool))):
-        some = room_for((len(kept), pool.shape[1]), memory, folder)
-        for start in range(0, len(kept), _COPIED):
-            some[start : start + _COPIED] = pool[np.asarray(kept[start : start + _COPIED])]
-        pool = some
+    specs, everyone = split_spec(spec, target_spec), np.arange(n_pool)
+    shared = shared_vectors(specs[0], "pool", n_pool, memory) if by_each else None
+    sides = (
+        given_vectors(specs[0], "pool", n_pool, memory) if shared is None else shared,
+        given_vectors(specs[1], "target", n_target, memory),
+    )
+    # Looked at before rows are left out, so that an error names the row by its number in the file.
+    if shared is None:
+        pool = unit_rows(sides[0], "pool vectors", most_bytes=memory, folder=folder)
+    else:
+        shared.take(np.setdiff1d(everyone, as_numbers(kept), assume_unique=True)).check()
+        pool = shared.standing_in
+    if not np.array_equal(as_numbers(kept), everyone):
+        pool = narrowed(pool, as_numbers(kept), memory, folder)
     target = unit_rows(sides[1], "target vectors")
     return _fingerprinted(pool, target, {"model": spec, "target_vectors": target_spec or spec})
 
@@ -262,4 +279,7 @@ def vectors_sha256(vectors: NDArray[np.float32]) -> str:
     Args:
         vectors: float32 unit vectors, shape (n, d).
     """
-    return hashlib.sha256(np.ascontiguousarray(vectors, dtype="<f4").data).hexdigest()
+    digest = hashlib.sha256()
+    for start in range(0, len(vectors), _TOGETHER):
+        digest.update(np.ascontiguousarray(vectors[start : start + _TOGETHER], dtype="<f4").data)
+    return digest.hexdigest()

@@ -64,6 +64,12 @@ class _After:
         """See `Search`."""
         return self.search.nearest(pool, target)
 
+    def pairs(
+        self, pool: Vectors, rows: NDArray[np.int64], target: Vectors, who: NDArray[np.intp]
+    ) -> NDArray[np.float32]:
+        """See `Search`."""
+        return self.search.pairs(pool, rows, target, who)
+
 
 def _part(found: Nominees, start: int, stop: int) -> Nominees:
     """The nominees of some target rows, copied so that the others can be let go."""

@@ -103,6 +103,12 @@ class BlockSearch:
                     self.progress(len(row))
         return rows, similarity
 
+    def pairs(
+        self, pool: Vectors, rows: NDArray[np.int64], target: Vectors, who: NDArray[np.intp]
+    ) -> NDArray[np.float32]:
+        """See `Search`."""
+        return similarity_of(pool, rows, target, who)
+
 
 def _best_of_each(
     block: Vectors, target: Vectors, who: NDArray[np.int64], where: NDArray[np.int64]

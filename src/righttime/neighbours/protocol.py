@@ -34,3 +34,9 @@ class Search(Protocol):
     def nearest(self, pool: Vectors, target: Vectors) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The most similar target row of every pool row, and its similarity; equal ones by lower target row."""
         ...
+
+    def pairs(
+        self, pool: Vectors, rows: NDArray[np.int64], target: Vectors, who: NDArray[np.intp]
+    ) -> NDArray[np.float32]:
+        """The similarity of pool rows with target rows, pair by pair; see `similarity_of`."""
+        ...

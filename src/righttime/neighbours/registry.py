@@ -14,6 +14,8 @@ from righttime.neighbours.protocol import MEMORY, Search
 
 __all__ = ["ENGINES", "Engine", "search_here", "search_named"]
 
+Told = Callable[[str], object]
+
 
 def _no_gpu() -> None:
     if not has_cuda():
@@ -22,10 +24,10 @@ def _no_gpu() -> None:
         )
 
 
-def _sharded(memory: int, first_look: str, block_rows: int | None, progress: Progress | None) -> Search:
+def _sharded(memory: int, block_rows: int | None, progress: Progress | None, told: Told | None) -> Search:
     from righttime.neighbours.shards import ShardedSearch
 
-    return ShardedSearch(memory, block_rows, progress)
+    return ShardedSearch(memory, block_rows, progress, told=told)
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,13 @@ class Engine:
     Attributes:
         does: Where it looks for neighbours, in a few words.
         check: Raises where it is not to be had here.
-        search: Makes the search of memory, first look, rows of a block and progress; None: a `BlockSearch` of its name.
+        search: Makes the search of memory, rows of a block, progress and `told`; None: a `BlockSearch` of its name.
         cluster: Whether it works on many machines.
     """
 
     does: str
     check: Callable[[], object] | None = None
-    search: Callable[[int, str, int | None, Progress | None], Search] | None = None
+    search: Callable[[int, int | None, Progress | None, Told | None], Search] | None = None
     cluster: bool = False
 
 
@@ -64,6 +66,7 @@ def search_named(
     first_look: str = "float32",
     block_rows: int | None = None,
     progress: Progress | None = None,
+    told: Told | None = None,
 ) -> Search:
     """A search by the name of its engine.
 
@@ -73,6 +76,7 @@ def search_named(
         first_look: Precision of the products that nominate, on Torch: ``float32``, ``float16`` or ``bfloat16``.
         block_rows: Pool rows per product; None chooses.
         progress: Called with the number of pool rows done since the last call.
+        told: Called with a sentence that a person should read.
 
     Raises:
         SettingsError: If a name is unknown, or the engine is not to be had here.
@@ -89,7 +93,7 @@ def search_named(
     if entry.check is not None:
         entry.check()
     if entry.search is not None:
-        return entry.search(memory, first_look, block_rows, progress)
+        return entry.search(memory, block_rows, progress, told)
     return BlockSearch(engine, memory, first_look, block_rows, progress)
 
 

@@ -18,6 +18,7 @@ from righttime.examples import LeftOut
 from righttime.formats import Reading
 from righttime.results.request import Request
 from righttime.results.widening import Widening
+from righttime.similarity import first_rows
 
 __all__ = ["BAD_TARGET", "Result"]
 
@@ -43,12 +44,15 @@ class Result:
         notes: Sentences that a person should read.
         kept: The pool rows that took part, ascending.
         others: How many of these, the last, can only be woven among the arranged ones.
-        vectors: Unit vectors of those rows and of the target, float32, shapes (n_kept, d) and (n_target, d).
+        vectors: Unit vectors of those rows and of the target, float32, shapes (n_kept, d) and (n_target, d); of a pool
+            that each machine of a cluster read for itself `righttime.similarity.SharedRows`.
         best: Of each of those rows its similarity to its most similar target row, infinity where it can only be woven;
             known with a least similarity.
         given: The names of files and folders that each side was read from; None where it was not read from any.
         guard: What the guard found; None where it was off.
         widening: How the target was widened, whose rows are behind its own; None where it was not.
+        of_run: Sentences that a person should read of how the search went. They say nothing of the result, so no
+            manifest holds them.
     """
 
     arrangement: Arrangement
@@ -69,6 +73,7 @@ class Result:
     guard: Leaks | None = None
     widening: Widening | None = None
     others: int = 0
+    of_run: tuple[str, ...] = ()
 
     @property
     def to_arrange(self) -> int:
@@ -85,7 +90,7 @@ class Result:
         place[arranged.order] = np.arange(len(arranged))
         in_rounds = method_named(self.request.method).rounds_fall and self.request.shape is None
         rounds = arranged.round if in_rounds else None
-        pool, kept = self.vectors[0][: self.to_arrange], np.asarray(self.kept[: self.to_arrange])
+        pool, kept = first_rows(self.vectors[0], self.to_arrange), np.asarray(self.kept[: self.to_arrange])
         found = falloff(pool, self.vectors[1], place[kept], rounds, self.request.min_similarity)
         if found.barrel_place is not None and self.arrangement.woven is not None:
             positions = np.flatnonzero(~self.arrangement.woven)

@@ -13,6 +13,15 @@ from righttime.similarity.distances import (
     weighted_distance,
 )
 from righttime.similarity.pairs import copied_rows, pair_similarity, room_for, rounding_margin, unit_rows
+from righttime.similarity.shared import (
+    SeenFile,
+    SharedRows,
+    as_array,
+    first_rows,
+    mapped_rows,
+    narrowed,
+    shared_or_none,
+)
 from righttime.similarity.transport import Transport, entropic_distance, transport_distance
 
 __all__ = [
@@ -20,16 +29,23 @@ __all__ = [
     "Asked",
     "Distance",
     "DistanceKind",
+    "SeenFile",
+    "SharedRows",
     "Transport",
+    "as_array",
     "average_distance",
     "check_distance",
     "copied_rows",
     "distance_names",
     "entropic_distance",
+    "first_rows",
+    "mapped_rows",
     "minimum_distance",
+    "narrowed",
     "pair_similarity",
     "room_for",
     "rounding_margin",
+    "shared_or_none",
     "target_distance",
     "transport_distance",
     "unit_rows",

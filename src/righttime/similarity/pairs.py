@@ -124,7 +124,12 @@ def as_vectors(vectors: Any, name: str) -> NDArray[Any]:
 
 
 def unit_rows(
-    vectors: Any, name: str = "vectors", *, most_bytes: int | None = None, folder: Path | None = None
+    vectors: Any,
+    name: str = "vectors",
+    *,
+    most_bytes: int | None = None,
+    folder: Path | None = None,
+    numbers: NDArray[np.integer] | None = None,
 ) -> NDArray[np.float32]:
     """Widen to float32 and scale every row to length 1, row by row.
 
@@ -137,6 +142,7 @@ def unit_rows(
         most_bytes: A result of more bytes than this lies in a file that is gone when it is no longer used, and is
             mapped from there; None: never.
         folder: Where that file lies; None takes the system's folder for temporary files.
+        numbers: What to call each row in an error; None counts from 0.
 
     Returns:
         float32, shape (n, d): `vectors` itself, not a copy, where it is float32 and all its rows are of length 1. Each
@@ -171,7 +177,8 @@ def unit_rows(
             squared = fold_sum(rows * rows)
         far = np.flatnonzero(~((squared > _TINY) & (squared < 1 / _TINY)))
         if len(far):
-            rows[far], squared[far] = _scaled(rows[far], far + start, name)
+            called = far + start if numbers is None else numbers[far + start]
+            rows[far], squared[far] = _scaled(rows[far], called, name)
         if may_stay:
             squared[_is_unit(block)] = 1.0
         out[start : start + step] = rows / np.sqrt(squared)[:, None]
@@ -237,7 +244,7 @@ def copied_rows(
 
 
 def _scaled(
-    rows: NDArray[np.float64], numbers: NDArray[np.intp], name: str
+    rows: NDArray[np.float64], numbers: NDArray[np.integer], name: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Rows scaled by their largest entry, so that squares of huge and tiny entries are finite and not zero."""
     largest = np.abs(rows).max(axis=1)
@@ -248,7 +255,9 @@ def _scaled(
     return rows, fold_sum(rows * rows)
 
 
-def _bad_rows_sentence(rows: NDArray[np.float64], bad: NDArray[np.intp], numbers: NDArray[np.intp], name: str) -> str:
+def _bad_rows_sentence(
+    rows: NDArray[np.float64], bad: NDArray[np.intp], numbers: NDArray[np.integer], name: str
+) -> str:
     kinds = ["all zeros" if np.isfinite(rows[row]).all() else "NaN or infinity" for row in bad[:3]]
     named = ", ".join(f"row {numbers[row]} ({kind})" for row, kind in zip(bad[:3], kinds, strict=True))
     more = f" and {len(bad) - 3} more nearby" if len(bad) > 3 else ""
