@@ -88,7 +88,7 @@ ALLOWED: Mapping[tuple[str, str], str] = {
     ("training/trial.py", "random"): "the same",
     ("experiment/prepare.py", "vectors"): "an entry of draw.json",
     **{("experiment/reading.py", name): "a prefix before a path" for name in ("vectors", "lm", "gradients")},
-    **{("planning/embedding.py", name): "the name of a stage" for name in ("combine", "vectors")},
+    ("planning/plan.py", "combine"): "the name of a stage",
     ("embedding/static.py", "static"): "its own module",
     ("embedding/gradients.py", "gradients"): "its own module",
     ("embedding/hidden_states.py", "lm"): "its own module",

@@ -12,27 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-__all__ = [
-    "CACHED_BYTES",
-    "KEY_BYTES",
-    "SOME",
-    "TEXTS",
-    "Stage",
-    "most_resident",
-    "peak_of",
-    "repeated",
-    "resident",
-    "timed",
-]
-
-SOME = 1 << 14
-"""Given vectors that are read to see what all are like."""
-TEXTS = 512
-"""Texts that are sampled."""
-CACHED_BYTES = 120
-"""Bytes of a vector in the cache, beside its numbers."""
-KEY_BYTES = 60
-"""Bytes of a row while rows are compared or looked up: its hashes, sorted."""
+__all__ = ["Stage", "most_resident", "peak_of", "repeated", "resident", "timed"]
 
 
 @dataclass(frozen=True)
