@@ -11,6 +11,7 @@ from righttime.neighbours.local import BlockSearch, has_cuda
 from righttime.neighbours.nominate import Progress
 from righttime.neighbours.products import PRECISIONS
 from righttime.neighbours.protocol import MEMORY, Search
+from righttime.neighbours.seen import Seen
 
 __all__ = ["ENGINES", "Engine", "search_here", "search_named"]
 
@@ -64,6 +65,7 @@ def search_named(
     first_look: str = "float32",
     block_rows: int | None = None,
     progress: Progress | None = None,
+    seen: Seen | None = None,
 ) -> Search:
     """A search by the name of its engine.
 
@@ -73,6 +75,7 @@ def search_named(
         first_look: Precision of the products that nominate, on Torch: ``float32``, ``float16`` or ``bfloat16``.
         block_rows: Pool rows per product; None chooses.
         progress: Called with the number of pool rows done since the last call.
+        seen: Is told what the first pass over its pool has seen, on this machine.
 
     Raises:
         SettingsError: If a name is unknown, or the engine is not to be had here.
@@ -90,7 +93,7 @@ def search_named(
         entry.check()
     if entry.search is not None:
         return entry.search(memory, first_look, block_rows, progress)
-    return BlockSearch(engine, memory, first_look, block_rows, progress)
+    return BlockSearch(engine, memory, first_look, block_rows, progress, seen)
 
 
 def search_here(engine: str, *, memory: int = MEMORY) -> Search:
