@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -128,6 +129,14 @@ def read_rows_of(records: list[dict[str, Any]]) -> Rows:
     from righttime.formats import from_records
 
     return from_records(records, role="pool").rows
+
+
+def test_where_quality_falls_is_known_from_the_search() -> None:
+    result = arrange_rows(POOL, TARGET, Request(embedder=Letters(), budget=5))
+    assert result.seen is not None
+    assert result.seen.of_pool is not None
+    anew = dataclasses.replace(result, seen=None)
+    assert result.falloff == anew.falloff is not None
 
 
 def test_in_is_out_plus_left_out_with_reasons() -> None:

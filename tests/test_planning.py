@@ -22,12 +22,15 @@ from righttime.embedding.glimpse import glimpse
 from righttime.errors import EmbeddingError, SettingsError, ShapeError
 from righttime.examples import Example, Message
 from righttime.formats.reading import read_head
+from righttime.inputs import read_side
 from righttime.planning import Stage, plan, plan_sizes
+from righttime.planning.finishing import once, with_falloff, writing_stage
 from righttime.planning.losses import loss_stage
 from righttime.planning.search import MOST_NUMBERS, cluster_of, order_stages, random_sides
 from righttime.planning.stages import peak_of
 from righttime.results import Request
 from righttime.rows import ExampleRows
+from righttime.similarity import unit_rows
 from tiny_model import save_tiny_model
 
 POOL = righttime.builtin_rows("pool", rows_per_family=4)
@@ -193,6 +196,53 @@ def test_the_libraries_count_and_the_peak_is_that_of_the_highest_stage(tmp_path:
     libraries = by_name(stages)["libraries"].memory
     assert libraries > 30 << 20  # Python with NumPy and PyArrow
     assert peak_of(stages) > libraries
+
+
+def test_what_a_command_does_once_is_measured_and_not_scaled(tmp_path: Path) -> None:
+    seconds = once()
+    assert seconds is not None
+    assert seconds > 0.05, "a Python that imports NumPy and PyArrow"
+    small, large = (by_name(plan_sizes(n, 20, 16, Request(budget=100))) for n in (5_000, 500_000))
+    assert small["libraries"].seconds == large["libraries"].seconds == seconds
+
+
+def test_where_no_process_can_be_started_the_time_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert once.__wrapped__() is None
+
+
+def test_rows_that_are_left_out_are_written_too() -> None:
+    rows = read_side(POOL, "pool", Request()).rows
+    few, many = (writing_stage(rows, n, n, Request(budget=100)) for n in (1_000, 1_000_000))
+    assert few.seconds is not None
+    assert many.seconds is not None
+    assert many.seconds > 10 * few.seconds
+    assert "999,900 rows that are left out" in many.note
+
+
+def test_where_quality_falls_takes_a_look_at_the_pool_unless_the_search_tells() -> None:
+    sides = random_sides(100_000, 200, 64)
+    stage = Stage("write", 1, 0.0, 0, 0, "")
+    took = {}
+    for method in ("tma", "nearest"):
+        took[method] = with_falloff(stage, sides, 1_000_000, 200, Request(method=method, budget=1_000)).seconds
+    assert took["tma"] is not None
+    assert took["nearest"] is not None
+    assert took["nearest"] > 10 * took["tma"]
+
+
+def test_a_file_of_unit_vectors_is_used_as_it_is(tmp_path: Path) -> None:
+    pool, target = _many(tmp_path)
+    with np.load(tmp_path / "v.npz") as arrays:
+        for name, scale in (("unit", 1), ("long", 3)):
+            for side in ("pool", "target"):
+                np.save(tmp_path / f"{name}-{side}.npy", scale * unit_rows(arrays[side]))
+    passing = {}
+    for name in ("unit", "long"):
+        files = [f"vectors:{tmp_path / name}-{side}.npy" for side in ("pool", "target")]
+        request = Request(embedder=files[0], target_embedder=files[1], guard="off")
+        passing[name] = by_name(plan(pool, target, request, tmp_path))["vectors"].passing
+    assert passing == {"unit": 0, "long": 4 * 8 * 20_005}
 
 
 def test_without_data(capsys: pytest.CaptureFixture[str]) -> None:

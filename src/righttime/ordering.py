@@ -31,7 +31,7 @@ from righttime.embedding.texts import shared_text
 from righttime.embedding.vectors import Sides, vectors_for
 from righttime.errors import EmptyDataError
 from righttime.filtering import TakingPart
-from righttime.neighbours import ENGINES, Search, search_named
+from righttime.neighbours import ENGINES, Search, Seen, search_named
 from righttime.progress import counting
 from righttime.results import Request, Widening
 from righttime.rows import Rows, as_numbers
@@ -87,7 +87,8 @@ class Ordered:
         others: How many of `kept`, the last, can only be woven.
         text: Which text represented a row.
         notes: Sentences that a person should read.
-        of_run: The same of how the search went, which say nothing of the order.
+        seen: What the search has seen of the pool, where it tells.
+        of_run: Such sentences of how the search went, which say nothing of the order.
     """
 
     arrangement: Arrangement
@@ -97,6 +98,7 @@ class Ordered:
     others: int
     text: str
     notes: tuple[str, ...]
+    seen: Seen
     of_run: tuple[str, ...] = ()
 
 
@@ -228,13 +230,14 @@ def choose_rows(
     if scored is not None and inputs.scores is not None:
         inputs = dataclasses.replace(inputs, scores=_as_stored(inputs.scores, ready.kept, scored))
     said: list[str] = []
-    found, best = _choose(request, inputs, search, folder, progress, said.append)
+    seen = Seen(inputs.pool, inputs.target)
+    found, best = _choose(request, inputs, search, folder, seen, progress, said.append)
     if best is not None:
         best = np.concatenate([best, np.full(ready.others, np.inf, dtype=np.float32)])
     notes = ready.notes + ((found.settings["warning"],) if "warning" in found.settings else ())
     order = as_numbers(ready.kept)[found.order]
     arrangement = dataclasses.replace(found, order=order, n_pool=len(pool)).with_rows(pool, target)
-    return Ordered(arrangement, ready.kept, ready.sides, best, ready.others, ready.text, notes, tuple(said))
+    return Ordered(arrangement, ready.kept, ready.sides, best, ready.others, ready.text, notes, seen, tuple(said))
 
 
 def _without(gone: Set[int], kept: Sequence[int], sides: Sides, memory: int, folder: Path) -> tuple[list[int], Sides]:
@@ -264,6 +267,7 @@ def _choose(
     inputs: SelectionInput,
     asked: Callable[[Search], Search],
     folder: Path,
+    seen: Seen,
     progress: bool,
     told: Callable[[str], object],
 ) -> tuple[Arrangement, NDArray[np.float32] | None]:
@@ -274,7 +278,7 @@ def _choose(
     ):
         warnings.simplefilter("ignore", UserWarning)  # told in the notes instead
         # Lists that run out take more passes than the one that can be foreseen.
-        search = asked(search_named(request.engine, memory=request.memory, progress=tell, told=told))
+        search = asked(search_named(request.engine, memory=request.memory, progress=tell, seen=seen, told=told))
         best = None if request.min_similarity is None else search.nearest(inputs.pool, inputs.target)[1]
         inputs = dataclasses.replace(inputs, best=best, search=search, progress=tell)
         how: dict[str, Any] = {"most_bytes": request.memory, "folder": folder}

@@ -169,6 +169,7 @@ def finish(begun: Begun, **how: Any) -> Result:
         kept=ordered.kept,
         vectors=(ordered.sides.pool, ordered.sides.target),
         best=ordered.best,
+        seen=ordered.seen,
         given=read.given,
         guard=begun.watch.leaks,
         others=ordered.others,

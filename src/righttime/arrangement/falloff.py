@@ -11,12 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from righttime.neighbours import BlockSearch, Seen, similarity_of
+from righttime.similarity import rounding_margin
+
 __all__ = ["SHARES", "Alone", "Falloff", "Line", "falloff"]
 
 SHARES = (1, 2, 5, 10, 20, 50, 100)
 """The lines of the table, as percentages of the arrangement."""
 
 _ELEMENTS = 1 << 21  # of one product: 8 MiB
+_NOMINEES = 16  # of each target row, where the pool is looked at for this alone
 _SAME = 1e-6  # similarities nearer to each other than this are rounding
 
 Vectors = NDArray[np.float32]
@@ -86,8 +90,13 @@ def falloff(
     place: NDArray[np.int64],
     rounds: NDArray[np.int32] | None,
     floor: float | None = None,
+    seen: Seen | None = None,
 ) -> Falloff:
-    """See where an order gets worse, in one pass over the pool and without a pool × target matrix.
+    """See where an order gets worse, without a pool × target matrix.
+
+    The pool is looked at once, by products, which only tell which rows decide: those in the middle, and the nearest of
+    each target row. These and the rows of the order are looked at by `righttime.similarity.pair_similarity`, so the
+    numbers are the same to the bit whatever made the products.
 
     Args:
         pool: float32 unit vectors of the rows that take part, shape (n, d).
@@ -95,9 +104,7 @@ def falloff(
         place: int64, shape (n,): each row's place in the order, -1 where it has none.
         rounds: The round of each place, where the order goes by rounds, nearest first; else None.
         floor: The least similarity that was asked for.
-
-    Returns:
-        Numbers right to about 1e-6, since they come from float32 products.
+        seen: What a search has seen of this pool and target, which then need not be looked at again.
 
     Example:
         >>> pool, target = np.float32([[1, 0], [0.6, 0.8], [0, 1]]), np.float32([[1, 0]])
@@ -106,11 +113,14 @@ def falloff(
     """
     n = int(place.max()) + 1
     ends = sorted({max(1, round(n * share / 100)) for share in SHARES})
-    part = np.where(place < 0, len(ends), np.searchsorted(ends, place, side="right"))
-    near, best = _best(pool, target, part, len(ends) + 1)
-    covered = np.maximum.accumulate(best, axis=0)
-    in_order = np.empty(n, dtype=np.float32)
-    in_order[place[place >= 0]] = near[place >= 0]
+    order = np.empty(n, dtype=np.int64)
+    order[place[place >= 0]] = np.flatnonzero(place >= 0)
+    parts = [_nearest(pool, order[start:end], target) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+    in_order = np.concatenate([part[0] for part in parts])
+    by_parts = [part[1] for part in parts]
+    everything = n == len(pool)
+    middle, nearest = (float(np.median(in_order)), by_parts[-1]) if everything else _whole(pool, target, seen)
+    covered = np.maximum.accumulate([*by_parts, nearest], axis=0)
     lines = []
     for number, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
         found = float((covered[number] >= covered[-1] - _SAME).mean())
@@ -118,7 +128,6 @@ def falloff(
             float(values.mean(dtype=np.float64)) for values in (in_order[start:end], covered[number])
         )
         lines.append(Line(end, similarity, coverage, found))
-    middle = float(np.median(near))
     lonely = np.flatnonzero(covered[-1] < middle)
     lonely = lonely[np.argsort(covered[-1][lonely], kind="stable")]
     alone = tuple(Alone(int(row), float(covered[-1][row])) for row in lonely)
@@ -126,18 +135,55 @@ def falloff(
     return Falloff(tuple(lines), middle, len(target), alone, *_barrel(in_order, rounds, middle), floor, below)
 
 
-def _best(
-    pool: Vectors, target: Vectors, part: NDArray[np.int64], n_parts: int
+def _whole(pool: Vectors, target: Vectors, seen: Seen | None) -> tuple[float, NDArray[np.float32]]:
+    """The middle of the pool, and each target row's similarity to its nearest row of the whole pool."""
+    if seen is None or seen.of_pool is None:
+        seen = Seen(pool, target)
+        BlockSearch("cpu", seen=seen).nominees(pool, target, _NOMINEES, None)
+    assert seen.of_pool is not None
+    nearest = seen.of_target.copy()
+    untold = np.flatnonzero(np.isnan(nearest))
+    if len(untold):
+        nearest[untold] = BlockSearch("cpu").best(pool, target[untold], 1, None).value
+    return _middle(pool, target, seen.of_pool, seen.margin), nearest
+
+
+def _middle(pool: Vectors, target: Vectors, highest: NDArray[np.float32], margin: float) -> float:
+    """The median over the pool of the similarity to the most similar target row.
+
+    What ranks in the middle is within a margin of what does so by products. So rows whose product is lower by more than
+    two margins rank lower, and only those between need a closer look.
+
+    Args:
+        pool: float32 unit vectors, shape (n, d).
+        target: float32 unit vectors, shape (m, d).
+        highest: float32, shape (n,): the highest product of each pool row.
+        margin: How far that may lie from the similarity.
+    """
+    ranks = np.array([(len(pool) - 1) // 2, len(pool) // 2])
+    low, high = np.partition(highest, ranks)[ranks].tolist()
+    low, high = low - 3 * margin, high + 3 * margin  # two, and room for the rounding of this line
+    between = np.flatnonzero((highest >= low) & (highest <= high))
+    exact = np.sort(_nearest(pool, between, target)[0])
+    return float(np.median(exact[ranks - np.count_nonzero(highest < low)]))
+
+
+def _nearest(
+    pool: Vectors, rows: NDArray[np.int64], target: Vectors
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Each pool row's similarity to its nearest target row, and each target row's to its nearest row of each part."""
-    near, best = np.empty(len(pool), dtype=np.float32), np.full((n_parts, len(target)), -2.0, dtype=np.float32)
+    """Of some pool rows the similarity to the nearest target row, and of each target row to the nearest of them."""
     step = int(np.clip(_ELEMENTS // len(target), 256, 1 << 13))
-    for start in range(0, len(pool), step):
-        block = np.asarray(pool[start : start + step]) @ target.T
-        near[start : start + step] = block.max(axis=1)
-        inside = part[start : start + step]
-        for number in np.unique(inside).tolist():
-            np.maximum(best[number], block[inside == number].max(axis=0), out=best[number])
+    apart = np.float32(3 * rounding_margin(target.shape[1]))  # two margins, and room for rounding
+    near, best = np.full(len(rows), -2.0, dtype=np.float32), np.full(len(target), -2.0, dtype=np.float32)
+    for start in range(0, len(rows), step):
+        block, of_block = pool[rows[start : start + step]], near[start : start + step]
+        product = target @ block.T
+        may = product >= product.max(axis=0) - apart
+        may |= product >= (np.maximum(product.max(axis=1), best) - apart)[:, None]
+        who, where = np.divmod(np.flatnonzero(may), len(block))
+        exact = similarity_of(block, where, target, who)
+        np.maximum.at(of_block, where, exact)
+        np.maximum.at(best, who, exact)
     return near, best
 
 

@@ -6,6 +6,7 @@ from righttime.neighbours.local import BlockSearch
 from righttime.neighbours.nominate import Nominees, Progress
 from righttime.neighbours.protocol import MEMORY, Search
 from righttime.neighbours.registry import ENGINES, Engine, search_here, search_named
+from righttime.neighbours.seen import Seen
 
 __all__ = [
     "ENGINES",
@@ -17,6 +18,7 @@ __all__ = [
     "Nominees",
     "Progress",
     "Search",
+    "Seen",
     "search_here",
     "search_named",
     "similarity_of",

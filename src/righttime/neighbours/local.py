@@ -13,6 +13,7 @@ from righttime.neighbours.blocks import similarity_of, top_k
 from righttime.neighbours.nominate import Nominees, Progress, nominate, side_by_side
 from righttime.neighbours.products import NumpyProducts, Products, TorchProducts
 from righttime.neighbours.protocol import MEMORY
+from righttime.neighbours.seen import Seen
 
 __all__ = ["BlockSearch", "affordable", "has_cuda"]
 
@@ -46,6 +47,7 @@ class BlockSearch:
     first_look: str = "float32"
     block_rows: int | None = None
     progress: Progress | None = None
+    seen: Seen | None = None
 
     def _products(self, pool: Vectors, target: Vectors) -> Products:
         engine = self.engine
@@ -63,8 +65,10 @@ class BlockSearch:
     def nominees(self, pool: Vectors, target: Vectors, wanted: int, taken: NDArray[np.bool_] | None) -> Nominees:
         """See `Search`."""
         products = self._products(pool, target)
+        seen = self.seen if taken is None and self.seen and self.seen.wants(pool, target) else None
+        highest = np.empty(len(pool), dtype=np.float32) if seen else None
         with _threads(len(pool) * target.size, products) as threads:
-            return nominate(
+            found = nominate(
                 pool,
                 len(target),
                 products.above,
@@ -74,7 +78,11 @@ class BlockSearch:
                 taken=taken,
                 threads=threads,
                 progress=self.progress,
+                highest=highest,
             )
+        if seen is not None and highest is not None:
+            seen.tell(highest, found)
+        return found
 
     def best(self, pool: Vectors, target: Vectors, wanted: int, taken: NDArray[np.bool_] | None) -> Nominees:
         """See `Search`; always by NumPy."""

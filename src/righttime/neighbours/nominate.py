@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,22 @@ Progress = Callable[[int], object]
 Pairs = tuple["NDArray[np.int32]", "NDArray[np.int64]", "NDArray[np.float32]"]
 """Target row (ascending), place in the block, and value of each pair."""
 
-Above = Callable[["NDArray[np.float32]", "NDArray[np.float32]"], Pairs]
-"""Pool rows, float32 (b, d), and cuts, float32 (m,), to all pairs above their target row's cut."""
+
+class Above(Protocol):
+    """From a block of pool rows to the pairs that pass a cut."""
+
+    def __call__(
+        self, block: NDArray[np.float32], cut: NDArray[np.float32], highest: NDArray[np.float32] | None = None
+    ) -> Pairs:
+        """All pairs above their target row's cut.
+
+        Args:
+            block: Pool rows, float32 (b, d).
+            cut: float32 (m,).
+            highest: float32 (b,): is filled with the highest product of each row of the block, where it is given.
+        """
+        ...
+
 
 _STRETCH = 128  # neighbouring rows that are read together
 _SAMPLE = 1024  # rows that set the first cuts
@@ -69,6 +83,7 @@ def nominate(
     taken: NDArray[np.bool_] | None = None,
     threads: int = 1,
     progress: Progress | None = None,
+    highest: NDArray[np.float32] | None = None,
 ) -> Nominees:
     """One pass over the living rows of a pool.
 
@@ -82,6 +97,7 @@ def nominate(
         taken: bool, shape (n_pool,): rows that may not be nominated; None means that all live.
         threads: Blocks looked at side by side.
         progress: Called with the number of pool rows done since the last call.
+        highest: float32, shape (n_pool,): is filled with the highest product of each living row, where it is given.
     """
     n_alive = len(pool) if taken is None else len(pool) - int(np.count_nonzero(taken))
     gathered = Gathered(n_target, wanted, n_alive, len(pool), margin)
@@ -95,7 +111,10 @@ def nominate(
             block = np.concatenate([pool[some[0] : some[0] + len(some)] for some in stretches])
         else:
             block = pool[rows]
-        who, where, value = above(block, gathered.cut)
+        most = None if highest is None else np.empty(len(rows), dtype=np.float32)
+        who, where, value = above(block, gathered.cut, most)
+        if highest is not None and most is not None:
+            highest[rows] = most
         return len(rows), (who, rows[where], value)
 
     for done, part in side_by_side(work, blocks, threads):

@@ -33,8 +33,10 @@ class Products(Protocol):
 
     margin: float
 
-    def above(self, block: NDArray[np.float32], cut: NDArray[np.float32]) -> Pairs:
-        """The pairs of pool rows, float32 (b, d), above their target row's cut, float32 (m,)."""
+    def above(
+        self, block: NDArray[np.float32], cut: NDArray[np.float32], highest: NDArray[np.float32] | None = None
+    ) -> Pairs:
+        """See `righttime.neighbours.nominate.Above`."""
         ...
 
     def near_best(self, block: NDArray[np.float32]) -> Pairs:
@@ -50,13 +52,19 @@ class NumpyProducts:
         self.target = target
         self.margin = rounding_margin(target.shape[1])
 
-    def above(self, block: NDArray[np.float32], cut: NDArray[np.float32]) -> Pairs:
+    def above(
+        self, block: NDArray[np.float32], cut: NDArray[np.float32], highest: NDArray[np.float32] | None = None
+    ) -> Pairs:
         """See `Products`."""
         parts = []
+        if highest is not None:
+            highest.fill(-np.inf)
         for start in range(0, len(self.target), _TARGET_ROWS):
             some = slice(start, start + _TARGET_ROWS)
             product = self.target[some] @ block.T
             parts.append(_found(product, product > cut[some, None], start))
+            if highest is not None:
+                np.maximum(highest, product.max(axis=0), out=highest)
         return _joined(parts)
 
     def near_best(self, block: NDArray[np.float32]) -> Pairs:
@@ -99,14 +107,20 @@ class TorchProducts:
         self.target = _tensor(torch, target).to(device, self.kind)
         self.margin = rounding_margin(target.shape[1]) + PRECISIONS[precision]
 
-    def above(self, block: NDArray[np.float32], cut: NDArray[np.float32]) -> Pairs:
+    def above(
+        self, block: NDArray[np.float32], cut: NDArray[np.float32], highest: NDArray[np.float32] | None = None
+    ) -> Pairs:
         """See `Products`."""
         import torch
 
+        if highest is not None:
+            highest.fill(-np.inf)
         cuts = torch.from_numpy(cut).to(self.device)[:, None]
         parts = []
         for start, product in self._products(block):
             parts.append(self._found(product, product > cuts[start : start + _TARGET_ROWS], start))
+            if highest is not None:
+                np.maximum(highest, product.amax(dim=0).cpu().numpy(), out=highest)
         return _joined(parts)
 
     def near_best(self, block: NDArray[np.float32]) -> Pairs:

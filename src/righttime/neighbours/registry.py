@@ -11,6 +11,7 @@ from righttime.neighbours.local import BlockSearch, has_cuda
 from righttime.neighbours.nominate import Progress
 from righttime.neighbours.products import PRECISIONS
 from righttime.neighbours.protocol import MEMORY, Search
+from righttime.neighbours.seen import Seen
 
 __all__ = ["ENGINES", "Engine", "search_here", "search_named"]
 
@@ -66,6 +67,7 @@ def search_named(
     first_look: str = "float32",
     block_rows: int | None = None,
     progress: Progress | None = None,
+    seen: Seen | None = None,
     told: Told | None = None,
 ) -> Search:
     """A search by the name of its engine.
@@ -76,6 +78,7 @@ def search_named(
         first_look: Precision of the products that nominate, on Torch: ``float32``, ``float16`` or ``bfloat16``.
         block_rows: Pool rows per product; None chooses.
         progress: Called with the number of pool rows done since the last call.
+        seen: Is told what the first pass over its pool has seen, on this machine.
         told: Called with a sentence that a person should read.
 
     Raises:
@@ -94,7 +97,7 @@ def search_named(
         entry.check()
     if entry.search is not None:
         return entry.search(memory, block_rows, progress, told)
-    return BlockSearch(engine, memory, first_look, block_rows, progress)
+    return BlockSearch(engine, memory, first_look, block_rows, progress, seen)
 
 
 def search_here(engine: str, *, memory: int = MEMORY) -> Search:

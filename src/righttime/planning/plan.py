@@ -7,10 +7,8 @@ known which texts are not in the cache yet, or what a method goes by; of given v
 
 from __future__ import annotations
 
-import json
 import os
 import random
-import tempfile
 import time
 import tracemalloc
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +20,6 @@ from typing import Literal
 import numpy as np
 
 from righttime.arrangement import SelectionInput, check_settings, method_named
-from righttime.arrangement.budget import rows_of
 from righttime.arrangement.caps import check_caps, read_caps, with_names
 from righttime.arrangement.weights import weights_of_rows
 from righttime.embedding import Embedder
@@ -31,7 +28,7 @@ from righttime.embedding.given import split_spec
 from righttime.embedding.glimpse import Glimpse, glimpse
 from righttime.embedding.represent import lacking
 from righttime.embedding.texts import shared_text, texts_for
-from righttime.embedding.vectors import vectors_given
+from righttime.embedding.vectors import vectors_given, vectors_sha256
 from righttime.errors import SettingsError, ShapeError
 from righttime.formats import Reading
 from righttime.formats.reading import read_head
@@ -39,16 +36,17 @@ from righttime.guard.cutting import check_chunks, window_for
 from righttime.inputs import read_side
 from righttime.ordering import selection_input_of
 from righttime.planning.chosen import chosen_stages
+from righttime.planning.finishing import once, with_falloff, writing_stage
 from righttime.planning.guard import LongTexts, chunk_stage, text_stage, vector_stage
 from righttime.planning.losses import loss_stage
 from righttime.planning.rates import rate_of
-from righttime.planning.search import order_stages
+from righttime.planning.search import order_stages, random_sides
 from righttime.planning.stages import Stage, most_resident, peak_of, repeated, resident, timed
-from righttime.results import Data, Request, left_out_table, with_neighbours
+from righttime.results import Data, Request, with_neighbours
 from righttime.rows import Rows
 from righttime.sampling import drawn
 from righttime.similarity import unit_rows
-from righttime.store import cache_folder, write_parquet
+from righttime.store import cache_folder
 
 __all__ = ["Stage", "plan", "plan_sizes"]
 
@@ -59,9 +57,6 @@ _SOME = 1 << 14  # given vectors that are read
 _TEXTS = 512  # texts that are sampled
 _CACHED_BYTES = 120  # of a vector in the cache, beside its numbers
 _KEY_BYTES = 60  # of a row while rows are compared or looked up: its hashes, sorted
-_LEFT_BYTES = 20  # of a row that is left out: its number, and that of its reason
-_TABLE_BYTES = 400  # of a row in the tables that are written
-_GROUP = 1 << 20  # rows of them that are written at a time
 _SCATTERED = 350 << 20
 """What the allocator keeps in a long run of batches of many shapes, above what it does in the sample: measured with
 all-MiniLM-L6-v2, 3,260 texts, one thread."""
@@ -263,11 +258,18 @@ def _stages(known: _Known, request: Request, cache: Path, nodes: int | None, tar
     stages += map(each, order_stages(known.own, n_target, dimension, sides, request, nodes, known.asked.own))
     stages += map(each, chosen_stages(known.rows, known.own, known.n_pool, request, known.asked))
     stages += map(each, loss_stage(known.rows, known.own, request, cache, known.asked.own.budget))
-    stages.append(each(_writing(known, request)))
+    finished = writing_stage(known.rows, known.own, known.n_pool, request)
+    if dimension:
+        finished = with_falloff(
+            finished, sides or random_sides(known.own, n_target, dimension), known.own, n_target, request
+        )
+    stages.append(each(finished))
     del sides
-    libraries = max(0, resident() - known.held)
-    note = "Python and what the stages import, model included; resident now, the samples taken off"
-    return (Stage("libraries", 0, 0.0, libraries, 0, note), *stages)
+    samples = sum(side.some.nbytes for side in (known.pool, known.target) if side is not None)
+    libraries = max(0, resident() - known.held - samples)
+    note = "Python and what the stages import, model included; resident now, the samples taken off. Time: that of "
+    note += "arranging two rows in a process of its own; loading a model comes on top"
+    return (Stage("libraries", 0, once(), libraries, 0, note), *stages)
 
 
 def _read(pool: Data, target: Data, request: Request) -> _Known:
@@ -375,13 +377,17 @@ def _vectors(pool: Glimpse, target: Glimpse, request: Request) -> Stage:
     """The stage that reads given vectors and brings them to length 1."""
     n, dimension = pool.shape[0] + target.shape[0], pool.shape[1]
     size, mapped = 4 * dimension * n, 4 * dimension * pool.shape[0] > request.memory
-    seconds = timed(lambda: unit_rows(np.array(pool.some))) * pool.shape[0] / len(pool.some)
-    note = f"given, {pool.shape[0]:,} and {target.shape[0]:,} of {dimension:,} dimensions; brought to length 1"
+    unit = unit_rows(pool.some)
+    seconds = timed(lambda: unit_rows(pool.some)) + timed(lambda: vectors_sha256(unit))
+    seconds *= n / len(pool.some)
+    note = f"given, {pool.shape[0]:,} and {target.shape[0]:,} of {dimension:,} dimensions; brought to length 1, hashed"
     if len(pool.some) == 1:
         note = f"ASSUMED to be given, float32: {n:,} of {dimension:,} dimensions; reading them is not counted"
         seconds = 0.0
     note += ", mapped from a file, which takes memory only while there is some to spare" if mapped else ""
-    loaded = not mapped or not str(request.embedder).partition("#")[0].endswith(".npy")
+    # A file of unit vectors is used as it is.
+    npy = str(request.embedder).partition("#")[0].endswith(".npy")
+    loaded = not npy or not (mapped or unit is pool.some)
     file = pool.itemsize * dimension * n if loaded and len(pool.some) > 1 else 0
     return Stage("vectors", 1, seconds, 0 if mapped else size, size if mapped else 0, note, file)
 
@@ -458,20 +464,3 @@ def _long(sample: Sequence[str], asked: Sequence[str], embedder: Embedder, per_s
     most = int(embedder.identity["max_length"])
     beyond = [length for length in embedder.lengths(sample) if length > most]
     return LongTexts(sum(beyond) / len(sample), window_for(embedder.lengths(asked), most), per_second, vector)
-
-
-def _writing(known: _Known, request: Request) -> Stage:
-    """The stage that writes the result."""
-    some = known.rows.take(range(0, len(known.rows), max(1, len(known.rows) // _TEXTS)))
-    budget = rows_of(request.budget, known.own) or known.n_pool
-    lines: list[int] = []
-    rows = list(some.examples())
-    seconds = timed(lambda: lines.extend(len(json.dumps(row.as_dict(), ensure_ascii=False).encode()) for row in rows))
-    with tempfile.TemporaryDirectory() as folder:  # for what writing a table imports
-        write_parquet(Path(folder) / "left_out.parquet", left_out_table(()))
-    each = sum(lines) / len(lines)
-    disk = int(budget * each + known.n_pool * _CACHED_BYTES)
-    held = _LEFT_BYTES * (known.n_pool - budget)
-    note = f"train.jsonl of {each:,.0f} bytes a row"
-    written = _TABLE_BYTES * min(known.n_pool, _GROUP)
-    return Stage("write", 1, 2 * seconds / len(some) * budget, held, disk, note, written)

@@ -16,6 +16,7 @@ from righttime.arrangement.falloff import Falloff, falloff
 from righttime.contamination.leaks import Leaks
 from righttime.examples import LeftOut
 from righttime.formats import Reading
+from righttime.neighbours import Seen
 from righttime.results.request import Request
 from righttime.results.widening import Widening
 from righttime.similarity import first_rows
@@ -48,6 +49,7 @@ class Result:
             that each machine of a cluster read for itself `righttime.similarity.SharedRows`.
         best: Of each of those rows its similarity to its most similar target row, infinity where it can only be woven;
             known with a least similarity.
+        seen: What the search has seen of the pool, where it tells.
         given: The names of files and folders that each side was read from; None where it was not read from any.
         guard: What the guard found; None where it was off.
         widening: How the target was widened, whose rows are behind its own; None where it was not.
@@ -69,6 +71,7 @@ class Result:
     kept: Sequence[int]
     vectors: tuple[NDArray[np.float32], NDArray[np.float32]]
     best: NDArray[np.float32] | None = None
+    seen: Seen | None = None
     given: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     guard: Leaks | None = None
     widening: Widening | None = None
@@ -82,7 +85,10 @@ class Result:
 
     @cached_property
     def falloff(self) -> Falloff | None:
-        """Where quality falls along the order; None where the method looks at no vectors. One more look at the pool."""
+        """Where quality falls along the order; None where the method looks at no vectors.
+
+        One more look at the rows of the order, and at the whole pool where the search has not told what it saw.
+        """
         if not self.vectors[0].shape[1]:
             return None
         arranged = self.arrangement.arranged()  # of woven rows nobody asks how similar they are
@@ -91,7 +97,7 @@ class Result:
         in_rounds = method_named(self.request.method).rounds_fall and self.request.shape is None
         rounds = arranged.round if in_rounds else None
         pool, kept = first_rows(self.vectors[0], self.to_arrange), np.asarray(self.kept[: self.to_arrange])
-        found = falloff(pool, self.vectors[1], place[kept], rounds, self.request.min_similarity)
+        found = falloff(pool, self.vectors[1], place[kept], rounds, self.request.min_similarity, self.seen)
         if found.barrel_place is not None and self.arrangement.woven is not None:
             positions = np.flatnonzero(~self.arrangement.woven)
             found = dataclasses.replace(found, barrel_place=int(positions[found.barrel_place]))
