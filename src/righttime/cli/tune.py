@@ -235,7 +235,7 @@ def tune(
         typer.Option(
             min=1,
             metavar="STEPS",
-            help="Rearrange what is left every STEPS steps, by TMA over hidden states of the model as it is.",
+            help="Rearrange what is left every STEPS steps by the model as it is; see --rearrange-by.",
             rich_help_panel=ROWS,
         ),
     ] = None,
@@ -244,7 +244,7 @@ def tune(
         typer.Option(
             min=1,
             metavar="ROWS",
-            help="With --rearrange-every: embed only the next ROWS rows that are left.",
+            help="With --rearrange-every: look at only the next ROWS rows that are left.",
             show_default="all that are left",
             rich_help_panel=ROWS,
         ),
@@ -252,10 +252,11 @@ def tune(
     rearrange_by: Annotated[
         str | None,
         typer.Option(
-            metavar="OPTIONS",
-            help="With --rearrange-every: which hidden states, as lm: takes them, such as layer=12,whitened; "
-            "layer=-1: the last as they are.",
-            show_default="centred",
+            metavar="WAY",
+            help="With --rearrange-every: by what. lm[:OPTIONS]: TMA over hidden states, such as lm:layer=12,whitened "
+            "(lm: may be left out). gradients[:subspace=K]: TMA over gradients of the loss. loss[:high|medium|low]: by "
+            "the loss on each row, without the target.",
+            show_default="lm:centred",
             rich_help_panel=ROWS,
         ),
     ] = None,
