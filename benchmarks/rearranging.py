@@ -64,7 +64,7 @@ def bare(model: Any, tokenizer: Any, texts: list[str]) -> float:
 def measured(folder: Path, out: Path, every: int, turn: int) -> dict[str, Any]:
     """One run: CPU seconds of each rearrangement, of the bare passes, and of all else."""
     from righttime.training import TuneSettings, rearranger, tune
-    from righttime.training.rearranged import left_places
+    from righttime.training.anew import left_places
 
     ours: list[float] = []
     floor: list[float] = []
@@ -72,7 +72,7 @@ def measured(folder: Path, out: Path, every: int, turn: int) -> dict[str, Any]:
 
     def timed(self: Any, step: int) -> Any:
         left = left_places(len(self.sides.rows), rearranger.consumed_before(self._known, self._follow, step), None)
-        texts = self.sides.embedded(left)
+        texts = self.sides.asked(left).texts
         before = bare(self.learning.model, self.learning.tokenizer, texts)
         began = time.process_time()
         found = make(self, step)

@@ -15,7 +15,7 @@ from tables import grid
 _DROPS_SHOWN, _TASKS_SHOWN = 10, 3
 LEFT_OUT = {"off": "same prompts alone", "report": "same prompts; other leaks were kept", "remove": "all leaks found"}
 """By the experiment's guard; results that name none were made before there was one."""
-WHICH = ("confirm-narrow", "order-narrow", "mixed-06", "order-same", "tma", "wsd")
+WHICH = ("confirm-narrow", "order-narrow", "rearranged-narrow", "mixed-06", "order-same", "tma", "wsd")
 """The experiments that say which order to use: a narrow target in a mixed pool, then pool and target of one form."""
 MIXED = "mixed-"
 """How experiments are called that differ in the share of useful pool rows; the share in percent follows."""

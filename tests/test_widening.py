@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 import righttime
 import twin
 from righttime.cli import main
+from righttime.each_target import arrange_each_into
 from righttime.errors import SettingsError, StoreError
 from righttime.extending import extend_into
 from righttime.formats import Reading, from_records
+from righttime.inputs import read_side
 from righttime.pipeline import arrange_rows
 from righttime.results import Neighbour, Request, Result, Widening, open_result
 from righttime.similarity import unit_rows
@@ -364,6 +366,64 @@ def test_each_target_is_widened_on_its_own(real: Path, out: Path, tmp_path: Path
         assert widening.own == count
     for file in ("train.jsonl", "arrangement.parquet"):
         assert (tmp_path / "each" / "three" / file).read_bytes() == (out / file).read_bytes()
+
+
+def test_several_targets_share_side_pool_and_model(real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Targets of which one has a row of the side pool, so that other rows of it take part."""
+    target, side = ((real / f"{name}.jsonl").read_text().splitlines(keepends=True) for name in ("target", "side"))
+    for name, lines in (("a", target[:2]), ("b", [*target[1:], side[0]]), ("c", target)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(lines))
+    names = [str(tmp_path / f"{name}.jsonl") for name in "abc"]
+    asked = Request(widen=f"{real}/side.jsonl:2", budget=20)
+    loaded, opened = [], []
+    model, reading = Request.model, read_side
+
+    def counted(self: Request) -> Any:
+        loaded.append(self.embedder)
+        return model(self)
+
+    def read_once(data: Any, role: Any, *more: Any, **how: Any) -> Reading:
+        opened.append(role)
+        return reading(data, role, *more, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Request, "model", counted)
+        for module in ("inputs", "widening"):
+            patch.setattr(f"righttime.{module}.read_side", read_once)
+        how: dict[str, Any] = {"cache": tmp_path / "cache"}
+        each = dict(arrange_each_into(tmp_path / "each", str(real / "pool.jsonl"), names, asked, **how))
+    assert [one for one in loaded if isinstance(one, str)] == [asked.embedder], "loaded once"
+    assert opened.count("side") == 1
+    for name, result in each.items():
+        alone = arrange_rows(str(real / "pool.jsonl"), str(tmp_path / f"{name}.jsonl"), asked, **how)
+        assert result.widening == alone.widening, name
+        assert np.array_equal(result.arrangement.order, alone.arrangement.order)
+    assert each["b"].widening.no_part == each["a"].widening.no_part + 1  # type: ignore[union-attr]
+
+
+def test_the_side_pool_is_told_before_anything_is_embedded(
+    real: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unfit(*_: Any, **__: Any) -> Any:
+        raise SettingsError("nothing is embedded here", setting="embedder")
+
+    monkeypatch.setattr("righttime.embedding.vectors.represent", unfit)
+    assert main(words(real, tmp_path / "never")) == 1
+    told = capsys.readouterr()
+    assert "nothing is embedded here" in told.err
+    assert f"side     {real}/side.jsonl: prompt-completion (jsonl), " in told.out
+
+
+def test_a_plan_knows_names_of_the_targets_own_rows_alone(
+    real: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = words(real, tmp_path / "never")
+    asked = ["plan", *asked[1 : asked.index("--out")]]
+    assert main([*asked, "--target-weight", "side=2"]) == 1
+    refused = capsys.readouterr().err
+    assert main([*words(real, tmp_path / "out"), "--target-weight", "side=2"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == refused.splitlines()[-1], "as arranging refuses it"
+    assert main([*asked, "--target-weight", "target=2"]) == 0
 
 
 def test_a_plan_counts_the_wide_target(real: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,9 +39,9 @@ def arrange_each_into(
 ) -> Iterator[tuple[str, Result]]:
     """Arrange a pool around each of several targets, and write each result to a folder of its own.
 
-    The pool is read and embedded once, and where targets share its rows, methods of rounds look at it in one pass for
-    all targets. Each folder holds what `arrange_into` would write for that target alone; of a model's vectors but for
-    rounding, since texts are embedded in other company.
+    The pool is read and embedded once, a side pool is read once, and the model is loaded once. Where targets share the
+    pool's rows, methods of rounds look at them in one pass for all targets. Each folder holds what `arrange_into` would
+    write for that target alone; of a model's vectors but for rounding, since texts are embedded in other company.
 
     Args:
         out: The folder of the folders, which are named as the targets' files without their endings.
@@ -92,14 +92,17 @@ def _begun(
 ) -> Iterator[tuple[str, Begun]]:
     """All but the choice for each target, the pool read once."""
     first: tuple[Inputs, TakingPart] | None = None
+    side_vectors = PoolOnce(vectors)
     for name, target in targets.items():
-        known = first[0].pool if first else pool
-        read = read_inputs(known, target, asked[name], keep_original=keep_original, progress=progress)
+        known, side = (first[0].pool, first[0].side) if first else (pool, None)
+        how: dict[str, Any] = {"keep_original": keep_original, "progress": progress}
+        read = read_inputs(known, target, asked[name], side=side, **how)
         if on_read:
             on_read(read)
         first = first or (read, taking_part(read, asked[name]))
         read = dataclasses.replace(read, given={**read.given, "pool": first[0].given["pool"]})
-        yield name, begin(read, asked[name], first[1], vectors=vectors, cache=cache, progress=progress)
+        finds: dict[str, Any] = {"vectors": vectors, "side_vectors": side_vectors}
+        yield name, begin(read, asked[name], first[1], **finds, cache=cache, progress=progress)
 
 
 def _named(targets: Sequence[str | os.PathLike[str]]) -> dict[str, str | os.PathLike[str]]:

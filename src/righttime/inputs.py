@@ -27,22 +27,31 @@ class Inputs:
         pool: The pool.
         target: The target.
         given: The names of files and folders that each was read from; None where it was not read from any.
+        side: The side pool that the target is widened from, where that is asked.
     """
 
     pool: Reading
     target: Reading
     given: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    side: Reading | None = None
 
 
 def read_inputs(
-    pool: Data, target: Data, request: Request, *, keep_original: bool = False, progress: bool = False
+    pool: Data,
+    target: Data,
+    request: Request,
+    *,
+    side: Reading | None = None,
+    keep_original: bool = False,
+    progress: bool = False,
 ) -> Inputs:
-    """Read both sides.
+    """Read both sides, and the side pool where the target is widened.
 
     Args:
         pool: See `righttime.arrange`.
         target: The same.
         request: Says how.
+        side: The side pool, where it was read already.
         keep_original: Keep the own JSON of the pool's rows.
         progress: Show progress on stderr.
 
@@ -58,7 +67,10 @@ def read_inputs(
             "Hint: leave `as` out.",
             setting="as",
         )
-    return Inputs(read, read_side(target, "target", request), given)
+    around = read_side(target, "target", request)
+    if request.widens is not None and side is None:
+        side = read_side(request.widens.pool, "side", request, progress=progress)
+    return Inputs(read, around, given, side)
 
 
 def exchanged_sides(n_pool: int, n_target: int) -> list[str]:

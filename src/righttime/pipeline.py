@@ -119,6 +119,7 @@ def begin(
     taking: TakingPart,
     *,
     vectors: Callable[..., Sides] = vectors_for,
+    side_vectors: Callable[..., Sides] = vectors_for,
     widening: Widening | None = None,
     cache: str | os.PathLike[str] | None,
     progress: bool,
@@ -130,13 +131,15 @@ def begin(
         request: What is asked for.
         taking: The rows that take part.
         vectors: Finds the vectors; see `righttime.ordering.ready_rows`.
+        side_vectors: The same of a side pool; see `righttime.widening.widen`.
         widening: How the target was widened earlier, which is then not done anew.
         cache: See `righttime.arrange`.
         progress: See `righttime.arrange`.
     """
     exchanged = exchanged_sides(len(read.pool.rows), len(read.target.rows))  # of what was given, not of a wide target
-    target, widening = widen(read.target, request, made=widening, cache=cache, progress=progress)
-    read = dataclasses.replace(read, target=target)
+    wide: dict[str, Any] = {"side": read.side, "vectors": side_vectors, "cache": cache, "progress": progress}
+    target, widening = widen(read.target, request, made=widening, **wide)
+    read = dataclasses.replace(read, target=target, side=None)
     rows, targets = read.pool.rows, read.target.rows
     leaks = same_prompts(rows, targets, taking.drawn)
     watch = Watch(rows, targets, request, cache=cache, progress=progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,8 @@ def widen(
     request: Request,
     *,
     made: Widening | None = None,
+    side: Reading | None = None,
+    vectors: Callable[..., Sides] = vectors_for,
     cache: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> tuple[Reading, Widening | None]:
@@ -57,6 +60,8 @@ def widen(
         target: The target's own rows.
         request: Says by what, and how rows are embedded and searched.
         made: How it was widened earlier; its rows are taken as they are.
+        side: The side pool, where it was read already.
+        vectors: Finds the vectors of the side pool and the target; see `righttime.embedding.vectors.PoolOnce`.
         cache: The folder of cached vectors; None takes the user's.
         progress: Show progress on stderr.
 
@@ -69,8 +74,8 @@ def widen(
     asked = request.widens
     if asked is None:
         return target, None
+    side = side or read_side(asked.pool, "side", request, progress=progress)
     if made is not None:
-        side = read_side(asked.pool, "side", request, progress=progress)
         beyond = [row.row for row in made.rows if not 0 <= row.row < len(side.rows)]
         if beyond:
             raise SettingsError(
@@ -78,7 +83,7 @@ def widen(
                 setting="widen",
             )
         return with_neighbours(target, side, [row.row for row in made.rows]), made
-    from_ = side_vectors(target, request, cache=cache, progress=progress)
+    from_ = side_vectors(target, request, side=side, vectors=vectors, cache=cache, progress=progress)
     found = _taken(from_, asked.each, request, progress)
     numbers = from_.kept[found.order].tolist()
     wide = with_neighbours(target, from_.side, numbers)
@@ -86,7 +91,13 @@ def widen(
 
 
 def side_vectors(
-    target: Reading, request: Request, *, cache: str | os.PathLike[str] | None = None, progress: bool = False
+    target: Reading,
+    request: Request,
+    *,
+    side: Reading | None = None,
+    vectors: Callable[..., Sides] = vectors_for,
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool = False,
 ) -> SideVectors:
     """Read the side pool, and embed the rows that take part and the target's own.
 
@@ -95,6 +106,8 @@ def side_vectors(
     Args:
         target: See `widen`, as for all that follow.
         request: See `widen`.
+        side: See `widen`.
+        vectors: See `widen`.
         cache: See `widen`.
         progress: See `widen`.
 
@@ -103,7 +116,7 @@ def side_vectors(
     """
     asked = request.widens
     assert asked is not None
-    side = read_side(asked.pool, "side", request, progress=progress)
+    side = side or read_side(asked.pool, "side", request, progress=progress)
     text, _ = shared_text(request.text, target.rows, pool=side.rows)
     known = set(target.rows.texts(text))
     first = as_numbers(take_part(side.rows, duplicates="drop").kept)
@@ -117,7 +130,7 @@ def side_vectors(
         )
     rows = compact(kept, len(side.rows))
     how: dict[str, Any] = {"n_pool": len(side.rows), "text": text, "cache": cache, "progress": progress}
-    return SideVectors(side, kept, vectors_for(request, side.rows.take(rows), target.rows, rows=rows, **how))
+    return SideVectors(side, kept, vectors(request, side.rows.take(rows), target.rows, rows=rows, **how))
 
 
 def _taken(from_: SideVectors, each: int, request: Request, progress: bool) -> Selection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from held import Held
 from righttime.cli import main
+from righttime.embedding.adapters import Adapter, fresh_adapters, trained_adapters
 from righttime.errors import ModelError, SettingsError
 from righttime.planning import peak_of
 from righttime.tokenization.masking import Tokens
@@ -83,7 +85,29 @@ def test_rearranging_is_told_by_its_window(models: Path) -> None:
     assert "60 rows embedded in about 50% of the time that the 40 rows of these steps train" in last.note
     recomputed = tuning_stages(name, TuneSettings(batch=4, rearrange_every=10, window=80, recompute=True))[-1]
     assert "80 rows embedded in about 50% of the time" in recomputed.note
-    assert "NOT TOLD of all rows left" in tuning_stages(name, TuneSettings(rearrange_every=10))[-1].note
+    unbounded = tuning_stages(name, TuneSettings(rearrange_every=10))[-1]
+    assert "NOT TOLD of all rows left, and not in the peak; 33% of the time" in unbounded.note
+
+
+def test_rearranging_by_loss_and_by_gradients_is_told(models: Path) -> None:
+    name, settings = str(models / "llama"), TuneSettings(batch=4, rearrange_every=10, window=60)
+    loss = tuning_stages(name, dataclasses.replace(settings, rearrange_by="loss"))[-1]
+    assert (loss.disk, loss.passing) == (60 * 8, 2 * 60 * 8)
+    assert "every 10 steps: 60 rows scored in about 50% of the time" in loss.note
+    for lora in (None, Lora(rank=4)):
+        asked = dataclasses.replace(settings, rearrange_by="gradients", lora=lora)
+        model = load_model(name, asked)
+        signs = sum(adapter.signs.numel() for adapter in _adapters(model, lora))
+        told = tuning_stages(name, asked)[-1]
+        assert (told.disk, told.passing) == (60 * 4 * 1024, 2 * 60 * 4 * 1024 + signs)
+        assert "beside the target's rows: 60 rows passed forward and backward in about 100% of the time" in told.note
+    few = dataclasses.replace(settings, rearrange_by="gradients:subspace=3")
+    assert tuning_stages(name, few)[-1].disk == 60 * 4 * 3
+
+
+def _adapters(model: Any, lora: Lora | None) -> list[Adapter]:
+    """Those that gradients are taken of."""
+    return fresh_adapters(model, 8, 1024, 0) if lora is None else trained_adapters(model, 1024, 0)
 
 
 @pytest.mark.parametrize(

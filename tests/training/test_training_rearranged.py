@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -20,6 +19,18 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from forging import Edit, each, parsed, put
 from made_experiments import InProcess, made_data, written
+from rearranged_runs import (
+    FAST,
+    STEPS,
+    column,
+    contents,
+    effective,
+    numbers,
+    of_step,
+    planted_order,
+    said,
+    sealed,
+)
 from righttime.cli import main
 from righttime.embedding import embedder_named
 from righttime.embedding.represent import represent
@@ -28,19 +39,15 @@ from righttime.experiment import read_experiment, run_experiment
 from righttime.inputs import read_side
 from righttime.pipeline import arrange_into
 from righttime.results import Request, open_result
-from righttime.store import file_sha256, write_json
 from righttime.training import Lora, Oracle, Plan, TuneSettings, first_difference, open_run, read_records, tune
-from righttime.training.live import represented_by
-from righttime.training.rearranged import left_places, read_rearranged, rounds_over
+from righttime.training.anew import left_places, rounds_over
+from righttime.training.live import Asked, said_by
+from righttime.training.rearranged import read_rearranged
 from righttime.training.rearranger import rearranged_sides
-from righttime.verification.finding import Finding
 from righttime.verification.run import verify
 from stopped_runs import StopAt, weights
 from tiny_model import save_tiny_model
 from twin import matrix, tma_order
-
-FAST = TuneSettings(batch=2, accumulation=2, learning_rate=3e-3, rearrange_every=2, save_every=1, keep=None)
-STEPS = (2, 4, 6, 8)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +93,7 @@ def test_each_rearrangement_is_the_definition_by_the_checkpoint_of_its_step(arra
         unit = by_hand(checkpoint, [*(rows[place] for place in left), *target], len(left))
         found = read_rearranged(undisturbed, step)
         assert found is not None
-        assert np.allclose(found.vectors, unit, atol=2e-6, rtol=0)
+        assert np.allclose(found.numbers, unit, atol=2e-6, rtol=0)
         near = np.asarray(unit[: len(left)] @ unit[len(left) :].T, dtype=np.float32)
         want = [(left[row], number, by) for row, number, by, _ in tma_order(near, 8)]
         columns = ("place", "round", "picked_by_row")
@@ -125,11 +132,6 @@ def test_what_is_left_is_what_was_not_consumed(n: int, data: st.DataObject) -> N
     assert left_places(n, np.array(sorted(gone), dtype=np.int64), window).tolist() == left
 
 
-def contents(run: Path) -> dict[str, bytes]:
-    """The files of all rearrangements."""
-    return {path.relative_to(run).as_posix(): path.read_bytes() for path in sorted((run / "plans").rglob("*.*"))}
-
-
 @pytest.mark.parametrize("stop", [2, 4, *(pytest.param(stop, marks=pytest.mark.slow) for stop in (0, 1, 3, 5, 8, 9))])
 def test_a_stopped_run_goes_on_to_the_same_bytes(
     tiny: str, arranged: Path, undisturbed: Path, tmp_path: Path, stop: int
@@ -166,27 +168,6 @@ def test_what_was_written_decides_even_where_the_model_would_say_otherwise(
     ]
 
 
-def effective(run: Path) -> list[int]:
-    """The places that led to the weights, in order."""
-    lines = pq.read_table(run / "consumed.parquet").to_pylist()
-    return [line["place"] for line in lines if not line["superseded"]]
-
-
-def said(findings: list[Finding], ok: bool | None) -> list[str]:
-    return [finding.what for finding in findings if finding.ok is ok]
-
-
-def planted_order(run: Path, step: int) -> list[int]:
-    """Turn the order of a rearrangement around, and bring its hash in line."""
-    folder = run / "plans" / f"step-{step:08d}"
-    table = pq.read_table(folder / "order.parquet")
-    turned = table.take(pa.array(range(len(table) - 1, -1, -1)))
-    pq.write_table(turned, folder / "order.parquet")
-    parsed("plan.json", put("order_sha256", value=file_sha256(folder / "order.parquet")))(folder)
-    places: list[int] = turned["place"].to_pylist()
-    return places
-
-
 def test_it_is_all_verified(arranged: Path, undisturbed: Path) -> None:
     findings = verify(undisturbed, arranged)
     assert [finding for finding in findings if not finding.ok] == []
@@ -202,37 +183,6 @@ def test_where_no_checkpoint_was_kept_that_is_said(arranged: Path, undisturbed: 
     findings = verify(run, arranged)
     assert said(findings, None) == ["the vectors are those of the model of that step"]
     assert said(findings, False) == []
-
-
-def of_step(step: int, change: Edit) -> Edit:
-    """Change a rearrangement, and bring the hashes beside it in line."""
-
-    def edit(run: Path) -> None:
-        folder = run / "plans" / f"step-{step:08d}"
-        change(folder)
-        for name, file in (("order_sha256", "order.parquet"), ("vectors_sha256", "vectors.npy")):
-            parsed("plan.json", put(name, value=file_sha256(folder / file)))(folder)
-
-    return edit
-
-
-def column(name: str, place: int, value: Any) -> Edit:
-    def edit(folder: Path) -> None:
-        before = pq.read_table(folder / "order.parquet")
-        columns = before.to_pydict()
-        columns[name][place] = value
-        pq.write_table(pa.table(columns, schema=before.schema), folder / "order.parquet")
-
-    return edit
-
-
-def vectors(change: Any) -> Edit:
-    def edit(folder: Path) -> None:
-        found = np.load(folder / "vectors.npy")
-        change(found)
-        np.save(folder / "vectors.npy", found)
-
-    return edit
 
 
 def nudged(found: NDArray[np.float32]) -> None:
@@ -270,8 +220,8 @@ FORGERIES: dict[str, tuple[Edit, str]] = {
     "another picker's id": (of_step(4, column("picked_by", 0, "forged")), ROUNDS),
     "another similarity": (of_step(4, column("similarity", 0, 0.5)), ROUNDS),
     "another id": (of_step(4, column("id", 0, "forged")), ROUNDS),
-    "vectors of two rows exchanged": (of_step(4, vectors(lambda v: v.__setitem__([0, 1], v[[1, 0]]))), ""),
-    "a number of a vector": (of_step(4, vectors(nudged)), ""),
+    "vectors of two rows exchanged": (of_step(4, numbers(lambda v: v.__setitem__([0, 1], v[[1, 0]]))), ""),
+    "a number of a vector": (of_step(4, numbers(nudged)), ""),
     "a vector's bit": (lambda run: flipped(run / "plans" / "step-00000004" / "vectors.npy"), THERE),
     "a plan that is gone": (lambda run: shutil.rmtree(run / "plans" / "step-00000006"), THERE),
     "vectors that are gone": (lambda run: (run / "plans" / "step-00000006" / "vectors.npy").unlink(), THERE),
@@ -321,9 +271,7 @@ def test_what_was_planted_is_found(arranged: Path, undisturbed: Path, tmp_path: 
     run = Path(shutil.copytree(undisturbed, tmp_path / "run"))
     edit, finding = FORGERIES[what]
     edit(run)
-    whole = json.loads((run / "manifest.json").read_text())
-    files = {name: file_sha256(run / name) for name in whole["files"] if (run / name).exists()}
-    write_json(run / "manifest.json", {**whole, "files": files})
+    sealed(run)
     failed = said(verify(run, arranged), False)
     assert failed
     assert not finding or finding in failed, failed
@@ -332,7 +280,7 @@ def test_what_was_planted_is_found(arranged: Path, undisturbed: Path, tmp_path: 
 def test_changed_vectors_are_found_without_the_model_too(arranged: Path, undisturbed: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(undisturbed, tmp_path / "run"))
     shutil.rmtree(run / "checkpoints")
-    of_step(4, vectors(lambda v: v.__setitem__([0, 1], v[[1, 0]])))(run)
+    of_step(4, numbers(lambda v: v.__setitem__([0, 1], v[[1, 0]])))(run)
     assert ROUNDS in said(verify(run, arranged), False)
 
 
@@ -394,9 +342,9 @@ def test_the_model_is_read_as_lm_reads_it_saved_and_is_left_as_it_was(
     how: dict[str, Any] = {"name": name, "step": 1, "max_length": 512, "folder": tmp_path}
     for by in ("layer=1,centred", "layer=-1"):
         settings = dataclasses.replace(FAST, rearrange_by=by)
-        live = represented_by(model, tokenizer, texts, 37, settings, **how)
+        live = said_by(model, tokenizer, Asked(texts, 37), settings, **how)
         saved = represent(texts, 37, embedder_named(f"lm:{name}#{by}"), tmp_path / "cache")
-        assert np.array_equal(live.vectors, saved.vectors)
+        assert np.array_equal(live.numbers, saved.vectors)
     assert model.training
     assert torch.equal(torch.get_rng_state(), state)
     assert len(model.model.layers) == 2
@@ -409,11 +357,10 @@ def test_the_model_is_read_as_lm_reads_it_saved_and_is_left_as_it_was(
 def test_rows_that_do_not_differ_are_taken_as_they_are(tiny: str, tmp_path: Path) -> None:
     model, tokenizer = AutoModelForCausalLM.from_pretrained(tiny), AutoTokenizer.from_pretrained(tiny)
     how: dict[str, Any] = {"name": tiny, "step": 1, "max_length": 512, "folder": tmp_path}
-    plain = represented_by(
-        model, tokenizer, ["one", "two"], 1, dataclasses.replace(FAST, rearrange_by="layer=-1"), **how
-    )
-    one = represented_by(model, tokenizer, ["one", "two"], 1, FAST, **how)
-    assert np.array_equal(one.vectors, plain.vectors)
+    asked = Asked(["one", "two"], 1)
+    plain = said_by(model, tokenizer, asked, dataclasses.replace(FAST, rearrange_by="layer=-1"), **how)
+    one = said_by(model, tokenizer, asked, FAST, **how)
+    assert np.array_equal(one.numbers, plain.numbers)
     assert "at least 2 different texts" in one.about["not_centred"]
 
 
@@ -491,7 +438,7 @@ def test_orders_that_it_would_undo_are_refused(
     words = ["arrange", str(data / "pool.jsonl"), "--target", str(data / "target.jsonl"), "--budget", "20"]
     words += ["--embedder", f"vectors:{tmp_path / 'v.npz'}", "--out", str(tmp_path / "out")]
     assert main([*words, *more]) == 0
-    with pytest.raises(SettingsError, match=f"must start from an arrangement without {name}, which the rounds of TMA"):
+    with pytest.raises(SettingsError, match=f"must start from an arrangement without {name}, which rearranging"):
         rearranged_sides(tmp_path / "out")
 
 

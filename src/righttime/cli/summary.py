@@ -40,7 +40,7 @@ _FILES = 4  # of one side that are named
 
 
 def reading_teller() -> Callable[[Inputs], None]:
-    """What says, before the slow part, what was found in both sides; of the pool once, for several targets."""
+    """What says, before the slow part, what was found in each side; of a pool once, for several targets."""
     told: set[str] = set()
 
     def tell(read: Inputs) -> None:
@@ -109,7 +109,9 @@ def arranged_facts(result: Result, out: Path) -> dict[str, Any]:
 
 
 def _read(read: Inputs) -> Iterator[str]:
-    for side, reading in (("pool", read.pool), ("target", read.target)):
+    for side, reading in (("pool", read.pool), ("target", read.target), ("side", read.side)):
+        if reading is None:
+            continue
         # A file with something to say is named in any case.
         named = [file for n, file in enumerate(reading.inputs) if n < _FILES or file.note or file.left_out]
         for file in named:

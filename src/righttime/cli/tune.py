@@ -181,7 +181,7 @@ def tune(
         _rows(
             min=1,
             metavar="STEPS",
-            help="Rearrange what is left every STEPS steps, by TMA over hidden states of the model as it is.",
+            help="Rearrange what is left every STEPS steps by the model as it is; see --rearrange-by.",
         ),
     ] = None,
     window: Annotated[
@@ -189,17 +189,18 @@ def tune(
         _rows(
             min=1,
             metavar="ROWS",
-            help="With --rearrange-every: embed only the next ROWS rows that are left.",
+            help="With --rearrange-every: look at only the next ROWS rows that are left.",
             show_default="all that are left",
         ),
     ] = None,
     rearrange_by: Annotated[
         str | None,
         _rows(
-            metavar="OPTIONS",
-            help="With --rearrange-every: which hidden states, as lm: takes them, such as layer=12,whitened; "
-            "layer=-1: the last as they are.",
-            show_default="centred",
+            metavar="WAY",
+            help="With --rearrange-every: by what. lm[:OPTIONS]: TMA over hidden states, such as lm:layer=12,whitened "
+            "(lm: may be left out). gradients[:subspace=K]: TMA over gradients of the loss. loss[:high|medium|low]: by "
+            "the loss on each row, without the target.",
+            show_default="lm:centred",
         ),
     ] = None,
     rearrange_pool: Annotated[

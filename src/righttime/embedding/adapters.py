@@ -94,6 +94,7 @@ class Adapter:
         """
         import torch
 
+        seen, error = seen.float(), error.float()
         parts = [(self.scale * (error.transpose(1, 2) @ (seen @ self.a.T))).flatten(1)]
         if self.b is not None:
             parts.append((self.scale * ((error @ self.b).transpose(1, 2) @ seen)).flatten(1))
@@ -167,7 +168,7 @@ def trained_adapters(model: Any, dim: int, seed: int) -> list[Adapter]:
                 f"gradients of trained adapters need one LoRA adapter of two matrices in every layer, but {name} has "
                 f"{len(adapters)}, or is of another kind such as DoRA."
             )
-        a, b = layer.lora_A[adapters[0]].weight.float(), layer.lora_B[adapters[0]].weight.float()
+        a, b = (side[adapters[0]].weight.detach().float() for side in (layer.lora_A, layer.lora_B))
         rng = np.random.default_rng([seed, len(made)])
         signs = _signs(rng, a.numel() + b.numel(), dim, a.device)
         made.append(Adapter(layer, a, b, float(layer.scaling[adapters[0]]), signs, name))
@@ -236,12 +237,18 @@ def _one(tensors: Mapping[str, Any], part: str, end: str) -> Any:
 
 @contextmanager
 def recording(adapters: Sequence[Adapter], moments: Sequence[Moments | None], out: Any) -> Iterator[None]:
-    """While this lasts, a backward pass adds every adapter's gradients to `out`."""
+    """While this lasts, a backward pass adds every adapter's gradients to `out`, in float32."""
+    import torch
 
     def watch(adapter: Adapter, known: Moments | None) -> Any:
         def forward(layer: Any, given: tuple[Any, ...], gave: Any) -> None:
             seen = given[0].detach()
-            gave.register_hook(lambda error: adapter.add(seen, error, out, known))
+
+            def backward(error: Any) -> None:
+                with torch.autocast(error.device.type, enabled=False):  # of a model that computes in less
+                    adapter.add(seen, error, out, known)
+
+            gave.register_hook(backward)
 
         return adapter.layer.register_forward_hook(forward)
 

@@ -37,10 +37,10 @@ def _checksum(key: bytes, length: int, blob: bytes) -> bytes:
     return hashlib.blake2b(b"%s %d " % (key, length) + blob, digest_size=8).digest()
 
 
-def npy_header(shape: tuple[int, ...]) -> bytes:
-    """What stands before the numbers in a .npy file of float32 vectors, one behind the other."""
+def npy_header(shape: tuple[int, ...], kind: str = "<f4") -> bytes:
+    """What stands before the numbers in a .npy file, one behind the other: float32, or of another kind."""
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(header, {"descr": kind, "fortran_order": False, "shape": shape})
     return header.getvalue()
 
 

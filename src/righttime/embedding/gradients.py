@@ -36,10 +36,13 @@ from righttime.embedding.adapters import (
 from righttime.embedding.causal import CausalModel
 from righttime.errors import EmbeddingError
 from righttime.examples import Example
+from righttime.tokenization.masking import Tokens
 
-__all__ = ["PREFIX", "SEPARATOR", "GradientEmbedder"]
+__all__ = ["DIM", "PREFIX", "RANK", "SEPARATOR", "FedGradients", "GradientEmbedder"]
 
 PREFIX = "gradients:"
+DIM, RANK = 1024, 8
+"""The dimensions projected to (LESS: 8,192), and the rank of fresh adapters (LESS: 128)."""
 SEPARATOR = "\x1e"
 """Between prompt and response: the control character "record separator", which no sensible text holds."""
 
@@ -53,11 +56,12 @@ class GradientEmbedder:
         *,
         max_length: int | None = None,
         device: str | None = None,
-        dim: int = 1024,
-        rank: int = 8,
+        dim: int = DIM,
+        rank: int = RANK,
         seed: int = 0,
         adam: bool = False,
         subspace: int | None = None,
+        causal: CausalModel | None = None,
     ) -> None:
         """Find a model; it is loaded when the first text needs it.
 
@@ -66,19 +70,20 @@ class GradientEmbedder:
                 of trained LoRA adapters.
             max_length: Tokens to read of each row; of longer ones the prompt loses its beginning.
             device: ``cpu``, ``cuda``, ...; None takes the best there is.
-            dim: The dimensions to project to (LESS: 8,192). The signs take dim bytes for each number of B, and of a
+            dim: The dimensions to project to. The signs take dim bytes for each number of B, and of a
                 trained A.
-            rank: The rank of fresh adapters (LESS: 128).
+            rank: The rank of fresh adapters.
             seed: Draws the signs, and A of fresh adapters.
             adam: Represent pool rows by Adam's next step; for a checkpoint of adapters that `righttime tune` wrote.
             subspace: Compare rows by so many directions, those in which the target's gradients mostly lie; see
                 `righttime.embedding.subspace`. None compares them by all.
+            causal: The model itself, where it is loaded already; `max_length` and `device` are its own then.
 
         Raises:
             EmbeddingError: If there is no such model; names it.
         """
         self.subspace = subspace
-        self._causal = CausalModel(name, heads=True, max_length=max_length, device=device)
+        self._causal = causal or CausalModel(name, heads=True, max_length=max_length, device=device)
         self.found = self._causal.found
         self._dim, self._rank, self._seed = dim, rank, seed
         self._adam = adam
@@ -162,8 +167,6 @@ class GradientEmbedder:
         Raises:
             EmbeddingError: If a response has no tokens, or none are left of it.
         """
-        import torch
-
         rows, counts = self._rows(texts)
         if not all(counts):
             raise EmbeddingError(
@@ -171,21 +174,38 @@ class GradientEmbedder:
                 f"{texts[counts.index(0)].partition(SEPARATOR)[2][:80]!r} keeps none. Hint: a larger `max_length`, or "
                 "drop the row."
             )
+        return self.of_tokens(rows, [range(len(row) - n, len(row)) for row, n in zip(rows, counts, strict=True)])
+
+    def of_tokens(self, rows: Sequence[Sequence[int]], learnt: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """The same of rows as tokens: float32, shape (len(rows), dim). No gradient is added to the model's own.
+
+        Args:
+            rows: Tokens of each row.
+            learnt: Of each row the places of the tokens that its loss is the mean over, at least one, none of them 0.
+        """
+        import torch
+
         tokens, mask = self._causal.padded(rows)
         out = torch.zeros((len(rows), self._dim), dtype=torch.float64, device=tokens.device)
         model = self._causal.model
         with torch.enable_grad(), recording(self._adapters, self._moments, out):
-            embedded = model.get_input_embeddings()(tokens).requires_grad_()
+            embedded = model.get_input_embeddings()(tokens).detach().requires_grad_()
             logits = model(inputs_embeds=embedded, attention_mask=mask, use_cache=False).logits
-            losses = [
-                torch.nn.functional.cross_entropy(
-                    logits[place, len(row) - count - 1 : len(row) - 1], tokens[place, len(row) - count : len(row)]
-                )
-                for place, (row, count) in enumerate(zip(rows, counts, strict=True))
-            ]
+            losses = []
+            for place, wanted in enumerate(learnt):
+                at = torch.tensor(wanted, dtype=torch.int64, device=tokens.device)
+                losses.append(torch.nn.functional.cross_entropy(logits[place, at - 1].float(), tokens[place, at]))
             # One row's loss has no gradient in another row's tokens.
-            torch.autograd.backward([torch.stack(losses).sum()])
+            torch.autograd.backward([torch.stack(losses).sum()], inputs=[embedded])
         return np.asarray((out / math.sqrt(self._dim)).cpu().numpy(), dtype=np.float32)
+
+    def check(self) -> None:
+        """Make sure that the model has adapters, or layers that could get some.
+
+        Raises:
+            EmbeddingError: If it has neither, or adapters of another kind.
+        """
+        _ = self._adapters
 
     @cached_property
     def _adapters(self) -> list[Adapter]:
@@ -213,3 +233,29 @@ class GradientEmbedder:
         if not self._adam or self._pool_side is not None:
             return [None] * len(self._adapters)
         return [*read_moments(Path(self.found.path), self._adapters)]
+
+
+class FedGradients:
+    """The gradients of rows as a run feeds them, of the model that it trains. What stands for a row is its key."""
+
+    def __init__(self, rows: Mapping[str, Tokens], embedder: GradientEmbedder) -> None:
+        """Know the rows.
+
+        Args:
+            rows: Key to tokens, at least one of them learnt.
+            embedder: That of the model.
+        """
+        self._rows, self._embedder = rows, embedder
+        self.subspace = embedder.subspace
+        self.identity = embedder.identity
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each row."""
+        return [len(self._rows[key].ids) for key in texts]
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """One batch: float32, shape (len(texts), dim)."""
+        rows = [self._rows[key] for key in texts]
+        return self._embedder.of_tokens(
+            [row.ids.tolist() for row in rows], [np.flatnonzero(row.learnt).tolist() for row in rows]
+        )

@@ -23,7 +23,7 @@ __all__ = [
     "Precision",
     "check_embedder",
     "embedder_named",
-    "states_in",
+    "live_options",
 ]
 
 
@@ -277,16 +277,17 @@ def embedder_named(
     return entry.make(model, **taken)
 
 
-def states_in(options: str) -> dict[str, Any]:
-    """The settings of hidden states that options are: ``layer`` and ``centring``.
+def live_options(kind: str, options: str) -> dict[str, Any]:
+    """The settings that options are, of an embedder that a model which is loaded already makes.
 
     Args:
+        kind: A name of `EMBEDDERS`.
         options: As they follow the ``#`` after a model's name, such as ``layer=12,centred``.
 
     Raises:
         SettingsError: As `embedder_named`.
     """
-    return _options(f"#{options}", EMBEDDERS[hidden_states.PREFIX.rstrip(":")])[1]
+    return _options(f"#{options}", EMBEDDERS[kind])[1]
 
 
 def _no_precision(precision: str, name: str) -> SettingsError:

@@ -123,8 +123,13 @@ class PoolOnce:
     A call is one of `vectors_for`. While it is asked for the same pool rows, the pool's vectors are one array.
     """
 
-    def __init__(self) -> None:
-        """Start with nothing embedded."""
+    def __init__(self, like: PoolOnce | None = None) -> None:
+        """Start with nothing embedded.
+
+        Args:
+            like: That of another pool, with which one model is shared.
+        """
+        self._like = like
         self._model: Embedder | None = None
         self._had: tuple[Sequence[int], str, Sides] | None = None
 
@@ -169,9 +174,12 @@ class PoolOnce:
     def _asked(self, request: Asked) -> Asked:
         """The same request, of a model that is loaded once."""
         if isinstance(request.embedder, str) and not vectors_given(request.embedder):
-            self._model = self._model or request.model()
-            return cast(Asked, dataclasses.replace(cast(Any, request), embedder=self._model))
+            return cast(Asked, dataclasses.replace(cast(Any, request), embedder=self._loaded(request)))
         return request
+
+    def _loaded(self, request: Asked) -> Embedder:
+        self._model = self._model or (self._like._loaded(request) if self._like else request.model())
+        return self._model
 
 
 def _with_pool(about: Mapping[str, Any], of_pool: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ from righttime.planning.losses import loss_stage
 from righttime.planning.rates import rate_of
 from righttime.planning.search import order_stages, random_sides
 from righttime.planning.stages import Stage, most_resident, peak_of, repeated, resident, timed
-from righttime.results import Data, Request, with_neighbours
+from righttime.results import Data, Neighbour, Request, Widening, with_neighbours
 from righttime.rows import Rows
 from righttime.sampling import drawn
 from righttime.similarity import unit_rows
@@ -115,19 +115,25 @@ def plan(
     cache = cache or cache_folder()
     if request.widens is None:
         return _planned(pool, target, request, cache, nodes, targets)
-    target, widening = _widened(target, request, cache, nodes)
-    first, *rest = _planned(pool, target, replace(request, widen=None), cache, nodes, targets)
-    return (first, widening, *rest)
+    wide, widening, stage = _widened(target, request, cache, nodes)
+    first, *rest = _planned(pool, wide, replace(request, widen=None), cache, nodes, targets, widening)
+    return (first, stage, *rest)
 
 
 def _planned(
-    pool: Data, target: Data, request: Request, cache: Path, nodes: int | None, targets: int
+    pool: Data,
+    target: Data,
+    request: Request,
+    cache: Path,
+    nodes: int | None,
+    targets: int,
+    widening: Widening | None = None,
 ) -> tuple[Stage, ...]:
     needs = method_named(request.method).needs
     vectors = vectors_given(request.embedder) and "vectors" in needs
     if vectors and not {"tasks", "texts"} & set(needs):
         return _stages(_glimpsed(pool, target, request), request, cache, nodes, targets)
-    known = _read(pool, target, request)
+    known = _read(pool, target, request, widening)
     if vectors:
         pool_spec, target_spec = split_spec(str(request.embedder), request.target_embedder)
         there, other = glimpse(pool_spec, "pool", _SOME), glimpse(target_spec, "target", _SOME)
@@ -148,8 +154,8 @@ def _number_of(target: Data) -> int:
     )
 
 
-def _widened(target: Data, request: Request, cache: Path, nodes: int | None) -> tuple[Reading, Stage]:
-    """The target and as many rows of the side pool as it may take, and the stage that finds which."""
+def _widened(target: Data, request: Request, cache: Path, nodes: int | None) -> tuple[Reading, Widening, Stage]:
+    """The target and as many rows of the side pool as it may take, as if taken in turn; the stage that finds which."""
     asked = request.widens
     assert asked is not None
     own, side = read_side(target, "target", request), read_side(asked.pool, "side", request)
@@ -162,7 +168,9 @@ def _widened(target: Data, request: Request, cache: Path, nodes: int | None) -> 
         "reading, embedding and searching it, each measured as for the pool"
     )
     stage = Stage("widen", 1, seconds, 0, sum(one.disk for one in stages), note, peak_of(stages))
-    return with_neighbours(own, side, range(most)), stage
+    n_own, wide = len(own.rows), with_neighbours(own, side, range(most))
+    rows = (Neighbour(n_own + at, "", "", 0, at, at % n_own, at // n_own, 0.0) for at in range(most))
+    return wide, Widening(side.inputs, n_own, 0, tuple(rows)), stage
 
 
 def plan_sizes(
@@ -272,7 +280,7 @@ def _stages(known: _Known, request: Request, cache: Path, nodes: int | None, tar
     return (Stage("libraries", 0, once(), libraries, 0, note), *stages)
 
 
-def _read(pool: Data, target: Data, request: Request) -> _Known:
+def _read(pool: Data, target: Data, request: Request, widening: Widening | None = None) -> _Known:
     """All rows of both sides."""
     before, start = resident(), time.perf_counter()
     read, targets = read_side(pool, "pool", request), read_side(target, "target", request).rows
@@ -281,7 +289,7 @@ def _read(pool: Data, target: Data, request: Request) -> _Known:
     rows, n = _taking_part(read.rows, request, others)
     reading = Stage("read", 1, time.perf_counter() - start, held, 0, "measured", _KEY_BYTES * len(rows))
     own = rows.take(range(n)) if others else rows
-    inputs = selection_input_of(request, own, targets)
+    inputs = selection_input_of(request, own, targets, widening)
     inputs = replace(inputs, caps=with_names(inputs.caps, rows.tasks, rows.sources))
     asked = check_settings(request.method, inputs, n)
     return _Known(len(rows), len(targets), rows, targets, reading, held, asked, others=len(rows) - n)

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from righttime.embedding.adapters import ADAPTED
+from righttime.embedding.gradients import DIM, RANK
 from righttime.errors import SettingsError
 from righttime.planning.stages import Stage, resident
 from righttime.training.bases import BASES, base_bytes
@@ -86,7 +88,7 @@ def tuning_stages(
     counted = _counted(config, settings)
     libraries = Stage("libraries", 0, None, resident(), 0, "Python and what is imported; resident now")
     stages = (libraries, *counted.stages(settings), _activations(config, settings, load, counted, assumed))
-    return (*stages, *_rearranging(config, settings))
+    return (*stages, *_rearranging(config, settings, counted))
 
 
 def _load(settings: TuneSettings, row_tokens: int, learnt: int) -> Load:
@@ -113,6 +115,7 @@ class _Counted:
         held: Bytes of those layers.
         states: Bytes that the optimizer keeps.
         largest: Of the largest trained tensor.
+        fresh: Of B in fresh adapters, which gradients are taken of where none are trained.
         itemsize: Bytes of a weight of the model itself, of those in 4 bits when they are computed with.
         gradient: Bytes of a number of the gradient.
     """
@@ -126,6 +129,7 @@ class _Counted:
     held: int
     states: int
     largest: int
+    fresh: int
     itemsize: int
     gradient: int
 
@@ -173,6 +177,7 @@ def _counted(config: Any, settings: TuneSettings) -> _Counted:
         held=sum(base_bytes(base, n) for n in quantised),
         states=sum(state_bytes(settings.optimizer, *one) for one in trained),
         largest=max(math.prod(shape) for shape, _ in trained),
+        fresh=RANK * sum(one.out_features for name, one in layers.items() if name.rpartition(".")[2] in ADAPTED),
         itemsize=_itemsize(config, settings),
         gradient=2 if settings.weights == "bf16" else 4,
     )
@@ -244,21 +249,25 @@ def _loss_bytes(config: Any, settings: TuneSettings, load: Load, counted: _Count
     return int(found + ((4 + each) * counted.output if settings.lora is None else 0))
 
 
-def _rearranging(config: Any, settings: TuneSettings) -> Iterator[Stage]:
-    """Vectors of the rows that are left, which are embedded between two steps; the target's rows are not known."""
+def _rearranging(config: Any, settings: TuneSettings, counted: _Counted) -> Iterator[Stage]:
+    """Numbers of the rows that are left, which are made between two steps; the target's rows are not known."""
+    from righttime.training.ways import GRADIENTS, LM, way_named
+
     if settings.rearrange_every is None:
         return
+    by = way_named(settings.rearrange_by)
     trained = settings.rearrange_every * settings.batch * settings.accumulation
-    share = 4 if settings.recompute else 3  # a backward pass costs two forward ones
-    told = f"every {settings.rearrange_every:,} steps, beside the target's rows: "
+    share = by.way.passes / (4 if settings.recompute else 3)  # of a step: a backward pass costs two forward ones
+    told = f"every {settings.rearrange_every:,} steps" + ", beside the target's rows" * by.way.around + ": "
+    signs = DIM * (counted.adapters or counted.fresh) if by.name == GRADIENTS else 0
     if settings.window is None:
-        told += f"NOT TOLD of all rows left, and not in the peak; 1/{share} of the time that they take in training"
-        yield Stage("rearranging", 0, None, 0, 0, f"{told}. Hint: `window=` bounds how many")
+        told += f"NOT TOLD of all rows left, and not in the peak; {share:.0%} of the time that they take in training"
+        yield Stage("rearranging", 0, None, 0, 0, f"{told}. Hint: `window=` bounds how many", signs)
         return
-    vectors = 4 * settings.window * config.hidden_size
-    told += f"{settings.window:,} rows embedded in about {settings.window / trained / share:.0%} of the time that "
+    each = {LM: 4 * config.hidden_size, GRADIENTS: 4 * int(by.read.get("subspace") or DIM)}.get(by.name, 8)
+    told += f"{settings.window:,} rows {by.way.done} in about {settings.window / trained * share:.0%} of the time that "
     told += f"the {trained:,} rows of these steps train; bytes on disk each time"
-    yield Stage("rearranging", 0, None, 0, vectors, told, 2 * vectors)
+    yield Stage("rearranging", 0, None, 0, settings.window * each, told, 2 * settings.window * each + signs)
 
 
 def _layer_bytes(config: Any, settings: TuneSettings, load: Load, counted: _Counted) -> tuple[int, int]:

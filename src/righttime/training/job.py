@@ -26,6 +26,7 @@ from righttime.training.rearranger import told_cost
 from righttime.training.records import Records, read_records
 from righttime.training.settings import TuneSettings
 from righttime.training.token_rows import TokenRows
+from righttime.training.ways import way_named
 
 __all__ = ["Job", "announcement", "bfloat16_note", "consumption", "finish"]
 
@@ -95,8 +96,8 @@ def announcement(job: Job, start: Start) -> str:
     if plan.rearrange_every is not None:
         often = "step" if plan.rearrange_every == 1 else f"{plan.rearrange_every:,} steps"
         lines.append(
-            f"every {often} rows that are left are arranged anew by the hidden states "
-            f"({settings.rearrange_by}) of the model as it is: {told_cost(len(plan.ids), settings, plan.rearranged_at)}"
+            f"every {often} rows that are left are arranged anew by {way_named(settings.rearrange_by).told}: "
+            f"{told_cost(len(plan.ids), settings, plan.rearranged_at)}"
         )
     tuned = "all weights" if settings.lora is None else f"adapters of rank {settings.lora.rank}"
     tuned += ", bfloat16 with float32 masters," if settings.weights == "bf16" else ""

@@ -1,20 +1,25 @@
-"""What is consumed after a rearrangement: TMA's rounds over the rows that are left, and how that lies on disk.
+"""What is consumed after a rearrangement, and how that lies on disk.
 
 A run that consumes r rows a step and is rearranged every k steps follows the arrangement for k steps. After each k,
 before the first row of step s is consumed:
 
 - What is left are the places that no step before s consumes, in the arrangement's order; with a window its first rows.
   Rows of another pool, where there is one, have the places behind the arrangement's.
-- These rows and the target's are embedded by the model as it is after s steps: unit vectors of its hidden states.
-- TMA plays its rounds over them, from a new round 0: every target row picks its nearest row, ties go to the lower
-  place. Inside a round the most similar row comes first. Steps s to s + k - 1 consume the first k·r rows, or as
-  many as are still to be consumed: in all as many as the arrangement has.
+- The model as it is after s steps gives numbers of these rows, by one of `righttime.training.ways.WAYS`: unit vectors
+  of their hidden states or gradients, and of the target's rows; or their losses.
+- With vectors TMA plays its rounds over them, from a new round 0: every target row picks its nearest row, ties go to
+  the lower place. Inside a round the most similar row comes first. A row with nothing to learn has no gradient, so it
+  neither picks nor is picked, and stands behind all others. With losses rows are sorted; see `by_loss`.
+- Steps s to s + k - 1 consume the first k·r rows, or as many as are still to be consumed: in all as many as the
+  arrangement has.
 
 So a round that k steps cut in two is not played on: what is left of it is arranged anew.
 
     RUN/plans/step-00000040/vectors.npy    float32 unit vectors: of the rows left, by place, then of the target's rows
-    RUN/plans/step-00000040/order.parquet  place, id, round, picked_by, picked_by_row, similarity of the rows to come
-    RUN/plans/step-00000040/plan.json      step, sizes, what was embedded and how, and the sha256 of both files
+    RUN/plans/step-00000040/losses.npy     in place of vectors: float64 mean losses of the rows left, NaN of none
+    RUN/plans/step-00000040/order.parquet  place, id, round, picked_by, picked_by_row, similarity of the rows to come;
+                                           with losses place, id, loss
+    RUN/plans/step-00000040/plan.json      step, sizes, what the model read and how, and the sha256 of both files
 
 A plan's folder appears whole or not at all, and is not changed after that.
 """
@@ -34,8 +39,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime import strict_json
-from righttime.arrangement.methods.tma import play
-from righttime.arrangement.selection import Selection, SelectionInput
 from righttime.embedding.cache import npy_header
 from righttime.errors import StoreError
 from righttime.store import (
@@ -48,27 +51,20 @@ from righttime.store import (
     write_parquet,
     write_parts,
 )
+from righttime.training.anew import order_schema, order_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = [
-    "PLANS",
-    "Rearranged",
-    "left_places",
-    "order_table",
-    "read_rearranged",
-    "rounds_over",
-    "to_follow",
-    "write_rearranged",
-]
+__all__ = ["PLANS", "Rearranged", "read_rearranged", "write_rearranged"]
 
 PLANS = "plans"
 """The folder of rearrangements in a run's."""
 
-_ORDER, _VECTORS, _PLAN = "order.parquet", "vectors.npy", "plan.json"
+_ORDER, _PLAN = "order.parquet", "plan.json"
+_VECTORS, _LOSSES = ("vectors_sha256", "vectors.npy"), ("losses_sha256", "losses.npy")
 _ENTRIES = {"step": int, "candidates": int, "targets": int, "rows": int, "text": str, "representation": dict}
-_ENTRIES |= dict.fromkeys(("rows_sha256", "target_sha256", "order_sha256", "vectors_sha256"), str)
+_ENTRIES |= dict.fromkeys(("rows_sha256", "target_sha256", "order_sha256"), str)
 _UNIT = 1e-3  # by how much a squared length may be off
 _COPIED = 1 << 14  # rows written at a time
 _HINT = "`overwrite=True` begins the run anew"
@@ -95,78 +91,61 @@ class Rearranged:
         """The places that the next steps consume, int64, in order."""
         return np.asarray(self.order["place"].to_numpy(), dtype=np.int64)
 
-    @cached_property
-    def vectors(self) -> NDArray[np.float32]:
-        """Unit vectors of the rows left and, after them, of the target; float32, shape (candidates + targets, d).
+    @property
+    def by_losses(self) -> bool:
+        """Whether rows were arranged by their losses."""
+        return _LOSSES[0] in self.about
 
-        They are mapped, and compared with their sha256 once.
+    @cached_property
+    def numbers(self) -> NDArray[Any]:
+        """What the model gave: losses of the rows left, or unit vectors of them and, after them, of the target.
+
+        float64, shape (candidates,), NaN of a row without a loss; or float32, shape (candidates + targets, d), zero of
+        a row without a vector. They are mapped, and compared with their sha256 once.
 
         Raises:
             StoreError: If they are not as they were written.
         """
-        path = self.folder / _VECTORS
-        if file_sha256(path) != self.about["vectors_sha256"]:
+        entry, name = _LOSSES if self.by_losses else _VECTORS
+        path = self.folder / name
+        if file_sha256(path) != self.about[entry]:
             raise StoreError(f"{path} must be what was written, but it was changed since. Hint: {_HINT}.")
         try:
             found = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise StoreError(f"{path} must hold vectors, but it cannot be read: {error}.") from error
-        shape = (self.about["candidates"] + self.about["targets"],)
-        if found.dtype != np.float32 or found.ndim != 2 or found.shape[:1] != shape:
-            raise StoreError(f"{path} must hold {shape[0]:,} float32 vectors, got {found.dtype} of {found.shape}.")
-        for start in range(0, len(found), _COPIED):
-            some = np.asarray(found[start : start + _COPIED], dtype=np.float64)
-            if not (np.abs((some * some).sum(axis=1) - 1) < _UNIT).all():
-                raise StoreError(f"{path} must hold vectors of length 1, but one of them is not.")
+            raise StoreError(f"{path} must hold vectors or losses, but it cannot be read: {error}.") from error
+        _check_numbers(found, path, self)
         return np.asarray(found)
 
 
-def left_places(n: int, consumed: NDArray[np.int64], window: int | None) -> NDArray[np.int64]:
-    """The places that may be consumed next: those not consumed, ascending; the first `window` of them.
-
-    Example:
-        >>> left_places(6, np.array([0, 4]), 3).tolist()
-        [1, 2, 3]
-    """
-    left = np.ones(n, dtype=np.bool_)
-    left[consumed] = False
-    return np.flatnonzero(left)[:window]
-
-
-def to_follow(follow: int, n_left: int, n_own: int, n_consumed: int) -> int:
-    """How many rows are consumed until the next rearrangement.
-
-    Args:
-        follow: Those of the steps until then.
-        n_left: How many are left.
-        n_own: How many the run consumes in all.
-        n_consumed: How many of these it has.
-    """
-    return min(follow, n_left, n_own - n_consumed)
-
-
-def rounds_over(vectors: NDArray[np.float32], n_left: int, count: int) -> Selection:
-    """TMA's rounds over the rows that are left.
-
-    Args:
-        vectors: float32 unit vectors, shape (n_left + n_target, d): of the rows left, then of the target's.
-        n_left: How many rows are left.
-        count: How many of them the next steps consume.
-
-    Returns:
-        At least `count` rows, as numbers among those left, the most similar of a round first.
-    """
-    return play(SelectionInput(vectors[:n_left], vectors[n_left:], budget=count), 1.0)
+def _check_numbers(found: NDArray[Any], path: Path, plan: Rearranged) -> None:
+    """Make sure that there are as many numbers as there were rows, and that each is what it should be."""
+    candidates, targets = plan.about["candidates"], plan.about["targets"]
+    if plan.by_losses:
+        if found.dtype != np.float64 or found.shape != (candidates,):
+            raise StoreError(f"{path} must hold {candidates:,} float64 losses, got {found.dtype} of {found.shape}.")
+        if not (np.isnan(found) | ((found >= 0) & np.isfinite(found))).all():
+            raise StoreError(f"{path} must hold losses from 0, but one of them is {np.nanmin(found)} or infinite.")
+        return
+    count = candidates + targets
+    if found.dtype != np.float32 or found.ndim != 2 or found.shape[:1] != (count,):
+        raise StoreError(f"{path} must hold {count:,} float32 vectors, got {found.dtype} of {found.shape}.")
+    for start in range(0, len(found), _COPIED):
+        some = np.asarray(found[start : start + _COPIED], dtype=np.float64)
+        squared = (some * some).sum(axis=1)
+        if not ((np.abs(squared - 1) < _UNIT) | (squared == 0)).all():
+            raise StoreError(f"{path} must hold vectors of length 1, or 0, but one of them is not.")
 
 
 def write_rearranged(
     run: Path,
     step: int,
     left: NDArray[np.int64],
-    vectors: NDArray[np.float32],
+    numbers: NDArray[Any],
     count: int,
     ids: tuple[tuple[str, ...], tuple[str, ...]],
     about: Mapping[str, Any],
+    focus: str | None = None,
 ) -> None:
     """Arrange what is left, and write that: whole, and on the disk, when this returns.
 
@@ -174,24 +153,26 @@ def write_rearranged(
         run: The run's folder.
         step: How many steps the model has taken.
         left: int64: the places that are left, ascending.
-        vectors: See `rounds_over`.
+        numbers: See `righttime.training.anew.order_table`.
         count: How many rows the next steps consume.
         ids: The ids of the arrangement's rows, by place, and of the target's.
-        about: What was embedded, and how.
+        about: What the model read, and how.
+        focus: With losses: which come first; None with vectors.
 
     Raises:
         StoreError: If it cannot be written.
     """
-    made = rounds_over(vectors, len(left), count)
+    order = order_table(numbers, left, count, ids, focus)
+    entry, name = _VECTORS if focus is None else _LOSSES
     make_folder(run / PLANS)
     staging = run / f".plan-{secrets.token_hex(8)}.partial"
     try:
         staging.mkdir()
-        write_parts(staging / _VECTORS, _npy(vectors))
-        write_parquet(staging / _ORDER, order_table(made, left, count, ids))
+        write_parts(staging / name, _npy(numbers))
+        write_parquet(staging / _ORDER, order)
         sizes = {"step": step, "candidates": len(left), "targets": len(ids[1]), "rows": count}
-        files = {"order_sha256": staging / _ORDER, "vectors_sha256": staging / _VECTORS}
-        hashes = {name: file_sha256(path) for name, path in files.items()}
+        files = {"order_sha256": staging / _ORDER, entry: staging / name}
+        hashes = {what: file_sha256(path) for what, path in files.items()}
         write_json(staging / _PLAN, {**sizes, **about, **hashes})
         os.replace(staging, _folder(run, step))
         synced(run / PLANS)
@@ -214,10 +195,12 @@ def read_rearranged(run: Path, step: int) -> Rearranged | None:
         about = strict_json.loads((folder / _PLAN).read_text(encoding="utf-8"))
         if wrong := [name for name, kind in _ENTRIES.items() if type(about[name]) is not kind]:
             raise ValueError(f"{wrong[0]} is {about[wrong[0]]!r}")
+        if [type(about.get(entry)) for entry, _ in (_VECTORS, _LOSSES)].count(str) != 1:
+            raise ValueError(f"it must have either {_VECTORS[0]} or {_LOSSES[0]}")
         order = read_unchanged(folder / _ORDER, about["order_sha256"], _HINT)
         if (about["step"], about["rows"]) != (step, len(order)):
             raise ValueError(f"it is of step {about['step']} and {about['rows']} rows, not {len(order)}")
-        if order.schema != _schema():
+        if order.schema != order_schema(_LOSSES[0] in about):
             raise ValueError(f"the columns of {_ORDER} are {', '.join(order.column_names)}")
     return Rearranged(folder, step, order, about)
 
@@ -226,43 +209,9 @@ def _folder(run: Path, step: int) -> Path:
     return run / PLANS / f"step-{step:08d}"
 
 
-def order_table(
-    made: Selection, left: NDArray[np.int64], count: int, ids: tuple[tuple[str, ...], tuple[str, ...]]
-) -> pa.Table:
-    """What follows, a row each: the columns of ``order.parquet``.
-
-    Args:
-        made: From `rounds_over`.
-        left: int64: the places that are left, ascending.
-        count: How many rows the next steps consume.
-        ids: The ids of the arrangement's rows, by place, and of the target's.
-    """
-    import pyarrow as pa
-
-    assert made.round is not None
-    assert made.picked_by is not None
-    assert made.similarity is not None
-    places, picked_by = left[made.order[:count]], made.picked_by[:count]
-    columns = {
-        "place": places,
-        "id": [ids[0][place] for place in places.tolist()],
-        "round": made.round[:count],
-        "picked_by": [ids[1][row] for row in picked_by.tolist()],
-        "picked_by_row": picked_by,
-        "similarity": made.similarity[:count],
-    }
-    return pa.table(columns, _schema())
-
-
-def _schema() -> pa.Schema:
-    import pyarrow as pa
-
-    kinds = {"place": pa.int64(), "id": pa.string(), "round": pa.int32(), "picked_by": pa.string()}
-    return pa.schema({**kinds, "picked_by_row": pa.int64(), "similarity": pa.float32()})
-
-
-def _npy(vectors: NDArray[np.float32]) -> Iterator[bytes]:
+def _npy(numbers: NDArray[Any]) -> Iterator[bytes]:
     """The bytes of a .npy file."""
-    yield npy_header(vectors.shape)
-    for start in range(0, len(vectors), _COPIED):
-        yield np.ascontiguousarray(vectors[start : start + _COPIED], dtype="<f4").tobytes()
+    kind = numbers.dtype.newbyteorder("<")
+    yield npy_header(numbers.shape, kind.str)
+    for start in range(0, len(numbers), _COPIED):
+        yield np.ascontiguousarray(numbers[start : start + _COPIED], dtype=kind).tobytes()

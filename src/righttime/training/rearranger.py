@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +16,38 @@ from numpy.typing import NDArray
 from righttime.embedding.texts import shared_text
 from righttime.errors import OrderError, SettingsError, StoreError
 from righttime.results import open_result
-from righttime.rows import Rows
+from righttime.rows import ExampleRows, Rows
 from righttime.store import ids_sha256
+from righttime.tokenization.masking import Tokens
+from righttime.training.anew import left_places, to_follow
 from righttime.training.beyond import rows_beyond
-from righttime.training.rearranged import Rearranged, left_places, read_rearranged, to_follow, write_rearranged
+from righttime.training.rearranged import Rearranged, read_rearranged, write_rearranged
 from righttime.training.settings import TuneSettings
 from righttime.training.sharding import sharded_by
+from righttime.training.token_rows import tokens_key
+from righttime.training.ways import By, way_named
 
-__all__ = ["Learning", "Rearranger", "Sides", "check_rearranging", "consumed_before", "rearranged_sides", "told_cost"]
+if TYPE_CHECKING:
+    from righttime.training.live import Asked
+
+__all__ = [
+    "FED",
+    "Learning",
+    "Rearranger",
+    "Sides",
+    "check_rearranging",
+    "consumed_before",
+    "fed_sides",
+    "rearranged_sides",
+    "told_cost",
+]
 
 _UNDONE = ("weave", "anneal", "shape", "apart", "target_weight", "widen")
 """Settings of an arrangement that decide where a row stands, and that TMA's rounds over what is left do not know."""
+
+
+FED = "as it is fed"
+"""What a plan calls the text of a row whose tokens are read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +56,11 @@ class Sides:
 
     Attributes:
         rows: The arrangement's rows, in its order, and behind them those beyond it.
-        target: The target's rows.
+        target: The target's rows; none where they decide nothing.
         text: Which text stands for a row, of both.
         beyond: How many of the rows, the last, are of another pool.
         note: What a person should know of these; else empty.
+        fed: Tokens of the rows and of the target's, as the run feeds them; None where their texts are read.
     """
 
     rows: Rows
@@ -44,10 +68,21 @@ class Sides:
     text: str
     beyond: int = 0
     note: str = ""
+    fed: tuple[Sequence[Tokens], Sequence[Tokens]] | None = None
 
-    def embedded(self, left: NDArray[np.int64]) -> list[str]:
-        """Texts of the rows at some places and, after them, of the target."""
-        return [*self.rows.texts(self.text, left.tolist()), *self.target.texts(self.text)]
+    def asked(self, left: NDArray[np.int64]) -> Asked:
+        """The rows at some places and, after them, the target's, as a model is asked about them."""
+        from righttime.training.live import Asked
+
+        if self.fed is None:
+            return Asked([*self.rows.texts(self.text, left.tolist()), *self.target_texts], len(left))
+        tokens = [*(self.fed[0][place] for place in left.tolist()), *self.fed[1]]
+        return Asked([tokens_key(row) for row in tokens], len(left), tokens)
+
+    @cached_property
+    def target_texts(self) -> list[str]:
+        """What stands for each of the target's rows."""
+        return list(self.target.texts(self.text)) if self.fed is None else [tokens_key(row) for row in self.fed[1]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,36 +125,67 @@ def check_rearranging(settings: TuneSettings, world: int) -> None:
         )
 
 
-def rearranged_sides(out: Path, pool: str | None = None) -> Sides:
-    """The rows of an arrangement and its target, as they are embedded while a model trains.
+def rearranged_sides(out: Path, pool: str | None = None, by: By | None = None) -> Sides:
+    """The rows of an arrangement and its target, as a model is asked about them while it trains.
 
     Args:
         out: The arrangement's folder.
         pool: A file or folder of more rows; None: none.
+        by: By what rows are arranged; None takes the default.
 
     Raises:
         DataError: If these cannot be read.
         SettingsError: If the arrangement follows a setting that rearranging would undo.
-        StoreError: If its target is not there any more, or was changed.
+        StoreError: If its target decides and is not there any more, or was changed.
     """
+    by = by or way_named(TuneSettings.rearrange_by)
     finished = open_result(out)
     settings = finished.manifest.settings
     undone = [name for name in _UNDONE if settings.get(name)]
     if undone or settings.get("within_round", "similarity") != "similarity":
         name = undone[0] if undone else "within_round"
         raise SettingsError(
-            f"`rearrange_every` must start from an arrangement without {name}, which the rounds of TMA over what is "
-            f"left would undo, but {out} has it. Hint: arrange without it.",
+            f"`rearrange_every` must start from an arrangement without {name}, which rearranging what is left would "
+            f"undo, but {out} has it. Hint: arrange without it.",
             setting="rearrange_every",
         )
+    if not by.way.around and pool is None:
+        return Sides(finished.arranged, ExampleRows(()), FED)
     target, lost = finished.read_again("target")
     if target is None:
         raise StoreError(f"`rearrange_every` must have the target of {out}, which is not at hand: {lost}.")
-    text, _ = shared_text(str(settings.get("text", "prompt+response")), target.rows)
+    around = target.rows if by.way.around else ExampleRows(())
+    text = FED if by.way.fed else shared_text(str(settings.get("text", "prompt+response")), target.rows)[0]
     if pool is None:
-        return Sides(finished.arranged, target.rows, text)
+        return Sides(finished.arranged, around, text)
     more = rows_beyond(finished, target.rows, pool)
-    return Sides(more.rows, target.rows, text, more.count, more.note)
+    return Sides(more.rows, around, text, more.count, more.note)
+
+
+def fed_sides(sides: Sides, by: By, tokenised: Callable[[Rows], Sequence[Tokens]], rows: Sequence[Tokens]) -> Sides:
+    """The same with tokens, where the way reads rows as the run feeds them.
+
+    Args:
+        sides: From `rearranged_sides`.
+        by: By what rows are arranged.
+        tokenised: What tokenizes rows as the run does.
+        rows: The tokens of the sides' rows.
+
+    Raises:
+        SettingsError: If too few of the target's rows have anything to learn.
+    """
+    if not by.way.fed:
+        return sides
+    target = tokenised(sides.target)
+    least, learning = int(by.read.get("subspace") or 1), sum(bool(row.learnt.any()) for row in target)
+    if by.way.around and learning < least:
+        wanted = "a row" if least == 1 else f"{least:,} rows"
+        raise SettingsError(
+            f"`rearrange_by={by.name}` must have a target with {wanted} to take the loss on, but {learning:,} of its "
+            f'{len(target):,} rows have a response. Hint: `rearrange_by="centred"` reads prompts alone.',
+            setting="rearrange_by",
+        )
+    return dataclasses.replace(sides, fed=(rows, target))
 
 
 def consumed_before(orders: Mapping[int, NDArray[np.int64]], first: int, step: int) -> NDArray[np.int64]:
@@ -152,8 +218,9 @@ class Rearranger:
         self._name, self._max_length = name, max_length
         self._every = settings.rearrange_every
         self._follow = self._every * settings.batch * settings.accumulation
+        self._by = way_named(settings.rearrange_by)
         self._known: dict[int, NDArray[np.int64]] = {}
-        self._target_sha256 = ids_sha256(sides.target.texts(sides.text))
+        self._target_sha256 = ids_sha256(sides.target_texts)
         self.learning: Learning | None = None
 
     def __call__(self, step: int) -> NDArray[np.int64]:
@@ -176,7 +243,7 @@ class Rearranger:
         return self._known[step]
 
     def _made(self, step: int) -> Rearranged:
-        from righttime.training.live import represented_by
+        from righttime.training.live import said_by
 
         learning = self.learning
         if learning is None or learning.step() != step:
@@ -189,12 +256,11 @@ class Rearranger:
         consumed = consumed_before(self._known, self._follow, step)
         left = left_places(n, consumed, self._settings.window)
         count = to_follow(self._follow, len(left), n - self.sides.beyond, len(consumed))
-        texts = self.sides.embedded(left)
-        done = represented_by(
+        asked = self.sides.asked(left)
+        said = said_by(
             learning.model,
             learning.tokenizer,
-            texts,
-            len(left),
+            asked,
             self._settings,
             name=self._name,
             step=step,
@@ -202,13 +268,13 @@ class Rearranger:
             folder=self._run,
             progress=learning.progress,
         )
-        about: dict[str, Any] = {"text": self.sides.text, "rows_sha256": ids_sha256(texts[: len(left)])}
-        about |= {"target_sha256": self._target_sha256, "representation": done.about}
+        about: dict[str, Any] = {"text": self.sides.text, "rows_sha256": ids_sha256(asked.texts[: len(left)])}
+        about |= {"target_sha256": self._target_sha256, "representation": said.about}
         ids = tuple(self.sides.rows.ids), tuple(self.sides.target.ids)
-        write_rearranged(self._run, step, left, done.vectors, count, ids, about)
+        write_rearranged(self._run, step, left, said.numbers, count, ids, about, self._by.focus)
         learning.say(
-            f"step {step:,}: {len(left):,} rows that are left embedded by the model as it is, and arranged anew "
-            f"({time.perf_counter() - began:.1f} s)"
+            f"step {step:,}: {len(left):,} rows that are left {self._by.way.done} by the model as it is, and arranged "
+            f"anew ({time.perf_counter() - began:.1f} s)"
         )
         found = read_rearranged(self._run, step)
         if found is None:
@@ -217,8 +283,8 @@ class Rearranger:
 
 
 def told_cost(n: int, settings: TuneSettings, steps: range) -> str:
-    """How often rows are rearranged, and how many are embedded for it, in a sentence's part."""
-    rows = settings.batch * settings.accumulation
+    """How often rows are rearranged, and how many are read for it, in a sentence's part."""
+    rows, way = settings.batch * settings.accumulation, way_named(settings.rearrange_by).way
     most = n if settings.window is None else settings.window
     embedded = sum(min(n - step * rows, most) for step in steps)
-    return f"{len(steps):,} times, {embedded:,} rows embedded in all beside the target's"
+    return f"{len(steps):,} times, {embedded:,} rows {way.done} in all" + (" beside the target's" * way.around)

@@ -28,11 +28,12 @@ from righttime.training.models import load_model, trainable_length
 from righttime.training.oracle import Oracle
 from righttime.training.plan import Plan
 from righttime.training.quantised import check_quantised
-from righttime.training.rearranger import Learning, Rearranger, check_rearranging, rearranged_sides
+from righttime.training.rearranger import Learning, Rearranger, check_rearranging, fed_sides, rearranged_sides
 from righttime.training.settings import TuneSettings
 from righttime.training.sharding import sharded_by
 from righttime.training.token_rows import TokenRows, arranged_rows, token_rows
 from righttime.training.versions import check_versions
+from righttime.training.ways import way_named
 
 __all__ = ["Tuned", "tune"]
 
@@ -108,9 +109,12 @@ def tune(
         check_trackers(settings.report_to)
     arranged, sides = arranged_rows(Path(out)), None
     if settings.rearrange_every is not None:
-        sides = rearranged_sides(Path(out), settings.rearrange_pool)
+        by = way_named(settings.rearrange_by)
+        sides = rearranged_sides(Path(out), settings.rearrange_pool, by)
         arranged = sides.rows
     rows = _rows(arranged, model, settings, progress and main)
+    if sides is not None:
+        sides = fed_sides(sides, by, lambda target: _rows(target, model, settings, False).tokens, rows.tokens)
     rearranger = None if sides is None else Rearranger(folder, sides, settings, name=model, max_length=rows.max_length)
     plan = Plan(
         rows.ids,
@@ -272,7 +276,7 @@ def _train(
     from transformers import set_seed
 
     from righttime.training.apart import require_rows_apart
-    from righttime.training.live import check_states
+    from righttime.training.live import check_way
     from righttime.training.trainer import OrderedTrainer, show_progress, training_arguments
 
     settings, model_folder = job.settings, job.folder / "model"
@@ -311,7 +315,7 @@ def _train(
             with trainer.accelerator.autocast():
                 require_rows_apart(trainer.model)
         if rearranger is not None:
-            check_states(model, settings)
+            check_way(model, settings)
             rearranger.learning = Learning(model, tokenizer, lambda: int(trainer.state.global_step), say, progress)
         show_progress(trainer, progress, lambda steps: f"{plan.consumed(steps):,} of {total} rows")
         for callback in callbacks:

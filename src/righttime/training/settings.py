@@ -127,11 +127,12 @@ class TuneSettings:
             sequences of at most so many tokens, one for a micro-batch; None packs nothing.
         epochs: How often every row is consumed.
         shuffle_after: Follow the arrangement for so many steps, then shuffle; None follows it throughout.
-        rearrange_every: Every so many steps, embed the rows that are left and the target with the model as it is, and
-            go on in the order of TMA's rounds over them; None follows the arrangement throughout.
-        window: With `rearrange_every`: embed only the next so many rows of the arrangement that are left; None: all.
-        rearrange_by: With `rearrange_every`: which hidden states, as options of ``lm:``, such as ``layer=12,centred``;
-            ``layer=-1`` takes the last as they are.
+        rearrange_every: Every so many steps, arrange the rows that are left anew by the model as it is, and go on in
+            that order; None follows the arrangement throughout.
+        window: With `rearrange_every`: look at only the next so many rows of the arrangement that are left; None: all.
+        rearrange_by: With `rearrange_every`: by what; `righttime.training.ways.WAYS`. TMA over hidden states, such as
+            ``lm:layer=12,centred``, or the options alone (``layer=-1`` takes the last as they are); over ``gradients``
+            of the loss; or by the ``loss`` itself: ``loss:high``, ``loss:medium``, ``loss:low``.
         rearrange_pool: With `rearrange_every`: a file or folder of more rows, behind the arrangement's, which may be
             consumed in their place; the run still consumes as many rows as the arrangement has. None: none.
         learning_rate: The highest rate; None takes 1e-5, or 1e-4 with adapters. `rate` tells it.
@@ -323,9 +324,9 @@ class TuneSettings:
                 "shuffled. Hint: give one of them.",
                 setting="rearrange_every",
             )
-        from righttime.embedding.registry import states_in  # late: it imports what tuning may not need
+        from righttime.training.ways import way_named  # late: it imports what tuning may not need
 
-        states_in(self.rearrange_by)
+        way_named(self.rearrange_by)
 
     @classmethod
     def preset(cls, name: str, **changes: Unpack[TuneChanges]) -> TuneSettings:

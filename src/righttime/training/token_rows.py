@@ -17,7 +17,7 @@ from righttime.training.oracle import tokens_hash
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["TokenRows", "arranged_rows", "token_rows"]
+__all__ = ["TokenRows", "arranged_rows", "token_rows", "tokens_key"]
 
 
 def arranged_rows(out: Path) -> Rows:
@@ -28,6 +28,11 @@ def arranged_rows(out: Path) -> Rows:
         SettingsError: If its rows are in their original form.
     """
     return open_result(out, unchanged=True).arranged
+
+
+def tokens_key(row: Tokens) -> str:
+    """What a row is known by with all that its loss depends on: a hash of its tokens and of which are learnt."""
+    return hashlib.sha256(row.ids.tobytes() + row.learnt.tobytes()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""Whether what a run rearranged while it trained is what its model and TMA's rounds give."""
+"""Whether what a run rearranged while it trained is what its model, and TMA's rounds or its losses, give."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,22 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.embedding.represent import amplification
-from righttime.errors import RighttimeError, StoreError
+from righttime.errors import ModelError, RighttimeError, StoreError
 from righttime.evaluation.checkpoints import load_evaluated
 from righttime.results import open_result
-from righttime.rows import Rows
+from righttime.rows import ExampleRows, Rows
 from righttime.store import ids_sha256
 from righttime.tokenization.loading import load_tokenizer
 from righttime.training import Plan, Run
-from righttime.training.rearranged import (
-    Rearranged,
-    left_places,
-    order_table,
-    read_rearranged,
-    rounds_over,
-    to_follow,
-)
-from righttime.training.rearranger import Sides, consumed_before
+from righttime.training.anew import left_places, order_table, to_follow
+from righttime.training.rearranged import Rearranged, read_rearranged
+from righttime.training.rearranger import FED, Sides, consumed_before, fed_sides
+from righttime.training.token_rows import TokenRows, token_rows
+from righttime.training.ways import By, way_named
 from righttime.verification.finding import Finding, equal
 
 __all__ = ["FoundOrders", "rearranged_holds"]
@@ -57,6 +54,11 @@ class FoundOrders:
         return (self.plan.rearrange_every or 0) * self.plan.rows_per_step
 
     @cached_property
+    def by(self) -> By:
+        """By what rows are rearranged, as the settings say."""
+        return way_named(self.run.begun.settings.rearrange_by)
+
+    @cached_property
     def steps(self) -> list[int]:
         """The steps at which the run must have rearranged what is left, by what it consumed."""
         last = max((record.step for record in self.run.records.effective()), default=-1)
@@ -74,7 +76,7 @@ class FoundOrders:
                 places = one.places
                 if len(set(places.tolist())) < len(places) or not np.isin(places, self.left(step, found)).all():
                     raise StoreError("it names rows that were not left")
-                _ = one.vectors
+                _ = one.numbers
                 found[step] = one
             except StoreError as error:
                 self.wrong[step] = str(error)
@@ -97,49 +99,83 @@ class FoundOrders:
         return left[: self.count(step, len(left))]
 
 
-def rearranged_holds(orders: FoundOrders, rows: Rows, out: Path) -> Iterator[Finding]:
-    """Compare each rearrangement with the vectors beside it, and these with the model where its checkpoint was kept.
+def rearranged_holds(orders: FoundOrders, rows: Rows, tokens: TokenRows | None, out: Path) -> Iterator[Finding]:
+    """Compare each rearrangement with the numbers beside it, and these with the model where its checkpoint was kept.
 
     Args:
         orders: What was rearranged.
         rows: The arrangement's rows.
+        tokens: The same, tokenized again; None where there is no tokenizer yet.
         out: The arrangement's folder, which knows the target.
     """
     said, planned = orders.run.begun.settings.rearrange_every, orders.plan.rearrange_every
     yield equal("plan and settings name the steps between rearrangements", said, planned)
-    found, steps = orders.read, orders.steps
+    steps, numbers = orders.steps, "losses" if orders.by.focus else "vectors"
+    _ = orders.read
     told = next((f"step {step}: {why}" for step, why in orders.wrong.items()), "")
-    yield Finding("every rearrangement is there and as it was written, vectors too", not told, told)
+    yield Finding(f"every rearrangement is there and as it was written, {numbers} too", not told, told)
     if told:
         return
-    target, lost = open_result(out).read_again("target")
-    around = None if target is None else target.rows
+    around, lost = _around(orders.by, out)
     wrong = ((step, _order_wrong(orders, step, around)) for step in steps)
     told = next((f"step {step}: {why}" for step, why in wrong if why), "")
     what = "every rearrangement is TMA's rounds over its vectors and the rows left"
+    if orders.by.focus:
+        what = f"every rearrangement is the rows left by their losses, {orders.by.focus} first"
     yield Finding(what, not told, told or f"{len(steps)} of them")
-    what = "the rows embedded were those left and the target's, by their texts"
+    what = f"the rows {orders.by.way.done} were those left" + " and the target's" * orders.by.way.around
+    what += ", by their texts"
     if around is None:
         yield Finding(what, None, lost)
         return
-    sides = {step: Sides(rows, around, str(one.about["text"])) for step, one in found.items()}
-    told = next((f"step {step}" for step in steps if not _same_texts(orders, step, sides[step])), "")
+    try:
+        sides = _sides(orders, rows, tokens, around)
+        told = next((f"step {step}" for step in steps if not _same_texts(orders, step, sides[step])), "")
+    except RighttimeError as error:
+        yield Finding(what, None if isinstance(error, ModelError) else False, str(error))  # no tokenizer any more
+        return
     yield Finding(what, not told, told)
     if not told:
         yield _by_the_model(orders, sides)
 
 
+def _around(by: By, out: Path) -> tuple[Rows | None, str]:
+    """The target's rows, none where they decide nothing; or None, and why they are not at hand."""
+    if not by.way.around:
+        return ExampleRows(()), ""
+    target, lost = open_result(out).read_again("target")
+    return (None if target is None else target.rows), lost
+
+
+def _sides(orders: FoundOrders, rows: Rows, tokens: TokenRows | None, around: Rows) -> dict[int, Sides]:
+    """What was rearranged and around what, by step, since each says which text it read."""
+    found = {step: Sides(rows, around, str(one.about["text"])) for step, one in orders.read.items()}
+    if not orders.by.way.fed:
+        return found
+    begun = orders.run.begun
+    tokenizer, fed = load_tokenizer(begun.model.name), begun.rows
+
+    def tokenised(some: Rows) -> TokenRows:
+        return token_rows(some, tokenizer, fed.form, fed.max_length, answer_end=fed.answer_end)
+
+    own = (tokens or tokenised(rows)).tokens
+    sides = fed_sides(Sides(rows, around, ""), orders.by, lambda target: tokenised(target).tokens, own)
+    return {step: dataclasses.replace(one, fed=sides.fed) for step, one in found.items()}
+
+
 def _order_wrong(orders: FoundOrders, step: int, target: Rows | None) -> str:
-    """What of a rearrangement is not what its vectors give; empty where all is."""
+    """What of a rearrangement is not what its numbers give; empty where all is."""
     one, left = orders.read[step], orders.left(step, orders.read)
     count = orders.count(step, len(left))
     if (one.about["candidates"], one.about["rows"]) != (len(left), count):
         return f"it is of {one.about['candidates']:,} rows, {len(left):,} were left"
-    vectors = one.vectors
-    if target is not None and len(vectors) - len(left) != len(target):
-        return f"it is around {len(vectors) - len(left):,} target rows, the target has {len(target):,}"
-    names = tuple(target.ids) if target is not None else tuple(map(str, range(len(vectors) - len(left))))
-    want = order_table(rounds_over(vectors, len(left), count), left, count, (orders.plan.ids, names))
+    if one.by_losses != (orders.by.focus is not None) or (one.about["text"] == FED) != orders.by.way.fed:
+        return f"it was not made by {orders.by.name}"
+    numbers, targets = one.numbers, one.about["targets"]
+    if target is not None and targets != len(target):
+        return f"it is around {targets:,} target rows, the target has {len(target):,}"
+    names = tuple(target.ids) if target is not None else tuple(map(str, range(targets)))
+    want = order_table(numbers, left, count, (orders.plan.ids, names), orders.by.focus)
     for name in want.column_names:
         if (name != "picked_by" or target is not None) and one.order[name].to_pylist() != want[name].to_pylist():
             pairs = zip(one.order[name].to_pylist(), want[name].to_pylist(), strict=True)
@@ -149,15 +185,14 @@ def _order_wrong(orders: FoundOrders, step: int, target: Rows | None) -> str:
 
 
 def _same_texts(orders: FoundOrders, step: int, sides: Sides) -> bool:
-    left = orders.left(step, orders.read)
-    texts, about = sides.embedded(left), orders.read[step].about
-    now = ids_sha256(texts[: len(left)]), ids_sha256(texts[len(left) :])
-    return now == (about["rows_sha256"], about["target_sha256"])
+    asked, about = sides.asked(orders.left(step, orders.read)), orders.read[step].about
+    texts, n_left = asked.texts, asked.n_left
+    return (ids_sha256(texts[:n_left]), ids_sha256(texts[n_left:])) == (about["rows_sha256"], about["target_sha256"])
 
 
 def _by_the_model(orders: FoundOrders, sides: dict[int, Sides]) -> Finding:
-    """The vectors against those that checkpoints of the same steps give."""
-    what = "the vectors are those of the model of that step"
+    """The numbers against those that checkpoints of the same steps give."""
+    what = f"the {'losses' if orders.by.focus else 'vectors'} are those of the model of that step"
     kept = {one.step: one.path for one in orders.run.checkpoints if one.step in orders.read}
     exact = True
     for step, path in kept.items():
@@ -175,24 +210,26 @@ def _by_the_model(orders: FoundOrders, sides: dict[int, Sides]) -> Finding:
 
 
 def _difference(orders: FoundOrders, step: int, path: Path, sides: Sides) -> tuple[float, float]:
-    """How far the vectors of a checkpoint's model lie from the stored ones at most, and how far they may."""
-    from righttime.training.live import represented_by
+    """How far the numbers of a checkpoint's model lie from the stored ones at most, and how far they may."""
+    from righttime.training.live import said_by
 
     one, begun = orders.read[step], orders.run.begun
     left = orders.left(step, orders.read)
-    done = represented_by(
+    said = said_by(
         load_evaluated(str(path)),
         load_tokenizer(str(path)),
-        sides.embedded(left),
-        len(left),
+        sides.asked(left),
         begun.settings,
         name=begun.model.name,
         step=step,
         max_length=begun.rows.max_length,
         folder=None,
     )
-    stored = one.vectors
-    if stored.shape != done.vectors.shape:
-        raise StoreError(f"vectors must have the shape {done.vectors.shape}, got {stored.shape}")
-    bound = min(_CLOSE[begun.settings.precision] * amplification(done.about), _FARTHEST)
-    return float(np.abs(stored - done.vectors).max()), bound
+    stored, now = one.numbers, said.numbers
+    if stored.shape != now.shape:
+        raise StoreError(f"vectors must have the shape {now.shape}, got {stored.shape}")
+    if not np.array_equal(np.isnan(stored), np.isnan(now)):
+        raise StoreError("the rows without a loss must be those with nothing to learn, but others have none")
+    bound = min(_CLOSE[begun.settings.precision] * amplification(said.about), _FARTHEST)
+    off = np.abs(stored - now) / np.maximum(1, np.abs(stored))  # losses may be above 1
+    return float(np.nanmax(off, initial=0.0)), bound

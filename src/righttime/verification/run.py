@@ -59,7 +59,7 @@ def verify(run: Path, out: Path) -> list[Finding]:
         ),
     ]
     if plan.rearrange_every is not None or opened.begun.settings.rearrange_every is not None:
-        findings += rearranged_holds(orders, arranged, out)
+        findings += rearranged_holds(orders, arranged, rows if isinstance(rows, TokenRows) else None, out)
     difference = first_difference(plan, records)
     shuffled = "" if plan.shuffle_after is None else f"the order for {plan.shuffle_after} steps, then a shuffle"
     told = difference or shuffled
