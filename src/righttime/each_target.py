@@ -101,8 +101,8 @@ def _begun(
             on_read(read)
         first = first or (read, taking_part(read, asked[name]))
         read = dataclasses.replace(read, given={**read.given, "pool": first[0].given["pool"]})
-        finds: dict[str, Any] = {"vectors": vectors, "side_vectors": side_vectors}
-        yield name, begin(read, asked[name], first[1], **finds, cache=cache, progress=progress)
+        shared: dict[str, Any] = {"cache": cache, "progress": progress}
+        yield name, begin(read, asked[name], first[1], vectors=vectors, side_vectors=side_vectors, **shared)
 
 
 def _named(targets: Sequence[str | os.PathLike[str]]) -> dict[str, str | os.PathLike[str]]:

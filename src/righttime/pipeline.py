@@ -137,8 +137,8 @@ def begin(
         progress: See `righttime.arrange`.
     """
     exchanged = exchanged_sides(len(read.pool.rows), len(read.target.rows))  # of what was given, not of a wide target
-    wide: dict[str, Any] = {"side": read.side, "vectors": side_vectors, "cache": cache, "progress": progress}
-    target, widening = widen(read.target, request, made=widening, **wide)
+    wide: dict[str, Any] = {"side": read.side, "cache": cache, "progress": progress}
+    target, widening = widen(read.target, request, made=widening, vectors=side_vectors, **wide)
     read = dataclasses.replace(read, target=target, side=None)
     rows, targets = read.pool.rows, read.target.rows
     leaks = same_prompts(rows, targets, taking.drawn)

@@ -80,6 +80,11 @@ def mean_loss(model: Any, row: tuple[Any, Any]) -> Any:
     return model(input_ids=row[0], labels=row[1]).loss
 
 
+def sorts_by(focus: str, loss: float, middle: float) -> float:
+    """What rows are sorted by, ascending."""
+    return {"high": -loss, "low": loss, "medium": abs(loss - middle)}[focus]
+
+
 def left_at(consumed: list[int], step: int) -> list[int]:
     return sorted(set(range(37)) - set(consumed[: 4 * step]))
 
@@ -97,8 +102,8 @@ def test_each_order_by_loss_is_the_definition_by_the_checkpoint_of_its_step(
         with torch.no_grad():
             loss = {place: float(mean_loss(model, rows[place])) for place in left}
         middle = median(loss.values())
-        key = {"high": lambda x: -x, "low": lambda x: x, "medium": lambda x, m=middle: abs(x - m)}[focus]
-        want = sorted(left, key=lambda place: key(loss[place]))[:8]
+        key = {place: sorts_by(focus, value, middle) for place, value in loss.items()}
+        want = sorted(left, key=key.__getitem__)[:8]
         assert consumed[4 * step : 4 * (step + 2)] == want
         found = read_rearranged(tmp_path / "run", step)
         assert found is not None
@@ -120,7 +125,8 @@ def projected(model: Any, row: tuple[Any, Any]) -> NDArray[np.float64]:
         layer.forward = lambda x, w=layer.weight, b=b, a=a: x @ (w + 4 * b @ a).T
         parts.append((b, signs))
     mean_loss(model, row).backward()
-    flat = [b.grad.reshape(-1).double() @ signs.double() for b, signs in parts]
+    flat = [b.grad.reshape(-1).double() @ signs.double() for b, signs in parts if b.grad is not None]
+    assert len(flat) == len(layers)
     return np.asarray(torch.stack(flat).sum(dim=0).numpy())
 
 
@@ -179,14 +185,9 @@ def ask(model: Any, name: str, asked: Asked, by: str, **changes: Any) -> Any:
 def test_losses_are_sorted_as_the_twin_sorts_them(losses: list[int | None], focus: str) -> None:
     """Few different losses, so that ties are many; a row without one comes last."""
     having = [loss for loss in losses if loss is not None]
-    key = {"high": lambda x: -x, "low": lambda x: x, "medium": lambda x: abs(x - median(having))}[focus]
-    want = sorted(
-        range(len(losses)), key=lambda row: (losses[row] is None, key(losses[row]) if losses[row] is not None else 0)
-    )
-    assert (
-        by_loss(np.array([np.nan if loss is None else loss for loss in losses], dtype=np.float64), focus).tolist()
-        == want
-    )
+    keys = [(loss is None, 0.0 if loss is None else sorts_by(focus, loss, median(having))) for loss in losses]
+    raw = np.array([np.nan if loss is None else loss for loss in losses], dtype=np.float64)
+    assert by_loss(raw, focus).tolist() == sorted(range(len(losses)), key=keys.__getitem__)
 
 
 @given(st.data())
@@ -313,8 +314,12 @@ def nudged(found: NDArray[Any]) -> None:
     found[at] += 2e-4
 
 
+def turned(run: Path) -> None:
+    planted_order(run, 4)
+
+
 FORGERIES: dict[str, tuple[Edit, dict[str, str]]] = {
-    "an order turned around": (lambda run: planted_order(run, 4), ORDER),
+    "an order turned around": (turned, ORDER),
     "numbers of two rows exchanged": (of_step(4, numbers(exchanged)), ORDER),
     "a number": (of_step(4, numbers(nudged)), MODEL),
     "another way, it is said": (settled("rearrange_by", "lm:centred"), dict.fromkeys(BY, ROUNDS)),

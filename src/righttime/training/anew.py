@@ -114,7 +114,7 @@ def _rounds(
     vectors: NDArray[np.float32], n_left: int, count: int, target: tuple[str, ...]
 ) -> tuple[NDArray[np.int64], dict[str, list[Any]]]:
     """TMA's rounds of the rows that have a vector, and behind them the others, as numbers among those left."""
-    there = vectors.any(axis=1)
+    there = np.asarray(vectors.any(axis=1))
     rows, asks = np.flatnonzero(there[:n_left]), np.flatnonzero(there[n_left:])
     if not len(asks):
         rows = rows[:0]

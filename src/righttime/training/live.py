@@ -153,10 +153,10 @@ def _gradients(reader: _Reader, asked: Asked) -> Said:
     rows = dict(zip(asked.texts, asked.tokens, strict=True))
     embedder = FedGradients(rows, GradientEmbedder(reader.name, causal=reader.causal, **reader.by.read))
     learning = np.array([row.learnt.any() for row in asked.tokens])
-    some = [asked.texts[place] for place in np.flatnonzero(learning)]
+    some = [asked.texts[place] for place in np.flatnonzero(learning).tolist()]
     if some:  # what is embedded here is in the cache when it is asked for again
         learning[learning] = embed_texts(some, embedder, reader.cache, **reader.how).vectors.any(axis=1)
-    some = [asked.texts[place] for place in np.flatnonzero(learning)]
+    some = [asked.texts[place] for place in np.flatnonzero(learning).tolist()]
     if not some:
         return Said(np.zeros((len(learning), 1), dtype=np.float32), dict(embedder.identity))
     done = reader.unit(some, int(learning[: asked.n_left].sum()), embedder)
@@ -172,9 +172,9 @@ def _losses(reader: _Reader, asked: Asked) -> Said:
     having = np.flatnonzero(learnt)
     losses = np.full(len(rows), np.nan)
     with counting(reader.how["label"], len(having), shown=reader.how["progress"]) as tell, torch.no_grad():
-        for batch in token_batches([len(rows[place].ids) for place in having], TOKENS_PER_BATCH):
+        for batch in token_batches([len(rows[place].ids) for place in having.tolist()], TOKENS_PER_BATCH):
             places = having[batch]
-            losses[places] = summed_losses(causal.model, [rows[place] for place in places]) / learnt[places]
+            losses[places] = summed_losses(causal.model, [rows[place] for place in places.tolist()]) / learnt[places]
             tell(len(batch))
     if not np.isfinite(losses[having]).all():
         raise ModelError(
