@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,9 @@ def cluster(ray_home: str) -> Iterator[Any]:
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     made.add_node(num_cpus=1)
     made.add_node(num_cpus=1)
-    ray.init(address=made.address, log_to_driver=False, logging_level=logging.ERROR)
+    # The cluster's processes find the tests' modules where this one does.
+    paths = {"env_vars": {"PYTHONPATH": os.pathsep.join(sys.path)}}
+    ray.init(address=made.address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=paths)
     yield made
     ray.shutdown()
     made.shutdown()  # type: ignore[no-untyped-call]
