@@ -134,7 +134,7 @@ ASKS_ROWS = {
     "guard.judging": "rows to be judged",
     "guard.guarded": "the rows that are left",
     "tokenization.counts": "counts tokens, some rows at a time",
-    "planning.plan": "how much a sample weighs on disk",
+    "planning.finishing": "how much a sample weighs on disk",
     "planning.losses": "a sample, to be scored",
     "planning.chosen": "a sample, whose lengths are looked at",
     "planning.guard": "how many words the target has",

@@ -34,6 +34,15 @@ _TABLE_BYTES = 400  # of a row in the tables that are written
 _GROUP = 1 << 20  # rows of them that are written at a time
 _RANKED, _TARGETS = 4096, 1024  # rows that are looked at for where quality falls
 
+_ONE = """
+import righttime.cli.app
+from righttime.pipeline import arrange_into
+from righttime.results import Request
+
+how = {"embedder": "vectors:pool.npy", "target_embedder": "vectors:target.npy", "repeated_ids": "number"}
+arrange_into("out", "pool.jsonl", "target.jsonl", Request(guard="off", **how), cache="cache")
+"""
+
 
 @cache
 def once() -> float | None:
@@ -44,9 +53,7 @@ def once() -> float | None:
         for side, rows in (("pool", 2), ("target", 1)):
             (folder / f"{side}.jsonl").write_text(f"{row}\n" * rows)
             np.save(folder / f"{side}.npy", np.eye(2, dtype=np.float32)[:rows])
-        words = [sys.executable, "-m", "righttime", "arrange", "pool.jsonl", "--target", "target.jsonl", "--out", "out"]
-        words += ["--embedder", "vectors:pool.npy", "--target-embedder", "vectors:target.npy", "--guard", "off"]
-        words += ["--repeated-ids", "number", "--cache", "cache"]
+        words = [sys.executable, "-c", _ONE]
         try:
             return timed(lambda: subprocess.run(words, cwd=folder, capture_output=True, check=True))
         except (OSError, subprocess.CalledProcessError):
