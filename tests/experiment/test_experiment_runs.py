@@ -113,6 +113,7 @@ def test_a_failed_run_does_not_stop_the_others(data: Path, tiny: str, tmp_path: 
     done = run_experiment(asked, out, place=InProcess(fail=["tma"]), say=told.append)
     assert [state for _, state in done.states] == ["finished", "failed", "finished"]
     assert "its process ended with status 137" in done.failures[0][1]
+    assert "Hint: it was killed, most often since memory ran out" in done.failures[0][1]
     assert any("tma, replicate 1 failed" in line for line in told)
     found = analysed(out)
     assert [one.order for one in found.differences] == ["back"]

@@ -30,6 +30,8 @@ from righttime.store import clear_partial, take, write_json
 __all__ = ["Outcome", "Place", "ThisMachine", "check_model", "run_experiment", "wanted_cells"]
 
 Say = Callable[[str], None]
+_KILLED = ". Hint: it was killed, most often since memory ran out; fewer `jobs` take less."
+"""Of status -9 or, by way of a shell, 137."""
 
 
 class Place(Protocol):
@@ -208,7 +210,8 @@ class _Work:
             words = [sys.executable, "-m", "righttime.experiment.cell", str(cell.root), str(cell.replicate), cell.order]
             status = self.place.run(words, cell.log, _environment(slot, self._jobs))
             if status and not cell.failed.exists() and not self._stopped.is_set():
-                write_json(cell.failed, {"error": f"its process ended with status {status}; see {cell.log}"})
+                why = f"its process ended with status {status}; see {cell.log}"
+                write_json(cell.failed, {"error": why + (_KILLED if status in {-9, 137} else "")})
             seconds = time.monotonic() - start
             if not status and trained:
                 write_json(cell.folder / "took.json", {"seconds": round(seconds, 1)})
