@@ -15,7 +15,8 @@ from tables import grid
 _DROPS_SHOWN, _TASKS_SHOWN = 10, 3
 LEFT_OUT = {"off": "same prompts alone", "report": "same prompts; other leaks were kept", "remove": "all leaks found"}
 """By the experiment's guard; results that name none were made before there was one."""
-WHICH = ("confirm-narrow", "order-narrow", "rearranged-narrow", "mixed-06", "order-same", "tma", "wsd")
+_NARROW = ("confirm-narrow", "order-narrow", "confirm-vectors", "screen-narrow", "rearranged-narrow", "mixed-06")
+WHICH = (*_NARROW, "order-same", "tma", "wsd")
 """The experiments that say which order to use: a narrow target in a mixed pool, then pool and target of one form."""
 MIXED = "mixed-"
 """How experiments are called that differ in the share of useful pool rows; the share in percent follows."""
@@ -201,7 +202,10 @@ def which(all_found: Mapping[str, Collected]) -> str:
         for one in sorted(analysis.differences, key=lambda one: one.mean):
             gain = None if one.simultaneous is None else (-one.simultaneous[1], -one.simultaneous[0])
             last = [(h.set, h.mean, h.bound) for h in analysis.harm if (h.order, h.against) == (one.order, "baseline")]
-            told = "; ".join(f"{where}: {signed(mean)}, at most {signed(bound)}" for where, mean, bound in last)
+            told = "; ".join(
+                f"{where}: {signed(mean)}" + ("" if bound is None else f", at most {signed(bound)}")
+                for where, mean, bound in last
+            )
             end = [run.last for run in analysis.runs if run.order == one.order]
             needed = "" if one.verdict == "lower" else f"{one.needed:,}" if one.needed else "-"
             head = [f"`{name}`", f"`{one.order}`", one.replicates, spread(-one.mean, gain), one.verdict]
