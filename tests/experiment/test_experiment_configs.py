@@ -52,7 +52,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_config_is_read_without_a_problem(path: Path, data: Path) -> None:
     found = read_experiment(path)
     assert found.baseline == "random"
-    assert found.replicates >= 3
+    assert found.replicates >= 3 or path.stem.startswith("screen-"), "a screen reaches no verdict"
     assert found.judge_share == 0.5
     assert found.question.endswith("?")
     assert all(source.path.startswith(str(data)) for source in (*found.pool, *found.target))

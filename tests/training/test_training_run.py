@@ -483,7 +483,7 @@ def test_the_target_is_measured_while_training(
     assert tokens[0]["pool"] == tokens[1]["pool"]
     assert tokens[0]["target"] != tokens[1]["target"], "only the target's answers are others"
     assert main([*words, "--overwrite", *swapped]) == 1
-    assert "--set and --target-fields go with them; got only some" in capsys.readouterr().err
+    assert "--target-format and --target-fields go with them; got only some" in capsys.readouterr().err
     assert main([*words, "--overwrite", "--target", "t.jsonl"]) == 1
     assert "--target and --evaluate-every go together" in capsys.readouterr().err
 

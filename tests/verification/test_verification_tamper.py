@@ -297,16 +297,17 @@ def test_what_is_sound_is_found_sound(made: Path) -> None:
 
 
 def test_memory_bounds_what_verify_and_show_inflate(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from righttime.embedding.given import given_sides
+    from righttime.embedding.given import given_vectors
 
     seen = []
 
-    def sides(spec: str, target: str | None, n_pool: int, n_target: int, memory: int) -> Any:
-        seen.append(memory)
-        return given_sides(spec, target, n_pool, n_target, memory)
+    def vectors(spec: str, role: str, n_rows: int, memory: int) -> Any:
+        if role == "pool":
+            seen.append(memory)
+        return given_vectors(spec, role, n_rows, memory)
 
-    monkeypatch.setattr("righttime.embedding.vectors.given_sides", sides)
-    monkeypatch.setattr("righttime.cli.lookup.given_sides", sides)
+    for module in ("given", "vectors"):
+        monkeypatch.setattr(f"righttime.embedding.{module}.given_vectors", vectors)
     sources = ["--pool", str(made / "pool.jsonl"), "--target", str(made / "target.jsonl")]
     assert main(["verify", str(made / "out"), "--memory", "100MiB"]) == 0
     assert main(["verify", str(made / "out"), *sources, "--memory", "200MiB"]) == 0
