@@ -1,11 +1,11 @@
-"""A Ray cluster of three nodes on this machine, and a pool whose search it shares."""
+"""Ray clusters on this machine, of one node or three, and a pool whose search they share."""
 
 from __future__ import annotations
 
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from righttime.neighbours.shards import ShardedSearch
 from righttime.similarity import unit_rows
 
-__all__ = ["cluster", "clustered", "saved", "shard_pids"]
+__all__ = ["cluster", "clustered", "losing_a_node", "one_node", "saved", "shard_pids"]
 
 
 def clustered(n_pool: int = 6_000, n_target: int = 40, d: int = 32) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -49,6 +49,34 @@ def cluster(ray_home: str) -> Iterator[Any]:
     made.shutdown()  # type: ignore[no-untyped-call]
     if home is not None:
         os.environ["HOME"] = home
+
+
+@pytest.fixture(scope="module")
+def one_node(tmp_path_factory: pytest.TempPathFactory, ray_home: str) -> Iterator[None]:
+    """This machine."""
+    import ray
+
+    # The cluster's processes find the tests' modules where this one does.
+    paths = {"env_vars": {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}}
+    folder = str(tmp_path_factory.mktemp("ray"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", ray_home)
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env=paths, _temp_dir=folder)
+        yield
+        ray.shutdown()
+
+
+def losing_a_node(cluster: Any) -> tuple[Callable[[int], None], list[int]]:
+    """What takes a node away, which is added here, at the first progress that it is told; and all that it was told."""
+    lost = cluster.add_node(num_cpus=2)
+    told: list[int] = []
+
+    def once(done: int) -> None:
+        told.append(done)
+        if len(told) == 1:
+            cluster.remove_node(lost, allow_graceful=False)
+
+    return once, told
 
 
 def saved(arrangement: Any, path: Path) -> bytes:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +10,14 @@ import pytest
 
 import righttime
 from righttime.results import open_result
+from small_cluster import one_node
+
+__all__ = ["one_node"]
 
 pytest.importorskip("ray")
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory, ray_home: str) -> Iterator[None]:
-    import ray
-
-    paths = {"env_vars": {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}}
-    folder = str(tmp_path_factory.mktemp("ray"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", ray_home)
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env=paths, _temp_dir=folder)
-        yield
-        ray.shutdown()
-
-
-def test_a_widened_target_is_the_same_on_a_cluster(cluster: None, tmp_path: Path) -> None:
+def test_a_widened_target_is_the_same_on_a_cluster(one_node: None, tmp_path: Path) -> None:
     from righttime.pipeline import arrange_into
     from righttime.results import Request
 

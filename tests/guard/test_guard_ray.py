@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,9 @@ from righttime.choices import Engine, Guard
 from righttime.guard.guarded import guard_into
 from righttime.pipeline import arrange_rows
 from righttime.results import Request
+from small_cluster import one_node
+
+__all__ = ["one_node"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.linux]
 
@@ -33,23 +33,9 @@ ROWS = {
 """By whether vectors are given: with a model, one leak is past what it reads."""
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory, ray_home: str) -> Iterator[None]:
-    import ray
-
-    # The cluster's processes find the embedder where this one does.
-    paths = {"env_vars": {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}}
-    folder = str(tmp_path_factory.mktemp("ray"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", ray_home)
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env=paths, _temp_dir=folder)
-        yield
-        ray.shutdown()
-
-
 @pytest.mark.parametrize("mode", ["report", "remove"])
 @pytest.mark.parametrize("given", [True, False])
-def test_an_arrangement_has_the_same_leaks(cluster: None, mode: Guard, given: bool, tmp_path: Path) -> None:
+def test_an_arrangement_has_the_same_leaks(one_node: None, mode: Guard, given: bool, tmp_path: Path) -> None:
     pool, reader = ROWS[given], Reader()
     sides = [reader.embed([f"{row['prompt']} {row['response']}" for row in rows]) for rows in (pool, TARGET)]
     np.savez(tmp_path / "v.npz", pool=sides[0], target=sides[1])
@@ -67,7 +53,7 @@ def test_an_arrangement_has_the_same_leaks(cluster: None, mode: Guard, given: bo
     assert here.arrangement.order.tolist() == there.arrangement.order.tolist()
 
 
-def test_the_command_writes_the_same(cluster: None, tmp_path: Path) -> None:
+def test_the_command_writes_the_same(one_node: None, tmp_path: Path) -> None:
     engines: tuple[Engine, Engine] = ("cpu", "ray")
     for engine in engines:
         request = Request(engine=engine, embedder=Reader(), guard_chunks=True)

@@ -17,7 +17,7 @@ from righttime.neighbours import BlockSearch
 from righttime.neighbours.nominate import Gathered
 from righttime.neighbours.shards import Shard, ShardedSearch, _dealt, _numbers, _size
 from righttime.similarity import unit_rows
-from small_cluster import cluster, clustered, saved, shard_pids
+from small_cluster import cluster, clustered, losing_a_node, saved, shard_pids
 
 __all__ = ["cluster"]
 
@@ -116,14 +116,7 @@ def test_shards_that_are_killed_answer_all_the_same(cluster: Any) -> None:
 def test_a_node_that_is_lost_in_mid_run_changes_nothing(cluster: Any, tmp_path: Path) -> None:
     pool, target = clustered(20_000, 60)
     want = saved(arrange_embeddings(pool, target, engine="cpu"), tmp_path / "cpu")
-    lost = cluster.add_node(num_cpus=2)
-    told: list[int] = []
-
-    def once(done: int) -> None:
-        told.append(done)
-        if len(told) == 1:
-            cluster.remove_node(lost, allow_graceful=False)
-
+    once, told = losing_a_node(cluster)
     assert saved(arrange_embeddings(pool, target, engine="ray", progress=once), tmp_path / "ray") == want
     assert len(told) > 5
 

@@ -24,7 +24,7 @@ from righttime.errors import EmbeddingError, NonFiniteError
 from righttime.neighbours import BlockSearch, shards
 from righttime.neighbours.shards import ShardedSearch
 from righttime.similarity import SharedRows, as_array, first_rows, mapped_rows, narrowed, shared_or_none, unit_rows
-from small_cluster import cluster, clustered, saved, shard_pids
+from small_cluster import cluster, clustered, losing_a_node, saved, shard_pids
 
 __all__ = ["cluster"]
 
@@ -251,14 +251,7 @@ def test_a_node_that_is_lost_changes_nothing(cluster: Any, tmp_path: Path, nothi
     pool, target = unscaled(12_000)
     mapped = np.load(half_npy(tmp_path, pool), mmap_mode="r")
     want = saved(arrange_embeddings(mapped, target, engine="cpu"), tmp_path / "cpu")
-    lost = cluster.add_node(num_cpus=2)
-    told: list[int] = []
-
-    def once(done: int) -> None:
-        told.append(done)
-        if len(told) == 1:
-            cluster.remove_node(lost, allow_graceful=False)
-
+    once, told = losing_a_node(cluster)
     assert saved(arrange_embeddings(mapped, target, engine="ray", progress=once), tmp_path / "ray") == want
     assert len(told) > 5
 
