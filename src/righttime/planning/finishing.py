@@ -28,9 +28,9 @@ __all__ = ["once", "with_falloff", "writing_stage"]
 
 _TEXTS = 512  # rows that are written
 _LEFT_OUT = 1 << 16  # rows that are left out in the table that is written
-_CACHED_BYTES = 120  # of a row in the tables
+_ROW_BYTES = 120  # of a row in the tables, on disk
 _LEFT_BYTES = 20  # of a row that is left out: its number, and that of its reason
-_TABLE_BYTES = 400  # of a row in the tables that are written
+_TABLE_BYTES = 400  # of a row in the tables while they are written
 _GROUP = 1 << 20  # rows of them that are written at a time
 _RANKED, _TARGETS = 4096, 1024  # rows that are looked at for where quality falls
 
@@ -76,21 +76,21 @@ def writing_stage(rows: Rows, n_own: int, n_pool: int, request: Request) -> Stag
     with tempfile.TemporaryDirectory() as place:
         lines, table = Path(place) / "train.jsonl", Path(place) / "left_out.parquet"
 
-        def write(file: Path) -> None:
-            if file == lines:
-                write_lines(file, (json.dumps(row.as_dict(), ensure_ascii=False) for row in some.examples()))
-            else:
-                write_parquet(file, as_tables(left))
-            file_sha256(file)
+        def write_order() -> None:
+            write_lines(lines, (json.dumps(row.as_dict(), ensure_ascii=False) for row in some.examples()))
+            file_sha256(lines)
 
-        each = []
-        for file, count in ((lines, len(some)), (table, len(numbers))):
-            write(file)  # what is done once is not scaled up
-            each.append(timed(lambda file=file: write(file)) / count)  # type: ignore[misc]
+        def write_others() -> None:
+            write_parquet(table, as_tables(left))
+            file_sha256(table)
+
+        write_order()  # what is done once is not scaled up
+        write_others()
+        line, other = timed(write_order) / len(some), timed(write_others) / len(numbers)
         size = lines.stat().st_size / len(some)
     # A row of the order is in a table too, which says more of it than that of the others.
-    seconds = budget * (each[0] + 2 * each[1]) + (n_pool - budget) * each[1]
-    disk = int(budget * size + n_pool * _CACHED_BYTES)
+    seconds = budget * (line + 2 * other) + (n_pool - budget) * other
+    disk = int(budget * size + n_pool * _ROW_BYTES)
     written = _TABLE_BYTES * min(n_pool, _GROUP)
     note = f"train.jsonl of {size:,.0f} bytes a row, and {n_pool - budget:,} rows that are left out"
     return Stage("write", 1, seconds, _LEFT_BYTES * (n_pool - budget), disk, note, written)

@@ -45,7 +45,6 @@ __all__ = [
 _UNDONE = ("weave", "anneal", "shape", "apart", "target_weight", "widen")
 """Settings of an arrangement that decide where a row stands, and that TMA's rounds over what is left do not know."""
 
-
 FED = "as it is fed"
 """What a plan calls the text of a row whose tokens are read."""
 
