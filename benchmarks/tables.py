@@ -498,8 +498,9 @@ def report_page(results: dict[str, Any]) -> str:
 
 def training(results: dict[str, Any]) -> str:
     """Tokens a second of every way to tune, and against TRL and the floor."""
+    names = [name for name in ("training", "training-135m") if name in results]
     lines = []
-    for found in (results["training"], results.get("training-135m", {"ways": {}})):
+    for found in (results[name] for name in names or ["training"]):
         for way, value in found["ways"].items():
             rate = f"{value['tokens_per_cpu_s']:,.0f}", f"{value['tokens_per_wall_s']:,.0f}"
             ratios = f"{found['to_trl'][way]:.2f}", f"{found['floor_to'][way]:.2f}"

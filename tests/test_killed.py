@@ -48,3 +48,28 @@ def test_killed_and_undisturbed_runs_end_with_the_same_bytes(
     assert f"{1460 - finished:,} texts embedded now, {finished:,} from the cache" in capfd.readouterr().out
     for name in ("train.jsonl", "arrangement.parquet", "left_out.parquet"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
+
+
+def test_a_killed_driver_of_a_cluster_goes_on(tmp_path: Path, ray_home: str) -> None:
+    """Killed while a cluster embeds: what was finished is not embedded again, and the bytes are one machine's."""
+    assert main(["builtin", "--out", str(tmp_path), "--rows", "12"]) == 0
+    words = ["arrange", str(tmp_path / "pool.jsonl"), "--target", str(tmp_path / "target.jsonl"), "--out"]
+    assert main([*words, str(tmp_path / "alone"), "--cache", str(tmp_path / "one")]) == 0
+    cache = tmp_path / "two"
+    command = [sys.executable, "-m", "righttime.cli", *words, str(tmp_path / "killed"), "--cache", str(cache)]
+    command += ["--engine", "ray"]
+    environment = {**os.environ, "HOME": ray_home, "RAY_TMPDIR": "/tmp"}
+    process = subprocess.Popen(command, env=environment)
+    deadline = time.monotonic() + 400
+    while not embedded(cache) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    finished, all_of_them = embedded(cache), embedded(tmp_path / "one")
+    assert 0 < finished < all_of_them, "killed in the middle"
+    assert not (tmp_path / "killed" / "manifest.json").exists(), "not a result"
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert again.returncode == 0, again.stderr
+    assert f"{all_of_them - finished:,} texts embedded now, {finished:,} from the cache" in again.stdout
+    for name in ("train.jsonl", "arrangement.parquet", "left_out.parquet"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()

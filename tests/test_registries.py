@@ -91,7 +91,7 @@ ALLOWED: Mapping[tuple[str, str], str] = {
     ("training/trial.py", "random"): "the same",
     ("experiment/prepare.py", "vectors"): "an entry of draw.json",
     **{("experiment/reading.py", name): "a prefix before a path" for name in ("vectors", "lm", "gradients")},
-    ("planning/plan.py", "combine"): "the name of a stage",
+    **{("planning/vectors.py", name): "the name of a stage" for name in ("combine", "vectors")},
     ("embedding/static.py", "static"): "its own module",
     ("embedding/gradients.py", "gradients"): "its own module",
     ("embedding/hidden_states.py", "lm"): "its own module",

@@ -96,14 +96,15 @@ def test_killed_ten_times_over(tmp_path: Path, tiny: str, many: Path) -> None:
     assert all(torch.equal(value, undisturbed[name]) for name, value in weights(run).items())
 
 
-def test_killed_ten_times_over_while_rows_are_rearranged(tmp_path: Path, tiny: str, many: Path) -> None:
+@pytest.mark.parametrize("by", ["lm", "gradients:subspace=4", "loss"])
+def test_killed_ten_times_over_while_rows_are_rearranged(tmp_path: Path, tiny: str, many: Path, by: str) -> None:
     """105 rows in 105 steps, rearranged 13 times; no attempt comes by more than one checkpoint."""
     rng = random.Random(11)
-    settings = TuneSettings(batch=1, learning_rate=1e-3, save_every=10, keep=None, rearrange_every=8)
+    settings = TuneSettings(batch=1, learning_rate=1e-3, save_every=10, keep=None, rearrange_every=8, rearrange_by=by)
     tune(many, tiny, tmp_path / "undisturbed", settings)
     run = tmp_path / "run"
     words = ["tune", str(many), "--model", tiny, "--out", str(run), "--batch-size", "1", "--learning-rate", "1e-3"]
-    words += ["--save-every", "10", "--keep", "0", "--rearrange-every", "8"]
+    words += ["--save-every", "10", "--keep", "0", "--rearrange-every", "8", "--rearrange-by", by]
     for attempt in range(1, 11):
         process = start(words)
         wait_for(process, run, attempt, rng.randint(1, 9))

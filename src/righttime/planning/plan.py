@@ -8,7 +8,6 @@ known which texts are not in the cache yet, or what a method goes by; of given v
 from __future__ import annotations
 
 import os
-import random
 import time
 import tracemalloc
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,26 +21,22 @@ import numpy as np
 from righttime.arrangement import SelectionInput, check_settings, method_named
 from righttime.arrangement.caps import check_caps, read_caps, with_names
 from righttime.arrangement.weights import weights_of_rows
-from righttime.embedding import Embedder
-from righttime.embedding.combined import CombinedEmbedder
 from righttime.embedding.given import split_spec
 from righttime.embedding.glimpse import Glimpse, glimpse
-from righttime.embedding.represent import lacking
-from righttime.embedding.texts import shared_text, texts_for
-from righttime.embedding.vectors import vectors_given, vectors_sha256
+from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, ShapeError
 from righttime.formats import Reading
 from righttime.formats.reading import read_head
-from righttime.guard.cutting import check_chunks, window_for
+from righttime.guard.cutting import check_chunks
 from righttime.inputs import read_side
 from righttime.ordering import selection_input_of
 from righttime.planning.chosen import chosen_stages
 from righttime.planning.finishing import once, with_falloff, writing_stage
-from righttime.planning.guard import LongTexts, chunk_stage, text_stage, vector_stage
+from righttime.planning.guard import chunk_stage, text_stage, vector_stage
 from righttime.planning.losses import loss_stage
-from righttime.planning.rates import rate_of
 from righttime.planning.search import order_stages, random_sides
-from righttime.planning.stages import Stage, most_resident, peak_of, repeated, resident, timed
+from righttime.planning.stages import KEY_BYTES, SOME, Stage, peak_of, repeated, resident
+from righttime.planning.vectors import embedding_stages, vectors_stage
 from righttime.results import Data, Neighbour, Request, Widening, with_neighbours
 from righttime.rows import Rows
 from righttime.sampling import drawn
@@ -53,13 +48,6 @@ __all__ = ["Stage", "plan", "plan_sizes"]
 _HEAD = 4000  # rows that are read to see what all are like
 _AS_THE_POOL = ("text", "embedder", "max_length", "prefix", "device", "precision", "workers", "engine", "memory")
 """What holds for a side pool, once it is read, as it does for the pool."""
-_SOME = 1 << 14  # given vectors that are read
-_TEXTS = 512  # texts that are sampled
-_CACHED_BYTES = 120  # of a vector in the cache, beside its numbers
-_KEY_BYTES = 60  # of a row while rows are compared or looked up: its hashes, sorted
-_SCATTERED = 350 << 20
-"""What the allocator keeps in a long run of batches of many shapes, above what it does in the sample: measured with
-all-MiniLM-L6-v2, 3,260 texts, one thread."""
 MOST_DIMENSIONS = 1 << 16
 """Far more than any model gives; a sample of longer vectors would take all memory."""
 _TEXT = 1000  # characters of a row that nobody showed us
@@ -136,7 +124,7 @@ def _planned(
     known = _read(pool, target, request, widening)
     if vectors:
         pool_spec, target_spec = split_spec(str(request.embedder), request.target_embedder)
-        there, other = glimpse(pool_spec, "pool", _SOME), glimpse(target_spec, "target", _SOME)
+        there, other = glimpse(pool_spec, "pool", SOME), glimpse(target_spec, "target", SOME)
         known = replace(known, pool=there, target=other)
     return _stages(known, request, cache, nodes, targets)
 
@@ -220,7 +208,7 @@ def plan_sizes(
         n_target,
         rows.rows,
         rows.rows.take([0]),
-        Stage("read", 1, seconds / share, int(held / share), 0, note, _KEY_BYTES * n_pool),
+        Stage("read", 1, seconds / share, int(held / share), 0, note, KEY_BYTES * n_pool),
         held,
         asked,
         Glimpse((n_pool, dimension), 4, np.ones((1, dimension), dtype=np.float32)),
@@ -251,12 +239,12 @@ def _stages(known: _Known, request: Request, cache: Path, nodes: int | None, tar
     if guards:
         stages.append(each(text_stage(known.rows, known.targets, known.n_pool, n_target)))
     if known.pool is not None and known.target is not None:
-        stages.append(_vectors(known.pool, known.target, request))
+        stages.append(vectors_stage(known.pool, known.target, request))
         dimension = known.pool.shape[1]
         if len(known.pool.some) > 1:
             sides = unit_rows(known.pool.some, "pool vectors"), unit_rows(known.target.some, "target vectors")
     elif "vectors" in method_named(request.method).needs:
-        embedding, dimension, long = _embedding(known.rows, known.targets, request, cache)
+        embedding, dimension, long = embedding_stages(known.rows, known.targets, request, cache)
         stages += embedding
     if guards and dimension:
         how = (known.rows, known.targets, known.n_pool, n_target)
@@ -287,7 +275,7 @@ def _read(pool: Data, target: Data, request: Request, widening: Widening | None 
     held = max(0, resident() - before)
     others = read.of_last if request.woven_pool is not None else 0
     rows, n = _taking_part(read.rows, request, others)
-    reading = Stage("read", 1, time.perf_counter() - start, held, 0, "measured", _KEY_BYTES * len(rows))
+    reading = Stage("read", 1, time.perf_counter() - start, held, 0, "measured", KEY_BYTES * len(rows))
     own = rows.take(range(n)) if others else rows
     inputs = selection_input_of(request, own, targets, widening)
     inputs = replace(inputs, caps=with_names(inputs.caps, rows.tasks, rows.sources))
@@ -298,7 +286,7 @@ def _read(pool: Data, target: Data, request: Request, widening: Widening | None 
 def _glimpsed(pool: Data, target: Data, request: Request) -> _Known:
     """Some rows of both sides, and how many there are by the shapes of their vectors."""
     specs = split_spec(str(request.embedder), request.target_embedder)
-    there, other = glimpse(specs[0], "pool", _SOME), glimpse(specs[1], "target", _SOME)
+    there, other = glimpse(specs[0], "pool", SOME), glimpse(specs[1], "target", SOME)
     (n_pool, dimension), (n_target, width) = there.shape, other.shape
     if dimension != width:
         raise ShapeError(
@@ -313,7 +301,7 @@ def _glimpsed(pool: Data, target: Data, request: Request) -> _Known:
     parts = (seconds / rows.share + more / targets.share, held / rows.share + also / targets.share)
     looked = f"measured on {len(rows.rows):,} and {len(targets.rows):,} rows, scaled to {n_pool:,} and {n_target:,}"
     note = f"{looked}; how many there are by their vectors"
-    reading = Stage("read", 1, parts[0], int(parts[1]), 0, note, _KEY_BYTES * n_pool)
+    reading = Stage("read", 1, parts[0], int(parts[1]), 0, note, KEY_BYTES * n_pool)
     asked = _with_heads(asked, request, rows.rows, targets.rows)
     sizes = (n_part + others, n_target)
     return _Known(*sizes, rows.rows, targets.rows, reading, held + also, asked, there, other, others)
@@ -381,94 +369,7 @@ def _head(data: Data, role: Literal["pool", "target"], request: Request) -> tupl
         tracemalloc.stop()
 
 
-def _vectors(pool: Glimpse, target: Glimpse, request: Request) -> Stage:
-    """The stage that reads given vectors and brings them to length 1."""
-    n, dimension = pool.shape[0] + target.shape[0], pool.shape[1]
-    size, mapped = 4 * dimension * n, 4 * dimension * pool.shape[0] > request.memory
-    unit = unit_rows(pool.some)
-    seconds = timed(lambda: unit_rows(pool.some)) + timed(lambda: vectors_sha256(unit))
-    seconds *= n / len(pool.some)
-    note = f"given, {pool.shape[0]:,} and {target.shape[0]:,} of {dimension:,} dimensions; brought to length 1, hashed"
-    if len(pool.some) == 1:
-        note = f"ASSUMED to be given, float32: {n:,} of {dimension:,} dimensions; reading them is not counted"
-        seconds = 0.0
-    note += ", mapped from a file, which takes memory only while there is some to spare" if mapped else ""
-    # A file of unit vectors is used as it is.
-    npy = str(request.embedder).partition("#")[0].endswith(".npy")
-    loaded = not npy or not (mapped or unit is pool.some)
-    file = pool.itemsize * dimension * n if loaded and len(pool.some) > 1 else 0
-    return Stage("vectors", 1, seconds, 0 if mapped else size, size if mapped else 0, note, file)
-
-
 def _taking_part(rows: Rows, request: Request, others: int) -> tuple[Rows, int]:
     """The rows that are drawn where the request asks for a part of the pool, and how many these are without others."""
     own = drawn(len(rows) - others, request.subsample, request.seed or 0)
     return rows.take([*own, *range(len(rows) - others, len(rows))] if others else own), len(own)
-
-
-def _embedding(rows: Rows, targets: Rows, request: Request, cache: Path) -> tuple[list[Stage], int, LongTexts | None]:
-    """The stages that make vectors, their dimension, and what is not read of texts where chunks are asked for."""
-    embedder = request.model()
-    text, _ = shared_text(request.text, targets, pool=rows)
-    texts = texts_for(embedder, rows, text) + texts_for(embedder, targets, text)
-    if not isinstance(embedder, CombinedEmbedder):
-        stage, dimension, sample, per_second = _of_one(embedder, texts, len(rows), request, cache)
-        stages = [stage]
-    else:
-        parts = [
-            _of_one(part, column, len(rows), request, cache)
-            for part, column in zip(embedder.parts, embedder.columns(texts), strict=True)
-        ]
-        stages = [
-            replace(part[0], name=f"embed {number}", note=f"{one.identity['model']}: {part[0].note}")
-            for number, (one, part) in enumerate(zip(embedder.parts, parts, strict=True), 1)
-        ]
-        dimension = sum(part[1] for part in parts)
-        sample, per_second = texts[:_TEXTS], 1 / sum(1 / part[3] for part in parts)
-        stages.append(_together(len(texts), dimension, len(parts), request))
-    if not request.guard_chunks:
-        return stages, dimension, None
-    asked = texts[len(rows) :: -(-len(targets) // _TEXTS)]
-    vector = 4 * dimension + _CACHED_BYTES
-    return stages, dimension, _long(sample, asked, embedder, per_second, vector)
-
-
-def _together(n: int, dimension: int, parts: int, request: Request) -> Stage:
-    """The stage that puts the vectors of a combination's parts together; theirs are let go when it ends."""
-    some = np.ones((min(n, _SOME), dimension), dtype=np.float64)
-    seconds = timed(lambda: unit_rows(some)) * n / len(some)
-    size = 4 * dimension * n
-    mapped = size > request.memory
-    note = f"the vectors of {parts} embedders put together: {dimension:,} dimensions"
-    return Stage("combine", 1, seconds, 0, size if mapped else 0, note, 0 if mapped else size)
-
-
-def _of_one(
-    embedder: Embedder, texts: Sequence[str], n_pool: int, request: Request, cache: Path
-) -> tuple[Stage, int, Sequence[str], float]:
-    """The stage of one embedder, its dimension, the texts that it was measured on, and tokens a second."""
-    n = len(texts)
-    without = lacking(texts, n_pool, embedder, cache)
-    missing = list(dict.fromkeys(text for text, lacks in zip(texts, without, strict=True) if lacks))
-    sample = random.Random(0).sample(missing or texts, min(len(missing or texts), _TEXTS))
-    rate, dimension, tokens = rate_of(sample, embedder)
-    activations = max(0, most_resident() - resident())
-    size = 4 * dimension * n
-    mapped = n * 4096 > request.memory
-    note = (
-        f"{len(missing):,} of {n:,} texts not in the cache yet, {tokens:.0f} tokens each; {rate:,.1f} texts/s measured"
-    )
-    disk = len(missing) * (4 * dimension + _CACHED_BYTES) + (size if mapped else 0)
-    passing = sum(len(one.encode()) for one in sample) * n // len(sample) + _KEY_BYTES * n
-    if len(missing) > _TEXTS:
-        activations += _SCATTERED
-        note += f"; {_SCATTERED >> 20} MiB allowed for what is kept of batches of many shapes"
-    passing += max(activations, 0 if mapped else size)  # the vectors twice, where the model's are not of length 1
-    stage = Stage("embed", 1, len(missing) / rate, 0 if mapped else size, disk, note, passing)
-    return stage, dimension, sample, rate * tokens
-
-
-def _long(sample: Sequence[str], asked: Sequence[str], embedder: Embedder, per_second: float, vector: int) -> LongTexts:
-    most = int(embedder.identity["max_length"])
-    beyond = [length for length in embedder.lengths(sample) if length > most]
-    return LongTexts(sum(beyond) / len(sample), window_for(embedder.lengths(asked), most), per_second, vector)

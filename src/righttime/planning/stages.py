@@ -12,7 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-__all__ = ["Stage", "most_resident", "peak_of", "repeated", "resident", "timed"]
+__all__ = ["KEY_BYTES", "SOME", "Stage", "most_resident", "peak_of", "repeated", "resident", "timed"]
+
+SOME = 1 << 14
+"""Given vectors that are read to see what all are like."""
+KEY_BYTES = 60
+"""Bytes of a row while rows are compared or looked up: its hashes, sorted."""
 
 
 @dataclass(frozen=True)
