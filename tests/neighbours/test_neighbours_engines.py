@@ -39,6 +39,7 @@ every_local_engine = pytest.mark.parametrize("engine", LOCAL)
 def small_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     """Samples, cuts, refills and threads at sizes where the twin is still fast."""
     monkeypatch.setattr(candidates, "_SHORTEST", 2)
+    monkeypatch.setattr(candidates, "_SHORTEST_KEPT", 2)
     monkeypatch.setattr(candidates, "_AHEAD", 0)
     monkeypatch.setattr(nominate, "_SAMPLE", 2)
     monkeypatch.setattr(nominate, "_SURE", 0.0)

@@ -4,6 +4,9 @@ Each target row has a list of nominees from one pass over the pool (`righttime.n
 saw them, and walks down it past rows that are taken. Only nominees within the first look's margin of the best
 remaining one are scored exactly, each once. A pick is final where it is better than anything that was not nominated
 can be; a list that leaves a choice uncertain is filled again from the living rows.
+
+Where the living rows are so few that all their products with the target are small, these are kept, so that lists are
+filled again without a pass.
 """
 
 from __future__ import annotations
@@ -11,11 +14,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.neighbours import BlockSearch, Nominees, Search
+from righttime.neighbours import BlockSearch, KeptProducts, Nominees, Search
 
 __all__ = ["CandidateLists"]
 
 _SHORTEST = 64
+_SHORTEST_KEPT = 16  # where filling a list again costs no product
 _AHEAD = 8  # nominees for each row that a target row is expected to take: others take them too
 _TOGETHER = 64  # target rows that a pass is worth: below that, reading the pool costs more than the products
 _DEEPEST = 1 << 22  # entries of all lists together, above which none is made longer
@@ -44,6 +48,7 @@ class CandidateLists:
         m = len(target)
         self.pool, self.target, self.search, self.expected = pool, target, search or BlockSearch(), expected_rows
         self._ahead = 1
+        self._kept: KeptProducts | None = None
         self.taken, self.n_alive = np.zeros(len(pool), dtype=np.bool_), len(pool)
         # The choice of each target row; -1 where there is none yet.
         self._chosen, self._similarity = np.full(m, -1, dtype=np.int64), np.empty(m, dtype=np.float32)
@@ -120,10 +125,10 @@ class CandidateLists:
 
     def _deeper(self, who: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """So many of one target row's nearest living rows, searched for; its list from now on, where there is room."""
-        one, taken = self.target[who : who + 1], self.taken.copy()
+        taken = self.taken.copy()
         parts: list[Nominees] = []
         while (got := sum(len(part.rows) for part in parts)) < count:
-            parts.append(self.search.best(self.pool, one, count - got, taken))
+            parts.append(self._best(np.array([who]), count - got, taken))
             taken[parts[-1].rows] = True
         rows, value = (np.concatenate([getattr(part, name) for part in parts]) for name in ("rows", "value"))
         if len(self._rows) + count <= _DEEPEST:
@@ -208,15 +213,38 @@ class CandidateLists:
         if again == 1 and self._ahead < self.n_alive:
             self._ahead *= 4
         expected = max(0, self.expected - (len(self.pool) - self.n_alive))
-        wanted = min(self.n_alive, max(_SHORTEST, _AHEAD * -(-expected // len(self.target))) * self._ahead)
-        taken = self.taken if self.n_alive < len(self.pool) else None
+        self._keep(expected)
+        shortest = _SHORTEST if self._kept is None else _SHORTEST_KEPT
+        wanted = min(self.n_alive, max(shortest, _AHEAD * -(-expected // len(self.target))) * self._ahead)
         if again > 1:
-            self._replace(needy, self.search.best(self.pool, self.target[needy], wanted, taken))
+            self._replace(needy, self._best(needy, wanted, self.taken))
             return
         left = (self._end - self._place) / np.maximum(self._length, 1)
         soon = np.argsort(left, kind="stable")[: max(_TOGETHER, np.count_nonzero(left <= 0.25))]
         needy = np.union1d(needy, soon[left[soon] < 0.75])
-        self._replace(needy, self.search.nominees(self.pool, self.target[needy], wanted, taken))
+        self._replace(needy, self._nominees(needy, wanted))
+
+    def _keep(self, expected: int) -> None:
+        """Keep the products of all living rows, where they are few and most of them are going to be taken.
+
+        The first lists need all of these products anyway.
+        """
+        first = not len(self._rows)
+        if self._kept is None and isinstance(self.search, BlockSearch) and (first or 2 * expected > self.n_alive):
+            self._kept = self.search.kept(self.pool, self.target, self.taken)
+
+    def _nominees(self, who: NDArray[np.intp], wanted: int) -> Nominees:
+        """See `Search`."""
+        if self._kept is not None:
+            return self._kept.nominees(who, wanted, self.taken)
+        taken = self.taken if self.n_alive < len(self.pool) else None
+        return self.search.nominees(self.pool, self.target[who], wanted, taken)
+
+    def _best(self, who: NDArray[np.intp], wanted: int, taken: NDArray[np.bool_]) -> Nominees:
+        """See `Search`."""
+        if self._kept is not None:
+            return self._kept.best(who, wanted, taken)
+        return self.search.best(self.pool, self.target[who], wanted, taken if taken.any() else None)
 
     def _replace(self, who: NDArray[np.intp], found: Nominees) -> None:
         """Put new lists in the place of old ones, and drop what is behind or taken from the others."""
@@ -229,7 +257,8 @@ class CandidateLists:
         length = np.diff(found.start)
         settled[who] = length if found.margin == 0 else 0
         owner = np.concatenate([owner, np.repeat(who, length)])
-        order = np.argsort(owner, kind="stable")
+        # The first lists, which are the longest, are in order as they come.
+        order = np.argsort(owner, kind="stable") if len(at) else slice(None)
         unknown = found.value if found.margin == 0 else np.full(len(found.rows), np.nan, dtype=np.float32)
         self._rows = np.concatenate([self._rows[at], found.rows])[order]
         self._value = np.concatenate([self._value[at], found.value])[order]

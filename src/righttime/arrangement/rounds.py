@@ -53,7 +53,7 @@ def tma_rounds(
     """Play the rounds of TMA, one after another, until the pool is empty or no target row picks any more.
 
     Each target row walks down a list of its nearest candidates; see `CandidateLists`. Nothing of size pool × target is
-    ever held.
+    held, unless it is small: see `righttime.neighbours.KeptProducts`.
 
     Args:
         pool: float32 unit vectors, shape (n_pool, d).

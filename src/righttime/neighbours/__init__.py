@@ -1,7 +1,8 @@
-"""Exact nearest neighbours in blocks, without a pool × target matrix."""
+"""Exact nearest neighbours in blocks; the products of a small pool with the target are kept."""
 
 from righttime.neighbours.blocks import Candidates, similarity_of, top_k
 from righttime.neighbours.joint import FirstPass
+from righttime.neighbours.kept import KeptProducts
 from righttime.neighbours.local import BlockSearch
 from righttime.neighbours.nominate import Nominees, Progress
 from righttime.neighbours.protocol import MEMORY, Search
@@ -15,6 +16,7 @@ __all__ = [
     "Candidates",
     "Engine",
     "FirstPass",
+    "KeptProducts",
     "Nominees",
     "Progress",
     "Search",

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.neighbours.blocks import similarity_of, top_k
-from righttime.neighbours.nominate import Nominees, Progress, nominate, side_by_side
+from righttime.neighbours.kept import KeptProducts, may_keep
+from righttime.neighbours.nominate import Nominees, Progress, affordable, nominate, side_by_side
 from righttime.neighbours.products import NumpyProducts, Products, TorchProducts
 from righttime.neighbours.protocol import MEMORY
 from righttime.neighbours.seen import Seen
@@ -21,14 +22,8 @@ _WORTH_THREADS = 1 << 30  # multiplications from which on threads of our own pay
 _WORTH_CUDA = 1 << 40  # and a GPU: seconds on a CPU
 _CPU_ELEMENTS = 1 << 21  # 8 MiB of products for each thread
 _CUDA_ELEMENTS = 1 << 26  # 256 MiB of products on the device
-_BYTES_PER_NOMINEE = 128  # of host memory, measured: at the peak of sorting, while the old lists still exist
 
 Vectors = NDArray[np.float32]
-
-
-def affordable(wanted: int, memory: int, n_target: int) -> int:
-    """How many nominees of each target row are wanted at most, so that all of them fit in so many bytes."""
-    return max(1, min(wanted, memory // (_BYTES_PER_NOMINEE * n_target)))
 
 
 def has_cuda() -> bool:
@@ -61,6 +56,25 @@ class BlockSearch:
         on_device = getattr(products, "device", "cpu") == "cuda"
         elements = _CUDA_ELEMENTS if on_device else _CPU_ELEMENTS
         return self.block_rows or int(np.clip(elements // n_target, 256, 1 << (16 if on_device else 13)))
+
+    def kept(self, pool: Vectors, target: Vectors, taken: NDArray[np.bool_]) -> KeptProducts | None:
+        """The products of all living rows, where they are so few that keeping them pays; else None.
+
+        Args:
+            pool: float32 unit vectors, shape (n_pool, d).
+            target: float32 unit vectors, shape (m, d).
+            taken: bool, shape (n_pool,): rows that are not to be had any more.
+        """
+        n_alive = len(pool) - int(np.count_nonzero(taken))
+        if self.block_rows is not None or not may_keep(n_alive, len(target), self.memory):
+            return None
+        products = self._products(pool, target)
+        if not isinstance(products, NumpyProducts):
+            return None
+        everything = n_alive == len(pool)
+        seen = self.seen if everything and self.seen and self.seen.wants(pool, target) else None
+        rows = None if everything else np.flatnonzero(~taken)
+        return KeptProducts(pool, target, rows, products.margin, self.memory, self.progress, seen)
 
     def nominees(self, pool: Vectors, target: Vectors, wanted: int, taken: NDArray[np.bool_] | None) -> Nominees:
         """See `Search`."""

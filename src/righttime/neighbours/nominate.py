@@ -20,7 +20,18 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Above", "Gathered", "Nominees", "Pairs", "Progress", "nominate", "side_by_side"]
+__all__ = [
+    "Above",
+    "Gathered",
+    "Nominees",
+    "Pairs",
+    "Progress",
+    "affordable",
+    "by_target",
+    "kind_of_rows",
+    "nominate",
+    "side_by_side",
+]
 
 Progress = Callable[[int], object]
 
@@ -45,7 +56,9 @@ class Above(Protocol):
 
 
 _STRETCH = 128  # neighbouring rows that are read together
+_TOGETHER = 1024  # stretches whose living rows are looked up together
 _SAMPLE = 1024  # rows that set the first cuts
+_BYTES_PER_NOMINEE = 128  # of host memory, measured: at the peak of sorting, while the old lists still exist
 _SURE = 3.0  # standard deviations that an estimated cut is lowered by
 
 
@@ -70,6 +83,11 @@ class Nominees:
     cut: NDArray[np.float32]
     margin: float
     limit: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None
+
+
+def affordable(wanted: int, memory: int, n_target: int) -> int:
+    """How many nominees of each target row are wanted at most, so that all of them fit in so many bytes."""
+    return max(1, min(wanted, memory // (_BYTES_PER_NOMINEE * n_target)))
 
 
 def nominate(
@@ -149,24 +167,26 @@ def _blocks(n_pool: int, taken: NDArray[np.bool_] | None, block_rows: int) -> It
     """Living rows as stretches in a shuffled order, as many as make a block."""
     step = min(_STRETCH, block_rows)
     starts = np.random.default_rng(0).permutation(-(-n_pool // step)) * step
-    stretches: list[_Rows] = []
-    count = 0
-    for start in starts.tolist():
-        rows = np.arange(start, min(start + step, n_pool), dtype=_kind(n_pool))
-        if taken is not None:
-            rows = rows[~taken[start : start + step]]
-        if not len(rows):
-            continue
-        stretches.append(rows)
-        count += len(rows)
-        if count + step > block_rows:
-            yield stretches
-            stretches, count = [], 0
-    if count:
-        yield stretches
+    if taken is None:
+        each = max(1, block_rows // step)
+        for first in range(0, len(starts), each):
+            some = starts[first : first + each].tolist()
+            yield [np.arange(start, min(start + step, n_pool), dtype=kind_of_rows(n_pool)) for start in some]
+        return
+    waiting = np.empty(0, dtype=kind_of_rows(n_pool))
+    for first in range(0, len(starts), _TOGETHER):
+        rows = (starts[first : first + _TOGETHER, None] + np.arange(step)).reshape(-1)
+        rows = rows[rows < n_pool].astype(kind_of_rows(n_pool))
+        waiting = np.concatenate([waiting, rows[~taken[rows]]])
+        while len(waiting) >= block_rows:
+            yield [waiting[:block_rows]]
+            waiting = waiting[block_rows:]
+    if len(waiting):
+        yield [waiting]
 
 
-def _kind(n_pool: int) -> type[np.integer]:
+def kind_of_rows(n_pool: int) -> type[np.integer]:
+    """What the rows of a pool are numbered in."""
     return np.int32 if n_pool < 2**31 else np.int64
 
 
@@ -174,10 +194,10 @@ class Gathered:
     """The nominees so far, and the cuts that the next rows must pass."""
 
     def __init__(self, n_target: int, wanted: int, n_alive: int, n_pool: int, margin: float) -> None:
-        self.wanted, self.n_alive, self.margin = wanted, n_alive, margin
+        self.wanted, self.n_alive, self.n_pool, self.margin = wanted, n_alive, n_pool, margin
         self.cut = np.full(n_target, -np.inf, dtype=np.float32)
         none = np.empty(0, dtype=np.float32)
-        self.parts: list[_Part] = [(none.astype(np.int32), none.astype(_kind(n_pool)), none)]
+        self.parts: list[_Part] = [(none.astype(np.int32), none.astype(kind_of_rows(n_pool)), none)]
         self.count, self.seen = 0, 0
         self.next_trim = max(n_alive // 16, 1)
 
@@ -213,9 +233,7 @@ class Gathered:
         """Keep at most so many nominees of each target row, and raise the cuts to the last ones kept."""
         who, rows, value = (np.concatenate(column) for column in zip(*self.parts, strict=True))
         self.parts = []  # let go at once, since this is where most memory is held
-        order = np.argsort(_keys(who, value))
-        who, rows, value = who[order], rows[order], value[order]
-        del order
+        who, rows, value = by_target(who, rows, value, len(self.cut), self.n_pool)
         start = np.searchsorted(who, np.arange(len(self.cut) + 1))
         long = np.diff(start) > most
         cut = self.cut.copy()  # workers may be reading the old one
@@ -238,6 +256,31 @@ class Gathered:
         return self._trim(2 * self.wanted)
 
 
+def by_target(
+    who: NDArray[np.int32], rows: NDArray[np.integer], value: NDArray[np.float32], n_target: int, n_rows: int
+) -> _Part:
+    """Pairs sorted by target row, then by falling value.
+
+    Args:
+        who: int32, shape (e,): target rows.
+        rows: Integers, shape (e,): of the pool, or of a block.
+        value: float32, shape (e,).
+        n_target: All `who` are below that.
+        n_rows: All `rows` are below that.
+    """
+    places = int(n_rows).bit_length()
+    keys = _keys(who, value)
+    if int(n_target).bit_length() + 32 + places > 64:
+        order = np.argsort(keys)
+        return who[order], rows[order], value[order]
+    keys <<= np.uint64(places)
+    keys |= rows.astype(np.uint64)
+    keys.sort()  # three times as fast as sorting places, and nothing is left to gather
+    rows = (keys & np.uint64((1 << places) - 1)).astype(rows.dtype)
+    keys >>= np.uint64(places)
+    return (keys >> np.uint64(32)).astype(np.int32), rows, _values(keys)
+
+
 def _keys(who: NDArray[np.int32], value: NDArray[np.float32]) -> NDArray[np.uint64]:
     """Numbers that sort by target row, then by falling value."""
     bits = (0.0 - value).view(np.uint32)
@@ -245,3 +288,10 @@ def _keys(who: NDArray[np.int32], value: NDArray[np.float32]) -> NDArray[np.uint
     keys <<= np.uint64(32)
     keys |= np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
     return keys
+
+
+def _values(keys: NDArray[np.uint64]) -> NDArray[np.float32]:
+    """The values that `_keys` were made of."""
+    bits = keys.astype(np.uint32)
+    bits = np.where(bits >> 31, bits ^ np.uint32(1 << 31), ~bits)
+    return np.asarray(np.float32(0.0) - bits.view(np.float32))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from righttime.neighbours.nominate import Pairs
 from righttime.similarity.pairs import rounding_margin
 
-__all__ = ["PRECISIONS", "NumpyProducts", "Products", "TorchProducts"]
+__all__ = ["PRECISIONS", "NumpyProducts", "Products", "TorchProducts", "found_pairs"]
 
 _TARGET_ROWS = 4096  # at most so many at a time
 
@@ -62,7 +62,7 @@ class NumpyProducts:
         for start in range(0, len(self.target), _TARGET_ROWS):
             some = slice(start, start + _TARGET_ROWS)
             product = self.target[some] @ block.T
-            parts.append(_found(product, product > cut[some, None], start))
+            parts.append(found_pairs(product, product > cut[some, None], start))
             if highest is not None:
                 np.maximum(highest, product.max(axis=0), out=highest)
         return _joined(parts)
@@ -73,11 +73,11 @@ class NumpyProducts:
         for start in range(0, len(self.target), _TARGET_ROWS):
             product = self.target[start : start + _TARGET_ROWS] @ block.T
             best = np.maximum(best, product.max(axis=0))
-            parts.append(_found(product, product >= best - np.float32(2 * self.margin), start))
+            parts.append(found_pairs(product, product >= best - np.float32(2 * self.margin), start))
         return _joined(parts)
 
 
-def _found(product: NDArray[np.float32], marks: NDArray[np.bool_], first: int) -> Pairs:
+def found_pairs(product: NDArray[np.float32], marks: NDArray[np.bool_], first: int) -> Pairs:
     """The marked pairs of a product; far faster than `np.nonzero` of a matrix where few are marked."""
     found = np.flatnonzero(marks)
     begin = np.arange(len(product) + 1) * product.shape[1]

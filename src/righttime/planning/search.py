@@ -20,6 +20,7 @@ from righttime.arrangement.walking import times_walked
 from righttime.cluster import started_ray, workers_of
 from righttime.errors import SettingsError
 from righttime.neighbours import ENGINES, search_here
+from righttime.neighbours.kept import may_keep
 from righttime.neighbours.local import affordable
 from righttime.planning.stages import Stage, repeated, timed
 from righttime.results import Request
@@ -146,6 +147,8 @@ def order_stages(
         note += "; lists that run out are filled again by passes over what is left"
     seconds = measured.one_pass * _worth(passes, request.method) + measured.walk
     passing = lists + _BLOCK_BYTES * (os.cpu_count() or 1)
+    if look == "rounds" and may_keep(n_pool, n_target, request.memory):
+        passing += 4 * n_pool * n_target  # products that are kept
     if asked is not None:
         passing += room_bytes(len(asked.caps), n_pool)
         passing += apart_bytes(n_pool, n_target, dimension) if asked.apart is not None else 0
