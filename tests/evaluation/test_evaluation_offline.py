@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ from righttime.evaluation import (
     GenerationSettings,
     MeasureSettings,
     evaluate,
+    generated,
     means_by,
+    open_evaluation,
     read_evaluation,
+    read_set,
     row_losses,
 )
 from righttime.evaluation.checkpoints import find_checkpoints, load_evaluated, models_in_turn
@@ -170,6 +174,26 @@ def test_the_summary_says_how_many_rows_a_mean_is_of(bare: Path, rows: Path, tmp
     assert "  target     0    10  " in both
     assert " of 9" in both
     assert json.loads((tmp_path / "em" / "manifest.json").read_text())["without_loss"] == {"target": ["long"]}
+
+
+def test_answers_are_kept_on_request(
+    bare: Path, bare_model: Any, bare_tokenizer: Any, rows: Path, tmp_path: Path
+) -> None:
+    sets = {"target": rows / "target.jsonl"}
+    how: dict[str, Any] = {"run": "x", "device": "cpu"}
+    settings = MeasureSettings(("loss", "rouge", "em"), GenerationSettings(4))
+    plain = evaluate(str(bare), sets, tmp_path / "plain", settings, **how)
+    kept = evaluate(str(bare), sets, tmp_path / "kept", replace(settings, keep_answers=True), **how)
+    assert kept.drop_columns("answer").equals(plain)
+    data = read_set("target", sets["target"], bare_tokenizer, "paper", 1024)
+    texts = generated(bare_model, bare_tokenizer, data.prompts, GenerationSettings(4)).texts
+    for line in kept.to_pylist():
+        assert line["answer"] == (None if line["metric"] == "loss" else texts[line["row"]])
+    said = [open_evaluation(tmp_path / name).manifest.settings.answers_kept for name in ("plain", "kept")]
+    assert said == [False, True]
+    (tmp_path / "kept" / "manifest.json").unlink()
+    with pytest.raises(SettingsError, match="answers_kept differ"):
+        evaluate(str(bare), sets, tmp_path / "kept", settings, **how)
 
 
 def test_a_stopped_evaluation_goes_on(

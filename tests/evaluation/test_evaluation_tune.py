@@ -113,23 +113,28 @@ def test_tune_measures_answers_too(
     words = ["tune", str(arranged), "--model", tiny, "--batch-size", "16", "--out", run]
     watch = ["--target", target, "--evaluate-every", "2"]
     assert main([*words, "--metrics", "em"]) == 1
-    assert "--metrics, --max-new-tokens, --target-format and --target-fields go with them" in capsys.readouterr().err
+    assert "--keep-answers, --target-format and --target-fields go with them" in capsys.readouterr().err
     assert main([*words, *watch, "--max-new-tokens", "3"]) == 1
     assert "--max-new-tokens must go with metrics of answers" in capsys.readouterr().err
     assert main([*words, *watch, "--metrics", "loss,reward"]) == 1
     assert "of the model that is trained, but reward takes a second one" in capsys.readouterr().err
-    assert main([*words, *watch, "--metrics", "loss, em", "--max-new-tokens", "3"]) == 0
-    later = ["evaluate", f"{run}/model", "--target", target, "--metrics", "loss,em", "--max-new-tokens", "3"]
+    assert main([*words, *watch, "--keep-answers"]) == 1
+    assert "--keep-answers must go with a metric of answers, got loss" in capsys.readouterr().err
+    answers = ["--max-new-tokens", "3", "--keep-answers"]
+    assert main([*words, *watch, "--metrics", "loss, em", *answers]) == 0
+    later = ["evaluate", f"{run}/model", "--target", target, "--metrics", "loss,em", *answers]
     assert main([*later, "--out", str(tmp_path / "later"), "--device", "cpu"]) == 0
     found = [
-        {(line["metric"], line["row"]): (line["value"], line["tokens"]) for line in table.to_pylist()}
+        {(line["metric"], line["row"]): (line["value"], line["tokens"], line["answer"]) for line in table.to_pylist()}
         for table in (read_evaluation(tmp_path / "run" / "evaluation"), read_evaluation(tmp_path / "later"))
     ]
     assert found[0].keys() == found[1].keys()
     assert {metric for metric, _ in found[0]} == {"loss", "em"}
     answered = [[values[key] for key in values if key[0] == "em"] for values in found]
     assert answered[0] == answered[1]
-    assert max(tokens for _, tokens in answered[0]) == 3
+    assert max(tokens for _, tokens, _ in answered[0]) == 3
+    assert all(isinstance(answer, str) for *_, answer in answered[0])
+    assert {answer for (metric, _), (*_, answer) in found[0].items() if metric == "loss"} == {None}
 
 
 def test_a_target_without_an_answer_is_refused_before_training(tiny: str, tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def evaluate(
     answer_end: AnswerEnding = "token",
     max_length: Annotated[int, typer.Option(help="Most tokens of a row; longer ones are cut.")] = 1024,
     max_new_tokens: Annotated[int, typer.Option(help="Most tokens of an answer.")] = 128,
+    keep_answers: Annotated[bool, typer.Option("--keep-answers", help="Keep the answers beside their scores.")] = False,
     sample: Annotated[bool, typer.Option("--sample", help="Sample answers; otherwise greedy.")] = False,
     temperature: Annotated[float, typer.Option(help="With --sample: temperature.")] = 1.0,
     top_p: Annotated[float, typer.Option(help="With --sample: nucleus.")] = 1.0,
@@ -102,6 +103,7 @@ def evaluate(
         generation=GenerationSettings(max_new_tokens, sample, temperature, top_p, seed or 0),
         reward=RewardModel(reward_model, device=device) if reward_model else None,
         batch_tokens=batch_tokens,
+        keep_answers=keep_answers,
     )
     values = measure(
         model,

@@ -72,6 +72,9 @@ def tune(
     max_new_tokens: Annotated[
         int | None, _evaluation(min=1, help="With --metrics of answers: most tokens of an answer.", show_default="128")
     ] = None,
+    keep_answers: Annotated[
+        bool, _evaluation("--keep-answers", help="With --metrics of answers: keep them beside their scores.")
+    ] = False,
     preset: Annotated[
         Literal["constant", "paper"],
         _optimization(help="constant: the defaults, for comparing orders; paper: the settings of the paper's code."),
@@ -297,6 +300,7 @@ def tune(
             "at": steps,
             "form": settings.form,
             "metrics": asked,
+            "keep_answers": keep_answers,
             "generation": GenerationSettings() if max_new_tokens is None else GenerationSettings(max_new_tokens),
             "answer_end": settings.answer_end,
             "target_format": target_format,
@@ -304,10 +308,12 @@ def tune(
             "progress": True,
         }
         callbacks = [dense_evaluation(out, model, {"target": tuple(target), **named_sets(sets)}, **how)]
-    elif any((target, target_format, target_fields, evaluate_every, steps, sets, metrics, max_new_tokens)):
+    elif any(
+        (target, target_format, target_fields, evaluate_every, steps, sets, metrics, max_new_tokens, keep_answers)
+    ):
         raise SettingsError(
             "--target and --evaluate-every go together (or --evaluate-at), and --set, --metrics, --max-new-tokens, "
-            "--target-format and --target-fields go with them; got only some. "
+            "--keep-answers, --target-format and --target-fields go with them; got only some. "
             "Hint: --target FILE --evaluate-every 10."
         )
     done = tuned(

@@ -76,7 +76,7 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
         self._sets, self._every, self._at, self._tokenizer = tuple(sets), every, frozenset(at), tokenizer
         self._settings = settings or MeasureSettings()
         check_measurable(self._sets, self._settings)
-        self._folder = EvaluationFolder(folder, run)
+        self._folder = EvaluationFolder(folder, run, self._settings.keep_answers)
         # Evaluations begun before lists were known have no "at"; without a list they go on as they began.
         listed = {"at": sorted(self._at)} if self._at else {}
         self._deciding = {**facts_of(self._sets, self._settings), "every": every, **listed, **(deciding or {})}
@@ -136,7 +136,8 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
             averaged: The steps of those checkpoints, for the record.
             trainer: The trainer after the last step, whose model holds that mean now.
         """
-        args, state, other = trainer.args, trainer.state, EvaluationFolder(folder, self._folder.run)
+        args, state = trainer.args, trainer.state
+        other = EvaluationFolder(folder, self._folder.run, self._folder.answers)
         share, shown = (args.process_index, args.world_size), self._progress and args.process_index == 0
         if args.process_index == 0:
             other.begin({**self._deciding, "averaged": list(averaged)}, overwrite=True)

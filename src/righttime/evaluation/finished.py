@@ -35,7 +35,7 @@ class FinishedEvaluation:
 
     @cached_property
     def table(self) -> pa.Table:
-        """Every row's values: run, step, set, row, id, task, category, metric, value, tokens."""
+        """Every row's values: run, step, set, row, id, task, category, metric, value, tokens; answer, if kept."""
         return read_evaluation(self.folder)
 
     def files(self) -> Iterator[FileState]:

@@ -17,7 +17,7 @@ from righttime.store import MANIFEST
 
 __all__ = ["first_values"]
 
-_ALIKE = ("sets", "metrics", "generation", "reward_model", "form", "max_length", "answer_end")
+_ALIKE = ("sets", "metrics", "generation", "reward_model", "form", "max_length", "answer_end", "answers_kept")
 """What decides the values at step 0, beside the model."""
 
 
@@ -49,7 +49,8 @@ def first_values(
     except (StoreError, OSError, pa.ArrowInvalid):  # it is not there yet, is being finished just now, or is damaged
         return None
     found: dict[str, list[Value]] = {data.name: [] for data in sets}
-    names = ("step", "set", "row", "metric", "value", "tokens")
+    names = ["step", "set", "row", "metric", "value", "tokens"]
+    names += ["answer"] if now.get("answers_kept") else []
     for step, name, *value in zip(*(table[one].to_pylist() for one in names), strict=True):
         if step == 0 and name in found:
             found[name].append(Value(*value))

@@ -52,26 +52,28 @@ _NAME = re.compile(r"step-(\d+)\.([\w-]+)\.(\d+)(?:\.([0-9a-f]{16}))?\.parquet")
 _DIGITS = 16
 
 
-def schema() -> pa.Schema:
-    """The columns of ``evaluation.parquet``."""
+def schema(answers: bool = False) -> pa.Schema:
+    """The columns of ``evaluation.parquet``; the answer stands where answers are kept."""
     import pyarrow as pa
 
     texts, numbers = ("id", "task", "category", "metric"), (("value", pa.float64()), ("tokens", pa.int32()))
     head = [("run", pa.string()), ("step", pa.int64()), ("set", pa.string()), ("row", pa.int32())]
-    return pa.schema([*head, *((name, pa.string()) for name in texts), *numbers])
+    last = [("answer", pa.string())] if answers else []
+    return pa.schema([*head, *((name, pa.string()) for name in texts), *numbers, *last])
 
 
 class EvaluationFolder:
     """Where the values of one run land."""
 
-    def __init__(self, folder: Path, run: str) -> None:
+    def __init__(self, folder: Path, run: str, answers: bool = False) -> None:
         """Name the folder; nothing is touched yet.
 
         Args:
             folder: The folder.
             run: What the run is called in the results.
+            answers: Whether answers are kept.
         """
-        self.folder, self.run = folder, run
+        self.folder, self.run, self.answers = folder, run, answers
 
     def begin(self, deciding: Mapping[str, Any], overwrite: bool = False, reopen: bool = False) -> None:
         """Begin, or go on where an evaluation with the same settings was stopped.
@@ -168,10 +170,11 @@ class EvaluationFolder:
                 "metric": value.metric,
                 "value": value.value,
                 "tokens": value.tokens,
+                "answer": value.answer,
             }
             for value in values
         ]
-        self._put(step, data.name, process, pa.Table.from_pylist(rows, schema()))
+        self._put(step, data.name, process, pa.Table.from_pylist(rows, schema(self.answers)))
 
     def forget_after(self, step: int) -> None:
         """Take away parts of later steps: training goes on from here, and will come by them again."""

@@ -66,6 +66,7 @@ class EvaluationSettings:
         models: The models that were measured afterwards, by their steps.
         lora_base: How the base of their adapters was held; None where there were none, or nothing told.
         averaged: Steps of the checkpoints whose mean was measured; none where it was a model itself.
+        answers_kept: Whether answers lie beside the values that are of them.
     """
 
     run: str
@@ -82,6 +83,7 @@ class EvaluationSettings:
     models: tuple[tuple[int, str], ...] = ()
     lora_base: str | None = None
     averaged: tuple[int, ...] = ()
+    answers_kept: bool = False
 
 
 @dataclass(frozen=True)

@@ -78,4 +78,5 @@ def facts_of(sets: Sequence[EvaluationSet], settings: MeasureSettings) -> dict[s
             data.name: [one for one, tokens in zip(data.rows.ids, data.tokens, strict=True) if not tokens.learnt.any()]
             for data in sets
         },
+        **({"answers_kept": True} if settings.keep_answers else {}),  # older evaluations do not say it
     }

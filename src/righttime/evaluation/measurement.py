@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -27,12 +27,14 @@ class MeasureSettings:
         generation: How answers are made, for the metrics that are of answers.
         reward: The reward model, for the metric that is of one.
         batch_tokens: The most tokens of a batch.
+        keep_answers: Keep the answer beside each value that is of one.
     """
 
     metrics: Sequence[str] = ("loss",)
     generation: GenerationSettings = field(default_factory=GenerationSettings)
     reward: RewardModel | None = None
     batch_tokens: int = DEFAULT_BATCH_TOKENS
+    keep_answers: bool = False
 
     def __post_init__(self) -> None:
         for name in self.metrics:
@@ -51,6 +53,12 @@ class MeasureSettings:
             raise SettingsError(
                 f"the metric {scored[0]} and a reward model go together, got only one. Hint: `reward`.",
                 setting="metrics",
+            )
+        if self.keep_answers and not self.answers:
+            raise SettingsError(
+                f"`keep_answers` must go with a metric of answers, got {', '.join(self.metrics)}. "
+                "Hint: `metrics`: loss and em.",
+                setting="keep_answers",
             )
 
     @property
@@ -115,10 +123,14 @@ def measured_set(
     if settings.answers:
         with counting(f"answering {data.name}", -(-len(data.prompts) // share[1]), shown=progress) as tell:
             answers = generated(model, tokenizer, data.prompts, settings.generation, settings.batch_tokens, share, tell)
-        values += _scored(data, answers, asked)
+        of_answers = _scored(data, answers, asked)
         for metric in asked:
             if metric.of_rewards is not None and settings.reward is not None and len(answers.rows):
-                values += metric.of_rewards(settings.reward, data, answers, settings.batch_tokens, progress)
+                of_answers += metric.of_rewards(settings.reward, data, answers, settings.batch_tokens, progress)
+        if settings.keep_answers:
+            said = dict(zip(answers.rows.tolist(), answers.texts, strict=True))
+            of_answers = [replace(value, answer=said[value.row]) for value in of_answers]
+        values += of_answers
     return values
 
 

@@ -101,7 +101,7 @@ def evaluate(
     ]
     check_measurable(data, settings)
     base = base_of(found[0].name, lora_base)
-    folder = EvaluationFolder(Path(out), run or Path(model).resolve().name)
+    folder = EvaluationFolder(Path(out), run or Path(model).resolve().name, settings.keep_answers)
     how = {
         "form": chosen,
         "max_length": length,

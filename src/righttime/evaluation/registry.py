@@ -25,12 +25,14 @@ class Value:
         metric: A name of `Metric.values`.
         value: The value, never NaN.
         tokens: For ``loss`` the learnt tokens, else the tokens of the answer.
+        answer: The answer that it is of, where answers are kept.
     """
 
     row: int
     metric: str
     value: float
     tokens: int
+    answer: str | None = None
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ def dense_evaluation(
     form: str = "auto",
     metrics: Sequence[str] = ("loss",),
     generation: GenerationSettings | None = None,
+    keep_answers: bool = False,
     answer_end: AnswerEnd = "token",
     target_format: str | None = None,
     target_fields: Mapping[str, str] | None = None,
@@ -53,6 +54,7 @@ def dense_evaluation(
         form: ``chat``, ``paper`` or ``auto``; see `righttime.tokenization.masking`.
         metrics: Some of `righttime.evaluation.METRICS`, but ``reward``.
         generation: How answers are made, for metrics of answers; None takes the defaults.
+        keep_answers: Keep the answer beside each value that is of one.
         answer_end: Where an answer ends, as it is trained on; see `righttime.tokenization.masking`.
         target_format: The format of the set named ``target``; None tells it from the keys.
         target_fields: Which field of the set named ``target`` is its prompt, response and so on; see `read_rows`.
@@ -77,7 +79,7 @@ def dense_evaluation(
         for name, path in sets.items()
     ]
     how = {"form": chosen, "max_length": length, "answer_end": answer_end}
-    settings = MeasureSettings(metrics=metrics, generation=generation or GenerationSettings())
+    settings = MeasureSettings(metrics, generation or GenerationSettings(), keep_answers=keep_answers)
     folder, name = run / "evaluation", run.resolve().name
     return DenseEvaluation(
         data,

@@ -16,7 +16,7 @@ from righttime.neighbours.products import NumpyProducts, Products, TorchProducts
 from righttime.neighbours.protocol import MEMORY
 from righttime.neighbours.seen import Seen
 
-__all__ = ["BlockSearch", "affordable", "has_cuda"]
+__all__ = ["BlockSearch", "has_cuda"]
 
 _WORTH_THREADS = 1 << 30  # multiplications from which on threads of our own pay
 _WORTH_CUDA = 1 << 40  # and a GPU: seconds on a CPU

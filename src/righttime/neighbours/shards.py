@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from righttime.cluster import started_ray, unheard, workers_of
 from righttime.errors import NonFiniteError, RighttimeError
 from righttime.neighbours.blocks import similarity_of
-from righttime.neighbours.local import BlockSearch, affordable
-from righttime.neighbours.nominate import Gathered, Nominees, Progress
+from righttime.neighbours.local import BlockSearch
+from righttime.neighbours.nominate import Gathered, Nominees, Progress, affordable
 from righttime.neighbours.protocol import MEMORY
 from righttime.similarity.shared import SharedRows, shared_or_none
 

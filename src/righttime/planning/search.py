@@ -21,7 +21,7 @@ from righttime.cluster import started_ray, workers_of
 from righttime.errors import SettingsError
 from righttime.neighbours import ENGINES, search_here
 from righttime.neighbours.kept import may_keep
-from righttime.neighbours.local import affordable
+from righttime.neighbours.nominate import affordable
 from righttime.planning.stages import Stage, repeated, timed
 from righttime.results import Request
 from righttime.similarity import unit_rows
