@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -25,6 +24,18 @@ def embedded(cache: Path) -> int:
         return 0
 
 
+def kill_when(
+    command: list[str], cache: Path, rows: int, environment: dict[str, str] | None = None, patience: float = 120
+) -> None:
+    """Start a command, and kill it once so many rows are embedded, or after so many seconds."""
+    process = subprocess.Popen(command, env=environment)
+    deadline = time.monotonic() + patience
+    while embedded(cache) < rows and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+
+
 @pytest.mark.parametrize("rows", [1, 300, 700])
 def test_killed_and_undisturbed_runs_end_with_the_same_bytes(
     tmp_path: Path, rows: int, capfd: pytest.CaptureFixture[str]
@@ -34,12 +45,7 @@ def test_killed_and_undisturbed_runs_end_with_the_same_bytes(
     assert main([*words, str(tmp_path / "undisturbed"), "--cache", str(tmp_path / "one")]) == 0
     out, cache = str(tmp_path / "killed"), tmp_path / "two"
     command = [sys.executable, "-m", "righttime.cli", *words, out, "--cache", str(cache)]
-    process = subprocess.Popen(command)
-    deadline = time.monotonic() + 120
-    while embedded(cache) < rows and time.monotonic() < deadline:
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_when(command, cache, rows)
     finished = embedded(cache)
     assert rows <= finished < 1460, "killed in the middle"
     assert not (tmp_path / "killed" / "manifest.json").exists(), "not a result"
@@ -59,12 +65,7 @@ def test_a_killed_driver_of_a_cluster_goes_on(tmp_path: Path, ray_home: str) -> 
     command = [sys.executable, "-m", "righttime.cli", *words, str(tmp_path / "killed"), "--cache", str(cache)]
     command += ["--engine", "ray"]
     environment = {**os.environ, "HOME": ray_home, "RAY_TMPDIR": "/tmp"}
-    process = subprocess.Popen(command, env=environment)
-    deadline = time.monotonic() + 400
-    while not embedded(cache) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_when(command, cache, 1, environment, patience=400)
     finished, all_of_them = embedded(cache), embedded(tmp_path / "one")
     assert 0 < finished < all_of_them, "killed in the middle"
     assert not (tmp_path / "killed" / "manifest.json").exists(), "not a result"

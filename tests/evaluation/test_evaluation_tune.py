@@ -113,7 +113,8 @@ def test_tune_measures_answers_too(
     words = ["tune", str(arranged), "--model", tiny, "--batch-size", "16", "--out", run]
     watch = ["--target", target, "--evaluate-every", "2"]
     assert main([*words, "--metrics", "em"]) == 1
-    assert "--keep-answers, --target-format and --target-fields go with them" in capsys.readouterr().err
+    told = "--metrics, --max-new-tokens, --keep-answers, --target-format and --target-fields go with them"
+    assert told in capsys.readouterr().err
     assert main([*words, *watch, "--max-new-tokens", "3"]) == 1
     assert "--max-new-tokens must go with metrics of answers" in capsys.readouterr().err
     assert main([*words, *watch, "--metrics", "loss,reward"]) == 1
