@@ -146,9 +146,9 @@ def order_stages(
     if look == "rounds" and budget > n_pool // 2:
         note += "; lists that run out are filled again by passes over what is left"
     seconds = measured.one_pass * _worth(passes, request.method) + measured.walk
-    passing = lists + _BLOCK_BYTES * (os.cpu_count() or 1)
-    if look == "rounds" and may_keep(n_pool, n_target, request.memory):
-        passing += 4 * n_pool * n_target  # products that are kept
+    kept = look == "rounds" and may_keep(n_pool, n_target, request.memory)
+    # Products that are kept are made where they stay, not in a block of each thread.
+    passing = lists + (4 * n_pool * n_target if kept else _BLOCK_BYTES * (os.cpu_count() or 1))
     if asked is not None:
         passing += room_bytes(len(asked.caps), n_pool)
         passing += apart_bytes(n_pool, n_target, dimension) if asked.apart is not None else 0
