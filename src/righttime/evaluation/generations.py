@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from righttime.errors import SettingsError
 from righttime.evaluation.batches import DEFAULT_BATCH_TOKENS, length_batches, shared_out
-from righttime.evaluation.undisturbed import undisturbed
 from righttime.progress import Counter
 from righttime.training.sharding import gathering, sharded_by
+from righttime.training.undisturbed import undisturbed
 
 __all__ = ["Answers", "GenerationSettings", "generated"]
 

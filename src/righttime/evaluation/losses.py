@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from righttime.errors import ModelError
 from righttime.evaluation.batches import DEFAULT_BATCH_TOKENS, length_batches, shared_out
-from righttime.evaluation.undisturbed import undisturbed
 from righttime.progress import Counter
 from righttime.tokenization.losses import summed_losses
 from righttime.tokenization.masking import Tokens
+from righttime.training.undisturbed import undisturbed
 
 __all__ = ["RowLosses", "row_losses"]
 

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from righttime.errors import ModelError
 from righttime.evaluation.batches import DEFAULT_BATCH_TOKENS, length_batches
-from righttime.evaluation.undisturbed import undisturbed
 from righttime.examples import Message, said
 from righttime.model_files import fetched
 from righttime.progress import Counter
+from righttime.training.undisturbed import undisturbed
 
 __all__ = ["RewardModel"]
 

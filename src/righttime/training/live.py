@@ -6,8 +6,7 @@ Importing this imports torch.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from righttime.tokenization.batches import token_batches
 from righttime.tokenization.losses import summed_losses
 from righttime.tokenization.masking import Tokens
 from righttime.training.settings import TuneSettings
+from righttime.training.undisturbed import undisturbed
 from righttime.training.ways import GRADIENTS, LM, LOSS, By, way_named
 
 __all__ = ["Asked", "Said", "check_way", "said_by"]
@@ -101,7 +101,7 @@ def said_by(
 ) -> Said:
     """What a model says of rows, and of the target's, by the way of the settings.
 
-    The model is left as it was: in training mode if it was, no weight or gradient touched, no random number drawn.
+    The model is left as it was: each module in its mode, no weight or gradient touched, no random number drawn.
     Nothing is cached, since these weights are never met again.
 
     Args:
@@ -121,7 +121,7 @@ def said_by(
     """
     by = way_named(settings.rearrange_by)
     with (
-        _read_only(model),
+        undisturbed(model),
         _arithmetic(model, settings),
         tempfile.TemporaryDirectory(dir=folder, prefix=".embedding-", suffix=".partial") as cache,
     ):
@@ -208,17 +208,6 @@ def _asked_part(model: Any, by: By) -> Any:
     if by.name != LM:
         return model
     return (model.get_base_model() if hasattr(model, "get_base_model") else model).base_model
-
-
-@contextmanager
-def _read_only(model: Any) -> Iterator[None]:
-    """The model without dropout, for a while."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
 
 
 def _arithmetic(model: Any, settings: TuneSettings) -> torch.autocast:
