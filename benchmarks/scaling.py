@@ -160,6 +160,17 @@ def _measured(results: dict[str, Any], way: str) -> str:
     )
 
 
+def _embedded(results: dict[str, Any]) -> str:
+    """What the driver took of pools that a cluster embedded, by the size of their vectors."""
+    measured = results["ray_embedded"]
+    taken = " and ".join(
+        f"{row['ray']['anonymous_mib']:.0f} MiB where their vectors are "
+        f"{4 * measured['pool'] * row['dimensions'] / 2**20:.0f} MiB"
+        for row in measured["rows"]
+    )
+    return f"measured with {measured['pool']:,} rows: anonymous memory of {taken}"
+
+
 def limits(results: dict[str, Any]) -> str:
     """Bytes of each thing that grows, and where they must fit."""
     vectors = 4 * POOL * DIMENSIONS
@@ -178,6 +189,17 @@ def limits(results: dict[str, Any]) -> str:
             f"{_measured(results, 'read by each')}; {_AT_A_TIME:,} rows at a time: "
             f"{4 * _AT_A_TIME * DIMENSIONS / 1e6:.0f} MB",
             f"fits; where rows are left out, 8 B for each of the others: {8 * POOL / 1e9:.1f} GB",
+        ],
+        [
+            "on the driver, where a model embeds on the cluster",
+            _embedded(results),
+            "vectors fit; texts that are embedded are held",
+        ],
+        [
+            "on disk, where a model embeds on the cluster",
+            f"the cache, {vectors / 1e9:.1f} GB, and the file that shards read, as much again; while that is made, the "
+            f"same once or twice more: {3 * vectors / 1e9:.0f} to {4 * vectors / 1e9:.0f} GB",
+            f"written by the driver: {vectors / 1e9:.1f} GB ÷ {DISK / 1e9:.0f} GB/s = {vectors / DISK:.0f} s each time",
         ],
         [
             "on the driver, where it hands them out",

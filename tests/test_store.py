@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from righttime.errors import StoreError
-from righttime.store import ids_sha256, prepare_folder, read_manifest, staged, write_json, write_lines
+from righttime.store import (
+    ids_sha256,
+    lent_folder,
+    prepare_folder,
+    read_manifest,
+    staged,
+    write_json,
+    write_lines,
+)
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
@@ -129,3 +137,64 @@ def test_what_a_killed_run_left_behind_is_cleared_away(tmp_path: Path) -> None:
         write_lines(staging / "a", ["x"])
         write_json(staging / "manifest.json", {})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "manifest.json"]
+
+
+LENT = """
+import sys, time
+from pathlib import Path
+from righttime.store import lent_folder
+
+folder, _ = lent_folder(Path(sys.argv[1]))
+(folder / "half").write_text("written so far")
+print(folder, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.linux
+def test_a_lent_folder_goes_with_its_process_at_the_latest_when_another_is_lent(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", LENT, str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        theirs = Path(process.stdout.readline().strip())
+        ours, give_back = lent_folder(tmp_path)
+        again, give_back_again = lent_folder(tmp_path)
+        assert (theirs / "half").exists(), "its process lives"
+        process.kill()
+    assert theirs.exists()
+    third, _ = lent_folder(tmp_path)
+    assert not theirs.exists()
+    assert ours.exists(), "this process has it"
+    assert again.exists()
+    give_back()
+    give_back_again()
+    give_back()
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [third.name]
+
+
+@pytest.mark.linux
+def test_a_forked_child_does_not_give_back_what_its_parent_has(tmp_path: Path) -> None:
+    folder, give_back = lent_folder(tmp_path)
+    child = os.fork()
+    if not child:
+        give_back()
+        os._exit(0)
+    os.waitpid(child, 0)
+    _, give_back_another = lent_folder(tmp_path)
+    assert folder.exists()
+    give_back()
+    give_back_another()
+
+
+def test_without_locks_leftovers_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".lent-x.partial").mkdir()
+    monkeypatch.setattr("righttime.store.locked", lambda path: None)
+    _, give_back = lent_folder(tmp_path)
+    give_back()
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [".lent-x.partial"]
+
+
+def test_a_folder_cannot_be_lent_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="must be a folder that can be written"):
+        lent_folder(tmp_path / "file")

@@ -19,7 +19,7 @@ from filelock import FileLock, SoftFileLock, Timeout
 
 from righttime.errors import StoreError
 
-__all__ = ["alone", "hold", "let_all_go", "let_go", "locked", "unlocked"]
+__all__ = ["Timeout", "alone", "hold", "let_all_go", "let_go", "locked", "unlocked"]
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 

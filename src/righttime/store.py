@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
@@ -20,7 +20,7 @@ import platformdirs
 
 from righttime import strict_json
 from righttime.errors import StoreError
-from righttime.locks import hold, let_go
+from righttime.locks import Timeout, alone, hold, let_go, locked, unlocked
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,6 +32,7 @@ __all__ = [
     "file_sha256",
     "files_sha256",
     "ids_sha256",
+    "lent_folder",
     "made",
     "make_folder",
     "ordinary_permissions",
@@ -59,6 +60,7 @@ MANIFEST = "manifest.json"
 _SEAL = "manifest_sha256"
 """The entry of a manifest that holds the sha256 of all others."""
 _LOCKS = "locks"  # in the cache folder
+_LENT, _LENT_LOCK = ".lent-", "lock"
 
 
 def cache_folder() -> Path:
@@ -234,6 +236,43 @@ def make_folder(folder: Path) -> None:
         raise StoreError(
             f"{folder} must be a folder that can be written, got {error.strerror or error}. Hint: choose another."
         ) from error
+
+
+def lent_folder(home: Path) -> tuple[Path, Callable[[], None]]:
+    """A folder for what this process needs for a while; those of processes that were killed are taken away first.
+
+    Args:
+        home: The folder that it is made in; made if missing.
+
+    Returns:
+        The folder, and what takes it away with all that is in it.
+
+    Raises:
+        StoreError: If it cannot be made or written.
+    """
+    make_folder(home)
+    with alone(home / "lent.lock"):  # else one that is just made would pass for a leftover
+        _clear_lent(home)
+        with _told(home):
+            folder = Path(tempfile.mkdtemp(dir=home, prefix=_LENT, suffix=".partial"))
+        lock, owner = locked(folder / _LENT_LOCK), os.getpid()
+
+    def give_back() -> None:
+        if os.getpid() == owner:  # not a forked child
+            unlocked(lock)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    return folder, give_back
+
+
+def _clear_lent(home: Path) -> None:
+    """Take away lent folders whose processes have ended; where the file system has no locks, none."""
+    for left_over in home.glob(f"{_LENT}*.partial"):
+        with contextlib.suppress(Timeout, StoreError):
+            lock = locked(left_over / _LENT_LOCK)
+            unlocked(lock)
+            if lock is not None:
+                shutil.rmtree(left_over, ignore_errors=True)
 
 
 def take(folder: Path) -> bool:

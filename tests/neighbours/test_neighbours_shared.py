@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import os
@@ -20,10 +21,19 @@ from numpy.typing import NDArray
 from righttime import arrange_embeddings
 from righttime.cli import main
 from righttime.embedding.given import given_vectors, shared_vectors
-from righttime.errors import EmbeddingError, NonFiniteError
+from righttime.errors import EmbeddingError, NonFiniteError, StoreError
 from righttime.neighbours import BlockSearch, shards
 from righttime.neighbours.shards import ShardedSearch
-from righttime.similarity import SharedRows, as_array, first_rows, mapped_rows, narrowed, shared_or_none, unit_rows
+from righttime.similarity import (
+    SharedRows,
+    as_array,
+    first_rows,
+    mapped_rows,
+    narrowed,
+    shared_copy,
+    shared_or_none,
+    unit_rows,
+)
 from small_cluster import cluster, clustered, losing_a_node, saved, shard_pids
 
 __all__ = ["cluster"]
@@ -159,6 +169,32 @@ def test_an_array_is_shared_where_its_file_holds_it_as_it_is(tmp_path: Path) -> 
     assert pickle.loads(pickle.dumps(found))[:].tobytes() == unit_rows(pool).tobytes()
     for other in (pool, mapped[5:], mapped.T, mapped.view("i4").view("f4"), np.load(path, mmap_mode="c"), [[1.0]]):
         assert mapped_rows(other, "vectors") is None
+
+
+def test_a_copy_is_there_for_as_long_as_rows_of_it_are_looked_at(tmp_path: Path) -> None:
+    unit = unit_rows(unscaled(20_000)[0])
+    found = shared_copy(unit, tmp_path, "vectors")
+    there: SharedRows = pickle.loads(pickle.dumps(found))
+    assert found[:].tobytes() == there[:].tobytes() == unit.tobytes()
+    some = found.take(np.array([19_999, 5]))
+    del found, there
+    gc.collect()
+    assert some[:].tobytes() == unit[[19_999, 5]].tobytes()
+    assert list(tmp_path.glob(".lent*"))
+    del some
+    gc.collect()
+    assert not list(tmp_path.glob(".lent*"))
+
+
+def test_a_copy_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, parts: Any) -> None:
+        next(parts)
+        raise StoreError(f"{path} must be writable, got No space left on device.")
+
+    monkeypatch.setattr("righttime.similarity.shared.write_parts", full)
+    with pytest.raises(StoreError, match="No space left"):
+        shared_copy(unit_rows(unscaled(300)[0]), tmp_path, "vectors")
+    assert not list(tmp_path.glob(".lent*"))
 
 
 def test_a_file_that_is_not_the_same_is_refused(tmp_path: Path) -> None:

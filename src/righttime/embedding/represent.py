@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from righttime.embedding.protocol import Embedded, Embedder
 from righttime.embedding.subspace import subspace_of
 from righttime.neighbours import MEMORY
 from righttime.similarity import room_for, unit_rows
-from righttime.store import make_folder
+from righttime.store import lent_folder
 
 __all__ = [
     "Represented",
@@ -186,10 +185,11 @@ def _embed_sides(
 def _embed(texts: Sequence[str], embedder: Embedder, cache: Path, memory: int, how: Mapping[str, Any]) -> Embedded:
     if len(texts) * _WIDEST <= memory:
         return embed_texts(texts, embedder, cache, **how)
-    make_folder(cache)
-    with tempfile.TemporaryDirectory(dir=cache) as folder:  # gone at once; what is mapped stays until it is let go
-        into = Path(folder) / "vectors.npy"
-        return embed_texts(texts, embedder, cache, into=into, **how)
+    folder, give_back = lent_folder(cache)
+    try:
+        return embed_texts(texts, embedder, cache, into=folder / "vectors.npy", **how)
+    finally:
+        give_back()  # at once; what is mapped stays until it is let go
 
 
 def lacking(texts: Sequence[str], n_pool: int, embedder: Embedder, cache: Path) -> NDArray[np.bool_]:

@@ -20,7 +20,7 @@ from righttime.embedding.texts import texts_for
 from righttime.errors import SettingsError
 from righttime.neighbours import ENGINES
 from righttime.rows import Rows, as_numbers
-from righttime.similarity import narrowed, unit_rows
+from righttime.similarity import narrowed, shared_copy, unit_rows
 from righttime.store import cache_folder
 
 __all__ = ["Asked", "PoolOnce", "Sides", "embedded", "given", "vectors_for", "vectors_given", "vectors_sha256"]
@@ -260,7 +260,8 @@ def embedded(
         cache: The folder of cached vectors.
         memory: Vectors of more bytes than this are mapped from a file in that folder.
         workers: How many processes embed.
-        on_ray: Embed on the Ray cluster instead.
+        on_ray: Embed on the Ray cluster instead. The pool's vectors are then `SharedRows` of a file in that folder, and
+            never in this process's memory, whatever `memory`.
         progress: Show a progress bar on stderr.
         made: See `vectors_for`.
         n_steer: See `righttime.embedding.represent.represent`.
@@ -268,8 +269,12 @@ def embedded(
     texts = texts_for(embedder, pool, text) + texts_for(embedder, target, text)
     n = len(pool)
     how: dict[str, Any] = {"workers": workers, "on_ray": on_ray, "progress": progress}
-    done = represent(texts, n, embedder, cache, memory=memory, made=made, compare=made is None, n_steer=n_steer, **how)
-    sides = _fingerprinted(done.vectors[:n], done.vectors[n:], done.about)
+    how |= {"memory": 0 if on_ray else memory, "made": made, "compare": made is None, "n_steer": n_steer}
+    done = represent(texts, n, embedder, cache, **how)
+    of_pool, of_target = done.vectors[:n], done.vectors[n:]
+    if on_ray and n:  # both are copied, so that the file that they are mapped from goes
+        of_pool, of_target = shared_copy(of_pool, cache, "pool vectors").standing_in, np.array(of_target)
+    sides = _fingerprinted(of_pool, of_target, done.about)
     truncated = np.flatnonzero(done.truncated[:n]), np.flatnonzero(done.truncated[n:])
     return dataclasses.replace(sides, truncated=truncated)
 

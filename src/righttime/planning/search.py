@@ -263,7 +263,8 @@ def _on_ray(
         size,
         0,
         f"{_gib(size)} from the driver to {shards:,} shards; {cluster.told}. ESTIMATE: 10 Gbit/s, assumed. The driver "
-        "holds the vectors, and all shards in Ray's object store besides, unless each shard reads given vectors itself",
+        "holds the vectors, and all shards in Ray's object store besides, unless each shard reads its rows, embedded "
+        "or given, from files that all machines see",
     )
     here = os.cpu_count() or 1
     if cluster.gpus:

@@ -16,6 +16,7 @@ from righttime.embedding.represent import lacking
 from righttime.embedding.texts import shared_text, texts_for
 from righttime.embedding.vectors import vectors_sha256
 from righttime.guard.cutting import window_for
+from righttime.neighbours import ENGINES
 from righttime.planning.guard import LongTexts
 from righttime.planning.rates import rate_of
 from righttime.planning.stages import KEY_BYTES, SOME, Stage, most_resident, resident, timed
@@ -85,7 +86,7 @@ def _together(n: int, dimension: int, parts: int, request: Request) -> Stage:
     some = np.ones((min(n, SOME), dimension), dtype=np.float64)
     seconds = timed(lambda: unit_rows(some)) * n / len(some)
     size = 4 * dimension * n
-    mapped = size > request.memory
+    mapped = ENGINES[request.engine].cluster or size > request.memory
     note = f"the vectors of {parts} embedders put together: {dimension:,} dimensions"
     return Stage("combine", 1, seconds, 0, size if mapped else 0, note, 0 if mapped else size)
 
@@ -101,11 +102,12 @@ def _of_one(
     rate, dimension, tokens = rate_of(sample, embedder)
     activations = max(0, most_resident() - resident())
     size = 4 * dimension * n
-    mapped = n * 4096 > request.memory
+    on_cluster = ENGINES[request.engine].cluster  # the pool's are copied into a file that shards read
+    mapped = on_cluster or n * 4096 > request.memory
     note = (
         f"{len(missing):,} of {n:,} texts not in the cache yet, {tokens:.0f} tokens each; {rate:,.1f} texts/s measured"
     )
-    disk = len(missing) * (4 * dimension + _CACHED_BYTES) + (size if mapped else 0)
+    disk = len(missing) * (4 * dimension + _CACHED_BYTES) + (size if mapped else 0) * (2 if on_cluster else 1)
     passing = sum(len(one.encode()) for one in sample) * n // len(sample) + KEY_BYTES * n
     if len(missing) > _TEXTS:
         activations += _SCATTERED

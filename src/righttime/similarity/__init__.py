@@ -20,6 +20,7 @@ from righttime.similarity.shared import (
     first_rows,
     mapped_rows,
     narrowed,
+    shared_copy,
     shared_or_none,
 )
 from righttime.similarity.transport import Transport, entropic_distance, transport_distance
@@ -45,6 +46,7 @@ __all__ = [
     "pair_similarity",
     "room_for",
     "rounding_margin",
+    "shared_copy",
     "shared_or_none",
     "target_distance",
     "transport_distance",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,8 +16,18 @@ from numpy.typing import NDArray
 
 from righttime.errors import EmbeddingError
 from righttime.similarity.pairs import copied_rows, room_for, unit_rows
+from righttime.store import lent_folder, write_parts
 
-__all__ = ["SeenFile", "SharedRows", "as_array", "first_rows", "mapped_rows", "narrowed", "shared_or_none"]
+__all__ = [
+    "SeenFile",
+    "SharedRows",
+    "as_array",
+    "first_rows",
+    "mapped_rows",
+    "narrowed",
+    "shared_copy",
+    "shared_or_none",
+]
 
 _TOGETHER = 1 << 14  # rows read at a time
 
@@ -192,6 +203,30 @@ def mapped_rows(vectors: Any, name: str) -> SharedRows | None:
         return None
     opens = _Mapped(SeenFile.of(array.filename), array.dtype, array.offset, array.shape, not array.flags.c_contiguous)
     return SharedRows(opens, name, array.shape)
+
+
+def shared_copy(vectors: NDArray[np.float32], home: Path, name: str) -> SharedRows:
+    """Unit vectors in a file of their own, for every process to map; it goes with the last here that looks at them.
+
+    Args:
+        vectors: float32 unit vectors, shape (n, d), at least one; may be mapped.
+        home: The folder that the file lies in, in one of its own; see `righttime.store.lent_folder`.
+        name: What to call the vectors in an error.
+
+    Raises:
+        StoreError: If the file cannot be written.
+    """
+    folder, give_back = lent_folder(home)
+    file, (n, d) = folder / "rows.f32", vectors.shape
+    parts = (vectors[start : start + _TOGETHER] for start in range(0, n, _TOGETHER))
+    try:
+        write_parts(file, (np.ascontiguousarray(part, dtype="<f4").tobytes() for part in parts))
+    except BaseException:
+        give_back()
+        raise
+    opens = _Mapped(SeenFile.of(file), np.dtype("<f4"), 0, (n, d), columns_first=False)
+    weakref.finalize(opens, give_back)
+    return SharedRows(opens, name, (n, d))
 
 
 def shared_or_none(vectors: object) -> SharedRows | None:

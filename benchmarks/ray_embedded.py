@@ -1,0 +1,99 @@
+"""The driver's memory where a cluster embeds the pool: an arrangement on three simulated Ray nodes and on one machine.
+
+    python benchmarks/ray_embedded.py [--pool 100000] [--target 200]
+
+The embedder draws a vector from the hash of each text, so that nothing but the way of the vectors weighs: with 384
+numbers, and with 16 to see what all else takes. All nodes are processes of this machine, so times say little. Of the
+driver, RssAnon of /proc is looked at 500 times a second, above what it had after a small arrangement of the same kind,
+when all that is imported is. Results are compared as the bytes of arrangement.parquet. Writes ray_embedded.json.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from machine import parser, save
+from ray_nodes import Peak, cluster
+from righttime.choices import Engine
+from righttime.pipeline import arrange_into
+from righttime.results import Request
+from trials import Vectors
+
+NODES = 3
+DIMENSIONS = (16, 384)
+
+
+class Made:
+    """Vectors by the hash of a text, not of length 1."""
+
+    def __init__(self, dimensions: int) -> None:
+        self.dimensions = dimensions
+        self.identity: dict[str, str | int] = {"model": "made", "revision": str(dimensions), "max_length": 64}
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        return [8] * len(texts)
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        seeds = [int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") for text in texts]
+        return np.stack([np.random.default_rng(seed).standard_normal(self.dimensions, np.float32) for seed in seeds])
+
+
+def write(path: Path, rows: int) -> None:
+    """Rows that differ in a number."""
+    made = ({"id": f"{path.stem}{n}", "prompt": f"what is {path.stem} {n}?", "response": f"{n}"} for n in range(rows))
+    path.write_text("".join(json.dumps(row) + "\n" for row in made))
+
+
+def job(folder: Path, pool: str, dimensions: int, engine: Engine) -> dict[str, Any]:
+    """Arrange a tenth; seconds, this process's peak of anonymous memory, and the sha256 of the order's file."""
+    out, cache = folder / f"{pool}-{dimensions}-{engine}", folder / f"cache-{pool}-{dimensions}-{engine}"
+    request = Request(embedder=Made(dimensions), budget="10%", guard="off", engine=engine)
+    with Peak() as peak:
+        start = time.perf_counter()
+        arrange_into(out, str(folder / f"{pool}.jsonl"), str(folder / "target.jsonl"), request, cache=cache)
+        seconds = time.perf_counter() - start
+    digest = hashlib.sha256((out / "arrangement.parquet").read_bytes()).hexdigest()
+    return {"seconds": seconds, "anonymous_mib": peak.mib, "sha256": digest}
+
+
+def main() -> None:
+    made = parser(__doc__)
+    made.add_argument("--pool", type=int, default=100_000)
+    made.add_argument("--target", type=int, default=200)
+    args = made.parse_args()
+    if args.quick:
+        args.pool = 10_000
+    os.environ["RAY_TMPDIR"] = "/tmp"  # sockets may have paths of 107 characters at most
+    home, rows = os.environ.get("HOME", ""), []
+    with tempfile.TemporaryDirectory() as temporary:
+        os.environ["HOME"] = temporary  # Ray writes a token there
+        folder = Path(temporary)
+        for name, n in (("pool", args.pool), ("target", args.target), ("small", 1_000)):
+            write(folder / f"{name}.jsonl", n)
+        with cluster(NODES):
+            for engine in ("cpu", "ray"):
+                job(folder, "small", 8, engine)
+            for dimensions in DIMENSIONS:
+                here, there = (job(folder, "pool", dimensions, engine) for engine in ("cpu", "ray"))
+                same = here["sha256"] == there["sha256"]
+                rows.append({"dimensions": dimensions, "cpu": here, "ray": there, "same_bytes": same})
+                print(
+                    f"{args.pool:,} × {dimensions}: driver {there['anonymous_mib']:.0f} MiB, {there['seconds']:.0f} s; "
+                    f"one machine {here['anonymous_mib']:.0f} MiB, {here['seconds']:.0f} s; same bytes: {same}",
+                    flush=True,
+                )
+    os.environ["HOME"] = home
+    save(args.results, "ray_embedded", {"pool": args.pool, "target": args.target, "nodes": NODES, "rows": rows})
+
+
+if __name__ == "__main__":
+    main()
