@@ -135,6 +135,7 @@ def tune(
     job = Job(folder, model, settings, plan, rows, open_result(out).manifest.method)
     averaged = _averaged(job, callbacks)
     notes = [note for note in (sides.note if sides else "", bfloat16_note(settings)) if note]
+    notes += [note for one in callbacks if hasattr(one, "measure_average") for note in one.notes]  # of evaluations
     start = _from_main(lambda: begin(folder, job.deciding(), overwrite, averaged))
     try:
         if main:
