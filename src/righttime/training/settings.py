@@ -102,6 +102,7 @@ class TuneChanges(TypedDict, total=False):
     optimizer: Optimizer
     attention: Attention
     recompute: bool
+    compile: bool
     seed: int | None
     save_every: int
     keep: int | None
@@ -156,6 +157,7 @@ class TuneSettings:
         attention: How attention is computed: ``eager``, ``sdpa``, ``flash`` (needs ``flash-attn`` and ``bf16``), or
             ``auto`` for what transformers takes.
         recompute: Recompute activations in the backward pass, for less memory.
+        compile: Compile the layers by `torch.compile` for training steps; evaluations stay uncompiled.
         seed: Decides what is drawn by chance: shuffles, adapters, dropout. None takes 0, and asks for no word where
             nothing is. `chance` tells it.
         save_every: A checkpoint every so many steps, and one at the end.
@@ -201,6 +203,7 @@ class TuneSettings:
     optimizer: Optimizer = "adamw"
     attention: Attention = "auto"
     recompute: bool = False
+    compile: bool = False
     seed: int | None = None
     save_every: int = 500
     keep: int | None = 2
@@ -268,6 +271,12 @@ class TuneSettings:
             )
         self._check_rearranging()
         self._check_weights()
+        if self.compile and self.lora is not None and self.lora.base in BASES:
+            raise SettingsError(
+                f'`compile` must have a base that is not in 4 bits, got `base="{self.lora.base}"`. '
+                "Hint: leave one of them out.",
+                setting="compile",
+            )
         defaults = {entry.name: entry.default for entry in dataclasses.fields(self)}
         for name in ("betas", "eps") if OPTIMIZERS[self.optimizer].factored else ():
             if getattr(self, name) != defaults[name]:
