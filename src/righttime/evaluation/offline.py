@@ -17,8 +17,8 @@ from righttime.quiet import quietly
 from righttime.store import write_bytes
 from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import AnswerEnd, resolve_form
+from righttime.training.adapters import Base
 from righttime.training.picture import draw_losses
-from righttime.training.settings import Base
 
 if TYPE_CHECKING:
     import pyarrow as pa
