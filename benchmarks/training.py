@@ -38,6 +38,7 @@ from machine import parser, save
 BATCH, LENGTH, BUDGET = 16, 512, 1024
 ADAM = {"lr": 1e-5, "betas": (0.9, 0.95), "eps": 1e-5, "weight_decay": 0.0}
 OURS: dict[str, dict[str, Any]] = {"plain": {}, "grouped": {"batch_tokens": BUDGET}, "packed": {"pack_tokens": BUDGET}}
+OURS["compiled"] = {"compile": True}
 
 
 class Clock:
@@ -239,7 +240,7 @@ def in_turn(folder: Path, args: argparse.Namespace) -> Iterator[tuple[str, dict[
     words = [sys.executable, __file__, "--folder", str(folder), "--threads", str(args.threads)]
     words += ["--precision", args.precision]
     for turn in range(args.turns):
-        for way in WAYS:
+        for way in args.ways:
             runs = [folder / f"run-{name}" for name in OURS]
             for run in (run for run in runs if run.exists()):
                 run.rename(folder / f"{run.name}-{turn}")
@@ -271,6 +272,7 @@ def main() -> None:
     made.add_argument("--turns", type=int, default=3)
     made.add_argument("--threads", type=int, default=1)
     made.add_argument("--max-length", type=int, default=LENGTH, help="longer rows take no part")
+    made.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="of some, nothing is saved")
     made.add_argument("--way", help=argparse.SUPPRESS)
     made.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = made.parse_args()
@@ -289,6 +291,12 @@ def main() -> None:
     if len(fed) != 1:
         raise SystemExit(f"every way must feed the same tokens, got {fed}")
     ways = {way: summed_up(runs) for way, runs in found.items()}
+    if set(ways) != set(WAYS):
+        for way, value in ways.items():
+            first = median(run["cpu_s"][0] for run in value["runs"]), median(run["wall_s"][0] for run in value["runs"])
+            rates = f"{value['tokens_per_cpu_s']:,.0f} tokens a CPU second, {value['tokens_per_wall_s']:,.0f} a second"
+            print(f"{way}: {rates}; first step {first[0]:.1f} s CPU, {first[1]:.1f} s; {value['peak_mib']:,.0f} MiB")
+        return
     ratios = {way: value["tokens_per_cpu_s"] / ways["TRL"]["tokens_per_cpu_s"] for way, value in ways.items()}
     floors = {way: ways["floor"]["tokens_per_cpu_s"] / value["tokens_per_cpu_s"] for way, value in ways.items()}
     about = {"rows": rows, "rows_per_step": BATCH, "tokens_per_step": list(fed.pop()), "budget": BUDGET}

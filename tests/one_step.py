@@ -29,6 +29,7 @@ def step_gradients(model: Any, rows: TokenRows, settings: TuneSettings, folder: 
         oracle=Oracle(plan, rows.hashes, folder / "consumed"),
         keep=None,
         pad=0,
+        compiled=settings.compile,
         model=model,
         args=training_arguments(settings, folder / "checkpoints"),
     )

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer
 
 from righttime.cli import main
 from righttime.cli.evaluation_tables import evaluation_tables
-from righttime.errors import ModelError, RighttimeError, SettingsError, StoreError
+from righttime.errors import EmptyDataError, ModelError, RighttimeError, SettingsError, StoreError
 from righttime.evaluation import (
     GenerationSettings,
     MeasureSettings,
@@ -194,6 +194,21 @@ def test_answers_are_kept_on_request(
     (tmp_path / "kept" / "manifest.json").unlink()
     with pytest.raises(SettingsError, match="answers_kept differ"):
         evaluate(str(bare), sets, tmp_path / "kept", settings, **how)
+
+
+def test_answers_without_a_score_are_counted_and_not_kept(bare: Path, rows: Path, tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in (rows / "target.jsonl").read_text().splitlines()]
+    for line in lines[:3]:
+        del line["response"]
+    some, texts = tmp_path / "some.jsonl", tmp_path / "texts.jsonl"
+    some.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    texts.write_text(json.dumps({"text": "question 1"}) + "\n")
+    settings, said = MeasureSettings(("loss", "em"), GenerationSettings(4), keep_answers=True), list[str]()
+    kept = evaluate(str(bare), {"target": some}, tmp_path / "kept", settings, device="cpu", say=said.append)
+    assert "target: 3 of 9 rows have no reference, so their answers get no score and are not kept" in said
+    assert set(kept["row"].to_pylist()) == set(range(3, 9))
+    with pytest.raises(EmptyDataError, match="`keep_answers` must have a row with a reference.*of 1 rows none has one"):
+        evaluate(str(bare), {"target": texts}, tmp_path / "texts", settings, target_format="text", device="cpu")
 
 
 def test_a_stopped_evaluation_goes_on(

@@ -12,7 +12,7 @@ from righttime.errors import EmptyDataError, SettingsError
 from righttime.evaluation import evaluate, open_evaluation, read_evaluation
 from righttime.evaluation.while_training import dense_evaluation
 from righttime.store import file_sha256
-from righttime.training import TuneSettings, tune
+from righttime.training import TuneSettings, open_run, tune
 
 
 def test_tune_measures_as_it_goes_and_evaluate_finds_the_same_later(
@@ -136,6 +136,19 @@ def test_tune_measures_answers_too(
     assert max(tokens for _, tokens, _ in answered[0]) == 3
     assert all(isinstance(answer, str) for *_, answer in answered[0])
     assert {answer for (metric, _), (*_, answer) in found[0].items() if metric == "loss"} == {None}
+
+
+def test_tune_notes_answers_that_are_not_kept(
+    tiny: str, arranged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target, run = tmp_path / "some.jsonl", tmp_path / "run"
+    lines = [{"prompt": "question 1"}, {"prompt": "question 2", "response": "2"}]
+    target.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    words = ["tune", str(arranged), "--model", tiny, "--batch-size", "16", "--out", str(run), "--target", str(target)]
+    assert main([*words, "--evaluate-at", "0", "--metrics", "em", "--max-new-tokens", "2", "--keep-answers"]) == 0
+    note = "target: 1 of 2 rows have no reference, so their answers get no score and are not kept"
+    assert f"note: {note}" in capsys.readouterr().out
+    assert note in open_run(run).manifest.notes
 
 
 def test_a_target_without_an_answer_is_refused_before_training(tiny: str, tmp_path: Path) -> None:

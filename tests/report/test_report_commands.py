@@ -20,8 +20,8 @@ from righttime.report.commands import arrange_again, tune_again
 from righttime.results import FinishedResult, Request
 from righttime.results.manifest import typed_manifest
 from righttime.training import Lora, TuneSettings
+from righttime.training.adapters import Base
 from righttime.training.optimizers import OPTIMIZERS
-from righttime.training.settings import Base
 
 # Whatever a shell would take apart; commas and equals signs part the words of some options themselves.
 WORDS = st.text(st.characters(exclude_categories=("Cc", "Cs"), exclude_characters=",=/\\"), min_size=1, max_size=8).map(

@@ -19,9 +19,9 @@ from righttime.errors import ModelError, SettingsError
 from righttime.planning import peak_of
 from righttime.tokenization.masking import Tokens
 from righttime.training import Lora, Oracle, Plan, TuneSettings, chunks
+from righttime.training.adapters import Base
 from righttime.training.estimate import tuning_stages
 from righttime.training.models import load_model
-from righttime.training.settings import Base
 from righttime.training.token_rows import TokenRows
 from righttime.training.trainer import OrderedTrainer, training_arguments
 

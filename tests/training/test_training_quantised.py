@@ -19,11 +19,12 @@ from righttime.errors import SettingsError
 from righttime.evaluation import evaluate, open_evaluation, read_evaluation
 from righttime.evaluation.while_training import dense_evaluation
 from righttime.training import Lora, TuneSettings, open_run, quantised, tune
+from righttime.training.adapters import Base
 from righttime.training.bases import BASES, base_bytes
 from righttime.training.masters import MASTERS
 from righttime.training.models import load_model
 from righttime.training.optimizers import OPTIMIZERS, state_bytes
-from righttime.training.settings import Base, Optimizer
+from righttime.training.settings import Optimizer
 from righttime.verification.run import verify
 from stopped_runs import StopAt
 from tiny_model import save_tiny_model

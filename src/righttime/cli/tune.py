@@ -169,6 +169,9 @@ def tune(
         ),
     ] = None,
     recompute: Annotated[bool, _optimization("--recompute", help="Recompute activations, for less memory.")] = False,
+    compile: Annotated[  # noqa: A002 (the name of the setting)
+        bool, _optimization("--compile", help="Compile the layers for training steps; takes a minute or more at first.")
+    ] = False,
     seed: Annotated[
         int | None,
         _optimization(

@@ -15,7 +15,7 @@ from righttime.errors import SettingsError
 from righttime.evaluation.first import first_values
 from righttime.evaluation.folder import EvaluationFolder
 from righttime.evaluation.means import facts_of, means
-from righttime.evaluation.measurement import MeasureSettings, check_measurable, measured_set
+from righttime.evaluation.measurement import MeasureSettings, check_measurable, measured_set, unkept_notes
 from righttime.evaluation.registry import Value
 from righttime.evaluation.sets import EvaluationSet, inputs_of
 from righttime.processor import processor
@@ -83,6 +83,11 @@ class DenseEvaluation(TrainerCallback):  # type: ignore[misc]
         self._overwrite, self._reopen, self._progress, self._last = overwrite, reopen, progress, -1
         self._first = first
         self._trainer: Any = None
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know before it begins."""
+        return unkept_notes(self._sets, self._settings)
 
     def attach(self, trainer: Any) -> None:
         """Tell the trainer's trackers of the means too; without this they stand in its log history alone.

@@ -12,12 +12,13 @@ from typing import Any
 from righttime.errors import ModelError, RighttimeError, SettingsError
 from righttime.gguf import model_folder
 from righttime.model_files import fetched, require_safe
+from righttime.training.adapters import Base, Lora
 from righttime.training.bases import BASES
 from righttime.training.checkpoints import require_whole, whole_checkpoints
 from righttime.training.manifest import BEGUN, typed_begun
 from righttime.training.models import load_held
 from righttime.training.quantised import check_quantised
-from righttime.training.settings import Base, Lora, TuneSettings
+from righttime.training.settings import TuneSettings
 
 __all__ = ["Evaluated", "base_of", "find_checkpoints", "load_evaluated", "models_in_turn", "readable_length"]
 

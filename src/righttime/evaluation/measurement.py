@@ -15,7 +15,7 @@ from righttime.evaluation.reward import RewardModel
 from righttime.evaluation.sets import EvaluationSet
 from righttime.progress import counting
 
-__all__ = ["MeasureSettings", "check_measurable", "measured_set"]
+__all__ = ["MeasureSettings", "check_measurable", "measured_set", "unkept_answers", "unkept_notes"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class MeasureSettings:
         generation: How answers are made, for the metrics that are of answers.
         reward: The reward model, for the metric that is of one.
         batch_tokens: The most tokens of a batch.
-        keep_answers: Keep the answer beside each value that is of one.
+        keep_answers: Keep the answer beside each value that is of one; see `unkept_answers`.
     """
 
     metrics: Sequence[str] = ("loss",)
@@ -75,7 +75,8 @@ def check_measurable(sets: Sequence[EvaluationSet], settings: MeasureSettings) -
         settings: What is to be measured.
 
     Raises:
-        EmptyDataError: If no row of a set has an answer, and only metrics that need one are asked for.
+        EmptyDataError: If no row of a set has an answer, and only metrics that need one are asked for; or if answers
+            are to be kept, and no row of any set gives one a score.
     """
     asked = [METRICS[name] for name in settings.metrics]
     for data in sets:
@@ -90,6 +91,30 @@ def check_measurable(sets: Sequence[EvaluationSet], settings: MeasureSettings) -
                 f"its {len(data.rows):,} rows none has one, or all were cut away. Hint: rows with answers; "
                 "righttime evaluate also takes `max_length` and `metrics='reward'`."
             )
+    n_rows, unkept = sum(len(data.rows) for data in sets), sum(unkept_answers(data, settings) for data in sets)
+    if unkept and unkept == n_rows:
+        raise EmptyDataError(
+            f"`keep_answers` must have a row with a reference, since answers stand beside their scores, but of "
+            f"{n_rows:,} rows none has one. Hint: rows with answers; righttime evaluate also takes `metrics='reward'`."
+        )
+
+
+def unkept_answers(data: EvaluationSet, settings: MeasureSettings) -> int:
+    """How many rows of a set get an answer that is to be kept, but no score for it to stand beside."""
+    needs = {METRICS[name].needs for name in settings.metrics if METRICS[name].answers}
+    if not settings.keep_answers or "nothing" in needs:
+        return 0
+    return sum(not references for references in data.references)
+
+
+def unkept_notes(sets: Sequence[EvaluationSet], settings: MeasureSettings) -> list[str]:
+    """The same in sentences for a person, of each set that has such rows."""
+    counts = ((data.name, len(data.rows), unkept_answers(data, settings)) for data in sets)
+    return [
+        f"{name}: {unkept:,} of {n:,} rows have no reference, so their answers get no score and are not kept"
+        for name, n, unkept in counts
+        if unkept
+    ]
 
 
 def measured_set(

@@ -11,14 +11,14 @@ from righttime.errors import SettingsError
 from righttime.evaluation.checkpoints import base_of, find_checkpoints, models_in_turn, readable_length
 from righttime.evaluation.folder import EvaluationFolder, read_evaluation
 from righttime.evaluation.means import facts_of, means_by
-from righttime.evaluation.measurement import MeasureSettings, check_measurable, measured_set
+from righttime.evaluation.measurement import MeasureSettings, check_measurable, measured_set, unkept_notes
 from righttime.evaluation.sets import EvaluationSet, Files, inputs_of, read_set
 from righttime.quiet import quietly
 from righttime.store import write_bytes
 from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import AnswerEnd, resolve_form
+from righttime.training.adapters import Base
 from righttime.training.picture import draw_losses
-from righttime.training.settings import Base
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -110,7 +110,7 @@ def evaluate(
         **({} if base is None else {"lora_base": base}),  # older evaluations do not say it
     }
     folder.begin({**facts_of(data, settings), **how}, overwrite)
-    for line in _told(data):
+    for line in _told(data, settings):
         say(line)
     if base not in (None, "float32"):
         say(f"adapters over their base as `lora_base={base!r}` holds it{'' if lora_base else ', as they were trained'}")
@@ -137,7 +137,7 @@ def _picture(values: pa.Table) -> bytes | None:
     return draw_losses(losses) if len({entry["step"] for entry in losses}) > 1 else None
 
 
-def _told(data: list[EvaluationSet]) -> list[str]:
+def _told(data: list[EvaluationSet], settings: MeasureSettings) -> list[str]:
     lines = []
     for each in data:
         cut, silent = sum(row.cut > 0 for row in each.tokens), sum(not row.learnt.any() for row in each.tokens)
@@ -145,4 +145,4 @@ def _told(data: list[EvaluationSet]) -> list[str]:
         line += f", {cut:,} cut at the end" if cut else ""
         line += f", {silent:,} with no token to learn, which have no loss" if silent else ""
         lines.append(line)
-    return lines
+    return lines + unkept_notes(data, settings)

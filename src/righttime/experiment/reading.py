@@ -22,7 +22,8 @@ from righttime.experiment.settings import ALL, Evaluation, Experiment, HoldOut, 
 from righttime.experiment.yaml_lines import Entry, changed, expanded, read_yaml
 from righttime.results import Request
 from righttime.sampling import check_subsample
-from righttime.training.settings import Lora, TuneSettings
+from righttime.training.adapters import Lora
+from righttime.training.settings import TuneSettings
 
 __all__ = ["part_of", "read_experiment", "share_of", "tuning_in"]
 

@@ -14,8 +14,9 @@ from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, unknown_name
 from righttime.formats.remote import without_secrets
 from righttime.results import Request
+from righttime.training.adapters import Lora
 from righttime.training.average import average_steps
-from righttime.training.settings import Lora, TuneSettings
+from righttime.training.settings import TuneSettings
 
 __all__ = ["ALL", "Evaluation", "Experiment", "HoldOut", "Order", "Priority", "Source"]
 

@@ -13,7 +13,8 @@ from righttime.evaluation.manifest import EvaluationManifest
 from righttime.measures.finished import FinishedMeasures
 from righttime.results import FinishedResult
 from righttime.results.request import Request
-from righttime.training.settings import Lora, TuneSettings
+from righttime.training.adapters import Lora
+from righttime.training.settings import TuneSettings
 
 __all__ = ["arrange_again", "compare_again", "in_folder", "measure_again", "tune_again"]
 

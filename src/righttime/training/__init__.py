@@ -7,6 +7,7 @@
 Importing this imports neither torch nor transformers.
 """
 
+from righttime.training.adapters import Lora
 from righttime.training.finished import FinishedRun, Run, begun_run, open_run
 from righttime.training.manifest import Begun, RunManifest
 from righttime.training.oracle import Oracle, first_difference, tokens_hash, watch
@@ -14,7 +15,7 @@ from righttime.training.plan import Batch, Plan
 from righttime.training.preference import watched_preferences
 from righttime.training.records import Attempt, Consumed, Records, read_records
 from righttime.training.run import Tuned, tune
-from righttime.training.settings import PRESETS, Lora, TuneSettings
+from righttime.training.settings import PRESETS, TuneSettings
 from righttime.training.versions import check_versions
 
 __all__ = [

@@ -13,9 +13,10 @@ from righttime import strict_json
 from righttime.errors import StoreError
 from righttime.store import MANIFEST, as_written, ids_sha256, made, read_manifest, sealed, versions_in
 from righttime.tokenization.masking import AnswerEnd, Form
+from righttime.training.adapters import Lora
 from righttime.training.plan import Orders, Plan
 from righttime.training.records import Attempt
-from righttime.training.settings import Lora, TuneSettings
+from righttime.training.settings import TuneSettings
 
 __all__ = [
     "BEGUN",

@@ -15,7 +15,8 @@ from righttime.training.checkpoints import require_whole
 from righttime.training.quantised import four_bits, kept_as_it_is
 
 if TYPE_CHECKING:
-    from righttime.training.settings import Base, Lora, TuneSettings
+    from righttime.training.adapters import Base, Lora
+    from righttime.training.settings import TuneSettings
 
 __all__ = ["configuration", "load_held", "load_model", "model_identity", "trainable_length"]
 

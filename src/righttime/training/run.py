@@ -103,6 +103,10 @@ def tune(
     _check_weights(settings)
     check_quantised(settings)
     check_rearranging(settings, world)
+    if settings.compile:
+        from righttime.training.compiled import require_compiler
+
+        require_compiler()
     if settings.report_to:
         from righttime.training.trainer import check_trackers
 
@@ -135,6 +139,7 @@ def tune(
     job = Job(folder, model, settings, plan, rows, open_result(out).manifest.method)
     averaged = _averaged(job, callbacks)
     notes = [note for note in (sides.note if sides else "", bfloat16_note(settings)) if note]
+    notes += [note for one in callbacks if hasattr(one, "measure_average") for note in one.notes]  # of evaluations
     start = _from_main(lambda: begin(folder, job.deciding(), overwrite, averaged))
     try:
         if main:
@@ -306,6 +311,7 @@ def _train(
             pad=pad if pad is not None else 0,
             save_last=settings.save_model or settings.average_last is not None,
             masters=settings.weights == "bf16",
+            compiled=settings.compile,
             model=model,
             args=training_arguments(settings, job.folder / "checkpoints"),
             processing_class=tokenizer,

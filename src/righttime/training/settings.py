@@ -12,64 +12,25 @@ from righttime.errors import SettingsError, unknown_name
 from righttime.formats.remote import without_secrets
 from righttime.keywords import named_fields
 from righttime.tokenization.masking import AnswerEnd
+from righttime.training.adapters import Lora
 from righttime.training.bases import BASES
 from righttime.training.optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # of typing from Python 3.11
 
-__all__ = ["PRESETS", "Lora", "TuneSettings"]
+__all__ = ["PRESETS", "TuneSettings"]
 
 Form = Literal["auto", "chat", "paper"]
 Schedule = Literal["constant", "cosine"]
 Precision = Literal["float32", "bf16"]
 Weights = Literal["float32", "bf16"]
-Base = Literal["float32", "bf16", "stored", "nf4", "nf4-double"]
 Optimizer = Literal["adamw", "adafactor", "adamw-8bit", "paged-adamw", "paged-adamw-8bit"]
 """`righttime.training.optimizers.OPTIMIZERS`."""
 Attention = Literal["auto", "eager", "sdpa", "flash"]
 
 
 _CENTRED = "centred"  # as they are, hidden states are all nearly alike
-
-
-@named_fields
-@dataclass(frozen=True)
-class Lora:
-    """Train small adapters of every linear layer instead of all weights.
-
-    Attributes:
-        rank: Their rank.
-        alpha: Their scale, before division by the rank.
-        dropout: The share of their inputs that is dropped.
-        target_modules: Names of the layers that get adapters, such as ``q_proj``; None takes all linear layers.
-        dora: Split weights into size and direction, and train both (DoRA, arXiv 2402.09353).
-        rank_stabilised: Divide the scale by the root of the rank, not by the rank (rsLoRA, arXiv 2312.03732).
-        base: How the base's weights, which are not trained, are held: ``float32``, ``bf16``, ``stored`` for as they lie
-            in its files, or linear layers in 4 bits and all else in ``bf16`` (QLoRA, arXiv 2305.14314): ``nf4``, or
-            ``nf4-double``, whose scales are quantised too. Adapters are float32 throughout.
-
-    Raises:
-        SettingsError: If `base` is unknown.
-    """
-
-    rank: int = 16
-    alpha: int = 32
-    dropout: float = 0.0
-    target_modules: tuple[str, ...] | None = None
-    dora: bool = False
-    rank_stabilised: bool = False
-    base: Base = "float32"
-
-    def __post_init__(self) -> None:
-        if self.base not in get_args(Base):
-            raise unknown_name("base", self.base, get_args(Base))
-
-    @classmethod
-    def read(cls, found: Mapping[str, Any]) -> Lora:
-        """Adapters as a mapping of JSON or YAML has them, in which a tuple is a list."""
-        names = found.get("target_modules")
-        return cls(**{**found, "target_modules": tuple(names) if isinstance(names, list) else names})
 
 
 class TuneChanges(TypedDict, total=False):
@@ -102,6 +63,7 @@ class TuneChanges(TypedDict, total=False):
     optimizer: Optimizer
     attention: Attention
     recompute: bool
+    compile: bool
     seed: int | None
     save_every: int
     keep: int | None
@@ -156,6 +118,7 @@ class TuneSettings:
         attention: How attention is computed: ``eager``, ``sdpa``, ``flash`` (needs ``flash-attn`` and ``bf16``), or
             ``auto`` for what transformers takes.
         recompute: Recompute activations in the backward pass, for less memory.
+        compile: Compile the layers by `torch.compile` for training steps; evaluations stay uncompiled.
         seed: Decides what is drawn by chance: shuffles, adapters, dropout. None takes 0, and asks for no word where
             nothing is. `chance` tells it.
         save_every: A checkpoint every so many steps, and one at the end.
@@ -201,6 +164,7 @@ class TuneSettings:
     optimizer: Optimizer = "adamw"
     attention: Attention = "auto"
     recompute: bool = False
+    compile: bool = False
     seed: int | None = None
     save_every: int = 500
     keep: int | None = 2
@@ -268,6 +232,12 @@ class TuneSettings:
             )
         self._check_rearranging()
         self._check_weights()
+        if self.compile and self.lora is not None and self.lora.base in BASES:
+            raise SettingsError(
+                f'`compile` must have a base that is not in 4 bits, got `base="{self.lora.base}"`. '
+                "Hint: leave one of them out.",
+                setting="compile",
+            )
         defaults = {entry.name: entry.default for entry in dataclasses.fields(self)}
         for name in ("betas", "eps") if OPTIMIZERS[self.optimizer].factored else ():
             if getattr(self, name) != defaults[name]:

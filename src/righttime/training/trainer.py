@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from righttime.errors import ModelError, SettingsError
 from righttime.progress import Lines, redrawn
 from righttime.training.batches import collated, packed
 from righttime.training.checkpoints import keep_newest, mark_complete, saving
+from righttime.training.compiled import CompiledLayers, sample_batches
 from righttime.training.loss import bare_logits, learnt_logits, summed_loss
 from righttime.training.masters import Masters
 from righttime.training.moments import write_moments
@@ -216,6 +218,7 @@ class OrderedTrainer(Trainer):  # type: ignore[misc]
         pad: int,
         save_last: bool = True,
         masters: bool = False,
+        compiled: bool = False,
         **settings: Any,
     ) -> None:
         """Take the plan beside what a Trainer takes.
@@ -228,11 +231,13 @@ class OrderedTrainer(Trainer):  # type: ignore[misc]
             pad: The token to pad with.
             save_last: Write a checkpoint after the last step too.
             masters: Train float32 masters; the model, which is given in float32, holds their rounding to bfloat16.
+            compiled: Compile the model's layers for training steps.
             settings: What `transformers.Trainer` takes: model, args, processing_class, callbacks.
         """
         self._plan, self._rows, self._oracle, self._keep, self._pad = plan, rows, oracle, keep, pad
         self._save_last = save_last
         self.masters = Masters(settings["model"]) if masters else None
+        self._compiled = CompiledLayers(settings["model"]) if compiled else None
         self._bare: bool | None = None  # see `bare_logits`; not known before the first micro-batch
         super().__init__(compute_loss_func=summed_loss, train_dataset=PlannedRows(len(rows.ids)), **settings)
 
@@ -287,10 +292,21 @@ class OrderedTrainer(Trainer):  # type: ignore[misc]
         return total + self._micro_step(model, last, *args, **settings)
 
     def _micro_step(self, model: Any, inputs: dict[str, Any], *args: Any, **settings: Any) -> Tensor:
+        if self._compiled is not None and not self._compiled.ready:
+            self._compile(model, self._compiled)
         self._oracle.consume(int(self.state.global_step), inputs)
         inputs.pop("places", None)
-        loss: Tensor = super().training_step(model, inputs, *args, **settings)
+        with self._compiled.running() if self._compiled is not None else contextlib.nullcontext():
+            loss: Tensor = super().training_step(model, inputs, *args, **settings)
         return loss
+
+    def _compile(self, model: Any, layers: CompiledLayers) -> None:
+        """Compile the layers, before anything is consumed, as they are trained; no gradient or drawn number is left."""
+        with layers.running(), torch.random.fork_rng():
+            for batch in sample_batches(self._plan, self._rows.lengths):
+                super().training_step(model, batch, torch.ones(()))
+        model.zero_grad(set_to_none=True)
+        layers.ready = True
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Operations of a step, for the Trainer's records."""
