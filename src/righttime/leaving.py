@@ -136,10 +136,18 @@ def as_tables(rows: Sequence[LeftOut]) -> Iterator[pa.Table]:
             held.append(pa.table(_columns(part, at, stop, schema), schema))
             at += len(held[-1])
             if sum(map(len, held)) == _GROUP:
-                yield pa.concat_tables(held).combine_chunks()
-                held = []
+                yield _together(held)
     if held or not len(rows):
-        yield pa.concat_tables(held).combine_chunks() if held else schema.empty_table()
+        yield _together(held) if held else schema.empty_table()
+
+
+def _together(held: list[pa.Table]) -> pa.Table:
+    """The tables as one; they are let go, so that there is one at a time."""
+    import pyarrow as pa
+
+    table = pa.concat_tables(held).combine_chunks()
+    held.clear()
+    return table
 
 
 def _columns(rows: Sequence[LeftOut], start: int, stop: int, schema: Any) -> Mapping[str, Any]:

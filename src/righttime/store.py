@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import itertools
 import json
 import math
 import os
@@ -200,8 +199,11 @@ def write_parquet(path: Path, table: pa.Table | Iterable[pa.Table]) -> None:
     parts = iter([table] if isinstance(table, pa.Table) else table)
     first = next(parts)
     with _atomically(path) as file, pq.ParquetWriter(file, first.schema, compression="zstd") as writer:
-        for part in itertools.chain([first], parts):
+        writer.write_table(first)
+        del first
+        for part in parts:
             writer.write_table(part)
+            del part  # before the next one is made
 
 
 def read_unchanged(path: Path, written: str | None, hint: str) -> pa.Table:
