@@ -6,7 +6,8 @@ The pools are those of made_pool.py as JSONL, with given vectors; budget 10%, `-
 then the arrangement it is of, each a process of its own. Times are CPU times, so that other work on the machine does
 not count: the plan is made with a clock that counts those of its process and of what it starts. Those of the
 arrangement are of all of it, imports included, as the plan's are. Peaks are those of the process: anonymous memory, and
-resident with files mapped. Writes planned.json.
+resident with files mapped. The plan's is of what must be there: the anonymous memory and the libraries, whose files are
+mapped too; how much these are is what a pool of 100 rows has mapped. Writes planned.json.
 """
 
 from __future__ import annotations
@@ -34,18 +35,35 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def compared(folder: Path, rows: int) -> dict[str, Any]:
-    """The plan and the arrangement of a pool of that size."""
+def settings_of(folder: Path, rows: int) -> list[str]:
+    """A pool of that size, and the words for it."""
     (pool,) = make_pool(folder, rows)
     vectors = [f"vectors:{folder / side}.npy" for side in ("pool", "target")]
     words = [str(pool), "--target", str(folder / "target.jsonl"), "--embedder", vectors[0]]
-    words += ["--target-embedder", vectors[1], "--budget", str(rows // 10), "--guard", "off"]
+    return [*words, "--target-embedder", vectors[1], "--budget", str(rows // 10), "--guard", "off"]
+
+
+def arranged(folder: Path, words: list[str]) -> dict[str, Any]:
+    """The arrangement."""
+    return measured([*RIGHTTIME, "arrange", *words, "--out", str(folder / "out"), "--overwrite"], folder / "cache")
+
+
+def libraries() -> float:
+    """MiB of files that an arrangement of next to nothing has mapped."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = arranged(Path(folder), settings_of(Path(folder), 100))
+    return float(run["resident_mib"] - run["anonymous_mib"])
+
+
+def compared(folder: Path, rows: int) -> dict[str, Any]:
+    """The plan and the arrangement of a pool of that size."""
+    words = settings_of(folder, rows)
     held = {**os.environ, "OMP_NUM_THREADS": "1", "RIGHTTIME_CACHE": str(folder / "cache"), "HF_HUB_OFFLINE": "1"}
     said = subprocess.run(
         [sys.executable, "-c", PLAN, "plan", *words, "--json"], capture_output=True, env=held, check=True
     )
     plan = json.loads(said.stdout)
-    run = measured([*RIGHTTIME, "arrange", *words, "--out", str(folder / "out"), "--overwrite"], folder / "cache")
+    run = arranged(folder, words)
     stages = {stage["name"]: stage["seconds"] for stage in plan["stages"]}
     return {
         "rows": rows,
@@ -61,7 +79,7 @@ def main() -> None:
     made = parser(__doc__)
     made.add_argument("--rows", type=int, nargs="+", default=list(SIZES))
     args = made.parse_args()
-    pools = []
+    pools, mapped = [], libraries()
     for rows in [5_000] if args.quick else args.rows:
         with tempfile.TemporaryDirectory() as folder:
             pools.append(compared(Path(folder), rows))
@@ -72,7 +90,7 @@ def main() -> None:
             f"{one['run']['resident_mib']:.0f} MiB resident, load {one['load']:.2f}",
             flush=True,
         )
-        save(args.results, "planned", {"pools": pools})
+        save(args.results, "planned", {"libraries_mib": mapped, "pools": pools})
 
 
 if __name__ == "__main__":

@@ -249,7 +249,9 @@ def test_without_data(capsys: pytest.CaptureFixture[str]) -> None:
     small = by_name(plan_sizes(5_000, 20, 16, Request(budget=100)))
     large = by_name(plan_sizes(50_000, 20, 16, Request(budget=100)))
     assert small["vectors"].memory == 4 * 16 * 5_020
-    assert 5 < large["read"].memory / small["read"].memory < 20
+    assert small["read"].disk == 0
+    assert 40e6 < large["read"].disk < 80e6, "texts of more than 16 MiB lie in a file"
+    assert 5 < (large["read"].memory + large["read"].disk) / small["read"].memory < 20
     assert "ASSUMED" in small["read"].note
     assert "ASSUMED" in small["vectors"].note
     assert main(["plan", "--rows", "2000", "--dim", "16", "--target-rows", "9"]) == 0

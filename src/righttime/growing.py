@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import IO, Any, TypeVar, overload
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from righttime.errors import StoreError
 from righttime.store import cache_folder
 
-__all__ = ["Growing", "GrowingTexts", "Made", "Picked", "Runs", "Texts", "Values", "arrow_of"]
+__all__ = ["Growing", "GrowingTexts", "Made", "Picked", "Runs", "Texts", "Values", "arrow_of", "grown"]
 
 Entry = TypeVar("Entry")
 
@@ -75,6 +75,22 @@ class Growing:
     def array(self, dtype: Any) -> NDArray[Any]:
         """All bytes as numbers."""
         return np.frombuffer(self.buffer(), dtype=dtype)
+
+
+def grown(sizes: Iterable[int], times: float) -> tuple[int, int]:
+    """The bytes that lie in memory, and in files, once columns are so many times as large.
+
+    Args:
+        sizes: The bytes of each column.
+        times: By how much they grow.
+
+    Example:
+        >>> [size >> 20 for size in grown([1 << 20, 1 << 19], 20)]
+        [10, 20]
+    """
+    found = [int(times * size) for size in sizes]
+    filed = sum(size for size in found if size > _HELD)
+    return sum(found) - filed, filed
 
 
 class GrowingTexts:

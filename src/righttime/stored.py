@@ -109,6 +109,14 @@ class Columns:
     kept: Texts
     originals: Texts | None
 
+    @property
+    def sizes(self) -> list[int]:
+        """The bytes of each column that has an entry for each row."""
+        texts = [one for one in (self.ids, self.kept, self.originals) if isinstance(one, Texts)]
+        arrays: list[NDArray[Any]] = [self.tasks, self.lines, self.contents, self.prompt_keys, self.answered]
+        arrays += [one.offsets for one in texts]
+        return [one.data.nbytes for one in texts] + [one.nbytes for one in arrays]
+
 
 class Store:
     """Rows as they are read, block by block and file by file; ids are settled when all are there."""
@@ -280,6 +288,11 @@ class StoredRows:
             tools,
             None if columns.originals is None else columns.originals[row],
         )
+
+    @property
+    def sizes(self) -> list[int]:
+        """See `Columns`."""
+        return self._columns.sizes
 
     def take(self, numbers: Iterable[int]) -> Rows:
         """See `Rows`."""

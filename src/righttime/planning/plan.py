@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import time
-import tracemalloc
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,6 +26,7 @@ from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, ShapeError
 from righttime.formats import Reading
 from righttime.formats.reading import read_head
+from righttime.growing import grown
 from righttime.guard.cutting import check_chunks
 from righttime.inputs import read_side
 from righttime.ordering import selection_input_of
@@ -42,6 +42,7 @@ from righttime.rows import Rows
 from righttime.sampling import drawn
 from righttime.similarity import unit_rows
 from righttime.store import cache_folder
+from righttime.stored import StoredRows
 
 __all__ = ["Stage", "plan", "plan_sizes"]
 
@@ -201,14 +202,15 @@ def plan_sizes(
     record = {"prompt": "x" * (_TEXT - 100), "response": "y" * 100}
     made = [{**record, "prompt": f"{n} {record['prompt']}"} for n in range(min(_HEAD, n_pool))]
     rows, seconds, held = _head(made, "pool", request)
-    share = len(rows.rows) / (n_pool + n_target)
+    rows = replace(rows, share=len(rows.rows) / (n_pool + n_target))
+    kept, filed = _kept(rows, held)
     note = f"ASSUMED: rows of {_TEXT:,} characters, read from memory at the rate measured"
     known = _Known(
         n_pool,
         n_target,
         rows.rows,
         rows.rows.take([0]),
-        Stage("read", 1, seconds / share, int(held / share), 0, note, KEY_BYTES * n_pool),
+        Stage("read", 1, seconds / rows.share, kept, filed, note, KEY_BYTES * n_pool),
         held,
         asked,
         Glimpse((n_pool, dimension), 4, np.ones((1, dimension), dtype=np.float32)),
@@ -298,10 +300,11 @@ def _glimpsed(pool: Data, target: Data, request: Request) -> _Known:
     asked = check_settings(request.method, _sized_input(request, n_part, n_target), n_part)
     rows, seconds, held = _head(pool, "pool", request)
     targets, more, also = _head(target, "target", request)
-    parts = (seconds / rows.share + more / targets.share, held / rows.share + also / targets.share)
+    (kept, filed), (of_targets, beside) = _kept(rows, held), _kept(targets, also)
     looked = f"measured on {len(rows.rows):,} and {len(targets.rows):,} rows, scaled to {n_pool:,} and {n_target:,}"
     note = f"{looked}; how many there are by their vectors"
-    reading = Stage("read", 1, parts[0], int(parts[1]), 0, note, KEY_BYTES * n_pool)
+    took = seconds / rows.share + more / targets.share
+    reading = Stage("read", 1, took, kept + of_targets, filed + beside, note, KEY_BYTES * n_pool)
     asked = _with_heads(asked, request, rows.rows, targets.rows)
     sizes = (n_part + others, n_target)
     return _Known(*sizes, rows.rows, targets.rows, reading, held + also, asked, there, other, others)
@@ -359,14 +362,18 @@ def _head(data: Data, role: Literal["pool", "target"], request: Request) -> tupl
 
     read()  # what is done once is not scaled up
     start = time.perf_counter()
-    read()
-    seconds = time.perf_counter() - start
-    tracemalloc.start()
-    try:
-        reading = read()
-        return reading, seconds, tracemalloc.get_traced_memory()[0]
-    finally:
-        tracemalloc.stop()
+    reading = read()
+    return reading, time.perf_counter() - start, sum(_sizes(reading))
+
+
+def _sizes(reading: Reading) -> list[int]:
+    """The bytes of each column of what was read."""
+    return reading.rows.sizes if isinstance(reading.rows, StoredRows) else []
+
+
+def _kept(some: Reading, held: int) -> tuple[int, int]:
+    """The bytes that all rows keep in memory and in files; none where they were there before."""
+    return grown(_sizes(some) if held else [], 1 / some.share)
 
 
 def _taking_part(rows: Rows, request: Request, others: int) -> tuple[Rows, int]:

@@ -36,8 +36,10 @@ all-MiniLM-L6-v2, 3,260 texts, one thread."""
 def vectors_stage(pool: Glimpse, target: Glimpse, request: Request) -> Stage:
     """The stage that reads given vectors and brings them to length 1."""
     n, dimension = pool.shape[0] + target.shape[0], pool.shape[1]
-    size, mapped = 4 * dimension * n, 4 * dimension * pool.shape[0] > request.memory
-    unit = unit_rows(pool.some)
+    size, unit = 4 * dimension * n, unit_rows(pool.some)
+    npy = str(request.embedder).partition("#")[0].endswith(".npy")
+    as_it_is = npy and unit is pool.some  # a file of unit vectors
+    mapped = as_it_is or 4 * dimension * pool.shape[0] > request.memory
     seconds = timed(lambda: unit_rows(pool.some)) + timed(lambda: vectors_sha256(unit))
     seconds *= n / len(pool.some)
     note = f"given, {pool.shape[0]:,} and {target.shape[0]:,} of {dimension:,} dimensions; brought to length 1, hashed"
@@ -45,11 +47,10 @@ def vectors_stage(pool: Glimpse, target: Glimpse, request: Request) -> Stage:
         note = f"ASSUMED to be given, float32: {n:,} of {dimension:,} dimensions; reading them is not counted"
         seconds = 0.0
     note += ", mapped from a file, which takes memory only while there is some to spare" if mapped else ""
-    # A file of unit vectors is used as it is.
-    npy = str(request.embedder).partition("#")[0].endswith(".npy")
-    loaded = not npy or not (mapped or unit is pool.some)
-    file = pool.itemsize * dimension * n if loaded and len(pool.some) > 1 else 0
-    return Stage("vectors", 1, seconds, 0 if mapped else size, size if mapped else 0, note, file)
+    loaded = len(pool.some) > 1 and not (npy and mapped)
+    disk = size if mapped and not as_it_is else 0
+    file = pool.itemsize * dimension * n if loaded else 0
+    return Stage("vectors", 1, seconds, 0 if mapped else size, disk, note, file)
 
 
 def embedding_stages(
