@@ -1,12 +1,14 @@
 """What rearranging while a model trains costs, beside the bare forward pass of the rows that it embeds.
 
     python benchmarks/rearranging.py [--model small|smollm2-135m] [--rows 240] [--targets 40] [--turns 3]
+        [--by lm gradients gradients:subspace=4 loss]
 
 `righttime tune` with `--rearrange-every`, five stretches, so four rearrangements of what is left: NIV2 pool rows drawn
-at random, in steps of 8, around NIV2 target rows. Whenever rows are rearranged, the same texts are also fed through
-the same model with nothing around it, in the batches and the padding that embedding takes: no head, no gradients, no
-vectors. `ratio` is the CPU time of the whole rearrangement (tokenizing, embedding, centring, TMA's rounds, writing and
-reading the plan) by that of the bare passes, which are run before and after it. Prints JSON, a line for each turn.
+at random, in steps of 8, around NIV2 target rows, by each way of `--rearrange-by`. Whenever rows are rearranged, the
+same tokens are also fed through the same model with nothing around it, in the batches and the padding that embedding
+takes: no head, no gradients, no vectors, whatever the way. `ratio` is the CPU time of the whole rearrangement
+(tokenizing, embedding, centring, TMA's rounds, writing and reading the plan) by that of the bare passes, which are run
+before and after it: so many forward passes the way costs. Prints JSON, a line for each turn.
 """
 
 from __future__ import annotations
@@ -41,15 +43,18 @@ def made(folder: Path, rows: int, targets: int) -> Path:
     return folder / "out"
 
 
-def bare(model: Any, tokenizer: Any, texts: list[str]) -> float:
-    """CPU seconds of the forward passes of different texts alone, in the batches that embedding takes."""
+def bare(model: Any, tokenizer: Any, asked: Any) -> float:
+    """CPU seconds of the forward passes of different rows alone, in the batches that embedding takes."""
     import torch
 
     from righttime.embedding.causal import CausalModel
     from righttime.embedding.embed import plan_batches
 
     causal = CausalModel.of(model.base_model, tokenizer, "bare", "", LENGTH)
-    ids = [row[:LENGTH] for row in causal.tokens(list(dict.fromkeys(texts)), special=True)]
+    if asked.tokens:
+        ids = [row.ids.tolist() for row in dict(zip(asked.texts, asked.tokens, strict=True)).values()]
+    else:
+        ids = [row[:LENGTH] for row in causal.tokens(list(dict.fromkeys(asked.texts)), special=True)]
     batches = [causal.padded([ids[place] for place in batch]) for batch in plan_batches([len(row) for row in ids])]
     model.eval()
     began = time.process_time()
@@ -61,7 +66,7 @@ def bare(model: Any, tokenizer: Any, texts: list[str]) -> float:
     return took
 
 
-def measured(folder: Path, out: Path, every: int, turn: int) -> dict[str, Any]:
+def measured(folder: Path, out: Path, every: int, by: str, run: Path) -> dict[str, Any]:
     """One run: CPU seconds of each rearrangement, of the bare passes, and of all else."""
     from righttime.training import TuneSettings, rearranger, tune
     from righttime.training.anew import left_places
@@ -72,21 +77,22 @@ def measured(folder: Path, out: Path, every: int, turn: int) -> dict[str, Any]:
 
     def timed(self: Any, step: int) -> Any:
         left = left_places(len(self.sides.rows), rearranger.consumed_before(self._known, self._follow, step), None)
-        texts = self.sides.asked(left).texts
-        before = bare(self.learning.model, self.learning.tokenizer, texts)
+        asked = self.sides.asked(left)
+        before = bare(self.learning.model, self.learning.tokenizer, asked)
         began = time.process_time()
         found = make(self, step)
         ours.append(time.process_time() - began)
-        floor.append((before + bare(self.learning.model, self.learning.tokenizer, texts)) / 2)
+        floor.append((before + bare(self.learning.model, self.learning.tokenizer, asked)) / 2)
         return found
 
     rearranger.Rearranger._made = timed  # type: ignore[method-assign]
-    settings = TuneSettings(batch=BATCH, max_length=LENGTH, rearrange_every=every, save_model=False)
+    settings = TuneSettings(batch=BATCH, max_length=LENGTH, rearrange_every=every, rearrange_by=by, save_model=False)
     began = time.process_time()
-    tune(out, str(folder / "model"), folder / f"run-{turn}", settings)
+    tune(out, str(folder / "model"), run, settings)
     rearranger.Rearranger._made = make  # type: ignore[method-assign]
     whole = time.process_time() - began - 2 * sum(floor)
     return {
+        "by": by,
         "ratio": round(sum(ours) / sum(floor), 3),
         "ratios": [round(one / other, 3) for one, other in zip(ours, floor, strict=True)],
         "rearranging": round(sum(ours), 2),
@@ -101,13 +107,16 @@ def main() -> None:
     words.add_argument("--rows", type=int, default=240)
     words.add_argument("--targets", type=int, default=40)
     words.add_argument("--turns", type=int, default=3)
+    words.add_argument("--by", nargs="+", default=["lm"], help="ways of --rearrange-by")
     args = words.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_model(folder / "model", args.model)
         out = made(folder, args.rows, args.targets)
         for turn in range(args.turns):
-            print(json.dumps(measured(folder, out, args.rows // BATCH // 5, turn)), flush=True)
+            for number, by in enumerate(args.by):
+                run = folder / f"run-{turn}-{number}"
+                print(json.dumps(measured(folder, out, args.rows // BATCH // 5, by, run)), flush=True)
         print(json.dumps({name: about()[name] for name in ("processor", "load", "commit")}))
 
 

@@ -535,6 +535,7 @@ def planned(results: dict[str, Any]) -> str:
     rows = []
     for one in results["planned"]["pools"]:
         took, run = one["run"]["cpu_s"], one["run"]
+        needed = run["anonymous_mib"] + results["planned"]["libraries_mib"]
         rows.append(
             [
                 f"{one['rows']:,}",
@@ -542,13 +543,13 @@ def planned(results: dict[str, Any]) -> str:
                 time_of(took),
                 f"{one['planned_s'] / took:.2f}",
                 f"{one['planned_mib']:,.0f} MiB",
-                f"{run['anonymous_mib']:,.0f} MiB",
+                f"{needed:,.0f} MiB",
+                f"{one['planned_mib'] / needed:.2f}",
                 f"{run['resident_mib']:,.0f} MiB",
-                f"{one['planned_mib'] / run['resident_mib']:.2f}",
             ]
         )
-    heads = ["pool", "CPU time planned", "CPU time taken", "ratio", "peak planned", "anonymous peak"]
-    return grid([*heads, "resident peak", "planned ÷ resident"], rows)
+    heads = ["pool", "CPU time planned", "CPU time taken", "ratio", "peak planned", "peak needed"]
+    return grid([*heads, "planned ÷ needed", "resident, files mapped included"], rows)
 
 
 def five_million(results: dict[str, Any]) -> str:
@@ -559,6 +560,23 @@ def five_million(results: dict[str, Any]) -> str:
     stages["the rest"] = stages.pop("all") - sum(stages[name] for name in ("reading", "searching"))
     rows[1:1] = [[f"of it {stage}", time_of(seconds), "", "", ""] for stage, seconds in stages.items()]
     return grid(["way", "time", "CPU time", "anonymous memory at the peak", "resident, files mapped included"], rows)
+
+
+def five_million_afar(results: dict[str, Any]) -> str:
+    """The same rows from a disk, from S3 whose requests fail, and on nodes of which one dies."""
+    found = results["five_million_afar"]
+    ways = found["ways"]
+    what = {
+        "disk": "on disk",
+        "s3": f"in S3, {ways['s3']['failed']:,} of {ways['s3']['requests']:,} requests answered with 503",
+        "ray": f"on disk, {ways['ray']['nodes']} Ray nodes, one killed at work",
+    }
+    rows = [[what[name], time_of(one["cpu_s"]), mib(one["anonymous_mib"]), _same(one)] for name, one in ways.items()]
+    return grid(["shards", "CPU time of the command", "its anonymous memory", "same bytes"], rows)
+
+
+def _same(one: dict[str, Any]) -> str:
+    return "yes" if all(one["same"].values()) else "**no**"
 
 
 def _taken(one: dict[str, Any]) -> list[str]:
@@ -585,6 +603,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "directions": directions,
     "whole_way": whole_way,
     "five_million": five_million,
+    "five_million_afar": five_million_afar,
     "planned": planned,
     "rates": scaling.rates,
     "pass": scaling.one_pass,

@@ -1,0 +1,188 @@
+"""The five million rows of five_million.py from S3, where requests fail, and on Ray nodes, of which one dies.
+
+    python benchmarks/five_million.py --folder FOLDER
+    python benchmarks/five_million_afar.py --folder FOLDER [--budget 50000] [--every 50] [--nodes 3]
+
+Three times the same `arrange` with given vectors, each a process of its own: from the shards on disk; from the same
+shards in a bucket of an S3 server on loopback (moto, one thread a request, a process of its own), of whose requests
+one in so many is answered with 503; and from disk with `--engine ray` on nodes that are processes of this machine, of
+which one, with a shard that is at work, gets SIGKILL in all its processes. What is compared are the bytes of
+arrangement.parquet, and those of train.jsonl. Anonymous memory is that of the command alone, not of server or nodes.
+Needs moto[server] and ray, 2 GB of memory for the server and 8 GB for the nodes. Writes five_million_afar.json.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from machine import parser, save
+from ray_nodes import cluster, processes_of
+from whole_way import measured
+
+SERVER = """
+import sys, json
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
+app, every, counts = DomainDispatcherApplication(create_backend_app), int(sys.argv[1]), [0, 0]
+class Silent(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def log_request(self, *_): pass
+def faulty(environ, start):
+    if environ["PATH_INFO"] == "/counts":
+        start("200 OK", [])
+        return [json.dumps(counts).encode()]
+    if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+        counts[0] += 1
+        if counts[0] % every == 0:
+            counts[1] += 1
+            start("503 Slow Down", [("Content-Length", "0")])
+            return [b""]
+    return app(environ, start)
+server = make_server("127.0.0.1", 0, faulty, threaded=True, request_handler=Silent)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+COMPARED = ("arrangement.parquet", "train.jsonl")
+
+
+@contextmanager
+def bucket(shards: list[Path], every: int) -> Iterator[tuple[dict[str, str], str]]:
+    """A server that holds the shards in a bucket: what the environment must say, and the server's address."""
+    import boto3
+
+    server = subprocess.Popen([sys.executable, "-c", SERVER, str(every)], stdout=subprocess.PIPE, text=True)
+    try:
+        url = f"http://127.0.0.1:{server.stdout.readline().strip()}"  # type: ignore[union-attr]
+        said = {"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+        said["AWS_DEFAULT_REGION"] = "us-east-1"
+        client = boto3.client(
+            "s3", endpoint_url=url, aws_access_key_id="x", aws_secret_access_key="x", region_name="us-east-1"
+        )
+        client.create_bucket(Bucket="rows")
+        for shard in shards:
+            client.put_object(Bucket="rows", Key=shard.name, Body=shard.read_bytes())
+        yield said, url
+    finally:
+        server.kill()
+        server.wait()
+
+
+class KillAtWork:
+    """A thread that kills one node's processes, once one of its shards is at work: has used so many seconds of CPU."""
+
+    def __init__(self, nodes: list[Any], work: float) -> None:
+        self.nodes, self.work, self.processes, self.shards = nodes, work, 0, 0
+        self.done = threading.Event()
+        self._looking = threading.Thread(target=self._look)
+        self._looking.start()
+
+    def _look(self) -> None:
+        while not self.done.wait(0.1):
+            for node in self.nodes:
+                pids = processes_of(node)
+                working = [pid for pid in pids if _used_by_shard(pid) >= self.work]
+                if not working:
+                    continue
+                self.shards = len(working)
+                for pid in pids:
+                    try:
+                        os.kill(pid, signal.SIGKILL)
+                        self.processes += 1
+                    except ProcessLookupError:
+                        continue
+                return
+
+    def stop(self) -> None:
+        """Look no longer."""
+        self.done.set()
+        self._looking.join()
+
+
+def _used_by_shard(pid: int) -> float:
+    """Seconds of CPU that a process has used; 0 where it is no shard."""
+    try:
+        if not Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::Shard"):
+            return 0
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except OSError:
+        return 0
+
+
+def arranged(folder: Path, pool: str, name: str, budget: int, *more: str) -> dict[str, Any]:
+    """Arrange a pool; what it took, and the sha256 of what is compared."""
+    vectors = [f"vectors:{folder / side}.npy" for side in ("pool", "target")]
+    out = folder / f"out-{name}"
+    words = ["arrange", pool, "--target", str(folder / "target.jsonl"), "--out", str(out), "--overwrite"]
+    words += ["--embedder", vectors[0], "--target-embedder", vectors[1], "--budget", str(budget), "--guard", "off"]
+    found = measured([sys.executable, "-m", "righttime.cli", *words, *more], folder / f"cache-{name}", threads=None)
+    del found["said"]
+    found["sha256"] = {file: hashlib.sha256((out / file).read_bytes()).hexdigest() for file in COMPARED}
+    shutil.rmtree(folder / f"cache-{name}", ignore_errors=True)
+    print(name, found, f"load {os.getloadavg()[0]:.2f}", flush=True)
+    return found
+
+
+def from_s3(folder: Path, shards: list[Path], budget: int, every: int) -> dict[str, Any]:
+    """The same from a bucket."""
+    from urllib.request import urlopen
+
+    with bucket(shards, every) as (said, url):
+        os.environ.update(said)
+        found = arranged(folder, "s3://rows/pool-*.parquet", "s3", budget)
+        with urlopen(f"{url}/counts") as answer:
+            found["requests"], found["failed"] = json.loads(answer.read())
+    return found
+
+
+def on_ray(folder: Path, pool: str, budget: int, nodes: int, work: float) -> dict[str, Any]:
+    """The same on nodes of which one dies."""
+    os.environ["RAY_TMPDIR"] = "/tmp"  # sockets may have paths of 107 characters at most
+    with cluster(nodes) as made:
+        os.environ["RAY_ADDRESS"] = made.address
+        kill = KillAtWork(list(made.worker_nodes), work)
+        try:
+            found = arranged(folder, pool, "ray", budget, "--engine", "ray")
+        finally:
+            kill.stop()
+            del os.environ["RAY_ADDRESS"]
+    return {**found, "nodes": nodes, "processes_killed": kill.processes, "shards_killed": kill.shards}
+
+
+def main() -> None:
+    made = parser(__doc__)
+    made.add_argument("--folder", type=Path, required=True, help="where five_million.py made the pool")
+    made.add_argument("--budget", type=int, default=50_000)
+    made.add_argument("--every", type=int, default=50, help="one request in so many fails")
+    made.add_argument("--nodes", type=int, default=3)
+    made.add_argument("--work", type=float, default=3, help="seconds of CPU that a shard has used when its node dies")
+    args = made.parse_args()
+    shards = sorted(args.folder.glob("pool-*.parquet"))
+    pool = str(args.folder / "pool-*.parquet")
+    began = time.monotonic()
+    ways = {
+        "disk": arranged(args.folder, pool, "disk", args.budget),
+        "s3": from_s3(args.folder, shards, args.budget, args.every),
+        "ray": on_ray(args.folder, pool, args.budget, args.nodes, args.work),
+    }
+    for way in ways.values():
+        way["same"] = {file: way["sha256"][file] == ways["disk"]["sha256"][file] for file in COMPARED}
+    print({name: way["same"] for name, way in ways.items()}, f"{time.monotonic() - began:.0f} s")
+    asked = {"shards": len(shards), "bytes": sum(shard.stat().st_size for shard in shards), "budget": args.budget}
+    save(args.results, "five_million_afar", {**asked, "every": args.every, "ways": ways})
+
+
+if __name__ == "__main__":
+    main()
