@@ -21,7 +21,7 @@ from typing import Any
 
 from machine import parser, save
 from made_pool import make_pool
-from whole_way import READ, measured
+from whole_way import READ, measured, words_of
 
 ARRANGE = """
 import contextlib, json, sys, time
@@ -52,9 +52,7 @@ print(duckdb.sql(f"select count(*), sum({texts}) from '{sys.argv[1]}'").fetchall
 
 def ways(folder: Path, shards: str, budget: int) -> dict[str, dict[str, Any]]:
     """Each once."""
-    vectors = [f"vectors:{folder / side}.npy" for side in ("pool", "target")]
-    arrange = ["arrange", shards, "--target", str(folder / "target.jsonl"), "--out", str(folder / "out"), "--overwrite"]
-    arrange += ["--embedder", vectors[0], "--target-embedder", vectors[1], "--budget", str(budget), "--guard", "off"]
+    arrange = ["arrange", *words_of(folder, shards, budget), "--out", str(folder / "out"), "--overwrite"]
     found = {}
     with tempfile.TemporaryDirectory(dir=folder) as cache:
         for name, command in {

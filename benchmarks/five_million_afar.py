@@ -17,7 +17,6 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -28,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from machine import parser, save
-from ray_nodes import cluster, processes_of
-from whole_way import measured
+from ray_nodes import cluster, is_shard, killed, processes_of
+from whole_way import measured, words_of
 
 SERVER = """
 import sys, json
@@ -58,8 +57,8 @@ COMPARED = ("arrangement.parquet", "train.jsonl")
 
 
 @contextmanager
-def bucket(shards: list[Path], every: int) -> Iterator[tuple[dict[str, str], str]]:
-    """A server that holds the shards in a bucket: what the environment must say, and the server's address."""
+def bucket(shards: list[Path], every: int) -> Iterator[dict[str, str]]:
+    """A server that holds the shards in a bucket: what the environment must say."""
     import boto3
 
     server = subprocess.Popen([sys.executable, "-c", SERVER, str(every)], stdout=subprocess.PIPE, text=True)
@@ -73,7 +72,7 @@ def bucket(shards: list[Path], every: int) -> Iterator[tuple[dict[str, str], str
         client.create_bucket(Bucket="rows")
         for shard in shards:
             client.put_object(Bucket="rows", Key=shard.name, Body=shard.read_bytes())
-        yield said, url
+        yield said
     finally:
         server.kill()
         server.wait()
@@ -92,16 +91,10 @@ class KillAtWork:
         while not self.done.wait(0.1):
             for node in self.nodes:
                 pids = processes_of(node)
-                working = [pid for pid in pids if _used_by_shard(pid) >= self.work]
+                working = [pid for pid in pids if is_shard(pid) and _used(pid) >= self.work]
                 if not working:
                     continue
-                self.shards = len(working)
-                for pid in pids:
-                    try:
-                        os.kill(pid, signal.SIGKILL)
-                        self.processes += 1
-                    except ProcessLookupError:
-                        continue
+                self.shards, self.processes = len(working), killed(pids)
                 return
 
     def stop(self) -> None:
@@ -110,23 +103,19 @@ class KillAtWork:
         self._looking.join()
 
 
-def _used_by_shard(pid: int) -> float:
-    """Seconds of CPU that a process has used; 0 where it is no shard."""
+def _used(pid: int) -> float:
+    """Seconds of CPU that a process has used; 0 where it has ended."""
     try:
-        if not Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::Shard"):
-            return 0
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     except OSError:
         return 0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def arranged(folder: Path, pool: str, name: str, budget: int, *more: str) -> dict[str, Any]:
     """Arrange a pool; what it took, and the sha256 of what is compared."""
-    vectors = [f"vectors:{folder / side}.npy" for side in ("pool", "target")]
     out = folder / f"out-{name}"
-    words = ["arrange", pool, "--target", str(folder / "target.jsonl"), "--out", str(out), "--overwrite"]
-    words += ["--embedder", vectors[0], "--target-embedder", vectors[1], "--budget", str(budget), "--guard", "off"]
+    words = ["arrange", *words_of(folder, pool, budget), "--out", str(out), "--overwrite"]
     found = measured([sys.executable, "-m", "righttime.cli", *words, *more], folder / f"cache-{name}", threads=None)
     del found["said"]
     found["sha256"] = {file: hashlib.sha256((out / file).read_bytes()).hexdigest() for file in COMPARED}
@@ -139,10 +128,10 @@ def from_s3(folder: Path, shards: list[Path], budget: int, every: int) -> dict[s
     """The same from a bucket."""
     from urllib.request import urlopen
 
-    with bucket(shards, every) as (said, url):
+    with bucket(shards, every) as said:
         os.environ.update(said)
         found = arranged(folder, "s3://rows/pool-*.parquet", "s3", budget)
-        with urlopen(f"{url}/counts") as answer:
+        with urlopen(f"{said['AWS_ENDPOINT_URL']}/counts") as answer:
             found["requests"], found["failed"] = json.loads(answer.read())
     return found
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from machine import parser, save
 from made_pool import make_pool
-from whole_way import measured
+from whole_way import measured, words_of
 
 SIZES = (10_000, 50_000, 200_000, 1_000_000)
 RIGHTTIME = (sys.executable, "-m", "righttime.cli")
@@ -38,9 +38,7 @@ sys.exit(main(sys.argv[1:]))
 def settings_of(folder: Path, rows: int) -> list[str]:
     """A pool of that size, and the words for it."""
     (pool,) = make_pool(folder, rows)
-    vectors = [f"vectors:{folder / side}.npy" for side in ("pool", "target")]
-    words = [str(pool), "--target", str(folder / "target.jsonl"), "--embedder", vectors[0]]
-    return [*words, "--target-embedder", vectors[1], "--budget", str(rows // 10), "--guard", "off"]
+    return words_of(folder, pool, rows // 10)
 
 
 def arranged(folder: Path, words: list[str]) -> dict[str, Any]:

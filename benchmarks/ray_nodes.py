@@ -80,8 +80,27 @@ def _parent(process: Path) -> int:
 
 def shards_among(pids: list[int]) -> int:
     """How many of these processes are shards; Ray gives an actor's process the name of its class."""
-    lines = [path.read_bytes() for pid in pids if (path := Path(f"/proc/{pid}/cmdline")).exists()]
-    return sum(line.startswith(b"ray::Shard") for line in lines)
+    return sum(map(is_shard, pids))
+
+
+def is_shard(pid: int) -> bool:
+    """Whether a process is a shard; one that has ended is none."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::Shard")
+    except OSError:
+        return False
+
+
+def killed(pids: list[int]) -> int:
+    """Kill processes by SIGKILL; how many of them there still were."""
+    found = 0
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+            found += 1
+        except ProcessLookupError:
+            continue
+    return found
 
 
 class KillOnce:
@@ -96,12 +115,7 @@ class KillOnce:
             return
         pids = max(map(processes_of, self.nodes), key=shards_among)
         self.shards = shards_among(pids)
-        for pid in pids if self.shards else []:
-            try:
-                os.kill(pid, signal.SIGKILL)
-                self.processes += 1
-            except ProcessLookupError:
-                continue
+        self.processes = killed(pids) if self.shards else 0
 
 
 class Peak:

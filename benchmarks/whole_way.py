@@ -56,6 +56,13 @@ print(time.process_time() - start)
 """
 
 
+def words_of(folder: Path, pool: str | Path, budget: int) -> list[str]:
+    """What `arrange` and `plan` are told of a pool that made_pool.py made in a folder."""
+    vectors = [f"vectors:{folder / side}.npy" for side in ("pool", "target")]
+    words = [str(pool), "--target", str(folder / "target.jsonl"), "--embedder", vectors[0]]
+    return [*words, "--target-embedder", vectors[1], "--budget", str(budget), "--guard", "off"]
+
+
 def measured(command: Sequence[str], cache: Path, threads: int | None = 1) -> dict[str, Any]:
     """Run a command on so many threads (None: as many as it takes), and see what it takes."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -70,10 +77,8 @@ def measured(command: Sequence[str], cache: Path, threads: int | None = 1) -> di
 
 def turn(folder: Path, pool: Path, container: str) -> dict[str, dict[str, Any]]:
     """Each once."""
-    vectors = [f"vectors:{folder / side}.npy" for side in ("pool", "target")]
-    arrange = [sys.executable, "-m", "righttime.cli", "arrange", str(pool), "--target", str(folder / "target.jsonl")]
-    arrange += ["--out", str(folder / "out"), "--embedder", vectors[0], "--target-embedder", vectors[1]]
-    arrange += ["--budget", str(BUDGET), "--guard", "off", "--overwrite"]
+    arrange = [sys.executable, "-m", "righttime.cli", "arrange", *words_of(folder, pool, BUDGET)]
+    arrange += ["--out", str(folder / "out"), "--overwrite"]
     reader = "json" if container == "jsonl" else container
     with tempfile.TemporaryDirectory(dir=folder) as cache:
         return {

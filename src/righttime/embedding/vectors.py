@@ -268,9 +268,19 @@ def embedded(
     """
     texts = texts_for(embedder, pool, text) + texts_for(embedder, target, text)
     n = len(pool)
-    how: dict[str, Any] = {"workers": workers, "on_ray": on_ray, "progress": progress}
-    how |= {"memory": 0 if on_ray else memory, "made": made, "compare": made is None, "n_steer": n_steer}
-    done = represent(texts, n, embedder, cache, **how)
+    done = represent(
+        texts,
+        n,
+        embedder,
+        cache,
+        memory=0 if on_ray else memory,
+        made=made,
+        compare=made is None,
+        n_steer=n_steer,
+        workers=workers,
+        on_ray=on_ray,
+        progress=progress,
+    )
     of_pool, of_target = done.vectors[:n], done.vectors[n:]
     if on_ray and n:  # both are copied, so that the file that they are mapped from goes
         of_pool, of_target = shared_copy(of_pool, cache, "pool vectors").standing_in, np.array(of_target)
