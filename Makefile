@@ -63,7 +63,7 @@ demo: $(READY)
 
 # One process a core, up to four, each with one thread: files of tests are shared out among them.
 PARALLEL := -n logical --maxprocesses 4 --dist loadfile
-test test-portable: export OMP_NUM_THREADS = 1
+test test-portable check: export OMP_NUM_THREADS = 1
 
 test: $(READY)
 	@echo "== unit tests"
@@ -89,7 +89,7 @@ lint: $(READY)
 
 check: lint
 	@echo "== tests on the real data in $(RIGHTTIME_DATA)"
-	RIGHTTIME_REQUIRE_DATA=1 $(BIN)/python -m pytest -q -m "real and not slow"
+	RIGHTTIME_REQUIRE_DATA=1 $(BIN)/python -m pytest -q $(PARALLEL) -m "real and not slow"
 
 pins: $(READY)
 	$(BIN)/python tests/pinned/pin.py --check

@@ -21,6 +21,8 @@ from small_cluster import cluster, clustered, losing_a_node, saved, shard_pids
 
 __all__ = ["cluster"]
 
+slow = pytest.mark.slow
+
 pytest.importorskip("ray")
 
 
@@ -57,7 +59,9 @@ def test_merged_shards_nominate_all_rows_above_the_cut() -> None:
         assert np.diff(found.start).min() > 10
 
 
-@pytest.mark.parametrize("method", ["tma", "tma-farthest", "nearest"])
+@pytest.mark.parametrize(
+    "method", ["tma", pytest.param("tma-farthest", marks=slow), pytest.param("nearest", marks=slow)]
+)
 def test_ray_gives_the_bytes_of_the_cpu(cluster: Any, method: str, tmp_path: Path) -> None:
     pool, target = clustered()
     for budget in (300, None):
@@ -68,7 +72,7 @@ def test_ray_gives_the_bytes_of_the_cpu(cluster: Any, method: str, tmp_path: Pat
         assert here == there
 
 
-@pytest.mark.parametrize("method", ["tma", "rds", "nearest"])
+@pytest.mark.parametrize("method", [pytest.param("tma", marks=slow), pytest.param("rds", marks=slow), "nearest"])
 def test_ray_stops_at_the_least_similarity_where_the_cpu_does(cluster: Any, method: str, tmp_path: Path) -> None:
     pool, target = clustered(1_000)
     floor = float(np.median((unit_rows(pool) @ unit_rows(target).T).max(axis=1)))
@@ -112,6 +116,7 @@ def test_shards_that_are_killed_answer_all_the_same(cluster: Any) -> None:
         assert [part.tobytes() for part in got] == [part.tobytes() for part in want]
 
 
+@slow
 @pytest.mark.linux
 def test_a_node_that_is_lost_in_mid_run_changes_nothing(cluster: Any, tmp_path: Path) -> None:
     pool, target = clustered(20_000, 60)
@@ -121,6 +126,7 @@ def test_a_node_that_is_lost_in_mid_run_changes_nothing(cluster: Any, tmp_path: 
     assert len(told) > 5
 
 
+@slow
 def test_ray_embeds_what_one_process_embeds(cluster: Any, tmp_path: Path) -> None:
     from righttime.embedding import embed_texts, load_embedder
 

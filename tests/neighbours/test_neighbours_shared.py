@@ -38,6 +38,8 @@ from small_cluster import cluster, clustered, losing_a_node, saved, shard_pids
 
 __all__ = ["cluster"]
 
+slow = pytest.mark.slow
+
 pytest.importorskip("ray")
 
 Write = Callable[[Path, NDArray[np.float32]], str]
@@ -225,11 +227,11 @@ def test_a_row_without_direction_is_named_by_its_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "method", "budgets", "how"),
     [
-        ("npy", "tma", (300, None), {}),
-        ("half_npy", "tma-farthest", (300, None), {}),
-        ("npy", "tma", (100,), {"apart": 0.05}),
-        ("npy", "rds", (100,), {"min_similarity": 0.3}),
-        ("columns_first", "nearest", (None,), {"min_similarity": 0.3}),
+        ("half_npy", "tma", (300, None), {}),
+        pytest.param("npy", "tma-farthest", (300, None), {}, marks=slow),
+        pytest.param("npy", "tma", (100,), {"apart": 0.05}, marks=slow),
+        pytest.param("npy", "rds", (100,), {"min_similarity": 0.3}, marks=slow),
+        pytest.param("columns_first", "nearest", (None,), {"min_similarity": 0.3}, marks=slow),
     ],
 )
 def test_ray_gives_the_bytes_of_the_cpu(
@@ -254,7 +256,9 @@ def test_a_method_that_needs_an_array_has_one(cluster: Any, tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("nothing_sent")
-@pytest.mark.parametrize("write", ["npz", "parquet_parts", "safetensors_parts"])
+@pytest.mark.parametrize(
+    "write", [pytest.param("npz", marks=slow), "parquet_parts", pytest.param("safetensors_parts", marks=slow)]
+)
 def test_every_answer_is_that_of_one_machine(cluster: Any, write: str, tmp_path: Path) -> None:
     pool, target = unscaled()
     shared: Any = shared_vectors(f"vectors:{READ[write](tmp_path, pool)}", "pool", len(pool), 1)
@@ -293,7 +297,9 @@ def test_a_node_that_is_lost_changes_nothing(cluster: Any, tmp_path: Path, nothi
 
 
 @pytest.mark.linux
-@pytest.mark.parametrize("gone", ["removed", "changed", "never there"])
+@pytest.mark.parametrize(
+    "gone", [pytest.param("removed", marks=slow), "changed", pytest.param("never there", marks=slow)]
+)
 def test_a_machine_that_does_not_see_the_file_is_sent_its_rows(cluster: Any, gone: str, tmp_path: Path) -> None:
     pool, target = unscaled()
     path, unit = Path(npy(tmp_path, pool)), unit_rows(pool)
@@ -334,7 +340,7 @@ def test_rows_without_direction_are_told_as_on_one_machine(cluster: Any, tmp_pat
 
 
 @pytest.mark.usefixtures("nothing_sent")
-@pytest.mark.parametrize("write", ["npy", "parquet_parts"])
+@pytest.mark.parametrize("write", ["npy", pytest.param("parquet_parts", marks=slow)])
 def test_the_command_writes_the_same_folder(
     cluster: Any, write: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
