@@ -1,11 +1,12 @@
 """The driver's memory where a cluster embeds the pool: an arrangement on three simulated Ray nodes and on one machine.
 
-    python benchmarks/ray_embedded.py [--pool 100000] [--target 200]
+    python benchmarks/ray_embedded.py [--pool 100000] [--target 200] [--characters 1000] [--dimensions 16 384]
 
-The embedder draws a vector from the hash of each text, so that nothing but the way of the vectors weighs: with 384
-numbers, and with 16 to see what all else takes. All nodes are processes of this machine, so times say little. Of the
-driver, RssAnon of /proc is looked at 500 times a second, above what it had after a small arrangement of the same kind,
-when all that is imported is. Results are compared as the bytes of arrangement.parquet. Writes ray_embedded.json.
+The embedder draws a vector from the hash of each text, so that nothing but the way of texts and vectors weighs: with
+384 numbers, and with 16 to see what all else takes. All nodes are processes of this machine, so times say little. Of
+the driver, RssAnon of /proc is looked at 500 times a second, above what it had after a small arrangement of the same
+kind, when all that is imported is; Ray's object store is asked twice a second what it holds. Results are compared as
+the bytes of arrangement.parquet. Writes ray_embedded.json.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import hashlib
 import json
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,28 +49,59 @@ class Made:
         return np.stack([np.random.default_rng(seed).standard_normal(self.dimensions, np.float32) for seed in seeds])
 
 
-def write(path: Path, rows: int) -> None:
-    """Rows that differ in a number."""
-    made = ({"id": f"{path.stem}{n}", "prompt": f"what is {path.stem} {n}?", "response": f"{n}"} for n in range(rows))
-    path.write_text("".join(json.dumps(row) + "\n" for row in made))
+class Stored:
+    """The most that Ray's object store holds on all nodes while this lasts, in MiB; nodes report it now and then."""
+
+    mib = 0.0
+
+    def __enter__(self) -> Stored:
+        self._done = threading.Event()
+        self._looking = threading.Thread(target=self._look)
+        self._looking.start()
+        return self
+
+    def _look(self) -> None:
+        import ray
+
+        while not self._done.wait(0.5):
+            whole, left = ray.cluster_resources(), ray.available_resources()  # type: ignore[no-untyped-call]
+            held = float(whole["object_store_memory"] - left["object_store_memory"])
+            self.mib = max(self.mib, held / 2**20)
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._looking.join()
+
+
+def write(path: Path, rows: int, characters: int) -> None:
+    """Rows that differ in a number, of about so many characters."""
+    more = ("word " * (characters // 5))[: max(0, characters - 30)]
+    made = (
+        {"id": f"{path.stem}{n}", "prompt": f"what is {path.stem} {n}? {more}", "response": f"{n}"} for n in range(rows)
+    )
+    with path.open("w") as file:
+        file.writelines(json.dumps(row) + "\n" for row in made)
 
 
 def job(folder: Path, pool: str, dimensions: int, engine: Engine) -> dict[str, Any]:
-    """Arrange a tenth; seconds, this process's peak of anonymous memory, and the sha256 of the order's file."""
+    """Arrange a tenth; seconds, the peaks of this process's anonymous memory and of what Ray stores, and the sha256."""
     out, cache = folder / f"{pool}-{dimensions}-{engine}", folder / f"cache-{pool}-{dimensions}-{engine}"
     request = Request(embedder=Made(dimensions), budget="10%", guard="off", engine=engine)
-    with Peak() as peak:
-        start = time.perf_counter()
+    with Stored() as stored, Peak() as peak:
+        start, busy = time.perf_counter(), time.process_time()
         arrange_into(out, str(folder / f"{pool}.jsonl"), str(folder / "target.jsonl"), request, cache=cache)
-        seconds = time.perf_counter() - start
+        seconds, cpu = time.perf_counter() - start, time.process_time() - busy
     digest = hashlib.sha256((out / "arrangement.parquet").read_bytes()).hexdigest()
-    return {"seconds": seconds, "anonymous_mib": peak.mib, "sha256": digest}
+    took = {"seconds": seconds, "cpu_s": cpu}
+    return {**took, "anonymous_mib": peak.mib, "object_store_mib": stored.mib, "sha256": digest}
 
 
 def main() -> None:
     made = parser(__doc__)
     made.add_argument("--pool", type=int, default=100_000)
     made.add_argument("--target", type=int, default=200)
+    made.add_argument("--characters", type=int, default=1000)
+    made.add_argument("--dimensions", type=int, nargs="+", default=DIMENSIONS)
     args = made.parse_args()
     if args.quick:
         args.pool = 10_000
@@ -78,21 +111,23 @@ def main() -> None:
         os.environ["HOME"] = temporary  # Ray writes a token there
         folder = Path(temporary)
         for name, n in (("pool", args.pool), ("target", args.target), ("small", 1_000)):
-            write(folder / f"{name}.jsonl", n)
+            write(folder / f"{name}.jsonl", n, args.characters)
         with cluster(NODES):
             for engine in ("cpu", "ray"):
                 job(folder, "small", 8, engine)
-            for dimensions in DIMENSIONS:
+            for dimensions in args.dimensions:
                 here, there = (job(folder, "pool", dimensions, engine) for engine in ("cpu", "ray"))
                 same = here["sha256"] == there["sha256"]
                 rows.append({"dimensions": dimensions, "cpu": here, "ray": there, "same_bytes": same})
                 print(
-                    f"{args.pool:,} × {dimensions}: driver {there['anonymous_mib']:.0f} MiB, {there['seconds']:.0f} s; "
-                    f"one machine {here['anonymous_mib']:.0f} MiB, {here['seconds']:.0f} s; same bytes: {same}",
+                    f"{args.pool:,} × {dimensions}: driver {there['anonymous_mib']:.0f} MiB, object store "
+                    f"{there['object_store_mib']:.0f} MiB, {there['cpu_s']:.0f} s of CPU; one machine "
+                    f"{here['anonymous_mib']:.0f} MiB, {here['cpu_s']:.0f} s of CPU; same bytes: {same}",
                     flush=True,
                 )
     os.environ["HOME"] = home
-    save(args.results, "ray_embedded", {"pool": args.pool, "target": args.target, "nodes": NODES, "rows": rows})
+    sizes = {"pool": args.pool, "target": args.target, "characters": args.characters}
+    save(args.results, "ray_embedded", {**sizes, "nodes": NODES, "rows": rows})
 
 
 if __name__ == "__main__":

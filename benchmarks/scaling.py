@@ -20,6 +20,8 @@ NETWORK, PCIE, DISK = 1.25e9, 12e9, 1e9
 PER_NOMINEE, SORTED, WANTED = 8, 64, 128
 """Bytes of a nominee on the way (row and value), at the peak of sorting, and of one that is asked for
 (`_BYTES_PER_NOMINEE` of the search: there may be more, and old lists still exist)."""
+PER_KEY = 84
+"""Bytes of a row while rows are embedded, at the peak: key, tokens, places (docs/log.md)."""
 AHEAD = 8
 _AT_A_TIME = 1 << 14
 """Rows that the driver looks at together (`righttime.similarity.shared`)."""
@@ -168,7 +170,8 @@ def _embedded(results: dict[str, Any]) -> str:
         f"{4 * measured['pool'] * row['dimensions'] / 2**20:.0f} MiB"
         for row in measured["rows"]
     )
-    return f"measured with {measured['pool']:,} rows: anonymous memory of {taken}"
+    rows = f"{measured['pool']:,} rows of {measured['characters']:,} characters"
+    return f"measured with {rows}: anonymous memory of {taken}"
 
 
 def limits(results: dict[str, Any]) -> str:
@@ -193,7 +196,7 @@ def limits(results: dict[str, Any]) -> str:
         [
             "on the driver, where a model embeds on the cluster",
             _embedded(results),
-            "vectors fit; texts that are embedded are held",
+            f"fits; a key and a few numbers for each row, {PER_KEY} B: {PER_KEY * POOL / 1e9:.1f} GB",
         ],
         [
             "on disk, where a model embeds on the cluster",
@@ -244,7 +247,7 @@ def limits(results: dict[str, Any]) -> str:
         [
             "rows and texts in the command",
             f"about 1 kB a row as text: {POOL * 1000 / 1e9:.0f} GB",
-            "on disk, in the cache folder, and mapped; ids and texts that are embedded are the limit",
+            "on disk, in the cache folder, and mapped; ids, and keys of rows that are embedded, are the limit",
         ],
     ]
     return _table(["what", "bytes", "and so"], rows)

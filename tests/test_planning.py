@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 import righttime
+from righttime import growing
 from righttime.arrangement import METHODS
 from righttime.cli import main
 from righttime.embedding.glimpse import glimpse
@@ -371,6 +372,26 @@ class Reader:
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return np.array([[len(text), 1 + text.count("a")] for text in texts], dtype=np.float32)
+
+
+class Own(Reader):
+    """Reads rows in a way of its own."""
+
+    def text_of(self, row: Example) -> str:
+        return row.prompt
+
+
+def test_texts_are_counted_on_disk_where_the_embedder_makes_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(growing, "_HELD", 100)  # bytes; above it a file
+    named, own = (
+        by_name(plan(POOL, TARGET, Request(budget=5, guard="off", text="prompt", embedder=one), tmp_path))["embed"]
+        for one in (Reader(), Own())
+    )
+    said = sum(len(row["prompt"].encode()) for row in [*POOL, *TARGET])
+    assert 0.8 * said < own.disk - named.disk < 1.25 * said
+    assert named.passing >= 84 * len([*POOL, *TARGET])
 
 
 def test_the_guard_is_counted(tmp_path: Path) -> None:

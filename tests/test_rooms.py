@@ -121,7 +121,6 @@ ASKS_ROWS = {
     "widening": "which rows of a side pool say what a target row says",
     "results.widening": "puts rows of a side pool behind the target's",
     "training.beyond": "puts rows of another pool behind an arrangement's",
-    "embedding.losses": "the chosen rows, whose losses are asked for",
     "ordering": "the texts of methods that go by texts",
     "results.write": "the chosen rows",
     "contamination.prompts": "compares prompts",

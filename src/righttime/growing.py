@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import IO, Any, TypeVar, overload
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from righttime.errors import StoreError
 from righttime.store import cache_folder
 
-__all__ = ["Growing", "GrowingTexts", "Made", "Picked", "Runs", "Texts", "Values", "arrow_of", "grown"]
+__all__ = ["Growing", "GrowingTexts", "Made", "Picked", "Runs", "Texts", "Values", "arrow_of", "gathered", "grown"]
 
 Entry = TypeVar("Entry")
 
@@ -116,8 +116,23 @@ class GrowingTexts:
         return Texts(self._data.buffer(), self._offsets.array(np.int64))
 
 
+def gathered(texts: Iterable[bytes]) -> Texts:
+    """Texts in UTF-8, of which few are held on the way: in memory while they are small, else mapped from a file.
+
+    Raises:
+        StoreError: As `Growing.add`.
+    """
+    column, left = GrowingTexts(), iter(texts)
+    while block := list(islice(left, _AT_ONCE)):
+        column.add(block)
+    return column.done()
+
+
 class Made(Sequence[Entry]):
-    """A sequence whose entries are made when they are looked at, by a kind of it that says how, and how many."""
+    """A sequence whose entries are made when they are looked at, by a kind of it that says how, and how many.
+
+    Those of a slice too are made when they are looked at.
+    """
 
     def made_at(self, place: int) -> Entry:
         """The entry at a place from 0."""
@@ -131,7 +146,7 @@ class Made(Sequence[Entry]):
 
     def __getitem__(self, place: int | slice) -> Entry | Sequence[Entry]:
         if isinstance(place, slice):
-            return [self.made_at(one) for one in range(*place.indices(len(self)))]
+            return Picked(self, np.arange(*place.indices(len(self)), dtype=np.int64))
         return self.made_at(range(len(self))[place])
 
 

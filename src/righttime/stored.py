@@ -55,7 +55,7 @@ class Told:
 
 def _said(kept: bytes) -> tuple[tuple[Message, ...], Any]:
     """Turns and tools of a row as it was kept."""
-    value = json.loads(kept)
+    value = json.loads(str(kept, "utf-8"))  # bytes would be asked for their encoding
     if kept[0] == _CONTENT:
         return tuple(Message(one["role"], one["content"]) for one in value["messages"]), None
     turns, tools = value
@@ -268,15 +268,20 @@ class StoredRows:
 
     def texts(self, which: str, numbers: Iterable[int] | None = None) -> Iterator[str]:
         """See `Rows`."""
-        return (text_of(row, which) for row in self.examples(numbers))
+        rows = map(self._row, range(len(self)) if numbers is None else numbers)
+        # No text has anything of a row's names and places, which would take most of the time.
+        return (text_of(Example("", None, "", "", 0, *_said(self._columns.kept.bytes_of(row))), which) for row in rows)
 
     def examples(self, numbers: Iterable[int] | None = None) -> Iterator[Example]:
         """See `Rows`."""
         return map(self._example, range(len(self)) if numbers is None else numbers)
 
+    def _row(self, number: int) -> int:
+        at = range(len(self))[number]
+        return at if self._numbers is None else int(self._numbers[at])
+
     def _example(self, number: int) -> Example:
-        columns, at = self._columns, range(len(self))[number]
-        row = at if self._numbers is None else int(self._numbers[at])
+        columns, row = self._columns, self._row(number)
         messages, tools = _said(columns.kept.bytes_of(row))
         return Example(
             columns.ids[row],

@@ -80,7 +80,7 @@ def similarities(spec: str, folder: Path, text: str = "prompt+response") -> NDAr
     """By one embedder alone, in float64: shape (pool, target)."""
     embedder = embedder_named(spec, device="cpu")
     sides = [righttime.read_rows([folder / f"{side}.jsonl"], role=side).rows for side in ("pool", "target")]
-    texts = [texts_for(embedder, rows, text) for rows in sides]
+    texts = [texts_for(embedder, text, rows) for rows in sides]
     n = len(texts[0])
     vectors = represent([*texts[0], *texts[1]], n, embedder, folder / "cache").vectors.astype(np.float64)
     return np.asarray(vectors[:n] @ vectors[n:].T)

@@ -171,7 +171,7 @@ def test_what_a_causal_model_arranged_is_measured_by_its_vectors(tiny: Path, tmp
     cache, embedder = tmp_path / "cache", embedder_named(f"{kind}:{tiny}", device="cpu")
     found = righttime.arrange(*sides, embedder=f"{kind}:{tiny}", device="cpu", out=tmp_path / "out", cache=cache)
     curves = measure_folders([tmp_path / "out"], sides[1], every=4, cache=cache).whole["out"]
-    texts = [texts_for(embedder, read_rows([side], role="pool").rows, "prompt+response") for side in sides]
+    texts = [texts_for(embedder, "prompt+response", read_rows([side], role="pool").rows) for side in sides]
     vectors = [unit_rows(embedder.embed(some)) for some in texts]
     want = measure(vectors[0][found.order], vectors[1], every=4).columns
     for name, column in want.items():

@@ -156,6 +156,30 @@ def same_on_both(folder: Path, embedder: Any, **how: Any) -> None:
         assert (folder / "cpu" / file).read_bytes() == (folder / "ray" / file).read_bytes(), file
 
 
+class Batches(Sequence[list[str]]):
+    """Batches of which it is known which were looked at."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self.read: list[int] = []
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, number: Any) -> Any:
+        self.read.append(number)
+        return [f"text {number}", "another"]
+
+
+def test_a_batchs_texts_are_read_when_an_actor_is_to_have_it(cluster: Any) -> None:
+    batches, done = Batches(40), []
+    for number, vectors in embed_on_ray(Made(), batches):
+        done.append(number)
+        assert len(batches.read) <= len(done) + 2 * 3, "two for each of three actors, beside those that are done"
+        assert vectors.tobytes() == Made().embed([f"text {number}", "another"]).tobytes()
+    assert sorted(done) == batches.read == list(range(40))
+
+
 @pytest.mark.slow
 @pytest.mark.linux
 def test_a_node_that_is_lost_while_it_embeds_changes_nothing(

@@ -275,7 +275,7 @@ def _vectors(
             sides = given_sides(request.embedder, request.target_embedder, *n, memory)
             return unit_rows(sides[0][row : row + 1], "pool vectors"), unit_rows(sides[1], "target vectors")
         embedder, text = request.model(), manifest.text
-        texts = texts_for(embedder, pool.rows.take([row]), text) + texts_for(embedder, target.rows, text)
+        texts = texts_for(embedder, text, pool.rows.take([row]), target.rows)
         if lacking(texts, 1, embedder, folder).any():
             return None, np.empty((0, 0), dtype=np.float32)
         unit = represent(texts, 1, embedder, folder, made=manifest.embedding).vectors

@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import sqlite3
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -105,32 +104,40 @@ class VectorCache:
                     self._db.execute("ROLLBACK")
                 raise
 
-    def _rows(self, keys: Sequence[bytes]) -> Iterator[tuple[bytes, Row | None]]:
-        """The rows of those keys that are there, each with its key; None for a row that is not as it was written."""
+    def _rows(self, keys: Sequence[bytes]) -> Iterator[tuple[list[int], Row | None]]:
+        """The rows of those keys that are there, each with places of its key; None for one not as it was written.
+
+        A row comes once for all places that are near each other.
+        """
         for start in range(0, len(keys), _AT_A_TIME):
-            some = keys[start : start + _AT_A_TIME]
-            marks = ",".join("?" * len(some))
+            places: dict[bytes, list[int]] = {}
+            for place, key in enumerate(keys[start : start + _AT_A_TIME], start):
+                places.setdefault(key, []).append(place)
+            marks = ",".join("?" * len(places))
             with self._told():
-                found = self._db.execute(f"SELECT * FROM vectors WHERE key IN ({marks})", some)
+                found = self._db.execute(f"SELECT * FROM vectors WHERE key IN ({marks})", list(places))
                 for key, length, blob, checksum in found:
                     sound = isinstance(length, int) and isinstance(blob, bytes) and not len(blob) % 4
                     sound = sound and checksum == _checksum(key, length, blob)
-                    yield key, (key, length, blob) if sound else None
+                    yield places[key], (key, length, blob) if sound else None
 
-    def missing(self, keys: Sequence[bytes]) -> list[bytes]:
-        """The keys that the cache lacks, in the order given.
+    def missing(self, keys: Sequence[bytes]) -> NDArray[np.int64]:
+        """The places of the keys that the cache lacks, ascending: int64, shape (n_missing,).
 
         Rows that are not as they were written, or not of the size of most, are dropped.
         """
-        sizes = {key: 0 if row is None else len(row[2]) for key, row in self._rows(keys)}
-        usual = Counter(size for size in sizes.values() if size).most_common(1)
-        found = {key: size == usual[0][0] if usual else False for key, size in sizes.items()}
-        damaged = [(key,) for key, sound in found.items() if not sound]
+        sizes = np.full(len(keys), -1, dtype=np.int64)  # of what is not there; 0: not as it was written
+        for places, row in self._rows(keys):
+            sizes[places] = 0 if row is None else len(row[2])
+        each, counts = np.unique(sizes[sizes > 0], return_counts=True)
+        usual = each[counts.argmax()] if len(each) else 0
+        sound = (sizes == usual) & (sizes > 0)
+        damaged = {keys[place] for place in np.flatnonzero(~sound & (sizes >= 0)).tolist()}
         if damaged:
             with self._transaction():
-                self._db.executemany("DELETE FROM vectors WHERE key = ?", damaged)
+                self._db.executemany("DELETE FROM vectors WHERE key = ?", [(key,) for key in damaged])
             self.n_damaged += len(damaged)
-        return [key for key in keys if not found.get(key)]
+        return np.flatnonzero(~sound)
 
     def get(self, keys: Sequence[bytes]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Vectors, float32 of shape (n, d), and token counts, int64 of shape (n,), of keys that are all there.
@@ -138,13 +145,10 @@ class VectorCache:
         Raises:
             StoreError: If one is not there, or not as it was written.
         """
-        places: dict[bytes, list[int]] = {}
-        for place, key in enumerate(keys):
-            places.setdefault(key, []).append(place)
         vectors: NDArray[np.float32] | None = None
         lengths = np.zeros(len(keys), dtype=np.int64)
         sound = 0
-        for key, row in self._rows(list(places)):
+        for places, row in self._rows(keys):
             if row is None:
                 continue
             vector = np.frombuffer(row[2], dtype="<f4")
@@ -155,12 +159,12 @@ class VectorCache:
                     f"the cache of vectors {self.path} must hold vectors of one size, got {len(vector)} and "
                     f"{vectors.shape[1]} numbers. Hint: delete that file; what it holds is embedded again."
                 )
-            vectors[places[key]] = vector
-            lengths[places[key]] = row[1]
-            sound += 1
-        if sound < len(places):
+            vectors[places] = vector
+            lengths[places] = row[1]
+            sound += len(places)
+        if sound < len(keys):
             raise StoreError(
-                f"the cache of vectors {self.path} must hold the {len(places)} vectors asked for as they were written, "
+                f"the cache of vectors {self.path} must hold the {len(keys)} vectors asked for as they were written, "
                 f"got {sound}: it was changed while it was used. Hint: run again."
             )
         return (np.empty((0, 0), dtype=np.float32) if vectors is None else vectors), lengths

@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.embedding.cache import VectorCache
+from righttime.embedding.keys import Keys, different
 from righttime.errors import EmbeddingError, NonFiniteError, SettingsError
+from righttime.growing import Picked
 from righttime.similarity import room_for, unit_rows
 from righttime.similarity.pairs import fold_sum
 from righttime.store import write_bytes
@@ -111,9 +113,9 @@ def sample_of(texts: Sequence[str], centring: Centring) -> list[bytes]:
         texts: The texts of the pool; equal ones count once.
         centring: How many, and the seed.
     """
-    keys = {hashlib.sha256(text.encode("utf-8")).digest() for text in texts}
-    salt = b"%d " % centring.seed
-    return heapq.nsmallest(centring.sample, keys, key=lambda key: hashlib.sha256(salt + key).digest())
+    keys, salt = Keys(texts), b"%d " % centring.seed
+    distinct = Picked(keys, different(keys))
+    return heapq.nsmallest(centring.sample, distinct, key=lambda key: hashlib.sha256(salt + key).digest())
 
 
 def fit(identity: Mapping[str, str | int], keys: Sequence[bytes], centring: Centring, cache: Path) -> Statistics:

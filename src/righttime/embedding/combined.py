@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from righttime.embedding.protocol import Embedder
 from righttime.errors import SettingsError
+from righttime.growing import Made
 from righttime.similarity import unit_rows
 
 __all__ = ["PREFIX", "CombinedEmbedder", "joined", "joined_texts", "parts_of", "weighted_parts"]
@@ -109,12 +110,11 @@ class CombinedEmbedder:
         """Whether some part reads rows in a way of its own, so that a row has several texts."""
         return any(hasattr(part, "text_of") for part in self.parts)
 
-    def columns(self, texts: Sequence[str]) -> list[list[str]]:
+    def columns(self, texts: Sequence[str]) -> list[Sequence[str]]:
         """What each part reads of texts that `righttime.embedding.texts.texts_for` made."""
         if not self.apart:
-            return [list(texts)] * len(self.parts)
-        rows = [text.split(_APART) for text in texts]
-        return [[row[place] for row in rows] for place in range(len(self.parts))]
+            return [texts] * len(self.parts)
+        return [_Part(texts, part) for part in range(len(self.parts))]
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, in proportion to what parts read: above `max_length` where some part reads not all."""
@@ -122,12 +122,12 @@ class CombinedEmbedder:
         counts = []
         for part, column in zip(self.parts, self.columns(texts), strict=True):
             own = int(part.identity["max_length"])
-            counts.append([-(-length * most // own) for length in part.lengths(column)])
+            counts.append([-(-length * most // own) for length in part.lengths(list(column))])
         return [max(row) for row in zip(*counts, strict=True)]
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """One batch: float32 unit vectors, shape (len(texts), sum of the parts' dimensions); nothing is centred."""
-        sides = [unit_rows(part.embed(own)) for part, own in zip(self.parts, self.columns(texts), strict=True)]
+        sides = [unit_rows(part.embed(list(own))) for part, own in zip(self.parts, self.columns(texts), strict=True)]
         return self.together(sides)
 
     def together(self, sides: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -152,6 +152,36 @@ def parts_of(embedder: Embedder, weight: float) -> list[tuple[Embedder, float]]:
     return [(embedder, weight)]
 
 
-def joined_texts(columns: Sequence[Sequence[str]]) -> list[str]:
+class _Joined(Made[str]):
+    """The texts of several columns, those of a row as one."""
+
+    def __init__(self, columns: Sequence[Sequence[str]]) -> None:
+        """Look at columns of one length."""
+        self.columns = columns
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    def made_at(self, place: int) -> str:
+        """See `Made`."""
+        return _APART.join(column[place].replace(_APART, " ") for column in self.columns)
+
+
+class _Part(Made[str]):
+    """What one part reads of joined texts."""
+
+    def __init__(self, texts: Sequence[str], part: int) -> None:
+        """Look at texts, each of all parts."""
+        self.texts, self.part = texts, part
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def made_at(self, place: int) -> str:
+        """See `Made`."""
+        return self.texts[place].split(_APART)[self.part]
+
+
+def joined_texts(columns: Sequence[Sequence[str]]) -> Sequence[str]:
     """One text for each row of what several parts read of it; `CombinedEmbedder.columns` takes it apart again."""
-    return [_APART.join(text.replace(_APART, " ") for text in row) for row in zip(*columns, strict=True)]
+    return _Joined(columns)

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from righttime.embedding.cache import VectorCache
+from righttime.embedding.keys import Keys, different
 from righttime.embedding.on_ray import embed_on_ray
 from righttime.embedding.protocol import Embedded, Embedder
 from righttime.embedding.workers import embed_in_processes
 from righttime.errors import EmbeddingError, SettingsError
+from righttime.growing import Made, Picked
 from righttime.progress import counting
-from righttime.tokenization.batches import token_batches
+from righttime.tokenization.batches import batches_of
 
-__all__ = ["TOKENS_PER_BATCH", "embed_texts", "plan_batches", "uncached"]
+__all__ = ["TOKENS_PER_BATCH", "embed_texts", "lacking_keys", "plan_batches", "uncached"]
 
 TOKENS_PER_BATCH = 2048
 """The bound on a batch's tokens, padding counted, for embedders that name none of their own."""
 
 _ROWS_PER_BATCH = 256
+_COUNTED = 1000  # texts whose tokens are counted together
 
 
 def embed_texts(
@@ -44,8 +46,11 @@ def embed_texts(
     whole batches away leaves the other batches of `plan_batches` as they were. So a run that follows a killed one
     embeds the batches that are left in the company they would have had: both end with the same bytes.
 
+    Of each text its key, its number of tokens and its places are held. The text itself is looked at when its key is
+    made, when its tokens are counted, and when its batch is embedded.
+
     Args:
-        texts: Any number of texts; equal ones are embedded once.
+        texts: Any number of texts, which may be made when they are looked at; equal ones are embedded once.
         embedder: The model.
         cache: The folder of the cache.
         workers: How many processes embed. Which process a batch falls to does not matter, but how many threads each of
@@ -64,21 +69,36 @@ def embed_texts(
     if workers < 1:
         raise SettingsError(f"`workers` must be at least 1, got {workers}.", setting="workers")
     identity = _identity(embedder)
-    keys = [hashlib.sha256(text.encode("utf-8")).digest() for text in texts]
-    by_key = dict(zip(keys, texts, strict=True))
+    keys = Keys(texts)
+    first = different(keys)
     with VectorCache(cache, identity) as store:
-        missing = store.missing(list(by_key))
-        _embed_missing(missing, by_key, embedder, store, 0 if on_ray else workers, label if progress else None)
+        missing = first[store.missing(Picked(keys, first))]
+        _embed_missing(missing, keys, texts, embedder, store, 0 if on_ray else workers, label if progress else None)
         vectors, lengths = store.get(keys) if into is None else store.get_into(into, keys)
     max_length = int(identity["max_length"])
-    return Embedded(vectors, len(missing), len(by_key) - len(missing), lengths, max_length, store.n_damaged)
+    return Embedded(vectors, len(missing), len(first) - len(missing), lengths, max_length, store.n_damaged)
 
 
-def uncached(texts: Sequence[str], embedder: Embedder, cache: Path) -> list[str]:
-    """The distinct texts whose vectors the cache lacks: what `embed_texts` would embed."""
-    by_key = {hashlib.sha256(text.encode("utf-8")).digest(): text for text in texts}
+def uncached(texts: Sequence[str], embedder: Embedder, cache: Path) -> Sequence[str]:
+    """The distinct texts whose vectors the cache lacks, which are those that `embed_texts` would embed.
+
+    Args:
+        texts: As for `embed_texts`.
+        embedder: The model.
+        cache: The folder of the cache.
+
+    Returns:
+        In their order; each is looked at in `texts` when it is looked at.
+    """
+    keys = Keys(texts)
+    first = different(keys)
+    return Picked(texts, first[lacking_keys(Picked(keys, first), embedder, cache)])
+
+
+def lacking_keys(keys: Sequence[bytes], embedder: Embedder, cache: Path) -> NDArray[np.int64]:
+    """The places of the keys whose vectors the cache lacks, ascending: int64, shape (n_missing,)."""
     with VectorCache(cache, _identity(embedder)) as store:
-        return [by_key[key] for key in store.missing(list(by_key))]
+        return store.missing(keys)
 
 
 def _identity(embedder: Embedder) -> Mapping[str, str | int]:
@@ -92,45 +112,59 @@ def _identity(embedder: Embedder) -> Mapping[str, str | int]:
     return identity
 
 
+class _Batches(Made[list[str]]):
+    """The texts of each batch, read when they are looked at."""
+
+    def __init__(self, texts: Sequence[str], plan: Sequence[NDArray[np.int64]]) -> None:
+        """Plan batches of places in `texts`."""
+        self.texts, self.plan = texts, plan
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def made_at(self, place: int) -> list[str]:
+        """See `Made`."""
+        return list(Picked(self.texts, self.plan[place]))
+
+
 def _embed_missing(
-    missing: Sequence[bytes],
-    by_key: Mapping[bytes, str],
+    missing: NDArray[np.int64],
+    keys: Keys,
+    texts: Sequence[str],
     embedder: Embedder,
     store: VectorCache,
     workers: int,
     label: str | None,
 ) -> None:
-    lengths: list[int] = []
+    """Embed the texts at some places."""
+    lengths = np.zeros(len(missing), dtype=np.int64)
     with counting("counting tokens", len(missing), shown=label is not None) as tell:
-        for start in range(0, len(missing), 1000):
-            lengths += embedder.lengths([by_key[key] for key in missing[start : start + 1000]])
-            tell(min(1000, len(missing) - start))
-    read = [min(length, int(embedder.identity["max_length"])) for length in lengths]
-    plan = plan_batches(read, getattr(embedder, "tokens_per_batch", TOKENS_PER_BATCH))
-    batches = [[by_key[missing[place]] for place in batch] for batch in plan]
+        for start in range(0, len(missing), _COUNTED):
+            some = missing[start : start + _COUNTED]
+            lengths[start : start + len(some)] = embedder.lengths(list(Picked(texts, some)))
+            tell(len(some))
+    read = np.minimum(lengths, min(int(embedder.identity["max_length"]), lengths.max(initial=0)))
+    plan = _planned(read, getattr(embedder, "tokens_per_batch", TOKENS_PER_BATCH))
+    batches = _Batches(Picked(texts, missing), plan)
     if workers == 1:
         done = _one_by_one(embedder, batches)
     else:  # none: on a cluster
         done = embed_in_processes(embedder, batches, workers) if workers else embed_on_ray(embedder, batches)
     with (
-        counting(label or "", len(missing), shown=bool(label and missing)) as tell,
+        counting(label or "", len(missing), shown=bool(label) and len(missing) > 0) as tell,
         closing(done),
     ):
         for number, vectors in done:
             places = plan[number]
-            store.add(
-                [missing[place] for place in places],
-                [lengths[place] for place in places],
-                _checked(vectors, batches[number]),
-            )
+            store.add(Picked(keys, missing[places]), lengths[places].tolist(), _checked(vectors, batches, number))
             tell(len(places))
 
 
 def _one_by_one(
     embedder: Embedder, batches: Sequence[Sequence[str]]
 ) -> Generator[tuple[int, NDArray[np.float32]], None, None]:
-    for number, texts in enumerate(batches):
-        yield number, embedder.embed(texts)
+    for number in range(len(batches)):
+        yield number, embedder.embed(batches[number])
 
 
 def plan_batches(lengths: Sequence[int], tokens_per_batch: int = TOKENS_PER_BATCH) -> list[list[int]]:
@@ -150,21 +184,27 @@ def plan_batches(lengths: Sequence[int], tokens_per_batch: int = TOKENS_PER_BATC
         >>> plan_batches([5, 2000, 7, 100])
         [[1], [3, 2, 0]]
     """
-    batches = token_batches(lengths, tokens_per_batch, _ROWS_PER_BATCH)
+    return [batch.tolist() for batch in _planned(lengths, tokens_per_batch)]
+
+
+def _planned(lengths: ArrayLike, tokens_per_batch: int) -> list[NDArray[np.int64]]:
+    """The same, each batch int64."""
+    batches = list(batches_of(lengths, tokens_per_batch, _ROWS_PER_BATCH))
     rest = batches[1:]
     random.Random(0).shuffle(rest)
     return batches[:1] + rest
 
 
-def _checked(vectors: NDArray[np.float32], texts: Sequence[str]) -> NDArray[np.float32]:
-    """What the model gave, if it is one finite vector for each text."""
-    vectors = np.asarray(vectors, dtype=np.float32)
-    if vectors.ndim != 2 or len(vectors) != len(texts):
-        raise EmbeddingError(f"the model must return {len(texts)} vectors, got an array of shape {vectors.shape}.")
+def _checked(vectors: NDArray[np.float32], batches: _Batches, number: int) -> NDArray[np.float32]:
+    """What the model gave of a batch, if it is one finite vector for each text."""
+    vectors, n = np.asarray(vectors, dtype=np.float32), len(batches.plan[number])
+    if vectors.ndim != 2 or len(vectors) != n:
+        raise EmbeddingError(f"the model must return {n} vectors, got an array of shape {vectors.shape}.")
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(bad):
         raise EmbeddingError(
-            f"the model must return finite vectors, got NaN or infinity for the text {texts[bad[0]][:80]!r}. "
+            "the model must return finite vectors, got NaN or infinity for the text "
+            f"{batches[number][bad[0]][:80]!r}. "
             "Hint: try float32, or another `embedder`."
         )
     return vectors

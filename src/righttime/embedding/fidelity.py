@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.embedding.embed import TOKENS_PER_BATCH, plan_batches
+from righttime.embedding.keys import Keys, different
 from righttime.embedding.protocol import Embedder
+from righttime.growing import Picked
 from righttime.similarity import unit_rows
 
 __all__ = ["Fidelity", "compare_vectors", "fidelity_on"]
@@ -64,7 +66,7 @@ def fidelity_on(
     reference = reference or getattr(embedder, "reference", None)
     if reference is None:
         return None
-    distinct = list(dict.fromkeys(texts))
+    distinct = Picked(texts, different(Keys(texts)))
     if len(distinct) < _NEIGHBOURS + 2:
         return None
     places = np.unique(np.linspace(0, len(distinct) - 1, min(sample, len(distinct))).astype(int))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from righttime.embedding.causal import CausalModel
 from righttime.embedding.embed import embed_texts
+from righttime.embedding.texts import texts_for
 from righttime.errors import EmbeddingError
 from righttime.examples import Example
 from righttime.rows import Rows
@@ -117,7 +118,7 @@ def losses_of(rows: Rows, scorer: LossScorer, cache: Path, **how: Any) -> tuple[
     Raises:
         EmbeddingError: If a row has no answer, or the model gives a loss that is no number.
     """
-    made = embed_texts([scorer.text_of(row) for row in rows.examples()], scorer, cache, label="losses", **how)
+    made = embed_texts(texts_for(scorer, "", rows), scorer, cache, label="losses", **how)
     about = {name: scorer.identity[name] for name in ("model", "revision", "max_length", "form")}
     losses = made.vectors.astype(np.float64).reshape(-1)
     return losses, {**about, "truncated": int((made.lengths > made.max_length).sum())}

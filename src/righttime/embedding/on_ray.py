@@ -1,41 +1,46 @@
-"""Batches embedded on a Ray cluster, by Ray Data with a pool of actors that each hold the model."""
+"""Batches embedded on a Ray cluster, by actors that each hold the model and are handed a few batches at a time."""
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Generator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.cluster import started_ray, workers_of
+from righttime.cluster import started_ray, unheard, workers_of
 from righttime.embedding.protocol import Embedder
 from righttime.embedding.workers import check_picklable, embedded
 from righttime.errors import RighttimeError
 
 __all__ = ["embed_on_ray"]
 
-_BLOCKS_EACH = 16  # parts of the work for each actor, so that they end together
+_AHEAD = 2  # batches that an actor has: one to embed, and one to go on with
 
 
 class BatchEmbedder:
-    """What an actor of the pool does."""
+    """What an actor is."""
 
     def __init__(self, embedder: Embedder) -> None:
         """Take the model."""
         self.embedder = embedder
 
-    def __call__(self, batch: dict[str, NDArray[Any]]) -> dict[str, Any]:
-        """Embed one of our batches: its number goes through, vectors or an error come back pickled."""
-        number, texts = int(batch["number"][0]), [str(text) for text in batch["texts"][0]]
-        return {"number": [number], "answer": [pickle.dumps(embedded(self.embedder, number, texts))]}
+    def ready(self) -> None:
+        """Answer, as soon as the actor has a place on the cluster."""
+
+    def embed(self, number: int, texts: Sequence[str]) -> NDArray[np.float32] | RighttimeError:
+        """The vectors of the batch of that number, or what went wrong."""
+        return embedded(self.embedder, number, texts)
 
 
 def embed_on_ray(
     embedder: Embedder, batches: Sequence[Sequence[str]]
 ) -> Generator[tuple[int, NDArray[np.float32]], None, None]:
     """Embed batches on a cluster; an actor that dies is replaced by Ray, and its batches are done again.
+
+    A batch is looked at when an actor gets it, and its texts are let go when its vectors are here. So this process, and
+    Ray's object store, hold the texts of two batches for each actor.
 
     Args:
         embedder: The model. It must be picklable, and be found under the same name on every machine.
@@ -52,21 +57,28 @@ def embed_on_ray(
     if not batches:
         return
     ray = started_ray()
-    from ray.data import ActorPoolStrategy, DataContext, from_items
-
-    DataContext.get_current().enable_progress_bars = False
     count, gpus = workers_of(ray)
-    rows = [{"number": number, "texts": list(texts)} for number, texts in enumerate(batches)]
-    done = from_items(rows, override_num_blocks=min(len(rows), _BLOCKS_EACH * count)).map_batches(
-        BatchEmbedder,
-        fn_constructor_args=(embedder,),
-        batch_size=1,
-        compute=ActorPoolStrategy(size=min(count, len(rows))),
-        num_cpus=None if gpus else 1,
-        num_gpus=1 if gpus else None,
-    )
-    for row in done.iter_rows():
-        answer = pickle.loads(row["answer"])
-        if isinstance(answer, RighttimeError):
-            raise answer
-        yield int(row["number"]), answer
+    options = {"max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": "SPREAD"}
+    remote = ray.remote(**options, **({"num_gpus": 1} if gpus else {"num_cpus": 1}))(BatchEmbedder)
+    todo, left = iter(range(len(batches))), len(batches)
+    model = ray.put(embedder)  # held, so that an actor can start again with it
+    with unheard():
+        actors = [remote.remote(model) for _ in range(min(count, len(batches)))]
+    # An actor lives while something of it is waited for: one without a batch leaves its place to any that starts again.
+    waiting: dict[Any, tuple[Any, int | None]] = {actor.ready.remote(): (actor, None) for actor in actors}
+    del actors
+    try:
+        while left:
+            (done,), _ = ray.wait(list(waiting))
+            actor, number = waiting.pop(done)
+            for new in islice(todo, _AHEAD if number is None else 1):
+                waiting[actor.embed.remote(new, list(batches[new]))] = actor, new
+            del actor
+            answer = ray.get(done)
+            if isinstance(answer, RighttimeError):
+                raise answer
+            if number is not None:
+                left -= 1
+                yield number, answer
+    finally:
+        waiting.clear()

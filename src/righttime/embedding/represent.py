@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from righttime.embedding.centring import Centring, fit, kept_sample, sample_of
 from righttime.embedding.combined import CombinedEmbedder
-from righttime.embedding.embed import embed_texts, uncached
+from righttime.embedding.embed import embed_texts, lacking_keys
 from righttime.embedding.fidelity import fidelity_on
+from righttime.embedding.keys import Keys
 from righttime.embedding.protocol import Embedded, Embedder
 from righttime.embedding.subspace import subspace_of
 from righttime.neighbours import MEMORY
@@ -204,8 +205,9 @@ def lacking(texts: Sequence[str], n_pool: int, embedder: Embedder, cache: Path) 
 
 
 def _lacking(texts: Sequence[str], embedder: Embedder, cache: Path) -> NDArray[np.bool_]:
-    missing = set(uncached(texts, embedder, cache))
-    return np.array([text in missing for text in texts], dtype=np.bool_)
+    found = np.zeros(len(texts), dtype=np.bool_)
+    found[lacking_keys(Keys(texts), embedder, cache)] = True
+    return found
 
 
 def shaped_by_target(embedder: Embedder) -> bool:

@@ -2,30 +2,60 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, chain
+
 from righttime.embedding.combined import CombinedEmbedder, joined_texts
 from righttime.embedding.protocol import Embedder
+from righttime.growing import Made, gathered
 from righttime.rows import Rows
 
 __all__ = ["reads_alike", "shared_text", "texts_for"]
 
 
-def texts_for(embedder: Embedder, rows: Rows, which: str) -> list[str]:
+class _Texts(Made[str]):
+    """One of the texts of each row, read from the row when it is looked at."""
+
+    def __init__(self, which: str, sides: Sequence[Rows]) -> None:
+        """Look at the rows of several sides, one side behind the other."""
+        self.which, self.sides = which, sides
+        self.starts = [0, *accumulate(map(len, sides))]
+
+    def __len__(self) -> int:
+        return self.starts[-1]
+
+    def made_at(self, place: int) -> str:
+        """See `Made`."""
+        side = bisect_right(self.starts, place) - 1
+        return next(self.sides[side].texts(self.which, [place - self.starts[side]]))
+
+    def __iter__(self) -> Iterator[str]:
+        return chain.from_iterable(rows.texts(self.which) for rows in self.sides)
+
+
+def texts_for(embedder: Embedder, which: str, *sides: Rows) -> Sequence[str]:
     """The text of each row: the embedder's own where it reads rows in a way of its own, else the one named.
+
+    No text is held. One that is named is read from its row whenever it is looked at. An embedder's own are made once,
+    before anything is embedded, since that may take long or fail, and lie in a file where they are many.
 
     Args:
         embedder: May have a method ``text_of(example)``, as one that needs prompt and response apart.
-        rows: The rows.
         which: A name of `righttime.examples.TEXTS`; not looked at where the embedder has a way of its own.
+        sides: The rows: of the pool and, behind them, of the target, for example.
 
     Raises:
-        SettingsError: If `which` names no text.
+        SettingsError: If `which` names no text; when the first is looked at.
         EmbeddingError: If the embedder cannot read a row; names it.
+        StoreError: If the file cannot be written.
     """
-    if isinstance(embedder, CombinedEmbedder):
-        columns = [texts_for(part, rows, which) for part in embedder.parts] if embedder.apart else []
-        return joined_texts(columns) if columns else list(rows.texts(which))
+    if isinstance(embedder, CombinedEmbedder) and embedder.apart:
+        return joined_texts([texts_for(part, which, *sides) for part in embedder.parts])
     own = getattr(embedder, "text_of", None)
-    return list(map(own, rows.examples()) if own else rows.texts(which))
+    if own is None:
+        return _Texts(which, sides)
+    return gathered(own(row).encode("utf-8") for rows in sides for row in rows.examples())
 
 
 def reads_alike(embedder: Embedder) -> bool:

@@ -266,7 +266,7 @@ def embedded(
         made: See `vectors_for`.
         n_steer: See `righttime.embedding.represent.represent`.
     """
-    texts = texts_for(embedder, pool, text) + texts_for(embedder, target, text)
+    texts = texts_for(embedder, text, pool, target)
     n = len(pool)
     done = represent(
         texts,

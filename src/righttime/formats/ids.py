@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.growing import GrowingTexts, Runs, Texts, Values
+from righttime.growing import Runs, Texts, Values, gathered
 
 __all__ = ["Named", "repeats", "settle", "settled"]
-
-_AT_ONCE = 1 << 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +103,7 @@ def settled(given: Texts, hashes: NDArray[np.int64], contents: NDArray[np.uint64
         return given
     made = map("{:016x}".format, contents.tolist())
     rows = [Named(source, name or None, one) for source, name, one in zip(sources, given, made, strict=True)]
-    return _texts([name.encode("utf-8") for name in settle(rows)])
+    return gathered([name.encode("utf-8") for name in settle(rows)])
 
 
 def _made(contents: NDArray[np.uint64]) -> Sequence[str]:
@@ -120,11 +117,4 @@ def _made(contents: NDArray[np.uint64]) -> Sequence[str]:
     lengths = np.diff(np.append(begins, len(contents)))
     repeat[order] = np.arange(len(contents)) - np.repeat(begins, lengths)
     pairs = zip(Values(contents), Values(repeat), strict=True)
-    return _texts(f"{one:016x}-{time}".encode() if time else b"%016x" % one for one, time in pairs)
-
-
-def _texts(names: Iterable[bytes]) -> Texts:
-    column, left = GrowingTexts(), iter(names)
-    while block := list(itertools.islice(left, _AT_ONCE)):
-        column.add(block)
-    return column.done()
+    return gathered(f"{one:016x}-{time}".encode() if time else b"%016x" % one for one, time in pairs)

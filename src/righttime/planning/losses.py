@@ -10,8 +10,9 @@ from righttime.arrangement.budget import rows_of
 from righttime.arrangement.shapes import read_shape
 from righttime.embedding.losses import LossScorer
 from righttime.embedding.represent import lacking
+from righttime.growing import grown
 from righttime.planning.rates import rate_of
-from righttime.planning.stages import Stage, most_resident, resident
+from righttime.planning.stages import EMBEDDED_BYTES, Stage, most_resident, resident
 from righttime.results import Request
 from righttime.rows import Rows
 
@@ -51,9 +52,10 @@ def loss_stage(rows: Rows, n_pool: int, request: Request, cache: Path, budget: i
     each = (time.perf_counter() - start) / len(texts)
     left = budget * int(lacking(texts, len(texts), scorer, cache).sum()) // len(texts)
     rate, _, tokens = rate_of(texts, scorer)
-    held = budget * sum(map(len, texts)) // len(texts) + max(0, most_resident() - resident())
+    kept, filed = grown([budget * sum(map(len, texts)) // len(texts)], 1)
+    held = kept + EMBEDDED_BYTES * budget + max(0, most_resident() - resident())
     note = (
         f"{scorer.identity['model']}: about {left:,} of {budget:,} rows not in the cache yet, "
         f"{tokens:.0f} tokens each; {rate:,.1f} rows/s measured"
     )
-    return [Stage("losses", 1, each * budget + left / rate, 0, left * _CACHED_BYTES, note, held)]
+    return [Stage("losses", 1, each * budget + left / rate, 0, left * _CACHED_BYTES + filed, note, held)]

@@ -12,12 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-__all__ = ["KEY_BYTES", "SOME", "Stage", "most_resident", "peak_of", "repeated", "resident", "timed"]
+__all__ = ["EMBEDDED_BYTES", "KEY_BYTES", "SOME", "Stage", "most_resident", "peak_of", "repeated", "resident", "timed"]
 
 SOME = 1 << 14
 """Given vectors that are read to see what all are like."""
 KEY_BYTES = 60
 """Bytes of a row while rows are compared or looked up: its hashes, sorted."""
+EMBEDDED_BYTES = 84
+"""Bytes of a row while rows are embedded, texts and vectors apart: its key, its tokens, its places. Measured."""
 
 
 @dataclass(frozen=True)

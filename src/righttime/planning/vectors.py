@@ -12,14 +12,16 @@ import numpy as np
 from righttime.embedding import Embedder
 from righttime.embedding.combined import CombinedEmbedder
 from righttime.embedding.glimpse import Glimpse
+from righttime.embedding.keys import Keys, different
 from righttime.embedding.represent import lacking
 from righttime.embedding.texts import shared_text, texts_for
 from righttime.embedding.vectors import vectors_sha256
+from righttime.growing import Picked, grown
 from righttime.guard.cutting import window_for
 from righttime.neighbours import ENGINES
 from righttime.planning.guard import LongTexts
 from righttime.planning.rates import rate_of
-from righttime.planning.stages import KEY_BYTES, SOME, Stage, most_resident, resident, timed
+from righttime.planning.stages import EMBEDDED_BYTES, SOME, Stage, most_resident, resident, timed
 from righttime.results import Request
 from righttime.rows import Rows
 from righttime.similarity import unit_rows
@@ -59,7 +61,7 @@ def embedding_stages(
     """The stages that make vectors, their dimension, and what is not read of texts where chunks are asked for."""
     embedder = request.model()
     text, _ = shared_text(request.text, targets, pool=rows)
-    texts = texts_for(embedder, rows, text) + texts_for(embedder, targets, text)
+    texts = texts_for(embedder, text, rows, targets)
     if not isinstance(embedder, CombinedEmbedder):
         stage, dimension, sample, per_second = _of_one(embedder, texts, len(rows), request, cache)
         stages = [stage]
@@ -73,11 +75,11 @@ def embedding_stages(
             for number, (one, part) in enumerate(zip(embedder.parts, parts, strict=True), 1)
         ]
         dimension = sum(part[1] for part in parts)
-        sample, per_second = texts[:_TEXTS], 1 / sum(1 / part[3] for part in parts)
+        sample, per_second = list(texts[:_TEXTS]), 1 / sum(1 / part[3] for part in parts)
         stages.append(_together(len(texts), dimension, len(parts), request))
     if not request.guard_chunks:
         return stages, dimension, None
-    asked = texts[len(rows) :: -(-len(targets) // _TEXTS)]
+    asked = list(texts[len(rows) :: -(-len(targets) // _TEXTS)])
     vector = 4 * dimension + _CACHED_BYTES
     return stages, dimension, _long(sample, asked, embedder, per_second, vector)
 
@@ -97,8 +99,8 @@ def _of_one(
 ) -> tuple[Stage, int, Sequence[str], float]:
     """The stage of one embedder, its dimension, the texts that it was measured on, and tokens a second."""
     n = len(texts)
-    without = lacking(texts, n_pool, embedder, cache)
-    missing = list(dict.fromkeys(text for text, lacks in zip(texts, without, strict=True) if lacks))
+    without = Picked(texts, np.flatnonzero(lacking(texts, n_pool, embedder, cache)))
+    missing = Picked(without, different(Keys(without)))
     sample = random.Random(0).sample(missing or texts, min(len(missing or texts), _TEXTS))
     rate, dimension, tokens = rate_of(sample, embedder)
     activations = max(0, most_resident() - resident())
@@ -109,7 +111,9 @@ def _of_one(
         f"{len(missing):,} of {n:,} texts not in the cache yet, {tokens:.0f} tokens each; {rate:,.1f} texts/s measured"
     )
     disk = len(missing) * (4 * dimension + _CACHED_BYTES) + (size if mapped else 0) * (2 if on_cluster else 1)
-    passing = sum(len(one.encode()) for one in sample) * n // len(sample) + KEY_BYTES * n
+    said = sum(len(one.encode()) for one in sample) * n // len(sample) if hasattr(embedder, "text_of") else 0
+    held, filed = grown([said], 1)  # texts of its own; others are read from the rows
+    passing, disk = held + EMBEDDED_BYTES * n, disk + filed
     if len(missing) > _TEXTS:
         activations += _SCATTERED
         note += f"; {_SCATTERED >> 20} MiB allowed for what is kept of batches of many shapes"

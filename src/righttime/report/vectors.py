@@ -17,6 +17,7 @@ from righttime.embedding.texts import texts_for
 from righttime.embedding.vectors import vectors_given, vectors_sha256
 from righttime.errors import RighttimeError
 from righttime.formats import Reading
+from righttime.growing import Picked
 from righttime.results import FinishedResult
 from righttime.results.sources import find_sources_of, inside
 from righttime.similarity import pair_similarity, unit_rows
@@ -190,7 +191,7 @@ def _read(
         found = unit_rows(sides[0], "pool vectors"), unit_rows(sides[1], "target vectors")
         return Vectors(found[0], np.arange(n[0], dtype=np.int64), found[1]), ""
     embedder, text, n_pool = request.model(), finished.manifest.text, len(pool.rows)
-    texts = texts_for(embedder, pool.rows, text) + texts_for(embedder, target.rows, text)
+    texts = texts_for(embedder, text, pool.rows, target.rows)
     without = lacking(texts, n_pool, embedder, cache)
     hint = "Hint: the `cache` they were made with, or arrange again"
     if without[n_pool:].any():
@@ -198,6 +199,6 @@ def _read(
     rows = np.flatnonzero(~without[:n_pool])
     if not len(rows):
         return None, f"no pool row's vector is in the cache. {hint}"
-    wanted = [texts[number] for number in rows.tolist()] + texts[n_pool:]
+    wanted = Picked(texts, np.append(rows, np.arange(n_pool, len(texts))))
     unit = represent(wanted, len(rows), embedder, cache, made=finished.manifest.embedding).vectors
     return Vectors(unit[: len(rows)], rows, unit[len(rows) :]), ""

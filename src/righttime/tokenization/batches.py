@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-__all__ = ["token_batches"]
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["batches_of", "token_batches"]
 
 
 def token_batches(lengths: Sequence[int], most_tokens: int, most_rows: int | None = None) -> list[list[int]]:
@@ -26,11 +29,15 @@ def token_batches(lengths: Sequence[int], most_tokens: int, most_rows: int | Non
         >>> token_batches([2, 5, 3, 2], 6), token_batches([1, 1, 1], 6, 2)
         ([[1], [2, 0], [3]], [[0, 1], [2]])
     """
-    batches: list[list[int]] = []
-    longest = 0
-    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
-        if not batches or (len(batches[-1]) + 1) * longest > most_tokens or len(batches[-1]) == most_rows:
-            batches.append([])
-            longest = max(1, lengths[place])
-        batches[-1].append(place)
-    return batches
+    return [batch.tolist() for batch in batches_of(lengths, most_tokens, most_rows)]
+
+
+def batches_of(lengths: ArrayLike, most_tokens: int, most_rows: int | None = None) -> Iterator[NDArray[np.int64]]:
+    """The same batches as parts of one array, int64, for so many texts that an object for each would be too much."""
+    tokens = np.asarray(lengths, dtype=np.int64)
+    order, start = np.argsort(-tokens, kind="stable"), 0
+    while start < len(order):
+        size = max(1, most_tokens // max(1, int(tokens[order[start]])))
+        stop = start + (size if most_rows is None else min(size, most_rows))
+        yield order[start:stop]
+        start = stop
