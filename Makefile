@@ -100,7 +100,7 @@ dist: $(READY)
 
 # Quick ones first. Each line says about how long it takes on two cores.
 bench: $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt duckdb faiss-cpu "ray[data]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt duckdb faiss-cpu ray
 	@echo "== measures (1 minute)" && $(BIN)/python benchmarks/measures.py $(BENCH)
 	@echo "== calibration of the analysis (1 minute)" && $(BIN)/python benchmarks/calibration.py $(BENCH)
 	@echo "== leading directions (1 minute)" && $(BIN)/python benchmarks/directions.py $(BENCH)
