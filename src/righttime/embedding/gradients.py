@@ -62,6 +62,7 @@ class GradientEmbedder:
         adam: bool = False,
         subspace: int | None = None,
         causal: CausalModel | None = None,
+        moments: Path | None = None,
     ) -> None:
         """Find a model; it is loaded when the first text needs it.
 
@@ -78,6 +79,7 @@ class GradientEmbedder:
             subspace: Compare rows by so many directions, those in which the target's gradients mostly lie; see
                 `righttime.embedding.subspace`. None compares them by all.
             causal: The model itself, where it is loaded already; `max_length` and `device` are its own then.
+            moments: The folder that holds Adam's moments; None takes the checkpoint that the name is of.
 
         Raises:
             EmbeddingError: If there is no such model; names it.
@@ -86,7 +88,7 @@ class GradientEmbedder:
         self._causal = causal or CausalModel(name, heads=True, max_length=max_length, device=device)
         self.found = self._causal.found
         self._dim, self._rank, self._seed = dim, rank, seed
-        self._adam = adam
+        self._adam, self._moments_in = adam, moments or Path(self.found.path)
         self._pool_side: GradientEmbedder | None = None  # of the target's side
 
     def __getstate__(self) -> dict[str, Any]:
@@ -112,7 +114,7 @@ class GradientEmbedder:
             about |= {"layers": "those of the adapter", "rank": rank}
         if self._adam:
             about["gradient"] = "adam" if self._pool_side is None else "plain"
-            about["moments"] = moments_sha256(Path(self.found.path))
+            about["moments"] = moments_sha256(self._moments_in)
         return about
 
     @property
@@ -232,7 +234,7 @@ class GradientEmbedder:
         """Adam's moments of each adapter; of the target's rows, and without `adam`, none."""
         if not self._adam or self._pool_side is not None:
             return [None] * len(self._adapters)
-        return [*read_moments(Path(self.found.path), self._adapters)]
+        return [*read_moments(self._moments_in, self._adapters)]
 
 
 class FedGradients:
@@ -248,6 +250,11 @@ class FedGradients:
         self._rows, self._embedder = rows, embedder
         self.subspace = embedder.subspace
         self.identity = embedder.identity
+
+    def for_target(self) -> FedGradients:
+        """The same of the target's rows; see `GradientEmbedder.for_target`."""
+        asks = self._embedder.for_target()
+        return self if asks is self._embedder else FedGradients(self._rows, asks)
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each row."""
