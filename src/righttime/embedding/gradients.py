@@ -36,6 +36,7 @@ from righttime.embedding.adapters import (
 from righttime.embedding.causal import CausalModel
 from righttime.errors import EmbeddingError
 from righttime.examples import Example
+from righttime.tokenization.losses import output_layer, token_losses
 from righttime.tokenization.masking import Tokens
 
 __all__ = ["DIM", "PREFIX", "RANK", "SEPARATOR", "FedGradients", "GradientEmbedder"]
@@ -188,17 +189,19 @@ class GradientEmbedder:
         import torch
 
         tokens, mask = self._causal.padded(rows)
+        marks = torch.zeros_like(tokens, dtype=torch.bool)
+        for row, wanted in zip(marks, learnt, strict=True):
+            row[list(wanted)] = True
         out = torch.zeros((len(rows), self._dim), dtype=torch.float64, device=tokens.device)
         model = self._causal.model
+        adapted = any(adapter.layer is output_layer(model) for adapter in self._adapters)
         with torch.enable_grad(), recording(self._adapters, self._moments, out):
             embedded = model.get_input_embeddings()(tokens).detach().requires_grad_()
-            logits = model(inputs_embeds=embedded, attention_mask=mask, use_cache=False).logits
-            losses = []
-            for place, wanted in enumerate(learnt):
-                at = torch.tensor(wanted, dtype=torch.int64, device=tokens.device)
-                losses.append(torch.nn.functional.cross_entropy(logits[place, at - 1].float(), tokens[place, at]))
+            inputs = {"inputs_embeds": embedded, "attention_mask": mask}
+            losses, of_row = token_losses(model, tokens, marks, by_row=adapted, **inputs)
+            means = losses / of_row.bincount()[of_row]
             # One row's loss has no gradient in another row's tokens.
-            torch.autograd.backward([torch.stack(losses).sum()], inputs=[embedded])
+            torch.autograd.backward([means.sum()], inputs=[embedded])
         return np.asarray((out / math.sqrt(self._dim)).cpu().numpy(), dtype=np.float32)
 
     def check(self) -> None:
