@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import random
 import signal
@@ -98,8 +97,9 @@ def test_killed_ten_times_over_while_rows_are_rearranged(tmp_path: Path, tiny: s
     """105 rows in 105 steps, rearranged 13 times; no attempt comes by more than one checkpoint."""
     rng = random.Random(11)
     lora = Lora() if "adam" in by else None
-    settings = TuneSettings(batch=1, learning_rate=1e-3, save_every=10, keep=None, rearrange_every=8, rearrange_by=by)
-    tune(many, tiny, tmp_path / "undisturbed", dataclasses.replace(settings, lora=lora))
+    how: dict[str, Any] = {"rearrange_every": 8, "rearrange_by": by, "lora": lora}
+    settings = TuneSettings(batch=1, learning_rate=1e-3, save_every=10, keep=None, **how)
+    tune(many, tiny, tmp_path / "undisturbed", settings)
     run = tmp_path / "run"
     words = ["tune", str(many), "--model", tiny, "--out", str(run), "--batch-size", "1", "--learning-rate", "1e-3"]
     words += ["--save-every", "10", "--keep", "0", "--rearrange-every", "8", "--rearrange-by", by]
