@@ -1,14 +1,16 @@
 """What rearranging while a model trains costs, beside the bare forward pass of the rows that it embeds.
 
     python benchmarks/rearranging.py [--model small|smollm2-135m] [--rows 240] [--targets 40] [--turns 3]
-        [--by lm gradients gradients:subspace=4 loss]
+        [--by lm gradients gradients:subspace=4 gradients:adam loss]
 
 `righttime tune` with `--rearrange-every`, five stretches, so four rearrangements of what is left: NIV2 pool rows drawn
 at random, in steps of 8, around NIV2 target rows, by each way of `--rearrange-by`. Whenever rows are rearranged, the
 same tokens are also fed through the same model with nothing around it, in the batches and the padding that embedding
-takes: no head, no gradients, no vectors, whatever the way. `ratio` is the CPU time of the whole rearrangement
-(tokenizing, embedding, centring, TMA's rounds, writing and reading the plan) by that of the bare passes, which are run
-before and after it: so many forward passes the way costs. Prints JSON, a line for each turn.
+takes: no head, no vectors. `ratio` is the CPU time of the whole rearrangement (tokenizing, embedding, centring, TMA's
+rounds, writing and reading the plan) by that of the bare passes, which are run before and after it. Of gradients the
+bare pass goes forward and, from the sum of its states, backward to its inputs, without the gradient of any weight;
+`to_forward` is the ratio to its forward part alone. `gradients:adam` trains adapters, the others all weights. Prints
+JSON, a line for each turn.
 """
 
 from __future__ import annotations
@@ -43,58 +45,71 @@ def made(folder: Path, rows: int, targets: int) -> Path:
     return folder / "out"
 
 
-def bare(model: Any, tokenizer: Any, asked: Any) -> float:
-    """CPU seconds of the forward passes of different rows alone, in the batches that embedding takes."""
+def bare(model: Any, tokenizer: Any, asked: Any, backward: bool) -> tuple[float, float]:
+    """CPU seconds of bare forward and backward passes of different rows, in the batches that embedding takes."""
     import torch
 
     from righttime.embedding.causal import CausalModel
     from righttime.embedding.embed import plan_batches
 
-    causal = CausalModel.of(model.base_model, tokenizer, "bare", "", LENGTH)
+    inner = (model.get_base_model() if hasattr(model, "get_base_model") else model).base_model
+    causal = CausalModel.of(inner, tokenizer, "bare", "", LENGTH)
     if asked.tokens:
         ids = [row.ids.tolist() for row in dict(zip(asked.texts, asked.tokens, strict=True)).values()]
     else:
         ids = [row[:LENGTH] for row in causal.tokens(list(dict.fromkeys(asked.texts)), special=True)]
     batches = [causal.padded([ids[place] for place in batch]) for batch in plan_batches([len(row) for row in ids])]
     model.eval()
-    began = time.process_time()
-    with torch.no_grad():
-        for tokens, mask in batches:
-            model.base_model(input_ids=tokens, attention_mask=mask, use_cache=False)
-    took = time.process_time() - began
+    took = [0.0, 0.0]  # forward, and both
+    for tokens, mask in batches:
+        began = time.process_time()
+        with torch.set_grad_enabled(backward):
+            embedded = inner.get_input_embeddings()(tokens).detach().requires_grad_(backward)
+            states = inner(inputs_embeds=embedded, attention_mask=mask, use_cache=False).last_hidden_state
+        took[0] += time.process_time() - began
+        if backward:
+            torch.autograd.backward([states.sum()], inputs=[embedded])
+            took[1] += time.process_time() - began
     model.train()
-    return took
+    return took[0], max(took)
 
 
 def measured(folder: Path, out: Path, every: int, by: str, run: Path) -> dict[str, Any]:
     """One run: CPU seconds of each rearrangement, of the bare passes, and of all else."""
-    from righttime.training import TuneSettings, rearranger, tune
+    from righttime.training import Lora, TuneSettings, rearranger, tune
     from righttime.training.anew import left_places
+    from righttime.training.ways import way_named
 
+    way = way_named(by)
     ours: list[float] = []
-    floor: list[float] = []
+    floors: list[tuple[float, float]] = []
     make = rearranger.Rearranger._made
 
     def timed(self: Any, step: int) -> Any:
         left = left_places(len(self.sides.rows), rearranger.consumed_before(self._known, self._follow, step), None)
         asked = self.sides.asked(left)
-        before = bare(self.learning.model, self.learning.tokenizer, asked)
+        known = self.learning.model, self.learning.tokenizer, asked, way.way.passes > 1
+        before = bare(*known)
         began = time.process_time()
         found = make(self, step)
         ours.append(time.process_time() - began)
-        floor.append((before + bare(self.learning.model, self.learning.tokenizer, asked)) / 2)
+        floors.append(tuple((one + other) / 2 for one, other in zip(before, bare(*known), strict=True)))
         return found
 
     rearranger.Rearranger._made = timed  # type: ignore[method-assign]
-    settings = TuneSettings(batch=BATCH, max_length=LENGTH, rearrange_every=every, rearrange_by=by, save_model=False)
+    lora = Lora() if way.adam else None
+    how: dict[str, Any] = {"rearrange_every": every, "rearrange_by": by, "lora": lora, "save_model": False}
+    settings = TuneSettings(batch=BATCH, max_length=LENGTH, **how)
     began = time.process_time()
     tune(out, str(folder / "model"), run, settings)
     rearranger.Rearranger._made = make  # type: ignore[method-assign]
-    whole = time.process_time() - began - 2 * sum(floor)
+    forward, passes = (sum(each) for each in zip(*floors, strict=True))
+    whole = time.process_time() - began - 2 * passes
     return {
         "by": by,
-        "ratio": round(sum(ours) / sum(floor), 3),
-        "ratios": [round(one / other, 3) for one, other in zip(ours, floor, strict=True)],
+        "ratio": round(sum(ours) / passes, 3),
+        "ratios": [round(one / other, 3) for one, (_, other) in zip(ours, floors, strict=True)],
+        "to_forward": round(sum(ours) / forward, 3),
         "rearranging": round(sum(ours), 2),
         "run": round(whole, 2),
     }

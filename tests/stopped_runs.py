@@ -24,5 +24,6 @@ class StopAt(TrainerCallback):  # type: ignore[misc]
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    """The tuned model's weights by name."""
-    return dict(load_file(run / "model" / "model.safetensors"))
+    """The tuned model's weights, or its adapters', by name."""
+    (path,) = (run / "model").glob("*model.safetensors")
+    return dict(load_file(path))

@@ -84,6 +84,18 @@ def test_gradients_of_trained_adapters_equal_autograd(warmed: Path) -> None:
     assert (about["layers"], about["rank"]) == ("those of the adapter", 2)
 
 
+def test_an_adapted_output_layer_sees_each_row_by_itself(warmed: Path, tmp_path: Path) -> None:
+    out, model = warmed.parents[1] / "out", warmed.parents[1] / "model"
+    adapted = Lora(rank=2, target_modules=("v_proj", "lm_head"))
+    tune(out, str(model), tmp_path / "run", TuneSettings(batch=4, learning_rate=5e-3, lora=adapted))
+    embedder = GradientEmbedder(str(tmp_path / "run" / "model"), device="cpu", dim=64)
+    for (prompt, response), vector in zip(ROWS, embedder.embed(TEXTS), strict=True):
+        found = plain(tmp_path / "run" / "model", prompt, response)
+        assert [name.rpartition(".")[2] for name, *_ in found] == ["v_proj", "v_proj", "lm_head"]
+        want = projected(embedder, [torch.cat([b.flatten(), a.flatten()]) for _, b, a in found])
+        assert np.abs(vector - want).max() <= 1e-4 * np.abs(want).max()
+
+
 def test_adam_takes_the_step_that_torch_would_take(warmed: Path) -> None:
     """Moments of the checkpoint put into a fresh AdamW, one step with one row's gradient: what it moves by."""
     checkpoint = warmed / "checkpoint-6"

@@ -89,6 +89,16 @@ def test_a_model_of_another_kind_and_one_with_adapters(bare_model: Any) -> None:
             assert mean == pytest.approx(total / count, abs=1e-5)
 
 
+def test_logits_are_made_only_where_a_learnt_token_comes_next(bare_model: Any) -> None:
+    rows = random_rows(5, 9, 50, 50)
+    made: list[int] = []
+    hook = bare_model.lm_head.register_forward_hook(lambda _, __, logits: made.append(logits.shape[:-1].numel()))
+    found = row_losses(bare_model, rows, 200)
+    hook.remove()
+    assert len(made) > 1
+    assert sum(made) == found.count.sum()
+
+
 def test_a_model_that_cannot_make_logits_at_some_places_only(bare_model: Any) -> None:
     import torch
 

@@ -94,8 +94,8 @@ def test_rearranging_by_loss_and_by_gradients_is_told(models: Path) -> None:
     loss = tuning_stages(name, dataclasses.replace(settings, rearrange_by="loss"))[-1]
     assert (loss.disk, loss.passing) == (60 * 8, 2 * 60 * 8)
     assert "every 10 steps: 60 rows scored in about 50% of the time" in loss.note
-    for lora in (None, Lora(rank=4)):
-        asked = dataclasses.replace(settings, rearrange_by="gradients", lora=lora)
+    for lora, by in ((None, "gradients"), (Lora(rank=4), "gradients"), (Lora(rank=4), "gradients:adam")):
+        asked = dataclasses.replace(settings, rearrange_by=by, lora=lora)
         model = load_model(name, asked)
         signs = sum(adapter.signs.numel() for adapter in _adapters(model, lora))
         told = tuning_stages(name, asked)[-1]

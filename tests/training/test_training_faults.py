@@ -13,7 +13,6 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from processes import DEADLINE, SHARDING, TORCHRUN, finish, launcher_on_two, start
 from righttime.cli import main
@@ -21,7 +20,8 @@ from righttime.evaluation import open_evaluation
 from righttime.training import first_difference, read_records, tune
 from righttime.training.plan import Plan
 from righttime.training.records import last_attempt
-from righttime.training.settings import TuneSettings
+from righttime.training.settings import Lora, TuneSettings
+from stopped_runs import weights
 from tiny_model import save_arrangement
 
 pytestmark = [pytest.mark.slow, pytest.mark.linux]
@@ -62,10 +62,6 @@ def kill(process: subprocess.Popen[str], all_of_them: bool = True) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    return dict(load_file(run / "model" / "model.safetensors"))
-
-
 def test_killed_ten_times_over(tmp_path: Path, tiny: str, many: Path) -> None:
     rng = random.Random(7)
     settings = TuneSettings(batch=1, epochs=3, learning_rate=1e-3, save_every=10)
@@ -96,15 +92,18 @@ def test_killed_ten_times_over(tmp_path: Path, tiny: str, many: Path) -> None:
     assert all(torch.equal(value, undisturbed[name]) for name, value in weights(run).items())
 
 
-@pytest.mark.parametrize("by", ["lm", "gradients:subspace=4", "loss"])
+@pytest.mark.parametrize("by", ["lm", "gradients:subspace=4", "gradients:adam", "loss"])
 def test_killed_ten_times_over_while_rows_are_rearranged(tmp_path: Path, tiny: str, many: Path, by: str) -> None:
     """105 rows in 105 steps, rearranged 13 times; no attempt comes by more than one checkpoint."""
     rng = random.Random(11)
-    settings = TuneSettings(batch=1, learning_rate=1e-3, save_every=10, keep=None, rearrange_every=8, rearrange_by=by)
+    lora = Lora() if "adam" in by else None
+    how: dict[str, Any] = {"rearrange_every": 8, "rearrange_by": by, "lora": lora}
+    settings = TuneSettings(batch=1, learning_rate=1e-3, save_every=10, keep=None, **how)
     tune(many, tiny, tmp_path / "undisturbed", settings)
     run = tmp_path / "run"
     words = ["tune", str(many), "--model", tiny, "--out", str(run), "--batch-size", "1", "--learning-rate", "1e-3"]
     words += ["--save-every", "10", "--keep", "0", "--rearrange-every", "8", "--rearrange-by", by]
+    words += ["--lora"] if lora else []
     for attempt in range(1, 11):
         process = start(words)
         wait_for(process, run, attempt, rng.randint(1, 9))

@@ -17,6 +17,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from peft import AutoPeftModelForCausalLM
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from forging import Edit, each, parsed, put
@@ -36,6 +37,7 @@ from rearranged_runs import (
 from righttime.cli import main
 from righttime.embedding.adapters import ADAPTED
 from righttime.errors import EmbeddingError, ModelError, SettingsError, StoreError
+from righttime.evaluation.checkpoints import load_evaluated
 from righttime.experiment import read_experiment, run_experiment
 from righttime.rows import Rows
 from righttime.training import Lora, TuneSettings, first_difference, open_run, read_records, tune
@@ -51,11 +53,14 @@ from tiny_model import save_tiny_model
 from twin import matrix, tma_order
 
 BY = {name: dataclasses.replace(FAST, rearrange_by=name) for name in ("loss", "gradients")}
+ADAM = "gradients:adam"
+BY[ADAM] = dataclasses.replace(FAST, rearrange_by=ADAM, lora=Lora(rank=4))
+WHOLE = [by for by in BY if by != ADAM]  # of a model without adapters
 LOSSES = "every rearrangement is the rows left by their losses, high first"
 ROUNDS = "every rearrangement is TMA's rounds over its vectors and the rows left"
 MODEL = {"loss": "the losses are those of the model of that step"}
-MODEL["gradients"] = "the vectors are those of the model of that step"
-ORDER = {"loss": LOSSES, "gradients": ROUNDS}
+MODEL["gradients"] = MODEL[ADAM] = "the vectors are those of the model of that step"
+ORDER = {"loss": LOSSES, "gradients": ROUNDS, ADAM: ROUNDS}
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +154,55 @@ def test_each_order_by_gradients_is_the_definition_by_the_checkpoint_of_its_step
         assert np.allclose(found.numbers, unit, atol=1e-5, rtol=0)
 
 
+def adams_step(weight: Any, state: dict[str, Any]) -> Any:
+    """What torch's AdamW moves a weight by at a rate of 1, by its gradient and the state that it had."""
+    moved = torch.zeros_like(weight, requires_grad=True)
+    moved.grad = weight.grad
+    adam = torch.optim.AdamW([moved], lr=1.0, weight_decay=0.0, betas=FAST.betas, eps=FAST.eps)
+    adam.state[moved] = {name: value.clone() for name, value in state.items()}
+    adam.step()
+    return -moved.detach()
+
+
+def signed(model: Any, parts: dict[str, Any]) -> NDArray[np.float64]:
+    """Numbers of adapters' weights, projected by the signs of 1,024 dimensions, B's of a layer before A's."""
+    total = np.zeros(1024)
+    layers = [name for name, layer in model.named_modules() if hasattr(layer, "lora_A")]
+    for place, layer in enumerate(layers):
+        flat = np.concatenate([parts[f"{layer}.lora_{matrix}.default.weight"].flatten().double() for matrix in "BA"])
+        signs = np.random.default_rng([0, place]).integers(0, 2, size=(len(flat), 1024), dtype=np.int8)
+        total += flat @ (signs.astype(np.float64) * 2 - 1)
+    return total
+
+
+def test_the_first_and_last_order_by_adams_steps_are_the_definition_by_the_optimizer_of_that_step(
+    tiny: str, arranged: Path, runs: dict[str, Path]
+) -> None:
+    """From the state that the Trainer keeps to resume from, which rearranging does not read."""
+    sides = rearranged_sides(arranged, None, way_named(ADAM))
+    rows, target, consumed = fed(tiny, sides.rows), fed(tiny, sides.target), effective(runs[ADAM])
+    for step in (STEPS[0], STEPS[-1]):
+        left = left_at(consumed, step)
+        path = runs[ADAM] / "checkpoints" / f"checkpoint-{step}"
+        model = AutoPeftModelForCausalLM.from_pretrained(path, is_trainable=True).eval()
+        trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        states = torch.load(path / "optimizer.pt", weights_only=True)["state"]
+        raw = []
+        for number, row in enumerate([*(rows[place] for place in left), *target]):
+            model.zero_grad()
+            mean_loss(model, row).backward()
+            parts = {name: weight.grad for name, weight in trained.items()}
+            if number < len(left):
+                parts = {name: adams_step(weight, states[n]) for n, (name, weight) in enumerate(trained.items())}
+            raw.append(signed(model, parts))
+        unit = np.array(raw) / np.linalg.norm(raw, axis=1, keepdims=True)
+        found = read_rearranged(runs[ADAM], step)
+        assert found is not None
+        assert np.allclose(found.numbers, unit, atol=1e-5, rtol=0)
+        near = np.asarray(unit[: len(left)] @ unit[len(left) :].T, dtype=np.float32)
+        assert consumed[4 * step : 4 * (step + 2)] == [left[row] for row, *_ in tma_order(near, 8)]
+
+
 def test_a_step_on_the_row_of_the_best_gradient_lowers_the_targets_loss_most(tiny: str, arranged: Path) -> None:
     """What the products stand for: against the plain way, a small step on each row and the target evaluated anew."""
     sides = rearranged_sides(arranged, None, way_named("gradients"))
@@ -226,7 +280,26 @@ def test_rows_with_nothing_to_learn_have_no_number(tiny: str, arranged: Path, by
     assert not np.nan_to_num(ask(model, tiny, without, by).numbers).any(), "none has any"
 
 
-@pytest.mark.parametrize("by", BY)
+def test_rows_with_nothing_to_learn_have_no_step_of_adams(tiny: str, arranged: Path, runs: dict[str, Path]) -> None:
+    """Neither of the pool nor of the target; a row on both sides has a step on one and a gradient on the other."""
+    checkpoint = runs[ADAM] / "checkpoints" / "checkpoint-2"
+    tokenizer, model = AutoTokenizer.from_pretrained(tiny), load_evaluated(str(checkpoint))
+    one, other, third = token_rows(rearranged_sides(arranged).rows, tokenizer, "chat", 512).tokens[:3]
+    none = dataclasses.replace(third, learnt=np.zeros_like(third.learnt))
+    tokens = [one, none, other, none, one, third]
+    asked = Asked([tokens_key(row) for row in tokens], 3, tokens)
+    settings = {"name": tiny, "step": 2, "max_length": 512, "folder": None, "moments": checkpoint}
+    found = said_by(model, tokenizer, asked, BY[ADAM], **settings)
+    assert found.numbers.any(axis=1).tolist() == [True, False, True, False, True, True]
+    assert (found.about["gradient"], found.about["target_gradient"]) == ("adam", "plain")
+    assert found.numbers[0] @ found.numbers[4] < 0.99
+    plain = said_by(model, tokenizer, asked, dataclasses.replace(BY[ADAM], rearrange_by="gradients"), **settings)
+    assert np.allclose(plain.numbers[4], found.numbers[4], atol=1e-6)
+    without = dataclasses.replace(asked, texts=asked.texts[1:4:2], n_left=1, tokens=[none, none])
+    assert not said_by(model, tokenizer, without, BY[ADAM], **settings).numbers.any()
+
+
+@pytest.mark.parametrize("by", WHOLE)
 def test_the_model_is_left_as_it_was(arranged: Path, tmp_path: Path, by: str) -> None:
     name = save_tiny_model(tmp_path / "model", dropout=0.1)
     model = AutoModelForCausalLM.from_pretrained(name)
@@ -244,7 +317,7 @@ def test_the_model_is_left_as_it_was(arranged: Path, tmp_path: Path, by: str) ->
     model(input_ids=torch.tensor([[1, 2, 3]]), labels=torch.tensor([[1, 2, 3]])).loss.backward()
 
 
-@pytest.mark.parametrize("by", BY)
+@pytest.mark.parametrize("by", WHOLE)
 def test_a_model_whose_weights_diverged_is_said(tiny: str, arranged: Path, by: str) -> None:
     model = AutoModelForCausalLM.from_pretrained(tiny)
     torch.nn.init.constant_(model.lm_head.weight, float("nan"))
@@ -271,7 +344,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(
     assert first_difference(done.job.plan, read_records(run / "consumed")) is None
 
 
-@pytest.mark.parametrize("by", BY)
+@pytest.mark.parametrize("by", WHOLE)
 def test_what_was_written_decides_after_a_stop(tiny: str, arranged: Path, tmp_path: Path, by: str) -> None:
     run = tmp_path / "run"
     with pytest.raises(RuntimeError, match="power failure"):
@@ -323,6 +396,7 @@ FORGERIES: dict[str, tuple[Edit, dict[str, str]]] = {
     "numbers of two rows exchanged": (of_step(4, numbers(exchanged)), ORDER),
     "a number": (of_step(4, numbers(nudged)), MODEL),
     "another way, it is said": (settled("rearrange_by", "lm:centred"), dict.fromkeys(BY, ROUNDS)),
+    "without Adam, it is said": (settled("rearrange_by", "gradients"), {ADAM: MODEL[ADAM]}),
     "another loss first, it is said": (settled("rearrange_by", "loss:low"), {"loss": LOSSES.replace("high", "low")}),
     "another loss": (of_step(4, column("loss", 0, 0.5)), {"loss": LOSSES}),
     "another picker": (of_step(4, column("picked_by_row", 0, 59)), {"gradients": ROUNDS}),
@@ -346,12 +420,12 @@ def test_what_was_planted_is_found(arranged: Path, runs: dict[str, Path], tmp_pa
     assert finding[by] in said(verify(run, arranged), False)
 
 
-@pytest.mark.parametrize("by", BY)
+@pytest.mark.parametrize("by", WHOLE)
 @pytest.mark.parametrize(
     "changes",
     [
         {"window": 9},
-        {"lora": Lora(rank=4)},
+        {"lora": Lora(rank=4, base="bf16")},
         {"precision": "bf16", "weights": "bf16"},
         *(
             pytest.param(changes, marks=pytest.mark.slow)
@@ -380,7 +454,34 @@ def test_gradients_may_be_compared_in_few_directions(tiny: str, arranged: Path, 
     assert [finding for finding in verify(tmp_path / "run", arranged) if not finding.ok] == []
 
 
-@pytest.mark.parametrize("by", BY)
+def test_adams_steps_may_be_compared_in_few_directions_of_packed_rows(
+    tiny: str, arranged: Path, tmp_path: Path
+) -> None:
+    changes = {"window": 9, "pack_tokens": 200, "precision": "bf16", "save_every": 3}
+    settings = dataclasses.replace(BY[ADAM], rearrange_by=f"{ADAM},subspace=3", **changes)
+    with pytest.raises(RuntimeError, match="power failure"):
+        tune(arranged, tiny, tmp_path / "run", settings, callbacks=[StopAt(5)])
+    tune(arranged, tiny, tmp_path / "run", dataclasses.replace(settings, save_every=1))
+    found = read_rearranged(tmp_path / "run", 4)
+    assert found is not None
+    assert found.numbers.shape == (9 + 60, 3)
+    assert [finding for finding in verify(tmp_path / "run", arranged) if not finding.ok] == []
+
+
+def test_moments_that_were_restored_give_the_same_plan(
+    tiny: str, arranged: Path, runs: dict[str, Path], tmp_path: Path
+) -> None:
+    """Stopped between a checkpoint and the rearrangement that follows it."""
+    run = tmp_path / "run"
+    with pytest.raises(RuntimeError, match="power failure"):
+        tune(arranged, tiny, run, BY[ADAM], callbacks=[StopAt(4)])
+    shutil.rmtree(run / "plans" / "step-00000004")
+    done = tune(arranged, tiny, run, BY[ADAM])
+    assert done.start.step == 4
+    assert contents(run) == contents(runs[ADAM])
+
+
+@pytest.mark.parametrize("by", WHOLE)
 def test_it_chooses_beyond_the_arrangement(tiny: str, arranged: Path, tmp_path: Path, by: str) -> None:
     pool = arranged.parent / "data" / "pool.jsonl"
     settings = dataclasses.replace(BY[by], rearrange_pool=str(pool))
@@ -434,7 +535,7 @@ def test_adapters_that_have_no_plain_gradients_are_refused_before_the_first_step
         ("gradient:subspace=3", "unknown way to rearrange 'gradient': did you mean 'gradients'"),
         ("loss:middle", "unknown loss to begin with 'middle'. Known: high, low, medium."),
         ("loss:high,low", "unknown loss to begin with 'high,low'"),
-        ("gradients:adam", "`rearrange_by` must take gradients as they are, got 'adam'"),
+        ("gradients:adam", "must have adapters trained by adamw, whose moments are read, to take `adam`, got all wei"),
         ("gradients:subspace=0", "an option must be subspace=K, got 'subspace=0'"),
         ("gradients:layer=3", "unknown option of gradients:MODEL"),
         ("lm:layr=1", "unknown option of lm:MODEL 'layr': did you mean 'layer'"),
@@ -444,6 +545,13 @@ def test_adapters_that_have_no_plain_gradients_are_refused_before_the_first_step
 def test_ways_that_there_are_not_are_refused(by: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         dataclasses.replace(FAST, rearrange_by=by)
+
+
+@pytest.mark.parametrize("optimizer", ["adafactor", "adamw-8bit", "paged-adamw"])
+def test_optimizers_without_adams_moments_are_refused(optimizer: Any) -> None:
+    betas = TuneSettings.betas, TuneSettings.eps
+    with pytest.raises(SettingsError, match=f"to take `adam`, got adapters trained by {optimizer}. Hint: .* leave"):
+        dataclasses.replace(BY[ADAM], optimizer=optimizer, betas=betas[0], eps=betas[1])
 
 
 def test_a_way_is_named_with_its_options_or_without() -> None:
@@ -461,7 +569,7 @@ def test_a_run_does_not_go_on_by_another_way(tiny: str, arranged: Path, tmp_path
 
 
 def test_orders_of_an_experiment_may_be_rearranged_by_loss_and_by_gradients(tiny: str, tmp_path: Path) -> None:
-    orders = {name: {"method": "tma", "tuning": {"rearrange_every": 2, "rearrange_by": name}} for name in BY}
+    orders = {name: {"method": "tma", "tuning": {"rearrange_every": 2, "rearrange_by": name}} for name in WHOLE}
     file = written(
         made_data(tmp_path / "data"),
         tiny,
@@ -474,7 +582,7 @@ def test_orders_of_an_experiment_may_be_rearranged_by_loss_and_by_gradients(tiny
     run_experiment(read_experiment(file), out, place=InProcess())
     arrangement = next(path for path in (out / "replicate-1" / "arrangements").iterdir() if path.is_dir())
     steering = (out / "replicate-1" / "steer.jsonl").read_text().splitlines()
-    for name in BY:
+    for name in WHOLE:
         run = out / "replicate-1" / "runs" / name / "run"
         found = read_rearranged(run, 2)
         assert found is not None

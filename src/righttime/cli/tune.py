@@ -204,8 +204,8 @@ def tune(
         _rows(
             metavar="WAY",
             help="With --rearrange-every: by what. lm[:OPTIONS]: TMA over hidden states, such as lm:layer=12,whitened "
-            "(lm: may be left out). gradients[:subspace=K]: TMA over gradients of the loss. loss[:high|medium|low]: by "
-            "the loss on each row, without the target.",
+            "(lm: may be left out). gradients[:adam,subspace=K]: TMA over gradients of the loss; adam, with --lora: by "
+            "the step that Adam would take. loss[:high|medium|low]: by the loss on each row, without the target.",
             show_default="lm:centred",
         ),
     ] = None,

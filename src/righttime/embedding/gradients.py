@@ -36,6 +36,7 @@ from righttime.embedding.adapters import (
 from righttime.embedding.causal import CausalModel
 from righttime.errors import EmbeddingError
 from righttime.examples import Example
+from righttime.tokenization.losses import output_layer, token_losses
 from righttime.tokenization.masking import Tokens
 
 __all__ = ["DIM", "PREFIX", "RANK", "SEPARATOR", "FedGradients", "GradientEmbedder"]
@@ -62,6 +63,7 @@ class GradientEmbedder:
         adam: bool = False,
         subspace: int | None = None,
         causal: CausalModel | None = None,
+        moments: Path | None = None,
     ) -> None:
         """Find a model; it is loaded when the first text needs it.
 
@@ -78,6 +80,7 @@ class GradientEmbedder:
             subspace: Compare rows by so many directions, those in which the target's gradients mostly lie; see
                 `righttime.embedding.subspace`. None compares them by all.
             causal: The model itself, where it is loaded already; `max_length` and `device` are its own then.
+            moments: The folder that holds Adam's moments; None takes the checkpoint that the name is of.
 
         Raises:
             EmbeddingError: If there is no such model; names it.
@@ -86,7 +89,7 @@ class GradientEmbedder:
         self._causal = causal or CausalModel(name, heads=True, max_length=max_length, device=device)
         self.found = self._causal.found
         self._dim, self._rank, self._seed = dim, rank, seed
-        self._adam = adam
+        self._adam, self._moments_in = adam, moments or Path(self.found.path)
         self._pool_side: GradientEmbedder | None = None  # of the target's side
 
     def __getstate__(self) -> dict[str, Any]:
@@ -112,7 +115,7 @@ class GradientEmbedder:
             about |= {"layers": "those of the adapter", "rank": rank}
         if self._adam:
             about["gradient"] = "adam" if self._pool_side is None else "plain"
-            about["moments"] = moments_sha256(Path(self.found.path))
+            about["moments"] = moments_sha256(self._moments_in)
         return about
 
     @property
@@ -186,17 +189,19 @@ class GradientEmbedder:
         import torch
 
         tokens, mask = self._causal.padded(rows)
+        marks = torch.zeros_like(tokens, dtype=torch.bool)
+        for row, wanted in zip(marks, learnt, strict=True):
+            row[list(wanted)] = True
         out = torch.zeros((len(rows), self._dim), dtype=torch.float64, device=tokens.device)
         model = self._causal.model
+        adapted = any(adapter.layer is output_layer(model) for adapter in self._adapters)
         with torch.enable_grad(), recording(self._adapters, self._moments, out):
             embedded = model.get_input_embeddings()(tokens).detach().requires_grad_()
-            logits = model(inputs_embeds=embedded, attention_mask=mask, use_cache=False).logits
-            losses = []
-            for place, wanted in enumerate(learnt):
-                at = torch.tensor(wanted, dtype=torch.int64, device=tokens.device)
-                losses.append(torch.nn.functional.cross_entropy(logits[place, at - 1].float(), tokens[place, at]))
+            inputs = {"inputs_embeds": embedded, "attention_mask": mask}
+            losses, of_row = token_losses(model, tokens, marks, by_row=adapted, **inputs)
+            means = losses / of_row.bincount()[of_row]
             # One row's loss has no gradient in another row's tokens.
-            torch.autograd.backward([torch.stack(losses).sum()], inputs=[embedded])
+            torch.autograd.backward([means.sum()], inputs=[embedded])
         return np.asarray((out / math.sqrt(self._dim)).cpu().numpy(), dtype=np.float32)
 
     def check(self) -> None:
@@ -232,7 +237,7 @@ class GradientEmbedder:
         """Adam's moments of each adapter; of the target's rows, and without `adam`, none."""
         if not self._adam or self._pool_side is not None:
             return [None] * len(self._adapters)
-        return [*read_moments(Path(self.found.path), self._adapters)]
+        return [*read_moments(self._moments_in, self._adapters)]
 
 
 class FedGradients:
@@ -248,6 +253,11 @@ class FedGradients:
         self._rows, self._embedder = rows, embedder
         self.subspace = embedder.subspace
         self.identity = embedder.identity
+
+    def for_target(self) -> FedGradients:
+        """The same of the target's rows; see `GradientEmbedder.for_target`."""
+        asks = self._embedder.for_target()
+        return self if asks is self._embedder else FedGradients(self._rows, asks)
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each row."""

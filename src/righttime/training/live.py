@@ -72,6 +72,7 @@ class _Reader:
         name: What it is called.
         by: By what rows are arranged.
         cache: A folder for the while.
+        moments: The folder that holds Adam's moments.
         how: How progress is shown.
     """
 
@@ -79,6 +80,7 @@ class _Reader:
     name: str
     by: By
     cache: Path
+    moments: Path | None
     how: Mapping[str, Any]
 
     def unit(self, texts: Sequence[str], n_left: int, embedder: Embedder) -> Said:
@@ -97,6 +99,7 @@ def said_by(
     step: int,
     max_length: int,
     folder: Path | None,
+    moments: Path | None = None,
     progress: bool = False,
 ) -> Said:
     """What a model says of rows, and of the target's, by the way of the settings.
@@ -113,10 +116,11 @@ def said_by(
         step: How many steps led to it.
         max_length: Tokens to read of each row.
         folder: Where vectors lie meanwhile, in a folder of their own; None takes the system's temporary one.
+        moments: Where Adam's moments of its adapters lie, for a way that takes them; see `write_moments`.
         progress: Show progress on stderr.
 
     Raises:
-        EmbeddingError: If the model gives no finite vector of a row; names it.
+        EmbeddingError: If the model gives no finite vector of a row; names it. If there are no such moments.
         ModelError: If it gives a loss that is no number.
     """
     by = way_named(settings.rearrange_by)
@@ -128,7 +132,7 @@ def said_by(
         causal = CausalModel.of(_asked_part(model, by), tokenizer, name, f"step {step}", max_length)
         label = "scoring" if by.focus else "embedding"
         how = {"progress": progress, "label": f"{label} at step {step}"}
-        return _SAYING[by.name](_Reader(causal, name, by, Path(cache), how), asked)
+        return _SAYING[by.name](_Reader(causal, name, by, Path(cache), moments, how), asked)
 
 
 def _states(reader: _Reader, asked: Asked) -> Said:
@@ -151,11 +155,15 @@ def _states(reader: _Reader, asked: Asked) -> Said:
 def _gradients(reader: _Reader, asked: Asked) -> Said:
     """Projected gradients; zero where a row has nothing to learn, or nothing left of it."""
     rows = dict(zip(asked.texts, asked.tokens, strict=True))
-    embedder = FedGradients(rows, GradientEmbedder(reader.name, causal=reader.causal, **reader.by.read))
+    made = GradientEmbedder(reader.name, causal=reader.causal, moments=reader.moments, **reader.by.read)
+    embedder = FedGradients(rows, made)
+    asks = embedder.for_target()
     learning = np.array([row.learnt.any() for row in asked.tokens])
-    some = [asked.texts[place] for place in np.flatnonzero(learning).tolist()]
-    if some:  # what is embedded here is in the cache when it is asked for again
-        learning[learning] = embed_texts(some, embedder, reader.cache, **reader.how).vectors.any(axis=1)
+    # Both sides at once where one embedder is for both, as `represent` has them: it then finds them in the cache.
+    sides = np.split(np.flatnonzero(learning), [] if asks is embedder else [learning[: asked.n_left].sum()])
+    for places, side in zip(sides, (embedder, asks), strict=False):
+        if some := [asked.texts[place] for place in places.tolist()]:
+            learning[places] = embed_texts(some, side, reader.cache, **reader.how).vectors.any(axis=1)
     some = [asked.texts[place] for place in np.flatnonzero(learning).tolist()]
     if not some:
         return Said(np.zeros((len(learning), 1), dtype=np.float32), dict(embedder.identity))

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from righttime.tokenization.losses import logits_at, output_layer
 from righttime.training.chunks import chunked_loss, worth_chunks
 
 __all__ = ["IGNORED", "bare_logits", "learnt_logits", "next_tokens", "summed_loss"]
@@ -52,7 +53,7 @@ def bare_logits(model: Any) -> bool:
     Args:
         model: A causal language model of transformers, with adapters or without, as it is trained.
     """
-    layer, made = _output_layer(model), list[Tensor]()
+    layer, made = output_layer(model), list[Tensor]()
     kind: type = type(layer)  # a layer with adapters is of a kind of its own
     if kind is not torch.nn.Linear or layer.bias is not None:
         return False
@@ -72,8 +73,7 @@ def bare_logits(model: Any) -> bool:
 def learnt_logits(model: Any, labels: Tensor, summed: bool = False) -> Iterator[None]:
     """Make a model's output layer see only the places whose next token is learnt.
 
-    Its logits then have the shape (1, k, vocabulary), in the order of `next_tokens`. A model whose output layer cannot
-    be told, or is fed something else than a state for each token, makes all logits as ever.
+    Its logits then have the shape (1, k, vocabulary), in the order of `next_tokens`; see `logits_at`.
 
     Args:
         model: A causal language model of transformers, with adapters or without.
@@ -81,18 +81,8 @@ def learnt_logits(model: Any, labels: Tensor, summed: bool = False) -> Iterator[
         summed: Where there are more logits than one chunk's, let the layer return the sum of their losses instead, as
             logits of shape (1, 1, 1). Only for models with `bare_logits`.
     """
-    layer = _output_layer(model)
-    if layer is None:
-        yield
-        return
+    layer = output_layer(model)
     places, wanted = next_tokens(labels)
-    kept: list[Tensor] = []
-
-    def selected(_: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        if not inputs or inputs[0].shape[:-1] != places.shape:
-            return None
-        kept[:] = [inputs[0][places.to(inputs[0].device)].unsqueeze(0)]
-        return kept[0], *inputs[1:]
 
     def loss_of(states: Tensor) -> Tensor:
         if not any(states is one for one in kept):
@@ -100,14 +90,14 @@ def learnt_logits(model: Any, labels: Tensor, summed: bool = False) -> Iterator[
             return logits
         return chunked_loss(states[0], layer.weight, wanted.to(states.device)).reshape(1, 1, 1)
 
-    hook = layer.register_forward_pre_hook(selected)
-    if summed and worth_chunks(len(wanted), len(layer.weight)):
-        layer.forward = loss_of
-    try:
-        yield
-    finally:
-        hook.remove()
-        layer.__dict__.pop("forward", None)
+    with logits_at(model, places) as kept:
+        if summed and worth_chunks(len(wanted), len(layer.weight)):
+            layer.forward = loss_of
+        try:
+            yield
+        finally:
+            if layer is not None:
+                layer.__dict__.pop("forward", None)
 
 
 def summed_loss(outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
@@ -132,12 +122,3 @@ def summed_loss(outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int |
         loss = torch.nn.functional.cross_entropy(learnt.float(), wanted, ignore_index=IGNORED, reduction="sum")
     count = num_items_in_batch if num_items_in_batch is not None else (wanted != IGNORED).sum()
     return loss / torch.as_tensor(count, device=loss.device).clamp(min=1)
-
-
-def _output_layer(model: Any) -> Any:
-    """The layer that makes logits, or None."""
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    try:
-        return inner.get_output_embeddings()
-    except (AttributeError, NotImplementedError):
-        return None

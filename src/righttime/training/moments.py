@@ -1,10 +1,11 @@
-"""Adam's moments of adapters beside a checkpoint, as safetensors: what LESS represents pool rows by.
+"""Adam's moments of adapters in a file of safetensors, in every checkpoint: what LESS represents pool rows by.
 
 The Trainer keeps them too, in a pickle by the parameters' numbers, to resume from.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ from righttime.store import write_bytes
 __all__ = ["write_moments"]
 
 
-def write_moments(checkpoint: Path, model: Any, optimizer: Any, rate: float) -> None:
+def write_moments(folder: Path, model: Any, optimizer: Any, rate: float) -> None:
     """Write the moments of all adapters; nothing where there are none, or another optimizer than Adam's trains them.
 
     Args:
-        checkpoint: The folder.
+        folder: A checkpoint's folder, or another.
         model: The model.
         optimizer: The optimizer.
         rate: The learning rate of the next step.
@@ -39,4 +40,13 @@ def write_moments(checkpoint: Path, model: Any, optimizer: Any, rate: float) -> 
         group = optimizer.param_groups[0]
         betas = group["betas"]
         about = {"step": step, "rate": rate, "beta1": betas[0], "beta2": betas[1], "eps": group["eps"]}
-        write_bytes(checkpoint / MOMENTS, save(tensors, {name: repr(value) for name, value in about.items()}))
+        data = save(tensors, {name: repr(value) for name, value in about.items()})
+        write_bytes(folder / MOMENTS, _in_order(data))
+
+
+def _in_order(data: bytes) -> bytes:
+    """The same file with its header sorted: safetensors writes metadata in any order, and the file is known by hash."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return b"".join((len(header).to_bytes(8, "little"), header, data[end:]))

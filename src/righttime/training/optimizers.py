@@ -33,6 +33,11 @@ class OptimizerKind:
     paged: bool = False
 
     @property
+    def keeps_moments(self) -> bool:
+        """Whether its states are Adam's moments in float32, as torch keeps them."""
+        return not (self.factored or self.of_bitsandbytes)
+
+    @property
     def of_bitsandbytes(self) -> bool:
         """Whether it is bitsandbytes'."""
         return self.eight_bit or self.paged

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from righttime.training.token_rows import tokens_key
 from righttime.training.ways import By, way_named
 
 if TYPE_CHECKING:
-    from righttime.training.live import Asked
+    from righttime.training.live import Asked, Said
 
 __all__ = [
     "FED",
@@ -92,6 +93,7 @@ class Learning:
         model: The model.
         tokenizer: Its tokenizer.
         step: Tells the steps that it has taken.
+        write_moments: Writes Adam's moments into a folder, as they are.
         say: Is told what was done.
         progress: Show progress on stderr.
     """
@@ -99,6 +101,7 @@ class Learning:
     model: Any
     tokenizer: Any
     step: Callable[[], int]
+    write_moments: Callable[[Path], None]
     say: Callable[[str], None] = lambda _: None
     progress: bool = False
 
@@ -242,8 +245,6 @@ class Rearranger:
         return self._known[step]
 
     def _made(self, step: int) -> Rearranged:
-        from righttime.training.live import said_by
-
         learning = self.learning
         if learning is None or learning.step() != step:
             raise OrderError(
@@ -256,17 +257,7 @@ class Rearranger:
         left = left_places(n, consumed, self._settings.window)
         count = to_follow(self._follow, len(left), n - self.sides.beyond, len(consumed))
         asked = self.sides.asked(left)
-        said = said_by(
-            learning.model,
-            learning.tokenizer,
-            asked,
-            self._settings,
-            name=self._name,
-            step=step,
-            max_length=self._max_length,
-            folder=self._run,
-            progress=learning.progress,
-        )
+        said = self._said(learning, asked, step)
         about: dict[str, Any] = {"text": self.sides.text, "rows_sha256": ids_sha256(asked.texts[: len(left)])}
         about |= {"target_sha256": self._target_sha256, "representation": said.about}
         ids = tuple(self.sides.rows.ids), tuple(self.sides.target.ids)
@@ -279,6 +270,26 @@ class Rearranger:
         if found is None:
             raise StoreError(f"{self._run / 'plans'} must hold what was written, but it is gone.")
         return found
+
+    def _said(self, learning: Learning, asked: Asked, step: int) -> Said:
+        """What the model says of rows, with Adam's moments as they are where these are asked for."""
+        from righttime.training.live import said_by
+
+        with tempfile.TemporaryDirectory(dir=self._run, prefix=".moments-", suffix=".partial") as moments:
+            if self._by.adam:
+                learning.write_moments(Path(moments))
+            return said_by(
+                learning.model,
+                learning.tokenizer,
+                asked,
+                self._settings,
+                name=self._name,
+                step=step,
+                max_length=self._max_length,
+                folder=self._run,
+                moments=Path(moments),
+                progress=learning.progress,
+            )
 
 
 def told_cost(n: int, settings: TuneSettings, steps: range) -> str:

@@ -322,7 +322,9 @@ def _train(
                 require_rows_apart(trainer.model)
         if rearranger is not None:
             check_way(model, settings)
-            rearranger.learning = Learning(model, tokenizer, lambda: int(trainer.state.global_step), say, progress)
+            rearranger.learning = Learning(
+                model, tokenizer, lambda: int(trainer.state.global_step), trainer.write_moments, say, progress
+            )
         show_progress(trainer, progress, lambda steps: f"{plan.consumed(steps):,} of {total} rows")
         for callback in callbacks:
             if hasattr(callback, "attach"):  # an evaluation, whose means are for the trackers too

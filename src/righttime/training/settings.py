@@ -94,7 +94,8 @@ class TuneSettings:
         window: With `rearrange_every`: look at only the next so many rows of the arrangement that are left; None: all.
         rearrange_by: With `rearrange_every`: by what; `righttime.training.ways.WAYS`. TMA over hidden states, such as
             ``lm:layer=12,centred``, or the options alone (``layer=-1`` takes the last as they are); over ``gradients``
-            of the loss; or by the ``loss`` itself: ``loss:high``, ``loss:medium``, ``loss:low``.
+            of the loss, or with ``gradients:adam`` of pool rows the step that Adam would take by them; or by the
+            ``loss`` itself: ``loss:high``, ``loss:medium``, ``loss:low``.
         rearrange_pool: With `rearrange_every`: a file or folder of more rows, behind the arrangement's, which may be
             consumed in their place; the run still consumes as many rows as the arrangement has. None: none.
         learning_rate: The highest rate; None takes 1e-5, or 1e-4 with adapters. `rate` tells it.
@@ -296,7 +297,13 @@ class TuneSettings:
             )
         from righttime.training.ways import way_named  # late: it imports what tuning may not need
 
-        way_named(self.rearrange_by)
+        if way_named(self.rearrange_by).adam and (self.lora is None or not OPTIMIZERS[self.optimizer].keeps_moments):
+            got = "all weights" if self.lora is None else f"adapters trained by {self.optimizer}"
+            raise SettingsError(
+                f"`rearrange_by` must have adapters trained by adamw, whose moments are read, to take `adam`, got "
+                f'{got}. Hint: `lora` and `optimizer="adamw"`, or leave `adam` out.',
+                setting="rearrange_by",
+            )
 
     @classmethod
     def preset(cls, name: str, **changes: Unpack[TuneChanges]) -> TuneSettings:

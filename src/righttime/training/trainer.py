@@ -342,14 +342,18 @@ class OrderedTrainer(Trainer):  # type: ignore[misc]
             checkpoint = folder / f"checkpoint-{self.state.global_step}"
             (checkpoint / "training_args.bin").unlink(missing_ok=True)  # a pickle that nothing reads
             if not (self.is_fsdp_enabled or self.is_deepspeed_enabled):  # there a process has a part of them alone
-                rate = float(self.lr_scheduler.get_last_lr()[0])
-                write_moments(checkpoint, self.accelerator.unwrap_model(model), self.optimizer, rate)
+                self.write_moments(checkpoint)
             if self.masters is not None:
                 with saving(checkpoint):
                     self.masters.write(checkpoint)
             mark_complete(checkpoint, int(self.state.global_step))
             keep_newest(folder, self._keep)
         self.accelerator.wait_for_everyone()
+
+    def write_moments(self, folder: Path) -> None:
+        """Write Adam's moments of the adapters, as they are now, into a folder; see `moments.write_moments`."""
+        rate = float(self.lr_scheduler.get_last_lr()[0])
+        write_moments(folder, self.accelerator.unwrap_model(self.model), self.optimizer, rate)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """Go on with a checkpoint's optimizer, and with its masters."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from righttime.embedding import gradients, hidden_states
 from righttime.embedding.registry import EMBEDDERS, live_options
-from righttime.errors import SettingsError, unknown_name
+from righttime.errors import unknown_name
 from righttime.training.anew import FOCUSES
 
 __all__ = ["WAYS", "By", "Way", "way_named"]
@@ -61,6 +61,11 @@ class By:
         return self.read.get("focus")
 
     @property
+    def adam(self) -> bool:
+        """Whether pool rows are compared by the step that Adam would take by them, so with its moments."""
+        return bool(self.read.get("adam"))
+
+    @property
     def told(self) -> str:
         """What rows are arranged by, in words."""
         return self.way.told.format(self.options) if self.options else self.way.told.replace(" ({})", "")
@@ -70,18 +75,6 @@ def _focus(options: str) -> dict[str, str]:
     if options not in FOCUSES:
         raise unknown_name("loss to begin with", options, FOCUSES, setting="rearrange_by")
     return {"focus": options}
-
-
-def _gradients(options: str) -> dict[str, Any]:
-    """The directions to compare by; Adam's moments lie in checkpoints, which a live model is none of."""
-    found = live_options(GRADIENTS, options) if options else {}
-    if found.pop("adam", None):
-        raise SettingsError(
-            f"`rearrange_by` must take gradients as they are, got {options!r}: Adam's moments are read from a "
-            "checkpoint. Hint: leave `adam` out.",
-            setting="rearrange_by",
-        )
-    return found
 
 
 WAYS: Mapping[str, Way] = {
@@ -97,7 +90,7 @@ WAYS: Mapping[str, Way] = {
     GRADIENTS: Way(
         "the projected gradients ({}) of the model as it is",
         "passed forward and backward",
-        _gradients,
+        lambda options: live_options(GRADIENTS, options) if options else {},
         fed=True,
         around=True,
         usual="",
@@ -120,7 +113,7 @@ def way_named(text: str) -> By:
     """The way of that name with its options; options alone are those of hidden states.
 
     Args:
-        text: ``lm:OPTIONS``, ``gradients``, ``gradients:subspace=K``, ``loss`` or ``loss:FOCUS``.
+        text: ``lm:OPTIONS``, ``gradients``, ``gradients:adam,subspace=K``, ``loss`` or ``loss:FOCUS``.
 
     Raises:
         SettingsError: If the way or an option is unknown.

@@ -214,9 +214,9 @@ def _difference(orders: FoundOrders, step: int, path: Path, sides: Sides) -> tup
     from righttime.training.live import said_by
 
     one, begun = orders.read[step], orders.run.begun
-    left = orders.left(step, orders.read)
+    left, lora = orders.left(step, orders.read), begun.settings.lora
     said = said_by(
-        load_evaluated(str(path)),
+        load_evaluated(str(path), base=None if lora is None else lora.base),
         load_tokenizer(str(path)),
         sides.asked(left),
         begun.settings,
@@ -224,6 +224,7 @@ def _difference(orders: FoundOrders, step: int, path: Path, sides: Sides) -> tup
         step=step,
         max_length=begun.rows.max_length,
         folder=None,
+        moments=path,
     )
     stored, now = one.numbers, said.numbers
     if stored.shape != now.shape:
