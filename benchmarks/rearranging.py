@@ -89,11 +89,12 @@ def measured(folder: Path, out: Path, every: int, by: str, run: Path) -> dict[st
         left = left_places(len(self.sides.rows), rearranger.consumed_before(self._known, self._follow, step), None)
         asked = self.sides.asked(left)
         known = self.learning.model, self.learning.tokenizer, asked, way.way.passes > 1
-        before = bare(*known)
+        forward, passes = bare(*known)
         began = time.process_time()
         found = make(self, step)
         ours.append(time.process_time() - began)
-        floors.append(tuple((one + other) / 2 for one, other in zip(before, bare(*known), strict=True)))
+        again = bare(*known)
+        floors.append(((forward + again[0]) / 2, (passes + again[1]) / 2))
         return found
 
     rearranger.Rearranger._made = timed  # type: ignore[method-assign]

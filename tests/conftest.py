@@ -21,9 +21,15 @@ gc.disable()  # until tests run: what is imported and collected stays
 
 
 def pytest_collection_finish() -> None:
-    """Let the garbage collector pass over all that was collected: every `tune` calls it, and it took half the time."""
-    gc.freeze()
+    """Collect garbage from here on."""
     gc.enable()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def heap_of_one_module() -> None:
+    """Let the garbage collector pass over all that earlier modules left: `tune` calls it, and it took half the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ __all__ = ["one_node"]
 pytest.importorskip("ray")
 
 
+@pytest.mark.slow
 def test_a_widened_target_is_the_same_on_a_cluster(one_node: None, tmp_path: Path) -> None:
     from righttime.pipeline import arrange_into
     from righttime.results import Request

@@ -130,8 +130,8 @@ def nothing_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     ("kind", "how"),
     [
         ("any length", {"budget": 300, "guard": "remove", "duplicates": "drop"}),
-        ("combined", {"min_similarity": 0.6, "budget": 200}),
-        ("length 1", {"method": "kcenter", "budget": 40, "guard": "off"}),
+        pytest.param("combined", {"min_similarity": 0.6, "budget": 200}, marks=pytest.mark.slow),
+        pytest.param("length 1", {"method": "kcenter", "budget": 40, "guard": "off"}, marks=pytest.mark.slow),
     ],
 )
 def test_a_cluster_writes_the_bytes_of_one_machine(

@@ -248,6 +248,7 @@ def test_ray_gives_the_bytes_of_the_cpu(
     assert not how.get("min_similarity") or len(here) < len(pool) or budgets != (None,)
 
 
+@slow
 def test_a_method_that_needs_an_array_has_one(cluster: Any, tmp_path: Path) -> None:
     pool, target = unscaled(600)
     mapped = np.load(npy(tmp_path, pool), mmap_mode="r")
@@ -369,6 +370,7 @@ def test_the_command_writes_the_same_folder(
     assert here["counts"]["arranged"] == 450
 
 
+@slow
 def test_the_command_says_that_rows_were_sent_and_its_folder_does_not(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

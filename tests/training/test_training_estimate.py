@@ -125,7 +125,7 @@ def _adapters(model: Any, lora: Lora | None) -> list[Adapter]:
         ("qwen2", 128, {"accumulation": 2}),
         ("qwen2", 128, {"pack_tokens": 1024}),
         ("llama", 64, {"precision": "bf16"}),
-        ("llama", 64, {"lora": Lora(base="bf16"), "precision": "bf16"}),
+        ("llama", 32, {"lora": Lora(base="bf16"), "precision": "bf16"}),
         ("llama", 32, {"precision": "bf16", "weights": "bf16"}),
         ("qwen2", 32, {"precision": "bf16", "weights": "bf16", "optimizer": "adamw-8bit"}),
         *(

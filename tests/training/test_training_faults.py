@@ -17,10 +17,10 @@ import torch
 from processes import DEADLINE, SHARDING, TORCHRUN, finish, launcher_on_two, start
 from righttime.cli import main
 from righttime.evaluation import open_evaluation
-from righttime.training import first_difference, read_records, tune
+from righttime.training import Lora, first_difference, read_records, tune
 from righttime.training.plan import Plan
 from righttime.training.records import last_attempt
-from righttime.training.settings import Lora, TuneSettings
+from righttime.training.settings import TuneSettings
 from stopped_runs import weights
 from tiny_model import save_arrangement
 

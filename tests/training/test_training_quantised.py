@@ -104,8 +104,13 @@ def test_the_weights_are_those_of_a_plain_loop_bit_for_bit(wide: str, arranged: 
         {},
         {"precision": "bf16", "weights": "bf16"},
         {"lora": FOUR},
-        {"lora": dataclasses.replace(FOUR, base="nf4", dora=True), "optimizer": "adamw", "precision": "bf16"},
-        {"lora": FOUR, "precision": "bf16", "recompute": True, "pack_tokens": 200},
+        *(
+            pytest.param(changes, marks=pytest.mark.slow)
+            for changes in (
+                {"lora": dataclasses.replace(FOUR, base="nf4", dora=True), "optimizer": "adamw", "precision": "bf16"},
+                {"lora": FOUR, "precision": "bf16", "recompute": True, "pack_tokens": 200},
+            )
+        ),
     ],
     ids=str,
 )

@@ -288,7 +288,7 @@ def test_rows_with_nothing_to_learn_have_no_step_of_adams(tiny: str, arranged: P
     none = dataclasses.replace(third, learnt=np.zeros_like(third.learnt))
     tokens = [one, none, other, none, one, third]
     asked = Asked([tokens_key(row) for row in tokens], 3, tokens)
-    settings = {"name": tiny, "step": 2, "max_length": 512, "folder": None, "moments": checkpoint}
+    settings: dict[str, Any] = {"name": tiny, "step": 2, "max_length": 512, "folder": None, "moments": checkpoint}
     found = said_by(model, tokenizer, asked, BY[ADAM], **settings)
     assert found.numbers.any(axis=1).tolist() == [True, False, True, False, True, True]
     assert (found.about["gradient"], found.about["target_gradient"]) == ("adam", "plain")
@@ -457,7 +457,7 @@ def test_gradients_may_be_compared_in_few_directions(tiny: str, arranged: Path, 
 def test_adams_steps_may_be_compared_in_few_directions_of_packed_rows(
     tiny: str, arranged: Path, tmp_path: Path
 ) -> None:
-    changes = {"window": 9, "pack_tokens": 200, "precision": "bf16", "save_every": 3}
+    changes: dict[str, Any] = {"window": 9, "pack_tokens": 200, "precision": "bf16", "save_every": 3}
     settings = dataclasses.replace(BY[ADAM], rearrange_by=f"{ADAM},subspace=3", **changes)
     with pytest.raises(RuntimeError, match="power failure"):
         tune(arranged, tiny, tmp_path / "run", settings, callbacks=[StopAt(5)])
