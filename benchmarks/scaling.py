@@ -9,6 +9,8 @@ import math
 from statistics import median
 from typing import Any
 
+from righttime.planning.stages import EMBEDDED_BYTES
+
 POOL, TARGET, DIMENSIONS = 100_000_000, 10_000, 384
 BUDGET = 1_000_000
 NODES, CORES = 64, 32
@@ -20,8 +22,6 @@ NETWORK, PCIE, DISK = 1.25e9, 12e9, 1e9
 PER_NOMINEE, SORTED, WANTED = 8, 64, 128
 """Bytes of a nominee on the way (row and value), at the peak of sorting, and of one that is asked for
 (`_BYTES_PER_NOMINEE` of the search: there may be more, and old lists still exist)."""
-PER_KEY = 84
-"""Bytes of a row while rows are embedded, at the peak: key, tokens, places (docs/log.md)."""
 AHEAD = 8
 _AT_A_TIME = 1 << 14
 """Rows that the driver looks at together (`righttime.similarity.shared`)."""
@@ -196,7 +196,7 @@ def limits(results: dict[str, Any]) -> str:
         [
             "on the driver, where a model embeds on the cluster",
             _embedded(results),
-            f"fits; a key and a few numbers for each row, {PER_KEY} B: {PER_KEY * POOL / 1e9:.1f} GB",
+            f"fits; a key and a few numbers for each row, {EMBEDDED_BYTES} B: {EMBEDDED_BYTES * POOL / 1e9:.1f} GB",
         ],
         [
             "on disk, where a model embeds on the cluster",

@@ -429,7 +429,7 @@ def test_what_was_planted_is_found(arranged: Path, runs: dict[str, Path], tmp_pa
         {"precision": "bf16", "weights": "bf16"},
         *(
             pytest.param(changes, marks=pytest.mark.slow)
-            for changes in ({"pack_tokens": 200}, {"precision": "bf16"}, {"recompute": True})
+            for changes in ({"lora": Lora(rank=4)}, {"pack_tokens": 200}, {"precision": "bf16"}, {"recompute": True})
         ),
     ],
     ids=str,

@@ -18,7 +18,7 @@ from righttime.embedding.workers import embed_in_processes
 from righttime.errors import EmbeddingError, SettingsError
 from righttime.growing import Made, Picked
 from righttime.progress import counting
-from righttime.tokenization.batches import batches_of
+from righttime.tokenization.batches import token_batches
 
 __all__ = ["TOKENS_PER_BATCH", "embed_texts", "lacking_keys", "plan_batches", "uncached"]
 
@@ -143,6 +143,7 @@ def _embed_missing(
             some = missing[start : start + _COUNTED]
             lengths[start : start + len(some)] = embedder.lengths(list(Picked(texts, some)))
             tell(len(some))
+    # The longest that a model reads may be more than int64 holds.
     read = np.minimum(lengths, min(int(embedder.identity["max_length"]), lengths.max(initial=0)))
     plan = _planned(read, getattr(embedder, "tokens_per_batch", TOKENS_PER_BATCH))
     batches = _Batches(Picked(texts, missing), plan)
@@ -189,7 +190,7 @@ def plan_batches(lengths: Sequence[int], tokens_per_batch: int = TOKENS_PER_BATC
 
 def _planned(lengths: ArrayLike, tokens_per_batch: int) -> list[NDArray[np.int64]]:
     """The same, each batch int64."""
-    batches = list(batches_of(lengths, tokens_per_batch, _ROWS_PER_BATCH))
+    batches = list(token_batches(lengths, tokens_per_batch, _ROWS_PER_BATCH))
     rest = batches[1:]
     random.Random(0).shuffle(rest)
     return batches[:1] + rest

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.errors import SettingsError
-from righttime.tokenization.batches import batches_of
+from righttime.tokenization.batches import token_batches
 
 __all__ = ["DEFAULT_BATCH_TOKENS", "length_batches", "shared_out"]
 
@@ -34,7 +34,7 @@ def length_batches(lengths: Sequence[int], batch_tokens: int = DEFAULT_BATCH_TOK
     """
     if batch_tokens < 1:
         raise SettingsError(f"a batch must hold at least 1 token, got {batch_tokens}.", setting="batch_tokens")
-    return list(batches_of(lengths, batch_tokens))
+    return list(token_batches(lengths, batch_tokens))
 
 
 def shared_out(n_batches: int, process: int, processes: int) -> list[tuple[int, bool]]:

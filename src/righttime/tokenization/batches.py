@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["batches_of", "token_batches"]
+__all__ = ["token_batches"]
 
 
-def token_batches(lengths: Sequence[int], most_tokens: int, most_rows: int | None = None) -> list[list[int]]:
+def token_batches(lengths: ArrayLike, most_tokens: int, most_rows: int | None = None) -> Iterator[NDArray[np.int64]]:
     """Texts in batches of a bounded number of tokens, padding counted, the longest first.
 
     A batch is full by its longest text and its number of texts alone, and texts are taken from the longest down, equal
@@ -18,22 +18,19 @@ def token_batches(lengths: Sequence[int], most_tokens: int, most_rows: int | Non
     same batches are made.
 
     Args:
-        lengths: Tokens of each text.
+        lengths: Tokens of each text, whole numbers of shape (n,).
         most_tokens: The bound; a text that is longer by itself is a batch by itself.
         most_rows: The most texts of a batch; None sets no bound.
 
-    Returns:
-        Batches of places in `lengths`; together a permutation of all places.
+    Yields:
+        The places in `lengths` of each batch, int64; together a permutation of all places.
 
     Example:
-        >>> token_batches([2, 5, 3, 2], 6), token_batches([1, 1, 1], 6, 2)
-        ([[1], [2, 0], [3]], [[0, 1], [2]])
+        >>> [batch.tolist() for batch in token_batches([2, 5, 3, 2], 6)]
+        [[1], [2, 0], [3]]
+        >>> [batch.tolist() for batch in token_batches([1, 1, 1], 6, 2)]
+        [[0, 1], [2]]
     """
-    return [batch.tolist() for batch in batches_of(lengths, most_tokens, most_rows)]
-
-
-def batches_of(lengths: ArrayLike, most_tokens: int, most_rows: int | None = None) -> Iterator[NDArray[np.int64]]:
-    """The same batches as parts of one array, int64, for so many texts that an object for each would be too much."""
     tokens = np.asarray(lengths, dtype=np.int64)
     order, start = np.argsort(-tokens, kind="stable"), 0
     while start < len(order):
