@@ -12,7 +12,7 @@ from syntax_trees import tree
 ROOT = Path(righttime.__file__).parent
 ROOMS = (
     ("version", "errors", "progress", "choices", "keywords", "quiet", "drawing", "processor", "locks", "strict_json"),
-    ("store", "cluster"),
+    ("store", "cluster", "crew"),
     ("growing",),
     ("model_files",),
     ("gguf",),

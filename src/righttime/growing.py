@@ -111,6 +111,15 @@ class GrowingTexts:
         self._data.add(*texts)
         self._offsets.add(ends.tobytes())
 
+    def extend(self, data: bytes, offsets: NDArray[np.int64]) -> None:
+        """Put the texts of a `Texts` behind those that are there.
+
+        Raises:
+            StoreError: As `Growing.add`.
+        """
+        self._offsets.add((offsets[1:] + self._data.size).tobytes())
+        self._data.add(data)
+
     def done(self) -> Texts:
         """All of them."""
         return Texts(self._data.buffer(), self._offsets.array(np.int64))

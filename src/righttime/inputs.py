@@ -100,9 +100,14 @@ def read_side(data: Data, role: Side, request: Request, keep_original: bool = Fa
     if isinstance(data, Reading):
         return data
     settings = {**_settings(role, request), "keep_original": keep_original, "progress": progress}
+    of_files: dict[str, Any] = {
+        "max_row_bytes": request.max_row_bytes,
+        "workers": request.workers,
+        "on_ray": request.engine == "ray",
+    }
     others = [request.woven_pool] if role == "pool" and request.woven_pool is not None else []
     if isinstance(data, str | os.PathLike):
-        return read_rows([data, *others], max_row_bytes=request.max_row_bytes, **settings)
+        return read_rows([data, *others], **of_files, **settings)
     if isinstance(data, Mapping) or not isinstance(data, Iterable):
         raise SettingsError(
             f"the {role} must be files, a data set or rows, got {type(data).__name__}. "
@@ -117,7 +122,7 @@ def read_side(data: Data, role: Side, request: Request, keep_original: bool = Fa
             "Hint: read the files first, or save the rows."
         )
     if paths:
-        return read_rows([*paths, *others], max_row_bytes=request.max_row_bytes, **settings)
+        return read_rows([*paths, *others], **of_files, **settings)
     if others:
         raise SettingsError(
             f"rows of {without_secrets(others[0])} can be woven only where the pool is read from files too, got rows "

@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Protocol
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,13 +167,12 @@ class ExampleRows:
 def prompt_key(prompt: str) -> int:
     """A number that is equal where two prompts have the same words, and seldom equal where they do not.
 
-    It holds for this process alone.
-
     Example:
         >>> prompt_key(" Add 2 and  2. ") == prompt_key("Add 2 and 2."), prompt_key("Add 2.") == prompt_key("Add 3.")
         (True, False)
     """
-    return hash(tuple(prompt.rsplit(None, 4)[-4:]))  # the first words are often the same
+    last = " ".join(prompt.rsplit(None, 4)[-4:])  # the first words are often the same
+    return crc32(last.encode("utf-8", "surrogatepass"))
 
 
 def as_numbers(numbers: Iterable[int]) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ from righttime.examples import Example, Message, content_text, text_of
 from righttime.growing import Growing, GrowingTexts, Picked, Runs, Texts, Values
 from righttime.rows import Rows, as_numbers, prompt_key
 
-__all__ = ["Block", "Columns", "Store", "StoredRows", "Told"]
+__all__ = ["Block", "Columns", "Packed", "Store", "StoredRows", "Told"]
 
 _OTHER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _CONTENT = ord("{")
@@ -77,6 +77,27 @@ class Block:
     prompts: list[str] = field(default_factory=list)
     answered: list[bool] = field(default_factory=list)
     originals: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """The rows of a store as they are sent to another process, which may give the same text another hash.
+
+    Attributes:
+        files: The files.
+        starts: The number of the first row of each.
+        size: How many rows there are.
+        names: The names of tasks, by their numbers.
+        numbers: The bytes of each column of numbers.
+        texts: The texts and offsets of each column of texts.
+    """
+
+    files: list[str]
+    starts: list[int]
+    size: int
+    names: list[str | None]
+    numbers: list[bytes]
+    texts: list[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True)
@@ -162,6 +183,43 @@ class Store:
         self._tasks.add(np.array(codes, dtype=np.int32).tobytes())
         self._given.add([(name or "").encode("utf-8") for name in block.given])
         self.hashes.add(np.array([hash(name or "") for name in block.given], dtype=np.int64).tobytes())
+
+    @property
+    def _numbers(self) -> tuple[Growing, ...]:
+        return self._lines, self._contents, self._keys, self._answered
+
+    @property
+    def _texts(self) -> tuple[GrowingTexts, ...]:
+        return self._kept, self._originals, self._given
+
+    def packed(self) -> Packed:
+        """All rows that are there, to be sent."""
+        columns = [column.done() for column in self._texts]
+        return Packed(
+            self._files,
+            self._starts,
+            self.size,
+            list(self._names),
+            [bytes(column.buffer()) for column in (*self._numbers, self._tasks)],
+            [(bytes(column.data), column.offsets.tobytes()) for column in columns],
+        )
+
+    def extend(self, packed: Packed) -> None:
+        """Put the rows of another store behind those that are there."""
+        self._files += packed.files
+        self._starts += [start + self.size for start in packed.starts]
+        self.size += packed.size
+        *numbers, tasks = packed.numbers
+        for column, part in zip(self._numbers, numbers, strict=True):
+            column.add(part)
+        codes = np.array([self._names.setdefault(name, len(self._names)) for name in packed.names], dtype=np.int32)
+        self._tasks.add(codes[np.frombuffer(tasks, dtype=np.int32)].tobytes())
+        for texts, (data, offsets) in zip(self._texts, packed.texts, strict=True):
+            texts.extend(data, np.frombuffer(offsets, dtype=np.int64))
+        data, offsets = packed.texts[-1]
+        given = Texts(memoryview(data), np.frombuffer(offsets, dtype=np.int64))
+        hashes = np.fromiter(map(hash, given), np.int64, len(given)) if data else np.zeros(len(given), np.int64)
+        self.hashes.add(hashes.tobytes())
 
     def place(self, number: int) -> tuple[str, int]:
         """File and line of a row that is there."""

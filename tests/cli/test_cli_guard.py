@@ -91,8 +91,8 @@ def test_exit_codes(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert guard("--fail-on-leak", "--overwrite") == 0
     assert guard("--embedder", "static", "--overwrite") == 1
     assert "--embedder must be given with --meaning" in capsys.readouterr().err
-    assert guard("--engine", "cpu", "--workers", "2", "--overwrite") == 1
-    assert "--workers, --engine must be given with --meaning" in capsys.readouterr().err
+    assert guard("--max-length", "9", "--engine", "cpu", "--overwrite") == 1
+    assert "--max-length, --engine must be given with --meaning" in capsys.readouterr().err
 
 
 def test_meaning_takes_given_vectors(files: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -141,12 +141,18 @@ def test_a_cluster_writes_the_bytes_of_one_machine(
 
 
 def same_on_both(folder: Path, embedder: Any, **how: Any) -> None:
-    """Arrange on one machine and on a cluster, and compare."""
-    files = sides(folder, 1_500, 20)
+    """Arrange a pool of two files on one machine and on a cluster, and compare."""
+    pool, target = sides(folder, 1_500, 20)
+    rows = [{"id": f"m{n}", "prompt": f"what was {n}?", "response": "z"} for n in range(9)]
+    pools: Any = [pool, write(folder / "more.jsonl", rows)]
     engines: tuple[Engine, Engine] = ("cpu", "ray")
     here, there = (
         arrange_into(
-            folder / engine, *files, Request(engine=engine, embedder=embedder, **how), cache=folder / "cache" / engine
+            folder / engine,
+            pools,
+            target,
+            Request(engine=engine, embedder=embedder, **how),
+            cache=folder / "cache" / engine,
         )
         for engine in engines
     )

@@ -10,6 +10,7 @@ import typer
 from righttime.cli.app import (
     EMBEDDING,
     OLD_PRECISIONS,
+    RUNNING,
     BadRows,
     Cache,
     Device,
@@ -233,7 +234,8 @@ def arrange(
     workers: Annotated[
         int,
         typer.Option(
-            help="Processes that embed in parallel, or one for each GPU; each needs memory.", rich_help_panel=EMBEDDING
+            help="Processes that read files and embed in parallel, or one for each GPU; each needs memory.",
+            rich_help_panel=RUNNING,
         ),
     ] = 1,
     format_: FormatName = None,

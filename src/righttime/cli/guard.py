@@ -8,6 +8,7 @@ import typer
 
 from righttime.cli.app import (
     EMBEDDING,
+    RUNNING,
     BadRows,
     Cache,
     Device,
@@ -82,7 +83,7 @@ def guard(
         int | None, typer.Option(help="As for arrange.", show_default="the model's", rich_help_panel=EMBEDDING)
     ] = None,
     device: Device = None,
-    workers: Annotated[int, typer.Option(help="As for arrange.", rich_help_panel=EMBEDDING)] = 1,
+    workers: Annotated[int, typer.Option(help="As for arrange.", rich_help_panel=RUNNING)] = 1,
     format_: FormatName = None,
     target_format: TargetFormat = None,
     bad_rows: BadRows = "stop",
@@ -117,7 +118,7 @@ def guard(
         "chunks": chunks,
         "device": device,
     }
-    embedding |= {"text": text != "prompt+response", "max-length": max_length, "workers": workers != 1}
+    embedding |= {"text": text != "prompt+response", "max-length": max_length}
     idle = [f"--{name}" for name, given in {**embedding, "engine": engine != "auto"}.items() if given]
     if idle and not meaning:
         raise SettingsError(

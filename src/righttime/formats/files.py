@@ -17,7 +17,7 @@ from righttime.formats.compression import Place, opened
 from righttime.formats.json_text import BOM, Record, whole
 from righttime.store import file_sha256
 
-__all__ = ["SUFFIXES", "TEXT", "Source", "file_source", "stem_of"]
+__all__ = ["SUFFIXES", "TEXT", "FileAt", "Source", "file_source", "stem_of"]
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 """Names of data files; in a folder these alone are read."""
@@ -26,6 +26,34 @@ TEXT = ".txt"
 """A file of prompts, one a line; read where it is named, not in a folder, where it may be a licence."""
 
 _COMPRESSED = (".gz", ".zst")
+
+
+@dataclass(frozen=True, slots=True)
+class FileAt:
+    """What another process has to know to read a file too.
+
+    Attributes:
+        path: See `file_source`, as for all that follow but `size`.
+        file: See there.
+        numbered: See there.
+        most: See there.
+        size: Its bytes.
+    """
+
+    path: str
+    file: str
+    numbered: bool
+    most: int
+    size: int
+
+    def source(self) -> Source | None:
+        """The file; None where no file of that size lies at the path, as on a machine that does not see it."""
+        try:
+            if os.path.getsize(self.path) != self.size:
+                return None
+        except OSError:
+            return None
+        return file_source(self.path, self.file, numbered=self.numbered, most=self.most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +75,7 @@ class Source:
             too long.
         cells: Where records are rows of a table: their numbers, the columns' names and what they hold,
             None in place of what is too long. Lists of floats are not read.
+        at: Where another process finds it; None where it is no file.
     """
 
     path: str
@@ -61,6 +90,7 @@ class Source:
     most: int = MAX_ROW_BYTES
     lines: Callable[[], Iterator[tuple[int, bytes | None]]] | None = None
     cells: Callable[[], Iterator[tuple[int, tuple[str, ...], tuple[Any, ...] | None]]] | None = None
+    at: FileAt | None = None
 
     def place(self, file: str, line: int) -> str:
         """Where a record stands, for a person: ``file:line``, or ``file: row N`` where there are no lines."""
@@ -119,6 +149,7 @@ def file_source(path: str, file: str | None = None, *, numbered: bool = False, m
         most=most,
         lines=(lambda: _lines(path, file, most, place)) if container == "jsonl" else None,
         cells=(lambda: sheets.parquet_cells(path, file, most, vectors=False)) if container == "parquet" else None,
+        at=FileAt(path, file, numbered, most, os.path.getsize(path)),
     )
 
 

@@ -22,9 +22,10 @@ from righttime.formats.folders import find_sources, labels
 from righttime.formats.ids import settled
 from righttime.formats.json_text import Record
 from righttime.formats.named import check_fields
-from righttime.formats.records import Found, Settings, dumped, read_source
+from righttime.formats.records import Found, Settings, dumped
 from righttime.formats.registry import FORMATS
 from righttime.formats.seen import unread_note
+from righttime.formats.side_by_side import read_sources
 from righttime.growing import Runs
 from righttime.rows import Rows
 from righttime.stored import Store, StoredRows
@@ -104,6 +105,8 @@ def read_rows(
     keep_original: bool = False,
     fields: Mapping[str, str] | None = None,
     max_row_bytes: int = MAX_ROW_BYTES,
+    workers: int = 1,
+    on_ray: bool = False,
     progress: bool = False,
 ) -> Reading:
     """Read one or more files, folders or data sets of the hub as one pool or one target.
@@ -121,6 +124,8 @@ def read_rows(
             the ``response``, ``system``, ``context``, ``options``, ``task`` and ``id``; ``a.b`` names a field inside
             a field, and a number a column of a table without a header.
         max_row_bytes: Bytes of the longest row, decompressed; a longer one is a bad row.
+        workers: Processes that read files side by side, each a whole one.
+        on_ray: Read files by tasks on a Ray cluster; those that a machine does not see are read here.
         progress: Show progress on stderr.
 
     Returns:
@@ -144,7 +149,7 @@ def read_rows(
     settings = _settings(
         role, format, bad_rows, repeated_ids, positive_examples, task_field, keep_original, fields or {}
     )
-    settings = dataclasses.replace(settings, progress=progress)
+    settings = dataclasses.replace(settings, progress=progress, workers=workers, on_ray=on_ray)
     named = [paths] if isinstance(paths, str | os.PathLike) else paths
     by_number = bool(settings.fields) and all(key.isdecimal() for key in settings.fields.values())
     most = check_max_row_bytes(max_row_bytes)
@@ -316,7 +321,7 @@ def _read(sources: Sequence[Source], settings: Settings) -> Reading:
         raise EmptyDataError(f"the {settings.role} must be read from at least one file, got none")
     names = labels([source.path for source in sources])
     store = Store()
-    found = [read_source(source, settings, store) for source in sources]
+    found = read_sources(sources, settings, store)
     left_out = tuple(one for result in found for one in result.left_out)
     if not store.size:
         raise _nothing_usable(sources, found, settings)
@@ -352,7 +357,7 @@ def _nothing_usable(sources: Sequence[Source], found: Sequence[Found], settings:
 
 
 def _input_file(source: Source, name: str, found: Found, duplicates: int) -> InputFile:
-    counts = (found.rows, len(found.left_out), source.sha256(), duplicates)
+    counts = (found.rows, len(found.left_out), found.sha256, duplicates)
     most = sorted(found.unread.items(), key=lambda entry: -entry[1])
     unread = {field: count / found.rows for field, count in most}
     again = f"{found.numbered:,} rows repeat the id of an earlier row; such ids are numbered" if found.numbered else ""

@@ -49,6 +49,8 @@ class Settings:
     fields: Mapping[str, str] = field(default_factory=dict)
     progress: bool = False
     number_ids: bool = False
+    workers: int = 1
+    on_ray: bool = False
 
     def form(self, name: str) -> Format:
         """The format of that name, or the one that the named fields make."""
@@ -69,7 +71,7 @@ class Row:
 class Found:
     """What one source gave; in `unread`, of how many usable rows each field holds text that was not read.
 
-    `numbered` counts the rows whose own id an earlier row of the source has.
+    `numbered` counts the rows whose own id an earlier row of the source has; `sha256` is that of its content.
     """
 
     format: str
@@ -80,6 +82,7 @@ class Found:
     unread: Counter[str] = field(default_factory=Counter)
     used: set[str] = field(default_factory=set)
     numbered: int = 0
+    sha256: str = ""
 
 
 def read_source(source: Source, settings: Settings, store: Store) -> Found:
@@ -109,6 +112,7 @@ def read_source(source: Source, settings: Settings, store: Store) -> Found:
     found.rows = store.size - gathering.start
     _check_named(found, head, source, settings)
     _check_found(found, source, settings)
+    found.sha256 = source.sha256()
     return found
 
 

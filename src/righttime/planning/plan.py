@@ -273,7 +273,8 @@ def _stages(known: _Known, request: Request, cache: Path, nodes: int | None, tar
 def _read(pool: Data, target: Data, request: Request, widening: Widening | None = None) -> _Known:
     """All rows of both sides."""
     before, start = resident(), time.perf_counter()
-    read, targets = read_side(pool, "pool", request), read_side(target, "target", request).rows
+    here = replace(request, engine="auto")  # a plan for a cluster is made without one
+    read, targets = read_side(pool, "pool", here), read_side(target, "target", here).rows
     held = max(0, resident() - before)
     others = read.of_last if request.woven_pool is not None else 0
     rows, n = _taking_part(read.rows, request, others)

@@ -1,0 +1,111 @@
+"""Files read side by side, by several processes or on a Ray cluster, to what reading one after the other gives."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from itertools import islice
+from typing import Any, TypeAlias
+
+from righttime.cluster import started_ray, unheard
+from righttime.crew import by_processes
+from righttime.errors import DataError
+from righttime.formats.files import FileAt, Source
+from righttime.formats.records import Found, Settings, read_source
+from righttime.progress import counting
+from righttime.stored import Packed, Store
+
+__all__ = ["read_sources"]
+
+_AHEAD = 2  # files that may be read before the first that is not done, for each that is read at a time
+
+Answer: TypeAlias = "tuple[Found, Packed] | Exception | None"
+
+
+def read_sources(sources: Sequence[Source], settings: Settings, store: Store) -> list[Found]:
+    """Read sources in their order, or files side by side where the settings say so.
+
+    What comes of it is the same: of several errors that of the first source is raised.
+
+    Args:
+        sources: The sources.
+        settings: How.
+        store: Takes the usable rows, source by source.
+
+    Raises:
+        DataError: As `righttime.formats.read_rows` says, or if a process that reads dies three times.
+        SettingsError: If Ray is asked for and not installed.
+    """
+    files = [source.at for source in sources if source.at is not None]
+    if len(files) < 2 or not (settings.on_ray or settings.workers > 1):
+        return [read_source(source, settings, store) for source in sources]
+    alone = dataclasses.replace(settings, progress=False, workers=1, on_ray=False)
+    answers = _on_ray(files, alone) if settings.on_ray else _in_processes(files, alone, settings.workers)
+    found = []
+    label = f"reading {len(sources):,} files"
+    with closing(answers), counting(label, len(sources), "files", shown=settings.progress) as tell:
+        for source in sources:
+            answer = None if source.at is None else next(answers)
+            if isinstance(answer, Exception):
+                raise answer
+            if answer is None:
+                found.append(read_source(source, alone, store))
+            else:
+                store.extend(answer[1])
+                found.append(answer[0])
+            tell(1)
+    return found
+
+
+def _read(settings: Settings, file: FileAt) -> Answer:
+    """All rows of a file, or what is wrong with it; None where it is not to be found here."""
+    try:
+        source, store = file.source(), Store()
+        return None if source is None else (read_source(source, settings, store), store.packed())
+    except Exception as error:
+        return error
+
+
+def _in_processes(files: Sequence[FileAt], settings: Settings, workers: int) -> Generator[Answer, None, None]:
+    """What each file gives, in their order, read by several processes."""
+    done = by_processes(partial(_reader, settings), files, workers, partial(_died, files), ahead=_AHEAD * workers)
+    held: dict[int, list[Answer]] = {}
+    with closing(done):
+        number = 0
+        for other, answer in done:
+            held[other] = answer
+            while number in held:
+                (one,) = held.pop(number)
+                yield one
+                number += 1
+
+
+def _reader(settings: Settings, number: int) -> Callable[[FileAt], list[Answer]]:
+    return lambda file: [_read(settings, file)]  # neither None nor an error, which would say something else
+
+
+def _died(files: Sequence[FileAt], number: int, worker: int, code: int | None) -> DataError:
+    return DataError(
+        f"{files[number].file}: process {worker} must live to read it, but it and the two that took its place died "
+        f"(exit code {code}). Hint: if memory ran out, lower `workers`; in a script, call righttime below "
+        '`if __name__ == "__main__":`.',
+        file=files[number].file,
+    )
+
+
+def _on_ray(files: Sequence[FileAt], settings: Settings) -> Generator[Answer, None, None]:
+    """What each file gives, in their order, read by tasks on all machines; Ray does those of one that dies again."""
+    ray = started_ray()
+    remote = ray.remote(max_retries=-1, scheduling_strategy="SPREAD")(_read)
+    ahead = _AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    how = ray.put(settings)
+    with unheard():
+        tasks: Iterator[Any] = (remote.remote(how, file) for file in files)
+        waiting = deque(islice(tasks, ahead))
+    while waiting:
+        answer: Answer = ray.get(waiting.popleft())
+        waiting.extend(islice(tasks, 1))
+        yield answer
