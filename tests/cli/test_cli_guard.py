@@ -88,7 +88,7 @@ def test_exit_codes(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "3 pool rows leak" in capsys.readouterr().err
     assert main(["guard", "target.jsonl", "--target", "pool.jsonl", "--out", "H", "--fail-on-leak"]) == 1
     Path("pool.jsonl").write_text(json.dumps({"prompt": "Boil an egg.", "response": "Eight minutes."}) + "\n")
-    assert guard("--fail-on-leak", "--overwrite") == 0
+    assert guard("--fail-on-leak", "--overwrite", "--workers", "2") == 0
     assert guard("--embedder", "static", "--overwrite") == 1
     assert "--embedder must be given with --meaning" in capsys.readouterr().err
     assert guard("--max-length", "9", "--engine", "cpu", "--overwrite") == 1

@@ -44,6 +44,39 @@ def test_changed_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
         find_model()
 
 
+def test_what_is_cached_takes_no_model(tmp_path: Path) -> None:
+    texts = ["What is the capital of France? Paris", "x"]
+    done = embed_texts(texts, load_embedder(), tmp_path)
+    again = load_embedder()
+    assert np.array_equal(embed_texts(texts, again, tmp_path).vectors, done.vectors)
+    assert "model" not in vars(again)
+    assert again.identity["max_length"] == again.model.max_seq_length == 256
+    with pytest.raises(SettingsError, match="`device='nowhere'` must be a device"):
+        embed_texts(texts, load_embedder(device="nowhere"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("said", "length"),
+    [
+        ('{"max_seq_length": 77, "do_lower_case": false}', 77),
+        ('{"max_seq_length": null, "do_lower_case": false}', 512),
+        ('{"max_seq_length": 77, "tokenizer_args": {"model_max_length": 55}}', 55),
+        ("", 512),
+    ],
+)
+def test_the_maximum_length_is_that_of_the_loaded_model(tmp_path: Path, said: str, length: int) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    folder = tmp_path / "model"
+    shutil.copytree(find_model().path, folder)
+    (folder / "sentence_bert_config.json").unlink()
+    if said:
+        (folder / "sentence_bert_config.json").write_text(said)
+    embedder = load_embedder(str(folder))
+    assert embedder.identity["max_length"] == length
+    assert length == SentenceTransformer(str(folder), device="cpu").max_seq_length
+
+
 def test_the_hub_cache_goes_before_the_package(tmp_path: Path) -> None:
     package = Path(find_model().path)
     snapshot = tmp_path / "hub" / "models--sentence-transformers--all-MiniLM-L6-v2" / "snapshots" / ("1" * 40)

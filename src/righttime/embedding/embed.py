@@ -73,7 +73,8 @@ def embed_texts(
     first = different(keys)
     with VectorCache(cache, identity) as store:
         missing = first[store.missing(Picked(keys, first))]
-        _embed_missing(missing, keys, texts, embedder, store, 0 if on_ray else workers, label if progress else None)
+        if len(missing):  # a model is not loaded for nothing
+            _embed_missing(missing, keys, texts, embedder, store, 0 if on_ray else workers, label if progress else None)
         vectors, lengths = store.get(keys) if into is None else store.get_into(into, keys)
     max_length = int(identity["max_length"])
     return Embedded(vectors, len(missing), len(first) - len(missing), lengths, max_length, store.n_damaged)
@@ -152,7 +153,7 @@ def _embed_missing(
     else:  # none: on a cluster
         done = embed_in_processes(embedder, batches, workers) if workers else embed_on_ray(embedder, batches)
     with (
-        counting(label or "", len(missing), shown=bool(label) and len(missing) > 0) as tell,
+        counting(label or "", len(missing), shown=bool(label)) as tell,
         closing(done),
     ):
         for number, vectors in done:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from righttime import strict_json
 from righttime.embedding.centring import Centring
 from righttime.embedding.prompts import prompts_for, two_sided
 from righttime.errors import EmbeddingError, SettingsError, unknown_name
@@ -124,6 +125,19 @@ def _folder_revision(folder: Path) -> str:
             "but no *.safetensors is in it. Hint: save the model with SentenceTransformer.save_pretrained."
         )
     return f"sha256:{model_sha256(folder)}"
+
+
+def _stated_length(folder: Path) -> int | None:
+    """The maximum length in a model's folder, where nothing else there may change it; so no model is loaded for it."""
+    try:
+        first = strict_json.loads((folder / "modules.json").read_text(encoding="utf-8"))[0]
+        said = strict_json.loads((folder / "sentence_bert_config.json").read_text(encoding="utf-8"))
+        plain = first["path"] == "" and first["type"] == "sentence_transformers.models.Transformer"
+        plain = plain and set(said) == {"max_seq_length", "do_lower_case"}
+        length = said["max_seq_length"]
+    except (OSError, ValueError, LookupError, TypeError):  # loading the model says what is wrong
+        return None
+    return length if plain and type(length) is int and length > 0 else None
 
 
 class SentenceTransformerEmbedder:
@@ -288,7 +302,11 @@ class SentenceTransformerEmbedder:
         if revision == "hub":  # asked for by name: now it is in the hub cache, and has a commit
             _ = self.model
             revision = find_model(self.found.name).revision
-        longest = self.model.max_seq_length or math.inf  # infinite where the model sets no limit, as static ones do
+        if self._device is not None:
+            self._check_device()
+        stated = None if self._max_length is not None else _stated_length(Path(self.found.path))
+        # Infinite where the model sets no limit, as static ones do.
+        longest = stated or self.model.max_seq_length or math.inf
         return {
             "model": self.found.name,
             "revision": revision,
