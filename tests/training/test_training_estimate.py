@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 from held import Held
 from righttime.cli import main
@@ -43,6 +52,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     LlamaForCausalLM(LlamaConfig(**SIZES, tie_word_embeddings=True)).save_pretrained(folder / "llama")
     Qwen2ForCausalLM(Qwen2Config(**{**SIZES, "num_hidden_layers": 6})).save_pretrained(folder / "qwen2")
+    MistralForCausalLM(MistralConfig(**SIZES)).save_pretrained(folder / "mistral")
     GPT2LMHeadModel(GPT2Config(vocab_size=50, n_embd=16, n_layer=1, n_head=2)).save_pretrained(folder / "gpt2")
     return folder
 
@@ -118,6 +128,10 @@ def _adapters(model: Any, lora: Lora | None) -> list[Adapter]:
         ("llama", 32, {}),
         ("llama", 256, {"lora": Lora()}),
         ("llama", 256, {"lora": Lora(base="nf4")}),
+        ("llama", 128, {"lora": Lora(dropout=0.1)}),
+        ("llama", 128, {"lora": Lora(dora=True)}),
+        ("llama", 128, {"lora": Lora(target_modules=("q_proj",))}),
+        ("mistral", 64, {}),
         ("llama", 256, {"recompute": True}),
         ("llama", 256, {"attention": "eager"}),
         ("llama", 64, {"optimizer": "adafactor"}),
@@ -135,6 +149,21 @@ def _adapters(model: Any, lora: Lora | None) -> list[Adapter]:
                 ("llama", 256, {"lora": Lora(), "precision": "bf16"}),
                 ("llama", 256, {"lora": Lora(base="bf16")}),
                 ("llama", 256, {"lora": Lora(base="bf16"), "precision": "bf16"}),
+                ("llama", 128, {"lora": Lora(dora=True, dropout=0.1)}),
+                ("llama", 128, {"lora": Lora(dora=True), "recompute": True}),
+                ("llama", 128, {"lora": Lora(dora=True, base="nf4")}),
+                ("llama", 64, {"lora": Lora(target_modules=("down_proj", "v_proj"), dora=True), "accumulation": 2}),
+                *(
+                    ("llama", 32, {"lora": lora, "precision": precision})
+                    for precision in ("float32", "bf16")
+                    for lora in (
+                        Lora(base="bf16", dropout=0.1),
+                        Lora(base="bf16", dora=True),
+                        Lora(base="bf16", dora=True, dropout=0.1),
+                        Lora(base="bf16", target_modules=("q_proj",)),
+                    )
+                ),
+                ("mistral", 128, {"lora": Lora(dropout=0.1), "precision": "bf16"}),
                 ("llama", 256, {"recompute": True, "precision": "bf16"}),
                 ("llama", 256, {"precision": "bf16", "weights": "bf16"}),
                 ("llama", 256, {"precision": "bf16", "weights": "bf16", "recompute": True}),

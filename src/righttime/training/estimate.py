@@ -30,6 +30,8 @@ FAMILIES = ("llama", "mistral", "qwen2")
 _LEARNT = 4  # one in so many tokens, where nobody says it
 _LOGITS = {4: 12, 2: 16}  # bytes of a logit at the peak, with its loss and gradient, by the bytes of a product's result
 _OF_CHUNK = {4: 4, 2: 6}  # the same where logits are made in chunks
+_KEPT_ONCE = {"q_proj": "norm", "k_proj": "norm", "v_proj": "norm", "gate_proj": "norm 2", "up_proj": "norm 2"}
+"""What several layers read, and adapters of any keep for all; what `o_proj` reads is kept by attention anyway."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ class _Counted:
         all: Of the model itself.
         trained: That are trained, adapters included.
         adapters: Of adapters.
+        adapted: Inputs and outputs of the layers in one decoder layer that have adapters, by name.
         linear: In linear layers of the model itself.
         output: Of the output layer.
         quantised: In layers in 4 bits.
@@ -123,6 +126,7 @@ class _Counted:
     all: int
     trained: int
     adapters: int
+    adapted: dict[str, tuple[int, int]]
     linear: int
     output: int
     quantised: int
@@ -163,7 +167,8 @@ def _counted(config: Any, settings: TuneSettings) -> _Counted:
     layers = {name: one for name, one in model.named_modules() if isinstance(one, torch.nn.Linear)}
     looked_up = {id(one.weight) for one in model.modules() if isinstance(one, torch.nn.Embedding)}
     own = [(tuple(weight.shape), id(weight) in looked_up) for weight in model.parameters()]
-    added = [(shape, False) for shape in _adapter_shapes(layers, output, settings)]
+    adapted = {name: one for name, one in layers.items() if one is not output and _has_adapter(name, settings)}
+    added = [(shape, False) for shape in _adapter_shapes(adapted, settings)]
     trained = own if settings.lora is None else added
     base = "" if settings.lora is None else settings.lora.base
     quantised = [one.weight.numel() for one in layers.values() if one is not output] if base in BASES else []
@@ -171,6 +176,7 @@ def _counted(config: Any, settings: TuneSettings) -> _Counted:
         all=sum(math.prod(shape) for shape, _ in own),
         trained=sum(math.prod(shape) for shape, _ in trained),
         adapters=sum(math.prod(shape) for shape, _ in added),
+        adapted={name.rpartition(".")[2]: (one.in_features, one.out_features) for name, one in adapted.items()},
         linear=sum(one.weight.numel() for one in layers.values()),
         output=0 if output is None else output.weight.numel(),
         quantised=sum(quantised),
@@ -183,17 +189,20 @@ def _counted(config: Any, settings: TuneSettings) -> _Counted:
     )
 
 
-def _adapter_shapes(layers: Any, output: Any, settings: TuneSettings) -> Iterator[tuple[int, ...]]:
+def _has_adapter(name: str, settings: TuneSettings) -> bool:
+    lora = settings.lora
+    return lora is not None and (lora.target_modules is None or name.rpartition(".")[2] in lora.target_modules)
+
+
+def _adapter_shapes(adapted: Any, settings: TuneSettings) -> Iterator[tuple[int, ...]]:
     lora = settings.lora
     if lora is None:
         return
-    for name, layer in layers.items():
-        asked = lora.target_modules is None or name.rpartition(".")[2] in lora.target_modules
-        if asked and layer is not output:
-            yield lora.rank, layer.in_features
-            yield layer.out_features, lora.rank
-            if lora.dora:
-                yield (layer.out_features,)
+    for layer in adapted.values():
+        yield lora.rank, layer.in_features
+        yield layer.out_features, lora.rank
+        if lora.dora:
+            yield (layer.out_features,)
 
 
 def _itemsize(config: Any, settings: TuneSettings) -> int:
@@ -213,13 +222,13 @@ def _activations(config: Any, settings: TuneSettings, load: Load, counted: _Coun
     layer, between = _layer_bytes(config, settings, load, counted)
     half = settings.precision == "bf16" or counted.itemsize == 2
     chunked = worth_chunks(load.learnt, config.vocab_size)
-    logits = _loss_bytes(config, settings, load, counted, 2 if half else 4)
+    logits, merged = _loss_bytes(config, settings, load, counted, 2 if half else 4), _merged_bytes(settings, counted)
     copies = 2 * counted.linear if settings.precision == "bf16" and counted.itemsize == 4 else 0  # in bfloat16
     kept = 2 * config.hidden_size * load.tokens * 4  # of the last norm
     if settings.recompute:  # of one layer at a time, and the logits are gone by then
-        kept += config.num_hidden_layers * between + max(logits, layer + copies // config.num_hidden_layers)
+        kept += config.num_hidden_layers * between + max(logits, layer + merged + copies // config.num_hidden_layers)
     else:
-        kept += config.num_hidden_layers * layer + logits + copies
+        kept += config.num_hidden_layers * layer + max(logits, merged) + copies
     second = 0  # the embeddings' gradient, before it is added to the output layer's, whose weights they are
     if settings.lora is None and getattr(config, "tie_word_embeddings", False):
         second = counted.gradient * counted.output
@@ -273,23 +282,60 @@ def _rearranging(config: Any, settings: TuneSettings, counted: _Counted) -> Iter
 def _layer_bytes(config: Any, settings: TuneSettings, load: Load, counted: _Counted) -> tuple[int, int]:
     """Bytes that one layer keeps, and those of its input alone.
 
-    Each line counts numbers of a token: of the width (h), of all attention heads (a: queries, keys and values after
-    they are repeated, and what attention returns), and of the gated layer (i: gate,
-    its activation, the other half, their product). In half precision the norms stay float32, and each linear layer
-    keeps a copy of its input of its own.
+    Numbers of a token are of the width (h), of all attention heads (a: queries, keys and values after they are
+    repeated, and what attention returns), and of the gated layer (i: gate, its activation, the other half, their
+    product). In half precision the norms stay float32, and each linear layer keeps a copy of its input of its own. A
+    layer that is not trained keeps nothing of its input; its adapter does.
     """
     width, inner = config.hidden_size, config.intermediate_size
     heads = config.num_attention_heads * (getattr(config, "head_dim", None) or width // config.num_attention_heads)
-    lora, autocast, half = settings.lora is not None, settings.precision == "bf16", counted.itemsize == 2
-    if not autocast and not half:
-        each = (4 * (4 if lora else 6), 16, 16)  # each norm: what comes in, normalised, what goes out
-    elif not half:
-        each = (18 if lora else 26, 8, 8)
+    autocast, half = settings.precision == "bf16", counted.itemsize == 2
+    if settings.lora is not None:
+        each = (8, 8, 6) if autocast or half else (8, 16, 12)  # each norm: what comes in
+    elif not autocast:
+        each = (24, 16, 16)  # each norm: what comes in, normalised, what goes out
     else:
-        each = (22 if lora else 16, 8, 8) if autocast else (32, 12, 10)
-    ranks = 7 * (settings.lora.rank if settings.lora else 0) * 4
-    found = load.tokens * (each[0] * width + each[1] * heads + each[2] * inner + ranks)
+        each = (16, 8, 8) if half else (26, 8, 8)
+    found = load.tokens * (each[0] * width + each[1] * heads + each[2] * inner)
     if settings.attention == "eager":  # all pairs, and what attention returns in the order of tokens
         found += load.tokens * heads * (2 if autocast or half else 4)
         found += load.rows * config.num_attention_heads * load.length**2 * (6 if autocast or half else 4)
-    return found, load.tokens * width * (2 if half else 4)
+    return found + _adapter_bytes(settings, load, counted), load.tokens * width * (2 if half else 4)
+
+
+def _adapter_bytes(settings: TuneSettings, load: Load, counted: _Counted) -> int:
+    """Bytes that the adapters of one layer keep: what A and B read, and with DoRA what its sizes multiply.
+
+    With dropout A reads a copy, and the mask, as large as a float32 of it on a CPU, is kept beside it. DoRA's sizes
+    multiply the output of the layer and of B; with dropout the first is made anew of what was not dropped, and the
+    layer's weights, cast for that, are kept.
+    """
+    lora = settings.lora
+    if lora is None:
+        return 0
+    autocast, half = settings.precision == "bf16", counted.itemsize == 2
+    each = 2 if autocast else 4
+    if lora.dropout or autocast or half:
+        numbers = sum(read for read, _ in counted.adapted.values())
+    else:
+        once = {_KEPT_ONCE.get(name, name): read for name, (read, _) in counted.adapted.items() if name != "o_proj"}
+        numbers = sum(once.values())
+    of_token = each * (numbers + lora.rank * len(counted.adapted))
+    of_token += 4 * sum(read for read, _ in counted.adapted.values()) if lora.dropout else 0
+    if not lora.dora:
+        return load.tokens * of_token
+    own = 2 if autocast or (half and not lora.dropout) else 4
+    of_token += (own + each) * sum(made for _, made in counted.adapted.values())
+    cast = each if lora.dropout and (autocast or half) else 0
+    return load.tokens * of_token + cast * sum(math.prod(shape) for shape in counted.adapted.values())
+
+
+def _merged_bytes(settings: TuneSettings, counted: _Counted) -> int:
+    """Bytes that DoRA takes for a moment to measure a layer's weights with B·A: a unit matrix, B·A, scaled, the sum.
+
+    The weights of a base in half precision are widened besides.
+    """
+    if settings.lora is None or not settings.lora.dora or not counted.adapted:
+        return 0
+    weights = 4 if counted.itemsize == 2 else 3
+    return max(4 * (read**2 + weights * read * made) for read, made in counted.adapted.values())
