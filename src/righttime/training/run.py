@@ -19,7 +19,7 @@ from righttime.store import ordinary_permissions, write_parquet
 from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import resolve_form
 from righttime.training.average import AVERAGE, MEASURED, average_steps, check_sharding, put_weights, write_average
-from righttime.training.chance import drawn_by_chance, group_note, seed_note
+from righttime.training.chance import drawn_by_chance, group_note, router_note, seed_note
 from righttime.training.checkpoints import keep_newest, saving
 from righttime.training.folder import Start, begin, end
 from righttime.training.job import Job, announcement, bfloat16_note, finish
@@ -260,7 +260,7 @@ class _Trained:
     Attributes:
         log: What was logged.
         drawn: What was drawn by chance.
-        notes: What a person should know of the seed and of groups.
+        notes: What a person should know of the seed, of groups and of a router's loss.
     """
 
     log: list[dict[str, Any]]
@@ -300,7 +300,8 @@ def _train(
     plan, total = job.plan, f"{job.plan.epochs * job.plan.n_rows:,}"
     with quietly():
         model, drawn = _model(job)
-        notes = tuple(note for note in (seed_note(settings, drawn), group_note(settings, drawn)) if note)
+        told = seed_note(settings, drawn), group_note(settings, drawn), router_note(model)
+        notes = tuple(note for note in told if note)
         for note in notes if process == 0 else ():
             say(f"note: {note}")
         trainer = OrderedTrainer(
