@@ -83,8 +83,9 @@ def save_tiny_mixture(folder: Path, seed: int = 0, **changes: Any) -> str:
 
     save_tiny_model(folder)
     same = AutoConfig.from_pretrained(folder).to_dict()
-    names = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
-    names += ("num_key_value_heads", "max_position_embeddings", "bos_token_id", "eos_token_id", "pad_token_id")
+    names = [f"{what}_token_id" for what in ("bos", "eos", "pad")]
+    names += ["vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"]
+    names += ["num_key_value_heads", "max_position_embeddings"]
     torch.manual_seed(seed)
     config = MixtralConfig(**{name: same[name] for name in names}, num_local_experts=4, **changes)
     MixtralForCausalLM(config).save_pretrained(folder)
