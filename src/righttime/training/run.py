@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -23,6 +24,7 @@ from righttime.training.chance import drawn_by_chance, group_note, router_note, 
 from righttime.training.checkpoints import keep_newest, saving
 from righttime.training.folder import Start, begin, end
 from righttime.training.job import Job, announcement, bfloat16_note, finish
+from righttime.training.liger import own_kernels_after, require_liger
 from righttime.training.manifest import RunManifest
 from righttime.training.models import load_model, trainable_length
 from righttime.training.oracle import Oracle
@@ -103,6 +105,8 @@ def tune(
     _check_weights(settings)
     check_quantised(settings)
     check_rearranging(settings, world)
+    if settings.kernels == "liger":
+        require_liger(model)
     if settings.compile:
         from righttime.training.compiled import require_compiler
 
@@ -330,7 +334,8 @@ def _train(
         for callback in callbacks:
             if hasattr(callback, "attach"):  # an evaluation, whose means are for the trackers too
                 callback.attach(trainer)
-        trainer.train(resume_from_checkpoint=start.checkpoint)
+        with own_kernels_after(model) if settings.kernels == "liger" else contextlib.nullcontext():
+            trainer.train(resume_from_checkpoint=start.checkpoint)
         oracle.recorder.sync()
         oracle.recorder.close()
         if trainer.args.should_save:
