@@ -274,6 +274,40 @@ def test_more_tokens_layers_and_learnt_tokens_take_more(models: Path) -> None:
     assert held(256, 64, batch_tokens=512) < held(256, 64)
 
 
+@pytest.mark.parametrize("lora", [None, Lora(rank=4, base="bf16")], ids=["whole", "adapters"])
+def test_shards_hold_a_share_and_what_they_gather(models: Path, lora: Lora | None) -> None:
+    name, settings = str(models / "qwen2"), TuneSettings(batch=2, accumulation=2, lora=lora)
+    whole, shared = ({stage.name: stage for stage in tuning_stages(name, settings, 64, 16, n)} for n in (1, 8))
+    for what in ("weights", "optimizer", "gradient"):
+        assert 0 <= 8 * shared[what].memory - whole[what].memory < 8
+    assert "gathered" not in whole
+    assert shared["activations"].passing == whole["activations"].passing
+    model = load_model(name, TuneSettings())
+    layer = sum(weight.numel() for weight in model.model.layers[0].parameters())
+    outside = sum(weight.numel() for weight in model.parameters()) - 6 * layer
+    if lora is None:
+        assert shared["gathered"].memory == 4 * (outside + 2 * layer) + 4 * (outside + layer)
+    else:
+        trained = whole["gradient"].memory
+        assert shared["gathered"].memory == 2 * (outside + 2 * layer) + trained // 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weights": "bf16", "precision": "bf16"}, '`shards` must go without `weights="bf16"`'),
+        ({"optimizer": "adamw-8bit"}, '`shards` must go without `optimizer="adamw-8bit"`'),
+        ({"lora": Lora(base="nf4")}, '`shards` must go without `base="nf4"`'),
+        ({"rearrange_every": 5}, "`shards` must go without `rearrange_every`"),
+    ],
+)
+def test_what_is_never_sharded_is_refused(models: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        tuning_stages(str(models / "llama"), TuneSettings(**changes), shards=2)
+    with pytest.raises(SettingsError, match="`shards` must be at least 1, got 0"):
+        tuning_stages(str(models / "llama"), TuneSettings(), shards=0)
+
+
 def test_wrong_sizes_are_refused(models: Path) -> None:
     name = str(models / "llama")
     with pytest.raises(
@@ -308,6 +342,8 @@ def test_the_command(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--model", "M", "--rows", "5"], "a plan is of tuning (--model) or of an arrangement"),
         (["--tune", "batch_size=8"], "--tune must go with --model, which is not given"),
         (["--learnt-tokens", "8"], "--learnt-tokens must go with --model"),
+        (["--shards", "8"], "--shards must go with --model"),
+        (["--model", "M", "--measure", "--shards", "8"], "--shards must go without --measure"),
     ],
 )
 def test_what_the_command_refuses(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from righttime.embedding.adapters import ADAPTED
@@ -57,19 +57,20 @@ class Load:
 
 
 def tuning_stages(
-    model: str, settings: TuneSettings, row_tokens: int | None = None, learnt: int | None = None
+    model: str, settings: TuneSettings, row_tokens: int | None = None, learnt: int | None = None, shards: int = 1
 ) -> tuple[Stage, ...]:
-    """What `righttime.tune` will hold in memory on one process, with the whole model on it.
+    """What `righttime.tune` will hold in memory on one process, with the whole model on it or a share.
 
     Args:
         model: A model's folder or hub name, of which the configuration alone is read.
         settings: How to tune.
         row_tokens: Tokens of the longest rows; None takes the most that the settings let a row have.
         learnt: Learnt tokens of each such row; None ASSUMES a quarter.
+        shards: Processes that share weights, gradients and states, as under FSDP2.
 
     Returns:
-        Stages without a duration, which is not told: weights, optimizer, gradients, activations, and rearranging where
-        that is asked for.
+        Stages without a duration, which is not told: weights, optimizer, gradients, with shards what is gathered of
+        other processes for a moment, activations, and rearranging where that is asked for.
 
     Raises:
         SettingsError: If a number is out of range.
@@ -85,12 +86,41 @@ def tuning_stages(
     assumed = "" if learnt is not None else f"; one token in {_LEARNT} ASSUMED to be learnt"
     if learnt is not None and not 0 <= learnt <= row_tokens:
         raise SettingsError(f"`learnt` must be from 0 to {row_tokens:,} tokens, got {learnt}.", setting="learnt")
+    _check_shards(settings, shards)
     load = _load(settings, row_tokens, row_tokens // _LEARNT if learnt is None else learnt)
     config = configuration(model)
     counted = _counted(config, settings)
     libraries = Stage("libraries", 0, None, resident(), 0, "Python and what is imported; resident now")
-    stages = (libraries, *counted.stages(settings), _activations(config, settings, load, counted, assumed))
-    return (*stages, *_rearranging(config, settings, counted))
+    shared = [_share(stage, shards) for stage in counted.stages(settings)]
+    shared += [counted.gathered()] if shards > 1 else []
+    activations = _activations(config, settings, load, counted, assumed, shards)
+    return (libraries, *shared, activations, *_rearranging(config, settings, counted))
+
+
+def _check_shards(settings: TuneSettings, shards: int) -> None:
+    if shards < 1:
+        raise SettingsError(f"`shards` must be at least 1, got {shards}.", setting="shards")
+    kind, lora = OPTIMIZERS[settings.optimizer], settings.lora
+    whole = {
+        '`weights="bf16"`': settings.weights == "bf16",
+        f'`optimizer="{settings.optimizer}"`': kind.eight_bit or kind.paged,
+        f'`base="{lora.base if lora else None}"`': lora is not None and lora.base in BASES,
+        "`rearrange_every`": settings.rearrange_every is not None,
+    }
+    if shards > 1 and (given := next((name for name, asked in whole.items() if asked), None)):
+        raise SettingsError(
+            f"`shards` must go without {given}, with which no model is sharded, got {shards}. "
+            "Hint: leave one of them out.",
+            setting="shards",
+        )
+
+
+def _share(stage: Stage, shards: int) -> Stage:
+    """What one process of several holds of it."""
+    if shards == 1:
+        return stage
+    memory, passing = (-(-size // shards) for size in (stage.memory, stage.passing))
+    return replace(stage, memory=memory, passing=passing, note=f"a share of {shards}: {stage.note}")
 
 
 def _load(settings: TuneSettings, row_tokens: int, learnt: int) -> Load:
@@ -119,6 +149,8 @@ class _Counted:
         states: Bytes that the optimizer keeps.
         largest: Of the largest trained tensor.
         fresh: Of B in fresh adapters, which gradients are taken of where none are trained.
+        layer: In one of the repeated layers of the model itself.
+        layers: How many of these there are.
         itemsize: Bytes of a weight of the model itself, of those in 4 bits when they are computed with.
         gradient: Bytes of a number of the gradient.
     """
@@ -134,6 +166,8 @@ class _Counted:
     states: int
     largest: int
     fresh: int
+    layer: int
+    layers: int
     itemsize: int
     gradient: int
 
@@ -155,6 +189,19 @@ class _Counted:
         told = f"{self.trained:,} of {self.gradient} bytes"
         yield Stage("gradient", 0, None, self.gradient * self.trained, 0, told)
 
+    def gathered(self) -> Stage:
+        """What a process holds for a moment of the others' weights and gradients, as FSDP2 does.
+
+        Weights outside layers stay gathered throughout, of layers this one and the next; a gradient is whole until it
+        is shared out.
+        """
+        outside = self.all - self.layers * self.layer
+        weights = outside + min(2, self.layers) * self.layer
+        gradients = outside + self.layer if not self.adapters else self.adapters // max(1, self.layers)
+        size = weights * self.itemsize + gradients * self.gradient
+        told = f"{weights:,} weights and {gradients:,} numbers of the gradient, whole for a moment; an upper ESTIMATE"
+        return Stage("gathered", 0, None, size, 0, told)
+
 
 def _counted(config: Any, settings: TuneSettings) -> _Counted:
     """Count on a model that has shapes and no storage."""
@@ -164,6 +211,8 @@ def _counted(config: Any, settings: TuneSettings) -> _Counted:
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     output = model.get_output_embeddings()
+    lists = [one for one in model.modules() if isinstance(one, torch.nn.ModuleList)]
+    repeated = max(lists, key=len, default=torch.nn.ModuleList())
     layers = {name: one for name, one in model.named_modules() if isinstance(one, torch.nn.Linear)}
     looked_up = {id(one.weight) for one in model.modules() if isinstance(one, torch.nn.Embedding)}
     own = [(tuple(weight.shape), id(weight) in looked_up) for weight in model.parameters()]
@@ -184,6 +233,8 @@ def _counted(config: Any, settings: TuneSettings) -> _Counted:
         states=sum(state_bytes(settings.optimizer, *one) for one in trained),
         largest=max(math.prod(shape) for shape, _ in trained),
         fresh=RANK * sum(one.out_features for name, one in layers.items() if name.rpartition(".")[2] in ADAPTED),
+        layer=sum(weight.numel() for weight in repeated[0].parameters()) if len(repeated) else 0,
+        layers=len(repeated),
         itemsize=_itemsize(config, settings),
         gradient=2 if settings.weights == "bf16" else 4,
     )
@@ -211,7 +262,9 @@ def _itemsize(config: Any, settings: TuneSettings) -> int:
     return {"float32": 4, "stored": stored.itemsize if stored is not None else 4}.get(base, 2)
 
 
-def _activations(config: Any, settings: TuneSettings, load: Load, counted: _Counted, assumed: str) -> Stage:
+def _activations(
+    config: Any, settings: TuneSettings, load: Load, counted: _Counted, assumed: str, shards: int
+) -> Stage:
     """What the forward pass keeps for the backward pass, at its peak, as far as gradients do not take its place."""
     from righttime.training.chunks import worth_chunks
 
@@ -237,7 +290,7 @@ def _activations(config: Any, settings: TuneSettings, load: Load, counted: _Coun
         gradients = counted.gradient * (
             counted.trained - (counted.output if settings.lora is None and not chunked else 0)
         )
-        kept = max(layer + (second if chunked else 0), kept - gradients)
+        kept = max(layer + (second if chunked else 0), kept - gradients // shards)
     return Stage(
         "activations", 0, None, 0, 0, f"{what}; kept for the backward pass; what the allocator keeps comes on top", kept
     )
