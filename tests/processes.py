@@ -6,12 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-__all__ = ["DEADLINE", "SHARDING", "TORCHRUN", "finish", "launcher_on_two", "start"]
+__all__ = ["SHARDING", "TORCHRUN", "finish", "kill", "launcher_on_two", "start", "wait_for"]
 
 DEADLINE = 300.0
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,3 +60,28 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
         os.killpg(process.pid, signal.SIGKILL)
         raise
     return process.returncode, said
+
+
+def _steps_of(run: Path, attempt: int) -> int:
+    """How many micro-batches the first process of an attempt has consumed so far."""
+    try:
+        return (run / "consumed" / f"attempt-{attempt:04d}-process-0000.jsonl").read_bytes().count(b"\n") - 1
+    except OSError:
+        return -1
+
+
+def wait_for(process: subprocess.Popen[str], run: Path, attempt: int, consumed: int) -> None:
+    """Wait until the first process of a run's attempt has consumed so many micro-batches."""
+    deadline = time.monotonic() + DEADLINE
+    while _steps_of(run, attempt) < consumed:
+        assert process.poll() is None, f"it should be killed, not end: {process.communicate()[0]}"
+        assert time.monotonic() < deadline, "too slow"
+        time.sleep(0.001)
+
+
+def kill(process: subprocess.Popen[str], all_of_them: bool = True) -> None:
+    """Kill a launcher and its workers, or only its last worker."""
+    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    pids = [int(worker) for worker in workers]
+    for pid in [*pids, process.pid] if all_of_them else pids[-1:]:
+        os.kill(pid, signal.SIGKILL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from righttime.cli import main
 from righttime.demo import builtin_rows
@@ -72,6 +73,22 @@ def save_tiny_model(
         pad_token_id=2,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
+    return str(folder)
+
+
+def save_tiny_mixture(folder: Path, seed: int = 0, **changes: Any) -> str:
+    """A Mixtral of four experts with the same tokenizer; `changes` are of its configuration."""
+    import torch
+    from transformers import AutoConfig, MixtralConfig, MixtralForCausalLM
+
+    save_tiny_model(folder)
+    same = AutoConfig.from_pretrained(folder).to_dict()
+    names = [f"{what}_token_id" for what in ("bos", "eos", "pad")]
+    names += ["vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"]
+    names += ["num_key_value_heads", "max_position_embeddings"]
+    torch.manual_seed(seed)
+    config = MixtralConfig(**{name: same[name] for name in names}, num_local_experts=4, **changes)
+    MixtralForCausalLM(config).save_pretrained(folder)
     return str(folder)
 
 

@@ -40,6 +40,17 @@ def test_greedy_answers_do_not_depend_on_their_batch(bare_model: Any, bare_token
         assert got.cut == 0
 
 
+def test_each_token_after_the_first_is_made_from_one(bare_model: Any, bare_tokenizer: Any) -> None:
+    """The keys and values of the tokens before it are kept, also while training, which turns that off."""
+    read: list[int] = []
+    bare_model.config.use_cache = False
+    bare_model.model.register_forward_hook(lambda _, __, found: read.append(found.last_hidden_state.shape[1]))
+    bare_model.generation_config.eos_token_id = bare_tokenizer.eos_token_id = None
+    got = generated(bare_model, bare_tokenizer, [np.arange(2, 12, dtype=np.int32)], GenerationSettings(4))
+    assert got.tokens.tolist() == [4]
+    assert read == [10, 1, 1, 1]
+
+
 def test_an_answer_ends_where_the_model_ends_it(bare_model: Any, bare_tokenizer: Any) -> None:
     import torch
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from one_step import PLAIN, distance, step_gradients
 from righttime.cli import main
+from righttime.tokenization.loading import load_tokenizer
 from righttime.training import Lora, Plan, TuneSettings, tune
 from righttime.training.chance import drawn_by_chance
-from tiny_model import save_tiny_model
+from righttime.training.models import load_model
+from righttime.training.token_rows import arranged_rows, token_rows
+from tiny_model import save_tiny_mixture, save_tiny_model
 
 QUICK = TuneSettings(batch=10, learning_rate=1e-2)
 
@@ -81,3 +86,25 @@ def test_dropout_is_found_wherever_it_is(part: str | None) -> None:
     assert config.summary_first_dropout > 0
     plan = Plan(("a",))
     assert drawn_by_chance(plan, QUICK, GPT2LMHeadModel(config), False) == (["dropout"] if part else [])
+
+
+@pytest.mark.parametrize(
+    "layout", [{}, {"batch_tokens": 160}, {"pack_tokens": 200}], ids=["plain", "grouped", "packed"]
+)
+def test_the_loss_of_a_router_is_left_out_and_that_is_said(
+    arranged: Path, tmp_path: Path, layout: dict[str, Any]
+) -> None:
+    """A router's loss that would change every gradient changes none, in any layout."""
+    asked = save_tiny_mixture(tmp_path / "asked", output_router_logits=True, router_aux_loss_coef=10.0)
+    not_asked = save_tiny_mixture(tmp_path / "not-asked", router_aux_loss_coef=10.0)
+    rows = token_rows(arranged_rows(arranged), load_tokenizer(asked), "chat", 512)
+    settings = dataclasses.replace(PLAIN, epochs=1, **layout)
+    found = step_gradients(load_model(asked, settings), rows, settings, tmp_path / "1")
+    wanted = step_gradients(load_model(not_asked, PLAIN), rows, PLAIN, tmp_path / "2")
+    assert distance(found, wanted) < 1e-5
+    said: list[str] = []
+    done = tune(arranged, asked, tmp_path / "run", settings, say=said.append)
+    (note,) = done.manifest.notes
+    assert "asks for a loss of its router (router_aux_loss_coef 10.0), which is left out" in note
+    assert f"note: {note}" in said
+    assert tune(arranged, not_asked, tmp_path / "other", settings).manifest.notes == ()

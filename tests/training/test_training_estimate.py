@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 from held import Held
 from righttime.cli import main
@@ -43,6 +52,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     LlamaForCausalLM(LlamaConfig(**SIZES, tie_word_embeddings=True)).save_pretrained(folder / "llama")
     Qwen2ForCausalLM(Qwen2Config(**{**SIZES, "num_hidden_layers": 6})).save_pretrained(folder / "qwen2")
+    MistralForCausalLM(MistralConfig(**SIZES)).save_pretrained(folder / "mistral")
     GPT2LMHeadModel(GPT2Config(vocab_size=50, n_embd=16, n_layer=1, n_head=2)).save_pretrained(folder / "gpt2")
     return folder
 
@@ -118,6 +128,10 @@ def _adapters(model: Any, lora: Lora | None) -> list[Adapter]:
         ("llama", 32, {}),
         ("llama", 256, {"lora": Lora()}),
         ("llama", 256, {"lora": Lora(base="nf4")}),
+        ("llama", 128, {"lora": Lora(dropout=0.1)}),
+        ("llama", 128, {"lora": Lora(dora=True)}),
+        ("llama", 128, {"lora": Lora(target_modules=("q_proj",))}),
+        ("mistral", 64, {}),
         ("llama", 256, {"recompute": True}),
         ("llama", 256, {"attention": "eager"}),
         ("llama", 64, {"optimizer": "adafactor"}),
@@ -135,6 +149,21 @@ def _adapters(model: Any, lora: Lora | None) -> list[Adapter]:
                 ("llama", 256, {"lora": Lora(), "precision": "bf16"}),
                 ("llama", 256, {"lora": Lora(base="bf16")}),
                 ("llama", 256, {"lora": Lora(base="bf16"), "precision": "bf16"}),
+                ("llama", 128, {"lora": Lora(dora=True, dropout=0.1)}),
+                ("llama", 128, {"lora": Lora(dora=True), "recompute": True}),
+                ("llama", 128, {"lora": Lora(dora=True, base="nf4")}),
+                ("llama", 64, {"lora": Lora(target_modules=("down_proj", "v_proj"), dora=True), "accumulation": 2}),
+                *(
+                    ("llama", 32, {"lora": lora, "precision": precision})
+                    for precision in ("float32", "bf16")
+                    for lora in (
+                        Lora(base="bf16", dropout=0.1),
+                        Lora(base="bf16", dora=True),
+                        Lora(base="bf16", dora=True, dropout=0.1),
+                        Lora(base="bf16", target_modules=("q_proj",)),
+                    )
+                ),
+                ("mistral", 128, {"lora": Lora(dropout=0.1), "precision": "bf16"}),
                 ("llama", 256, {"recompute": True, "precision": "bf16"}),
                 ("llama", 256, {"precision": "bf16", "weights": "bf16"}),
                 ("llama", 256, {"precision": "bf16", "weights": "bf16", "recompute": True}),
@@ -245,6 +274,40 @@ def test_more_tokens_layers_and_learnt_tokens_take_more(models: Path) -> None:
     assert held(256, 64, batch_tokens=512) < held(256, 64)
 
 
+@pytest.mark.parametrize("lora", [None, Lora(rank=4, base="bf16")], ids=["whole", "adapters"])
+def test_shards_hold_a_share_and_what_they_gather(models: Path, lora: Lora | None) -> None:
+    name, settings = str(models / "qwen2"), TuneSettings(batch=2, accumulation=2, lora=lora)
+    whole, shared = ({stage.name: stage for stage in tuning_stages(name, settings, 64, 16, n)} for n in (1, 8))
+    for what in ("weights", "optimizer", "gradient"):
+        assert 0 <= 8 * shared[what].memory - whole[what].memory < 8
+    assert "gathered" not in whole
+    assert shared["activations"].passing == whole["activations"].passing
+    model = load_model(name, TuneSettings())
+    layer = sum(weight.numel() for weight in model.model.layers[0].parameters())
+    outside = sum(weight.numel() for weight in model.parameters()) - 6 * layer
+    if lora is None:
+        assert shared["gathered"].memory == 4 * (outside + 2 * layer) + 4 * (outside + layer)
+    else:
+        trained = whole["gradient"].memory
+        assert shared["gathered"].memory == 2 * (outside + 2 * layer) + trained // 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weights": "bf16", "precision": "bf16"}, '`shards` must go without `weights="bf16"`'),
+        ({"optimizer": "adamw-8bit"}, '`shards` must go without `optimizer="adamw-8bit"`'),
+        ({"lora": Lora(base="nf4")}, '`shards` must go without `base="nf4"`'),
+        ({"rearrange_every": 5}, "`shards` must go without `rearrange_every`"),
+    ],
+)
+def test_what_is_never_sharded_is_refused(models: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        tuning_stages(str(models / "llama"), TuneSettings(**changes), shards=2)
+    with pytest.raises(SettingsError, match="`shards` must be at least 1, got 0"):
+        tuning_stages(str(models / "llama"), TuneSettings(), shards=0)
+
+
 def test_wrong_sizes_are_refused(models: Path) -> None:
     name = str(models / "llama")
     with pytest.raises(
@@ -279,6 +342,8 @@ def test_the_command(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--model", "M", "--rows", "5"], "a plan is of tuning (--model) or of an arrangement"),
         (["--tune", "batch_size=8"], "--tune must go with --model, which is not given"),
         (["--learnt-tokens", "8"], "--learnt-tokens must go with --model"),
+        (["--shards", "8"], "--shards must go with --model"),
+        (["--model", "M", "--measure", "--shards", "8"], "--shards must go without --measure"),
     ],
 )
 def test_what_the_command_refuses(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from processes import DEADLINE, SHARDING, TORCHRUN, finish, launcher_on_two, start
+from processes import SHARDING, TORCHRUN, finish, kill, launcher_on_two, start, wait_for
 from righttime.cli import main
 from righttime.evaluation import open_evaluation
 from righttime.training import Lora, first_difference, read_records, tune
@@ -36,30 +36,6 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def start_two(words: list[str]) -> subprocess.Popen[str]:
     return start(words, *TORCHRUN, "-m", "righttime.cli", "--")  # without -- torchrun takes --run for its own
-
-
-def steps_of(run: Path, attempt: int) -> int:
-    """How many micro-batches the first process of an attempt has consumed so far."""
-    try:
-        return (run / "consumed" / f"attempt-{attempt:04d}-process-0000.jsonl").read_bytes().count(b"\n") - 1
-    except OSError:
-        return -1
-
-
-def wait_for(process: subprocess.Popen[str], run: Path, attempt: int, consumed: int) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while steps_of(run, attempt) < consumed:
-        assert process.poll() is None, f"it should be killed, not end: {process.communicate()[0]}"
-        assert time.monotonic() < deadline, "too slow"
-        time.sleep(0.001)
-
-
-def kill(process: subprocess.Popen[str], all_of_them: bool = True) -> None:
-    """Kill a launcher and its workers, or only its last worker."""
-    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    pids = [int(worker) for worker in workers]
-    for pid in [*pids, process.pid] if all_of_them else pids[-1:]:
-        os.kill(pid, signal.SIGKILL)
 
 
 def test_killed_ten_times_over(tmp_path: Path, tiny: str, many: Path) -> None:

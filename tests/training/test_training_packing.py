@@ -14,13 +14,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from one_step import PLAIN, distance, step_gradients
 from righttime.cli import main
 from righttime.errors import OrderError, SettingsError
 from righttime.tokenization.loading import load_tokenizer
-from righttime.training import Lora, Oracle, Plan, TuneSettings, begun_run, open_run, read_records, tune
+from righttime.training import Lora, Oracle, Plan, TuneSettings, apart, begun_run, open_run, read_records, tune
 from righttime.training.apart import require_rows_apart
 from righttime.training.batches import packed
 from righttime.training.layout import packed_layout
@@ -28,7 +28,7 @@ from righttime.training.models import load_model
 from righttime.training.token_rows import TokenRows, arranged_rows, token_rows
 from righttime.verification.run import verify
 from stopped_runs import StopAt, weights
-from tiny_model import save_tiny_model
+from tiny_model import save_tiny_mixture, save_tiny_model
 
 PACKED = dataclasses.replace(PLAIN, pack_tokens=200)
 
@@ -265,6 +265,54 @@ def test_positions_that_a_model_does_not_read_are_found() -> None:
     require_rows_apart(GPT2LMHeadModel(config))
     with pytest.raises(SettingsError, match="in OwnPositions a row is not read as it is alone"):
         require_rows_apart(OwnPositions(config))
+
+
+@pytest.mark.parametrize("by_gradient", [True, False])
+@pytest.mark.parametrize("size", [1e-2, 1e-3, 1e-6])
+def test_a_small_leak_is_found(size: float, by_gradient: bool) -> None:
+    """Of the row before it a row learns by so much of its logits; in steps, a gradient does not see it."""
+
+    class Leaking(LlamaForCausalLM):  # type: ignore[misc]
+        def forward(self, input_ids: Any = None, **more: Any) -> Any:
+            found = super().forward(input_ids=input_ids, **more)
+            first = self.get_input_embeddings()(input_ids)[0, 0].mean() if by_gradient else input_ids[0, 0]
+            found.logits = found.logits * (1 + size * first)
+            return found
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model = Leaking(LlamaConfig(vocab_size=50, **sizes, use_cache=False))
+    if not by_gradient and size < 1e-4:  # below rounding: nothing is learnt from that
+        require_rows_apart(model)
+        return
+    with pytest.raises(SettingsError, match="in Leaking the second of two rows changes with the first"):
+        require_rows_apart(model)
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_experts_that_round_by_their_tokens_keep_rows_apart(tmp_path: Path, precision: str) -> None:
+    changed = []
+    for seed in range(4):
+        model = load_model(save_tiny_mixture(tmp_path, seed), PLAIN)
+        model.config.use_cache = False
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            require_rows_apart(model)
+            row = torch.arange(5, 9)
+            one, other = (apart._last_logits(model.eval(), before, row) for before in (row - 5, row))
+        changed.append(not torch.equal(one, other))
+    assert any(changed) or precision == "bfloat16", "the test can tell"
+
+
+def test_a_mixture_of_experts_is_packed_as_it_is_trained_row_by_row(
+    arranged: Path, rows: TokenRows, tmp_path: Path
+) -> None:
+    model = save_tiny_mixture(tmp_path / "model")
+    wanted = step_gradients(load_model(model, PLAIN), rows, PLAIN, tmp_path / "plain")
+    found = step_gradients(load_model(model, PACKED), rows, PACKED, tmp_path / "packed")
+    assert distance(found, wanted) < 1e-5
+    done = tune(arranged, model, tmp_path / "run", dataclasses.replace(PACKED, epochs=1))
+    assert done.manifest.first_difference is None
 
 
 def test_a_recurrent_model_is_refused() -> None:

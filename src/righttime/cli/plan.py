@@ -92,6 +92,14 @@ def plan(
             rich_help_panel=TUNING,
         ),
     ] = False,
+    shards: Annotated[
+        int | None,
+        typer.Option(
+            help="With --model: processes that share weights, gradients and states (FSDP2); memory is of one of them.",
+            show_default="1",
+            rich_help_panel=TUNING,
+        ),
+    ] = None,
     method: Annotated[str, typer.Option(help="As for arrange.")] = "tma",
     distance: Annotated[str | None, typer.Option(help="As for arrange.", show_default="wsd")] = None,
     budget: Annotated[str | None, typer.Option(metavar="ROWS", help="As for arrange.")] = None,
@@ -154,7 +162,7 @@ def plan(
     from righttime.results import Request
 
     of_tuning = {"--tune": tune, "--row-tokens": row_tokens, "--learnt-tokens": learnt_tokens}
-    of_tuning["--measure"] = measure or None
+    of_tuning |= {"--measure": measure or None, "--shards": shards}
     if model is None and (alone := [name for name, value in of_tuning.items() if value is not None]):
         raise SettingsError(f"{alone[0]} must go with --model, which is not given. Hint: --model MODEL.")
     if model is not None:
@@ -164,7 +172,9 @@ def plan(
                 "a plan is of tuning (--model) or of an arrangement (POOL, --target, sizes), not of both. Hint: with "
                 "--measure, --model also takes an arrangement's folder or --rows."
             )
-        stages = _of_tuning(model, tune or (), row_tokens, learnt_tokens)
+        if measure and shards is not None:
+            raise SettingsError("--shards must go without --measure, which runs one process. Hint: leave one out.")
+        stages = _of_tuning(model, tune or (), row_tokens, learnt_tokens, 1 if shards is None else shards)
         if measure:
             stages = (*stages, *_measured(model, tune or (), row_tokens, learnt_tokens, pool or (), rows))
         emit(as_json, lambda: planned_facts(stages), lambda: planned_summary(stages))
@@ -223,12 +233,14 @@ def plan(
     emit(as_json, lambda: planned_facts(stages), lambda: planned_summary(stages))
 
 
-def _of_tuning(model: str, words: Sequence[str], row_tokens: int | None, learnt: int | None) -> tuple[Stage, ...]:
+def _of_tuning(
+    model: str, words: Sequence[str], row_tokens: int | None, learnt: int | None, shards: int
+) -> tuple[Stage, ...]:
     """The stages of tuning with settings such as `batch_size=8` and `lora.rank=32`."""
     from righttime.experiment.reading import tuning_in
     from righttime.training.estimate import tuning_stages
 
-    return tuning_stages(model, tuning_in(words), row_tokens, learnt)
+    return tuning_stages(model, tuning_in(words), row_tokens, learnt, shards)
 
 
 def _measured(

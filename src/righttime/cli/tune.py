@@ -157,6 +157,13 @@ def tune(
             show_default="what transformers takes",
         ),
     ] = None,
+    kernels: Annotated[
+        Literal["torch", "liger"] | None,
+        _optimization(
+            help="liger: Liger's kernels for norms, gates and rotations (CUDA; needs liger-kernel).",
+            show_default="torch",
+        ),
+    ] = None,
     precision: Annotated[
         Literal["float32", "bfloat16"] | None,
         _optimization(help="bfloat16: bfloat16 arithmetic on float32 weights.", show_default="float32"),

@@ -112,7 +112,8 @@ def _first(experiment: Experiment, cell: Cell) -> Path | None:
 
 def _before(settings: TuneSettings) -> tuple[str, ...]:
     """What a model's values before its first step depend on, of the settings that tune it."""
-    return settings.precision, settings.weights, settings.lora.base if settings.lora else "", settings.attention
+    base = settings.lora.base if settings.lora else ""
+    return settings.precision, settings.weights, base, settings.attention, settings.kernels
 
 
 def _measure(experiment: Experiment, cell: Cell) -> None:

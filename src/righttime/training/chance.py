@@ -1,4 +1,4 @@
-"""What a run draws by chance, so that a seed without effect is reported as such."""
+"""What a run draws by chance, and what is said of it and of losses beside that of tokens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from righttime.training.plan import Plan
 from righttime.training.settings import TuneSettings
 
-__all__ = ["drawn_by_chance", "group_note", "seed_note"]
+__all__ = ["drawn_by_chance", "group_note", "router_note", "seed_note"]
 
 _DROPPING = ("drop", "jitter")
 _NEVER_TUNED = ("classifier", "summary")  # dropout of heads that a causal language model does not have
@@ -53,6 +53,24 @@ def group_note(settings: TuneSettings, drawn: list[str]) -> str | None:
     return (
         f"the model has dropout, and with `{given}` other tokens are dropped: the weights differ from those of the "
         f"same steps without it. Compare only runs with the same `{given}`"
+    )
+
+
+def router_note(model: Any) -> str | None:
+    """What to say where a model's configuration asks for a loss of its router beside that of tokens.
+
+    Training takes the loss from logits, and so leaves that of the router out, however a step is laid out.
+
+    Args:
+        model: The model as it is trained.
+    """
+    config = model.config.get_text_config()
+    weight = getattr(config, "router_aux_loss_coef", None)
+    if not weight or not getattr(config, "output_router_logits", False):
+        return None
+    return (
+        f"the model's configuration asks for a loss of its router (router_aux_loss_coef {weight}), which is left out: "
+        "the loss is that of learnt tokens alone, and nothing keeps the use of experts even"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -19,10 +20,11 @@ from righttime.store import ordinary_permissions, write_parquet
 from righttime.tokenization.loading import load_tokenizer
 from righttime.tokenization.masking import resolve_form
 from righttime.training.average import AVERAGE, MEASURED, average_steps, check_sharding, put_weights, write_average
-from righttime.training.chance import drawn_by_chance, group_note, seed_note
+from righttime.training.chance import drawn_by_chance, group_note, router_note, seed_note
 from righttime.training.checkpoints import keep_newest, saving
 from righttime.training.folder import Start, begin, end
 from righttime.training.job import Job, announcement, bfloat16_note, finish
+from righttime.training.liger import own_kernels_after, require_liger
 from righttime.training.manifest import RunManifest
 from righttime.training.models import load_model, trainable_length
 from righttime.training.oracle import Oracle
@@ -103,6 +105,8 @@ def tune(
     _check_weights(settings)
     check_quantised(settings)
     check_rearranging(settings, world)
+    if settings.kernels == "liger":
+        require_liger(model)
     if settings.compile:
         from righttime.training.compiled import require_compiler
 
@@ -260,7 +264,7 @@ class _Trained:
     Attributes:
         log: What was logged.
         drawn: What was drawn by chance.
-        notes: What a person should know of the seed and of groups.
+        notes: What a person should know of the seed, of groups and of a router's loss.
     """
 
     log: list[dict[str, Any]]
@@ -300,7 +304,8 @@ def _train(
     plan, total = job.plan, f"{job.plan.epochs * job.plan.n_rows:,}"
     with quietly():
         model, drawn = _model(job)
-        notes = tuple(note for note in (seed_note(settings, drawn), group_note(settings, drawn)) if note)
+        told = seed_note(settings, drawn), group_note(settings, drawn), router_note(model)
+        notes = tuple(note for note in told if note)
         for note in notes if process == 0 else ():
             say(f"note: {note}")
         trainer = OrderedTrainer(
@@ -329,7 +334,8 @@ def _train(
         for callback in callbacks:
             if hasattr(callback, "attach"):  # an evaluation, whose means are for the trackers too
                 callback.attach(trainer)
-        trainer.train(resume_from_checkpoint=start.checkpoint)
+        with own_kernels_after(model) if settings.kernels == "liger" else contextlib.nullcontext():
+            trainer.train(resume_from_checkpoint=start.checkpoint)
         oracle.recorder.sync()
         oracle.recorder.close()
         if trainer.args.should_save:

@@ -28,6 +28,7 @@ Weights = Literal["float32", "bf16"]
 Optimizer = Literal["adamw", "adafactor", "adamw-8bit", "paged-adamw", "paged-adamw-8bit"]
 """`righttime.training.optimizers.OPTIMIZERS`."""
 Attention = Literal["auto", "eager", "sdpa", "flash"]
+Kernels = Literal["torch", "liger"]
 
 
 _CENTRED = "centred"  # as they are, hidden states are all nearly alike
@@ -62,6 +63,7 @@ class TuneChanges(TypedDict, total=False):
     weights: Weights
     optimizer: Optimizer
     attention: Attention
+    kernels: Kernels
     recompute: bool
     compile: bool
     seed: int | None
@@ -118,6 +120,8 @@ class TuneSettings:
             with bitsandbytes ``adamw-8bit``, and on a GPU ``paged-adamw`` and ``paged-adamw-8bit``.
         attention: How attention is computed: ``eager``, ``sdpa``, ``flash`` (needs ``flash-attn`` and ``bf16``), or
             ``auto`` for what transformers takes.
+        kernels: What computes norms, gates and rotations: ``torch``, or ``liger`` for Liger's kernels, which need CUDA
+            and ``liger-kernel``.
         recompute: Recompute activations in the backward pass, for less memory.
         compile: Compile the layers by `torch.compile` for training steps; evaluations stay uncompiled.
         seed: Decides what is drawn by chance: shuffles, adapters, dropout. None takes 0, and asks for no word where
@@ -164,6 +168,7 @@ class TuneSettings:
     weights: Weights = "float32"
     optimizer: Optimizer = "adamw"
     attention: Attention = "auto"
+    kernels: Kernels = "torch"
     recompute: bool = False
     compile: bool = False
     seed: int | None = None
@@ -204,6 +209,7 @@ class TuneSettings:
             raise SettingsError(f"min_rate must be between 0 and 1, got {self.min_rate}.", setting="min_rate")
         chosen: tuple[tuple[str, Any], ...] = ("schedule", Schedule), ("answer_end", AnswerEnd)
         chosen += ("precision", Precision), ("weights", Weights), ("optimizer", Optimizer), ("attention", Attention)
+        chosen += (("kernels", Kernels),)
         for kind, known in chosen:
             if (value := getattr(self, kind)) not in get_args(known):
                 raise unknown_name(kind, value, get_args(known))
@@ -239,6 +245,13 @@ class TuneSettings:
                 "Hint: leave one of them out.",
                 setting="compile",
             )
+        for name in ("compile", "rearrange_every") if self.kernels == "liger" else ():
+            if getattr(self, name):
+                raise SettingsError(
+                    f'`kernels="liger"` must go without `{name}`, with which it was not tried. '
+                    "Hint: leave one of them out.",
+                    setting="kernels",
+                )
         defaults = {entry.name: entry.default for entry in dataclasses.fields(self)}
         for name in ("betas", "eps") if OPTIMIZERS[self.optimizer].factored else ():
             if getattr(self, name) != defaults[name]:

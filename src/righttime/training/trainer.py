@@ -20,6 +20,7 @@ from righttime.progress import Lines, redrawn
 from righttime.training.batches import collated, packed
 from righttime.training.checkpoints import keep_newest, mark_complete, saving
 from righttime.training.compiled import CompiledLayers, sample_batches
+from righttime.training.liger import LIGER
 from righttime.training.loss import bare_logits, learnt_logits, summed_loss
 from righttime.training.masters import Masters
 from righttime.training.moments import write_moments
@@ -124,6 +125,8 @@ def training_arguments(settings: TuneSettings, folder: Path) -> TrainingArgument
         bf16=settings.precision == "bf16",
         use_cpu=not torch.accelerator.is_available(),
         activation_checkpointing=settings.recompute,
+        use_liger_kernel=settings.kernels == "liger",
+        liger_kernel_config=LIGER if settings.kernels == "liger" else None,
         train_sampling_strategy="sequential",
         accelerator_config={"even_batches": False},
         remove_unused_columns=False,
