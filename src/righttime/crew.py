@@ -64,7 +64,8 @@ def by_processes(
     todo, deaths = deque(range(len(jobs))), Counter[int]()
     crew: list[_Worker] = []
     try:
-        crew += [_start(begin, number) for number in range(min(workers, len(jobs)))]
+        for number in range(min(workers, len(jobs))):
+            crew.append(_start(begin, number))
         _hand_out(crew, todo, jobs, ahead)
         while busy := {worker.pipe: worker for worker in crew if worker.job is not None}:
             for pipe in wait(list(busy)):
@@ -108,8 +109,9 @@ def _hand_out(crew: Sequence[_Worker], todo: deque[int], jobs: Sequence[Any], ah
         if ahead is not None and under_way and todo[0] > min(under_way) + ahead:
             return
         worker.job = todo.popleft()
+        job = jobs[worker.job]
         with suppress(OSError):  # it died while idle: then reading its answer says so
-            worker.pipe.send(jobs[worker.job])
+            worker.pipe.send(job)
 
 
 def _answer(worker: _Worker) -> Any:

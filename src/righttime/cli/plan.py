@@ -95,7 +95,7 @@ def plan(
     shards: Annotated[
         int | None,
         typer.Option(
-            help="With --model: processes that share weights, gradients and states (FSDP2); memory is of one of them.",
+            help="With --model: processes that share weights, gradients and states (FSDP2); memory is one's.",
             show_default="1",
             rich_help_panel=TUNING,
         ),
