@@ -95,7 +95,7 @@ def plan(
     shards: Annotated[
         int | None,
         typer.Option(
-            help="With --model: processes that share weights, gradients and states (FSDP2); memory is one's.",
+            help="With --model: processes that share weights, gradients and states (FSDP2); the memory is that of one.",
             show_default="1",
             rich_help_panel=TUNING,
         ),
