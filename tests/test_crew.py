@@ -56,6 +56,22 @@ def test_each_job_is_done_once_and_none_far_ahead(tmp_path: Path, ahead: int | N
     assert ahead is None or before <= ahead + 1, "the other process may do three jobs beyond it, and the one before"
 
 
+def test_processes_in_the_middle_of_a_job_are_not_waited_for() -> None:
+    done = by_processes(sleeping, range(4), 3, died)
+    next(done)
+    start = time.monotonic()
+    done.close()
+    assert time.monotonic() - start < 10, "waiting takes 5 s for each of the three"
+
+
+def sleeping(number: int) -> Callable[[int], Any]:
+    def do(job: int) -> int:
+        time.sleep(60 if job else 0)
+        return job
+
+    return do
+
+
 def dying(number: int) -> Callable[[int], Any]:
     return lambda job: os._exit(7) if job == 2 else job
 

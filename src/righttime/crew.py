@@ -18,7 +18,7 @@ from typing import Any
 
 from righttime.errors import RighttimeError
 
-__all__ = ["by_processes"]
+__all__ = ["by_processes", "death"]
 
 _PATIENCE_S = 5.0  # an idle process stops by itself when its pipe ends; one in the middle of a job is not waited for
 _DEATHS = 3  # of one job's processes, before the job is taken to be the reason
@@ -56,7 +56,7 @@ def by_processes(
         ahead: How far beyond the first job that is not done yet one may be handed out; None: any.
 
     Yields:
-        The number of a job and its answer, in the order in which they are done.
+        The number of a job and its answer, which must not be None, in the order in which they are done.
 
     Raises:
         RighttimeError: What a job gave back, or what `died` makes.
@@ -85,10 +85,28 @@ def by_processes(
                 if answer is not None:
                     yield done, answer
     finally:
-        for worker in crew:
-            worker.pipe.close()  # all of them stop at once
+        for worker in crew:  # all of them stop at once
+            worker.pipe.close()
+            if worker.job is not None:
+                worker.process.terminate()
         for worker in crew:
             _end(worker)
+
+
+def death(process: str, task: str, code: int | None, about: str = "") -> str:
+    """What to say of a job whose processes died, one after the other.
+
+    Args:
+        process: The last process.
+        task: What it had to do, after "to".
+        code: Its exit code.
+        about: What else to know of the job.
+    """
+    return (
+        f"{process} must live to {task}, but it and the two that took its place died (exit code {code}){about}. "
+        "Hint: if memory ran out, lower `workers`; in a script, call righttime below "
+        '`if __name__ == "__main__":`.'
+    )
 
 
 def _start(begin: Begin, number: int) -> _Worker:

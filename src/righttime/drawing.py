@@ -139,7 +139,7 @@ def pictures(name: str, figure: Any) -> dict[str, bytes]:
 
     # Without a salt of its own every SVG would have other ids.
     with matplotlib.rc_context({"svg.hashsalt": "righttime"}):
-        made = png(figure)
+        made = png(figure)  # which lays it out
         return {f"{name}.svg": _bytes(figure, "svg", {"Date": None}), f"{name}.png": made}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.crew import by_processes
+from righttime.crew import by_processes, death
 from righttime.embedding.protocol import Embedder
 from righttime.errors import EmbeddingError, RighttimeError, SettingsError
 
@@ -66,12 +66,8 @@ def check_picklable(embedder: Embedder) -> None:
 
 def _died(batches: Sequence[Sequence[str]], batch: int, worker: int, code: int | None) -> EmbeddingError:
     texts = batches[batch]
-    return EmbeddingError(
-        f"worker process {worker} must live to embed its batch of {len(texts)} texts, but it and the two that "
-        f"took its place died (exit code {code}); the longest text begins {texts[0][:60]!r}. "
-        "Hint: if memory ran out, lower `workers`; in a script, call righttime below "
-        '`if __name__ == "__main__":`.'
-    )
+    task, about = f"embed its batch of {len(texts)} texts", f"; the longest text begins {texts[0][:60]!r}"
+    return EmbeddingError(death(f"worker process {worker}", task, code, about))
 
 
 def _embedding(embedder: Embedder, threads: int, number: int) -> Callable[[Sequence[str]], Any]:

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any, TypeAlias
 
 from righttime.cluster import started_ray, unheard
-from righttime.crew import by_processes
+from righttime.crew import by_processes, death
 from righttime.errors import DataError
 from righttime.formats.files import FileAt, Source
 from righttime.formats.records import Found, Settings, read_source
@@ -42,8 +42,8 @@ def read_sources(sources: Sequence[Source], settings: Settings, store: Store) ->
     files = [source.at for source in sources if source.at is not None]
     if len(files) < 2 or not (settings.on_ray or settings.workers > 1):
         return [read_source(source, settings, store) for source in sources]
-    alone = dataclasses.replace(settings, progress=False, workers=1, on_ray=False)
-    answers = _on_ray(files, alone) if settings.on_ray else _in_processes(files, alone, settings.workers)
+    quiet = dataclasses.replace(settings, progress=False)  # files are counted here, not the rows of each
+    answers = _on_ray(files, quiet) if settings.on_ray else _in_processes(files, quiet)
     found = []
     label = f"reading {len(sources):,} files"
     with closing(answers), counting(label, len(sources), "files", shown=settings.progress) as tell:
@@ -52,7 +52,7 @@ def read_sources(sources: Sequence[Source], settings: Settings, store: Store) ->
             if isinstance(answer, Exception):
                 raise answer
             if answer is None:
-                found.append(read_source(source, alone, store))
+                found.append(read_source(source, quiet, store))
             else:
                 store.extend(answer[1])
                 found.append(answer[0])
@@ -69,8 +69,9 @@ def _read(settings: Settings, file: FileAt) -> Answer:
         return error
 
 
-def _in_processes(files: Sequence[FileAt], settings: Settings, workers: int) -> Generator[Answer, None, None]:
+def _in_processes(files: Sequence[FileAt], settings: Settings) -> Generator[Answer, None, None]:
     """What each file gives, in their order, read by several processes."""
+    workers = settings.workers
     done = by_processes(partial(_reader, settings), files, workers, partial(_died, files), ahead=_AHEAD * workers)
     held: dict[int, list[Answer]] = {}
     with closing(done):
@@ -88,12 +89,8 @@ def _reader(settings: Settings, number: int) -> Callable[[FileAt], list[Answer]]
 
 
 def _died(files: Sequence[FileAt], number: int, worker: int, code: int | None) -> DataError:
-    return DataError(
-        f"{files[number].file}: process {worker} must live to read it, but it and the two that took its place died "
-        f"(exit code {code}). Hint: if memory ran out, lower `workers`; in a script, call righttime below "
-        '`if __name__ == "__main__":`.',
-        file=files[number].file,
-    )
+    file = files[number].file
+    return DataError(death(f"{file}: process {worker}", "read it", code), file=file)
 
 
 def _on_ray(files: Sequence[FileAt], settings: Settings) -> Generator[Answer, None, None]:
