@@ -30,8 +30,8 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "righttime needs Python 3.10 or newer, this is " + sys.version.split()[0])'
 	@echo "== setting up .venv (once; a few minutes, PyTorch is the largest part)"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
 demo: $(READY)
@@ -63,7 +63,7 @@ demo: $(READY)
 
 # One process a core, up to four, each with one thread: files of tests are shared out among them.
 PARALLEL := -n logical --maxprocesses 4 --dist loadfile
-test test-portable check: export OMP_NUM_THREADS = 1
+test test-portable lint check: export OMP_NUM_THREADS = 1
 
 test: $(READY)
 	@echo "== unit tests"
@@ -85,11 +85,11 @@ lint: $(READY)
 	@echo "== types"
 	$(BIN)/mypy
 	@echo "== doctests"
-	$(BIN)/python -m pytest -q --doctest-modules src
+	$(BIN)/python -m pytest -q $(PARALLEL) --doctest-modules src
 
 check: lint
 	@echo "== tests on the real data in $(RIGHTTIME_DATA)"
-	RIGHTTIME_REQUIRE_DATA=1 $(BIN)/python -m pytest -q $(PARALLEL) -m "real and not slow"
+	RIGHTTIME_REQUIRE_DATA=1 $(BIN)/python -m pytest -q $(PARALLEL) --dist worksteal -m "real and not slow"
 
 pins: $(READY)
 	$(BIN)/python tests/pinned/pin.py --check
