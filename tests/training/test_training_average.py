@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from processes import ROOT, finish, launcher_on_two, start
 from righttime.cli import main
 from righttime.errors import ModelError, SettingsError
 from righttime.evaluation import open_evaluation
@@ -187,12 +189,46 @@ def test_fewer_checkpoints_than_asked_for_are_refused_before_any_work(
         TuneSettings(average_last=1)
 
 
+@pytest.mark.parametrize(
+    ("version", "kind", "lora"),
+    [("1", "FULL_STATE_DICT", None), ("2", "SHARDED_STATE_DICT", None), ("2", "FULL_STATE_DICT", Lora())],
+)
 def test_sharded_checkpoints_are_refused(
-    tiny: str, arranged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: str, arranged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, kind: str, lora: Any
 ) -> None:
-    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    for name, value in {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": version, "FSDP_STATE_DICT_TYPE": kind}.items():
+        monkeypatch.setenv(name, value)  # as accelerate launch sets it
     with pytest.raises(SettingsError, match="`average_last` needs the whole weights in each checkpoint"):
-        tune(arranged, tiny, tmp_path / "run", SETTINGS)
+        tune(arranged, tiny, tmp_path / "run", dataclasses.replace(SETTINGS, lora=lora))
+
+
+@pytest.mark.slow
+@pytest.mark.linux
+def test_a_sharded_runs_average_is_the_mean_and_is_what_is_measured(
+    tiny: str, arranged: Path, target: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    words = [str(ROOT / "tests" / "fsdp_on_cpu.py"), "tune", str(arranged), "--model", tiny, "--out", str(run)]
+    words += ["--batch-size", "8", "--learning-rate", "1e-2", "--save-every", "2", "--average-last", "3"]
+    words += ["--epochs", "4", "--target", str(target), "--evaluate-every", "4"]
+    code, said = finish(start(words, *launcher_on_two("fsdp", tmp_path)))
+    assert code == 0, said
+    steps = open_run(run).manifest.averaged
+    assert len(steps) == 3
+    found, wanted = load_file(run / "average" / "model.safetensors"), by_definition(run, steps)
+    assert all(np.allclose(found[name].numpy(), mean, rtol=2**-23, atol=0) for name, mean in wanted.items())
+    later = ["evaluate", str(run / "average"), "--target", str(target), "--out", str(tmp_path / "later")]
+    assert main([*later, "--device", "cpu"]) == 0
+    sharded, alone = (open_evaluation(folder).table for folder in (run / "average_evaluation", tmp_path / "later"))
+    own = open_evaluation(run / "evaluation").table
+    last = own.filter([step == steps[-1] for step in own["step"].to_pylist()])
+    mean, again, model = (
+        dict(zip(table["id"].to_pylist(), table["value"].to_pylist(), strict=True)) for table in (sharded, alone, last)
+    )
+    assert mean == pytest.approx(again, rel=1e-5)
+    assert mean.keys() == model.keys()
+    assert mean != pytest.approx(model, rel=1e-5), "not the last weights were measured"
+    assert all(finding.ok for finding in verify(run, arranged))
 
 
 def test_sums_are_float64_and_counters_are_not_averaged(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from righttime.errors import ModelError, SettingsError, StoreError
-from righttime.training.sharding import sharded_by
+from righttime.training.sharding import sharded_by, writes_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,17 +69,19 @@ def average_steps(settings: TuneSettings, steps: int) -> tuple[int, ...]:
 
 
 def check_sharding(settings: TuneSettings) -> None:
-    """Make sure, before any work, that every checkpoint will hold the whole weights.
+    """Make sure, before any work, that every checkpoint will hold the whole weights, as one model has them.
 
     Raises:
-        SettingsError: If the model is sharded over processes.
+        SettingsError: If the model is sharded over processes and its checkpoints are too, or adapters are trained.
     """
-    if settings.average_last is not None and sharded_by():
-        raise SettingsError(
-            "`average_last` needs the whole weights in each checkpoint, and FSDP and DeepSpeed shard them. "
-            "Hint: one process for each whole model, or leave it out.",
-            setting="average_last",
-        )
+    if settings.average_last is None or not sharded_by() or (writes_whole() and settings.lora is None):
+        return
+    raise SettingsError(
+        "`average_last` needs the whole weights in each checkpoint, which of sharded models FSDP2 writes, with "
+        "`fsdp_state_dict_type: FULL_STATE_DICT` and without adapters. Hint: configs/accelerate_fsdp.yaml, one process "
+        "for each whole model, or leave it out.",
+        setting="average_last",
+    )
 
 
 def mean_weights(files: Sequence[Path], decay: float | None = None) -> dict[str, Tensor]:
@@ -174,11 +176,15 @@ def put_weights(model: Any, folder: Path) -> None:
     """Put the weights of a folder into the model that they come from.
 
     Args:
-        model: A model of transformers, with adapters where the folder holds some.
+        model: A model of transformers, with adapters where the folder holds some, or sharded by FSDP2; then every
+            process of the run calls this.
         folder: What `write_average` wrote.
     """
     from safetensors.torch import load_file
 
+    if sharded_by():
+        _share_weights(model, folder)
+        return
     weights: dict[str, Any] = {}
     for path in sorted(folder.glob("*.safetensors")):
         weights |= load_file(path)
@@ -189,3 +195,19 @@ def put_weights(model: Any, folder: Path) -> None:
         return
     model.load_state_dict(weights, strict=False)  # tied weights are in it once
     model.tie_weights()
+
+
+def _share_weights(model: Any, folder: Path) -> None:
+    """Put the weights of a folder, which the first process reads, into a model whose shards are over all."""
+    import torch
+    from safetensors import safe_open
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+
+    weights: dict[str, Any] = {}
+    if torch.distributed.get_rank() == 0:
+        for path in sorted(folder.glob("*.safetensors")):
+            with safe_open(path, "pt") as opened:
+                weights |= {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    # Tied weights are in the file once, and are one parameter of the model.
+    options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True, strict=False)
+    set_model_state_dict(model, weights, options=options)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["fsdp2", "gathering", "runs_unwrapped", "sharded_by"]
+__all__ = ["fsdp2", "gathering", "runs_unwrapped", "sharded_by", "writes_whole"]
 
 
 def sharded_by() -> list[str]:
@@ -20,6 +20,11 @@ def sharded_by() -> list[str]:
 def fsdp2() -> bool:
     """Whether FSDP, if that is what shards it, is of the second version."""
     return os.environ.get("FSDP_VERSION") == "2"
+
+
+def writes_whole() -> bool:
+    """Whether FSDP2 shards it and its checkpoints hold the whole weights all the same."""
+    return sharded_by() == ["FSDP"] and fsdp2() and os.environ.get("FSDP_STATE_DICT_TYPE") == "FULL_STATE_DICT"
 
 
 def runs_unwrapped() -> bool:
