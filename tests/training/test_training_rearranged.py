@@ -429,7 +429,7 @@ def test_a_run_that_ends_before_is_refused(tiny: str, arranged: Path, tmp_path: 
 
 @pytest.mark.parametrize(
     ("more", "name"),
-    [(("--weave", "50%"), "weave"), (("--shape", "folded"), "shape"), (("--within-round", "index"), "within_round")],
+    [(("--apart", "0.1"), "apart"), (("--shape", "folded"), "shape"), (("--within-round", "index"), "within_round")],
 )
 def test_orders_that_it_would_undo_are_refused(
     arranged: Path, tmp_path: Path, more: tuple[str, str], name: str
@@ -635,7 +635,7 @@ def test_a_pool_beyond_is_read_as_the_arrangement_was(tmp_path: Path, monkeypatc
 
 
 def test_a_pool_beyond_keeps_to_what_the_arrangement_keeps_to(arranged: Path, larger: Path, tmp_path: Path) -> None:
-    """To its longest row; caps, which it would break, are refused; that a least similarity is not asked of it is said."""
+    """To its longest row. Caps, which it would break, are refused; a least similarity is not asked of it, and said."""
     data, tokenizer = arranged.parent / "data", save_tiny_model(tmp_path / "tiny")
     read = read_side(str(larger), "side", Request()).rows
     lengths = np.array(token_counts(read.take(np.sort(np.unique(read.contents, return_index=True)[1])), tokenizer))
