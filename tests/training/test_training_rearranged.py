@@ -642,7 +642,9 @@ def test_a_pool_beyond_keeps_to_what_the_arrangement_keeps_to(arranged: Path, la
     most = int(np.median(lengths))
     np.savez(tmp_path / "v.npz", pool=np.eye(105, 8) + 1, target=np.eye(60, 8) + 2)
     asked = Request(embedder=f"vectors:{tmp_path / 'v.npz'}", budget=20, min_similarity=0.5, guard="off")
-    for name, more in {"capped": {"cap_task": 4}, "short": {"tokenizer": tokenizer, "max_tokens": most}}.items():
+    changes: dict[str, dict[str, Any]] = {"capped": {"cap_task": 4}}
+    changes["short"] = {"tokenizer": tokenizer, "max_tokens": most}
+    for name, more in changes.items():
         request = dataclasses.replace(asked, **more)
         arrange_into(tmp_path / name, [str(data / "pool.jsonl")], [str(data / "target.jsonl")], request)
     with pytest.raises(SettingsError, match=r"an arrangement without cap_task, .* has it \(4\)"):

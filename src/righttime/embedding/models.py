@@ -27,6 +27,7 @@ __all__ = [
     "PRECISIONS",
     "FoundModel",
     "SentenceTransformerEmbedder",
+    "device_for_worker",
     "find_model",
     "load_embedder",
 ]
@@ -187,12 +188,8 @@ class SentenceTransformerEmbedder:
 
     def for_worker(self, number: int) -> SentenceTransformerEmbedder:
         """A copy for the worker process of that number, on a GPU of its own as long as there are enough."""
-        import torch
-
-        if self._device not in (None, "cuda") or not torch.cuda.is_available():
-            return self
         there = copy.copy(self)
-        there._device = f"cuda:{number % torch.cuda.device_count()}"
+        there._device = device_for_worker(self._device, number)
         return there
 
     @property
@@ -353,6 +350,20 @@ class SentenceTransformerEmbedder:
                 prompt=self.instruction,
             )
         return np.asarray(vectors.float().cpu().numpy(), dtype=np.float32)
+
+
+def device_for_worker(device: str | None, number: int) -> str | None:
+    """The device of the worker process of that number: a GPU of its own as long as there are enough, or the one asked.
+
+    Args:
+        device: The device that is asked for; None takes the best there is.
+        number: From 0.
+    """
+    import torch
+
+    if device not in (None, "cuda") or not torch.cuda.is_available():
+        return device
+    return f"cuda:{number % torch.cuda.device_count()}"
 
 
 def _first_line(error: BaseException) -> str:

@@ -63,8 +63,7 @@ def rows_beyond(finished: FinishedResult, target: Rows, pool: str) -> Beyond:
     request = Request(**{name: said[name] for name in _READ_BY if said.get(name) is not None})
     reading = read_side(pool, "side", request)
     read, shown, n_bad = reading.rows, without_secrets(pool), len(reading.left_out)
-    limit = {name: said.get(name) for name in ("tokenizer", "max_tokens")}
-    part = take_part(read, duplicates="drop", **limit)
+    part = take_part(read, duplicates="drop", tokenizer=said.get("tokenizer"), max_tokens=said.get("max_tokens"))
     first, n_long = as_numbers(part.kept), sum(one.reason == "too-long" for one in part.left_out)
     new = first[~np.isin(read.contents[first], finished.arranged.contents)]
     found = find_text_leaks(read, target, numbers=new.tolist()).leaks.found if len(new) else ()
