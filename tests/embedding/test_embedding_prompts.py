@@ -163,6 +163,14 @@ def test_the_guard_refuses_two_prompts(model: Path, tmp_path: Path) -> None:
         ("intfloat/e5-base-v2", "card", Prompts("passage: ", "query: ")),
         ("intfloat/multilingual-e5-large", "query", Prompts("query: ", "query: ")),
         ("models/e5-small", "query:passage", Prompts("query: ", "passage: ")),
+        ("BAAI/bge-small-zh-v1.5", "card", Prompts("", "为这个句子生成表示以用于检索相关文章\uff1a")),
+        (
+            "intfloat/multilingual-e5-large-instruct",
+            "card",
+            Prompts(
+                "", "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery: "
+            ),
+        ),
         ("BAAI/bge-large-en-v1.5", "card", Prompts("", "Represent this sentence for searching relevant passages: ")),
     ],
 )

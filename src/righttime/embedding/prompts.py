@@ -18,11 +18,20 @@ _DOCUMENT = ("document", "passage", "corpus")  # as sentence-transformers looks 
 
 CARDS: Mapping[str, Mapping[str, str]] = {
     # intfloat/e5-*-v2 and multilingual-e5-*: "query: " and "passage: " before every text; "query: " for both sides
-    # where they are alike. The -instruct models have instructions instead.
+    # where they are alike.
     r"(multilingual-)?e5-(small|base|large)(-v2|-unsupervised)?": {"query": "query: ", "passage": "passage: "},
-    # BAAI/bge-*-en and -en-v1.5: queries alone have an instruction.
+    # intfloat/multilingual-e5-large-instruct: queries alone have an instruction.
+    r"multilingual-e5-large-instruct": {
+        "query": "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery: ",
+        "passage": "",
+    },
+    # BAAI/bge-*-en, -zh and -v1.5 of both: queries alone have an instruction.
     r"bge-(small|base|large)-en(-v1\.5)?": {
         "query": "Represent this sentence for searching relevant passages: ",
+        "passage": "",
+    },
+    r"bge-(small|base|large)-zh(-v1\.5)?": {
+        "query": "为这个句子生成表示以用于检索相关文章\uff1a",  # a full-width colon
         "passage": "",
     },
 }
