@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from righttime import strict_json
 from righttime.embedding.centring import Centring
-from righttime.embedding.prompts import prompts_for, two_sided
+from righttime.embedding.prompts import OWN, prompts_for, two_sided
 from righttime.errors import EmbeddingError, SettingsError, unknown_name
 from righttime.model_files import fetched, model_sha256, require_safe
 from righttime.store import file_sha256
@@ -160,7 +160,7 @@ class SentenceTransformerEmbedder:
         Args:
             name: A folder or a hub name.
             max_length: Tokens to read of each text; None takes the model's own.
-            prefix: Put before every text, as some models want.
+            prefix: Put before every text, as some models want; with the prompts ``prefix`` before the target's alone.
             device: ``cpu``, ``cuda``, ...; None takes the best there is.
             precision: One of `PRECISIONS`. The half ones are for GPUs, bfloat16 also for CPUs with AMX.
             prompts: The model's prompts to use; see `righttime.embedding.prompts.prompts_for`. None leaves that to
@@ -169,17 +169,24 @@ class SentenceTransformerEmbedder:
 
         Raises:
             EmbeddingError: If there is no such model; names it.
-            SettingsError: If the precision is unknown, or both a prefix and prompts are given.
+            SettingsError: If the precision is unknown, or a prefix and prompts do not go together.
         """
-        if prefix and prompts is not None:
+        if prompts == OWN and not prefix:
             raise SettingsError(
-                f"`prefix` does not go with prompts, got {prefix!r} and {prompts!r}. Hint: leave one out.",
+                f"`prompts={OWN}` must have a `prefix`, which is put before the target's rows, got none.",
+                setting="prefix",
+            )
+        if prefix and prompts not in (None, OWN):
+            raise SettingsError(
+                f"`prefix` does not go with prompts, got {prefix!r} and {prompts!r}. Hint: leave one out, or put it "
+                f"before the target's rows alone: `prompts={OWN}`.",
                 setting="prefix",
             )
         if precision not in PRECISIONS:
             raise unknown_name("precision", precision, PRECISIONS)
         self.found = find_model(name)
-        self._max_length, self._prefix, self._device, self._precision = max_length, prefix, device, precision
+        self._max_length, self._device, self._precision = max_length, device, precision
+        self._prefix, self._instruction = ("", prefix) if prompts == OWN else (prefix, "")
         self._prompts, self._is_target, self.centring = prompts, False, centring
 
     def __getstate__(self) -> dict[str, Any]:
@@ -217,7 +224,7 @@ class SentenceTransformerEmbedder:
         """
         if self._prompts is None:
             return None
-        found = prompts_for(self._prompts, self.model.prompts, self.found.name)
+        found = prompts_for(self._prompts, self.model.prompts, self.found.name, self._instruction)
         return found.target if self._is_target else found.pool
 
     @property

@@ -9,10 +9,13 @@ from pathlib import Path
 
 from righttime.errors import SettingsError, unknown_name
 
-__all__ = ["CARD", "CARDS", "Prompts", "prompts_for", "two_sided"]
+__all__ = ["CARD", "CARDS", "OWN", "Prompts", "prompts_for", "two_sided"]
 
 CARD = "card"
 """The target's rows are queries, the pool's are documents, each with the prompt that the model has for these."""
+
+OWN = "prefix"
+"""The same, but what stands before the target's rows is the prefix: an instruction of the user's own."""
 
 _DOCUMENT = ("document", "passage", "corpus")  # as sentence-transformers looks for it, in this order
 
@@ -48,16 +51,17 @@ class Prompts:
 
 def two_sided(asked: str) -> bool:
     """Whether pool and target are asked to have prompts of their own."""
-    return asked == CARD or ":" in asked
+    return asked in (CARD, OWN) or ":" in asked
 
 
-def prompts_for(asked: str, own: Mapping[str, str | None], name: str) -> Prompts:
+def prompts_for(asked: str, own: Mapping[str, str | None], name: str, prefix: str = "") -> Prompts:
     """The prompts that are asked for.
 
     Args:
-        asked: ``card``, the name of one prompt for both sides, or ``POOL:TARGET``, the names of two.
+        asked: ``card``, ``prefix``, the name of one prompt for both sides, or ``POOL:TARGET``, the names of two.
         own: The prompts of the model's configuration, by name.
         name: The model's name.
+        prefix: What stands before the target's rows, with ``prefix``.
 
     Raises:
         SettingsError: If the model has no prompts, or none of that name.
@@ -70,6 +74,9 @@ def prompts_for(asked: str, own: Mapping[str, str | None], name: str) -> Prompts
     if not any(known.values()):  # sentence-transformers gives every model an empty one for queries and documents
         last = Path(name).name
         known = next((dict(card) for pattern, card in CARDS.items() if re.fullmatch(pattern, last, re.IGNORECASE)), {})
+    documents = [known[prompt] for prompt in _DOCUMENT if prompt in known]
+    if asked == OWN:
+        return Prompts(documents[0] if documents else "", prefix)
     if not known:
         raise SettingsError(
             f"`prompts` must be those of the model, but {name} has none in its configuration, and its card is not "
@@ -77,7 +84,6 @@ def prompts_for(asked: str, own: Mapping[str, str | None], name: str) -> Prompts
             setting="embedder",
         )
     if asked == CARD:
-        documents = [known[prompt] for prompt in _DOCUMENT if prompt in known]
         if "query" in known:
             return Prompts(documents[0] if documents else "", known["query"])
         raise unknown_name("prompt", "query", known, setting="embedder")
