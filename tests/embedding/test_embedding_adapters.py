@@ -130,7 +130,7 @@ def test_adam_takes_the_step_that_torch_would_take(warmed: Path) -> None:
 
 
 def test_both_sides_of_adams_steps_go_to_another_process_with_one_model(warmed: Path) -> None:
-    pool = embedder_named(f"gradients:{warmed / 'checkpoint-6'}#adam", device="cpu")
+    pool = GradientEmbedder(str(warmed / "checkpoint-6"), adam=True, device="cpu")
     want = [side.embed(TEXTS) for side in (pool, pool.for_target())]
     for side, vectors in zip((pool, pool.for_target()), want, strict=True):
         there = pickle.loads(pickle.dumps(side)).for_worker(1)

@@ -92,8 +92,8 @@ def test_an_instruction_of_ones_own_stands_before_the_target_alone(model: Path, 
     asked = Request(embedder=f"{model}#prompts=prefix", prefix=mine, device="cpu")
     for side, rows in (("pool", ROWS), ("target", GOALS)):
         (tmp_path / f"{side}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    files = [[str(tmp_path / f"{side}.jsonl")] for side in ("pool", "target")]
-    arrange_into(tmp_path / "out", *files, asked, cache=tmp_path / "cache")
+    pool, target = ([str(tmp_path / f"{side}.jsonl")] for side in ("pool", "target"))
+    arrange_into(tmp_path / "out", pool, target, asked, cache=tmp_path / "cache")
     assert [finding.what for finding in check(tmp_path / "out", cache=tmp_path / "cold") if finding.ok is False] == []
     with pytest.raises(SettingsError, match="`prompts=prefix` must have a `prefix`, .* got none"):
         embedder_named(f"{model}#prompts=prefix")
