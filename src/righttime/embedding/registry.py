@@ -188,8 +188,8 @@ EMBEDDERS: Mapping[str, EmbedderKind] = {
         options={
             "prompts": Option(
                 "prompts=WHICH",
-                "the model's prompts: card, the name of one, or POOL:TARGET, the names of two; prefix puts `--prefix` "
-                "before the target's rows alone",
+                "the model's prompts: card, the name of one, or POOL:TARGET, the names of two; with prefix that "
+                "setting stands before the target's rows alone",
                 _name,
             ),
             **_CENTRING,
