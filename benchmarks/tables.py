@@ -33,6 +33,7 @@ _PAGES = (
     "guard.md",
     "report.md",
     "tuning.md",
+    "evaluation.md",
 )
 DOCS = [_ROOT / "README.md", *(_ROOT / "docs" / name for name in _PAGES)]
 _MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -498,15 +499,57 @@ def report_page(results: dict[str, Any]) -> str:
 
 def training(results: dict[str, Any]) -> str:
     """Tokens a second of every way to tune, and against TRL and the floor."""
-    names = [name for name in ("training", "training-135m") if name in results]
+    names = ("training", "training-135m", "training-cuda", "training-135m-cuda")
     lines = []
-    for found in (results[name] for name in names or ["training"]):
+    for found in (results[name] for name in names if name in results):
         for way, value in found["ways"].items():
             rate = f"{value['tokens_per_cpu_s']:,.0f}", f"{value['tokens_per_wall_s']:,.0f}"
             ratios = f"{found['to_trl'][way]:.2f}", f"{found['floor_to'][way]:.2f}"
             lines.append([f"{found['model']}, {found['precision']}", way, *rate, mib(value["peak_mib"]), *ratios])
     heads = ["model", "way", "tokens a CPU second", "a second", "peak", "× TRL, CPU", "× the floor's CPU time"]
     return grid(heads, lines)
+
+
+def planned_training(results: dict[str, Any]) -> str:
+    """What a plan of a training says beside what its process held."""
+    lines = []
+    for one in results["planned_training"]["cases"]:
+        held = [one["gives_back"], one["as_it_comes"]]
+        size = f"{one['batch']} × {one['length']:,}"
+        ratios = [f"{one['planned_mib'] / each:.2f}" for each in held]
+        lines.append([one["model"], _trained(one), size, mib(one["planned_mib"]), mib(held[0]), *ratios])
+    heads = ["model", "trained", "micro-batch", "planned", "held", "planned ÷ held"]
+    return grid([*heads, "the same, no setting"], lines)
+
+
+def _trained(case: dict[str, Any]) -> str:
+    """What is trained of a model, in words."""
+    lora = case.get("lora")
+    words = [f"LoRA {lora['rank']}" if lora else "all weights"]
+    words += [f"base {lora['base']}"] if lora and "base" in lora else []
+    words += [f"weights {case['weights']}"] if "weights" in case else []
+    words += [case.get("precision", "float32")]
+    words += [case["optimizer"]] if "optimizer" in case else []
+    return ", ".join([*words, *(["recomputed"] if case.get("recompute") else [])])
+
+
+def evaluation(results: dict[str, Any]) -> str:
+    """Losses of the same rows in every way, and beside a bare pass."""
+    found = results["evaluation"]
+    kind, n, once = found["time"], found["checkpoints"], found["one_pass"]
+    took = {
+        "the paper's: one load for each checkpoint, rows padded to 1,024 tokens, logits at every place": "paper_way",
+        "the same, padded to the longest row of each batch of 8": "paper_way_padded_to_the_longest_of_a_batch",
+        "ours from checkpoints": "ours_from_checkpoints",
+    }
+    times = {way: found[key][kind] / n for way, key in took.items()}
+    times |= {
+        "ours while training": once["ours"],
+        "a bare pass of the same batches, logits at every place": once["logits"],
+        "a bare pass of the same batches, layers alone": once["layers"],
+    }
+    lines = [[way, time_of(seconds), f"{seconds / once['ours']:.2f}"] for way, seconds in times.items()]
+    return grid(["way", "time of a checkpoint", "÷ ours while training"], lines)
 
 
 def whole_way(results: dict[str, Any]) -> str:
@@ -615,6 +658,8 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "embedding_fidelity": embedding_fidelity,
     "embedding_processes": embedding_processes,
     "training": training,
+    "planned_training": planned_training,
+    "evaluation": evaluation,
 }
 
 

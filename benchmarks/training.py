@@ -1,6 +1,7 @@
 """Tokens a second of tuning: righttime in its three layouts, TRL's SFTTrainer, and two loops of bare PyTorch.
 
     python benchmarks/training.py [--model small|smollm2-135m] [--precision float32|bf16] [--steps 4] [--turns 3]
+                                  [--device cuda]
 
 All train the same rows in the same order, 16 a step, all weights, AdamW with the same numbers, no recomputation: NIV2
 pool rows of one exchange of at most `--max-length` tokens where RIGHTTIME_DATA holds them, else built-in ones.
@@ -12,7 +13,9 @@ arithmetic of these rows costs. All take the fused AdamW, as TRL does by default
 
 Every way runs in a process of its own, in turn, so that its peak of memory is its own; the first step warms up and does
 not count. Tokens are those of the rows, without padding, and every way must have fed equally many. Rates are by CPU
-time, which other work on the machine disturbs less, and by the clock. Writes benchmarks/results/training.json.
+time, which other work on the machine disturbs less, and by the clock; ratios of ways are of the former, on a GPU of the
+latter, and peaks there are of its memory. `oracle` is the share of the step that recording and comparing took. Writes
+benchmarks/results/training.json.
 """
 
 from __future__ import annotations
@@ -39,6 +42,13 @@ BATCH, LENGTH, BUDGET = 16, 512, 1024
 ADAM = {"lr": 1e-5, "betas": (0.9, 0.95), "eps": 1e-5, "weight_decay": 0.0}
 OURS: dict[str, dict[str, Any]] = {"plain": {}, "grouped": {"batch_tokens": BUDGET}, "packed": {"pack_tokens": BUDGET}}
 OURS["compiled"] = {"compile": True}
+PROVEN = {f"righttime, {layout}" for layout in OURS}
+SHAPES: dict[str, dict[str, Any]] = {
+    "small": {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 8, "num_attention_heads": 6},
+    "165m": {"hidden_size": 960, "intermediate_size": 2560, "num_hidden_layers": 12, "num_attention_heads": 15},
+}
+SHAPES["small"] |= {"num_key_value_heads": 2, "head_dim": 32}
+SHAPES["165m"] |= {"num_key_value_heads": 5, "head_dim": 64}  # SmolLM2-360M has 32 such layers
 
 
 class Clock:
@@ -48,9 +58,24 @@ class Clock:
         self.wall: list[float] = []
         self.cpu: list[float] = []
         self.tokens: list[int] = []
+        self.oracle = [0.0, 0.0]
         self._fed, self._from = 0, (0.0, 0.0)
 
+    def proving(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        """The same work, its time counted as the oracle's, on the clock and on the CPU."""
+
+        def counted(*args: Any, **settings: Any) -> Any:
+            wall, cpu = time.perf_counter(), time.process_time()
+            try:
+                return work(*args, **settings)
+            finally:
+                spent = time.perf_counter() - wall, time.process_time() - cpu
+                self.oracle = [before + more for before, more in zip(self.oracle, spent, strict=True)]
+
+        return counted
+
     def begin(self) -> None:
+        settle()
         self._from, self._fed = (time.perf_counter(), time.process_time()), 0
 
     def fed(self, batch: dict[str, Any]) -> None:
@@ -58,6 +83,7 @@ class Clock:
         self._fed += int(mask.sum()) if mask is not None else batch["input_ids"].numel()
 
     def end(self) -> None:
+        settle()
         self.wall.append(time.perf_counter() - self._from[0])
         self.cpu.append(time.process_time() - self._from[1])
         self.tokens.append(self._fed)
@@ -77,20 +103,27 @@ class Clock:
         return Timed()
 
 
+def settle() -> None:
+    """Wait for a GPU to have done what it was given."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
 def make_model(folder: Path, name: str) -> None:
-    """The model with its tokenizer, in float32."""
+    """The model with its tokenizer, in float32: SmolLM2-135M, or a Llama of one of SHAPES with random weights."""
     import torch
     from transformers import AutoConfig, AutoTokenizer, LlamaForCausalLM
 
     from righttime.gguf import model_folder
 
     real = model_folder("smollm2-135m")
-    if name != "small":
+    if name not in SHAPES:
         shutil.copytree(real, folder)
         return
     config = AutoConfig.from_pretrained(real)
-    sizes = {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 8}
-    for key, value in {**sizes, "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 32}.items():
+    for key, value in SHAPES[name].items():
         setattr(config, key, value)
     torch.manual_seed(0)
     LlamaForCausalLM(config).save_pretrained(folder)
@@ -125,9 +158,12 @@ def make_arrangement(folder: Path, model: Path, rows: int, longest: int) -> str:
 
 def ours(layout: str, folder: Path, args: argparse.Namespace, clock: Clock) -> None:
     """`righttime.tune`, with its records, and no model or evaluation."""
-    from righttime.training import TuneSettings, tune
+    from righttime.training import Oracle, TuneSettings, tune
+    from righttime.training.records import Recorder
     from righttime.training.trainer import OrderedTrainer
 
+    for kind, name in ((Oracle, "consume"), (Recorder, "sync")):
+        setattr(kind, name, clock.proving(getattr(kind, name)))
     step = OrderedTrainer._micro_step
 
     def watched(self: Any, model: Any, inputs: dict[str, Any], *more: Any, **settings: Any) -> Any:
@@ -165,7 +201,7 @@ def trl(folder: Path, args: argparse.Namespace, clock: Clock) -> None:
         adam_epsilon=ADAM["eps"],
         num_train_epochs=1,
         bf16=args.precision == "bf16",
-        use_cpu=True,
+        use_cpu=args.device == "cpu",
         gradient_checkpointing=False,
         train_sampling_strategy="sequential",
         report_to="none",
@@ -190,16 +226,16 @@ def loop(bare: bool, folder: Path, args: argparse.Namespace, clock: Clock) -> No
 
     name = str(folder / "model")
     rows = token_rows(arranged_rows(folder / "out"), load_tokenizer(name), "chat", LENGTH, answer_end="template")
-    model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32).train()
+    model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32).to(args.device).train()
     optimizer = torch.optim.AdamW(model.parameters(), fused=True, **ADAM)  # type: ignore[arg-type]
-    half = torch.autocast("cpu", torch.bfloat16, enabled=args.precision == "bf16")
+    half = torch.autocast(args.device, torch.bfloat16, enabled=args.precision == "bf16")
     for start in range(0, len(rows.ids), BATCH):
         clock.begin()
         places = list(range(start, min(start + BATCH, len(rows.ids))))
         groups = [group for micro in step_layout(places, rows.lengths, BUDGET) for group in micro] if bare else [places]
         count = sum(int(rows.tokens[place].learnt.sum()) for place in places)
         for group in groups:
-            batch = collated(group, rows, 0)
+            batch = {key: value.to(args.device) for key, value in collated(group, rows, 0).items()}
             clock.fed(batch)
             fed = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"], "use_cache": False}
             if bare:
@@ -232,19 +268,23 @@ def one(way: str, folder: Path, args: argparse.Namespace) -> None:
     clock = Clock()
     WAYS[way](folder, args, clock)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"wall_s": clock.wall, "cpu_s": clock.cpu, "tokens": clock.tokens, "peak_mib": peak}))
+    if args.device != "cpu":
+        peak = torch.cuda.max_memory_allocated() / 2**20
+    found = {"wall_s": clock.wall, "cpu_s": clock.cpu, "tokens": clock.tokens, "peak_mib": peak}
+    print(json.dumps({**found, "oracle_s": clock.oracle}))
 
 
 def in_turn(folder: Path, args: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every way `--turns` times, each in a process of its own."""
     words = [sys.executable, __file__, "--folder", str(folder), "--threads", str(args.threads)]
-    words += ["--precision", args.precision]
+    words += ["--precision", args.precision, "--device", args.device]
+    seen = {**os.environ, "CUDA_VISIBLE_DEVICES": "" if args.device == "cpu" else "0"}
     for turn in range(args.turns):
         for way in args.ways:
             runs = [folder / f"run-{name}" for name in OURS]
             for run in (run for run in runs if run.exists()):
                 run.rename(folder / f"{run.name}-{turn}")
-            done = subprocess.run([*words, "--way", way], capture_output=True, text=True)
+            done = subprocess.run([*words, "--way", way], capture_output=True, text=True, env=seen)
             if done.returncode:
                 raise SystemExit(f"{way} failed:\n{done.stderr[-3000:]}")
             found = json.loads(done.stdout.splitlines()[-1])
@@ -270,6 +310,7 @@ def main() -> None:
     made.add_argument("--precision", choices=("float32", "bf16"), default="float32")
     made.add_argument("--steps", type=int, default=4, help="of which the first does not count")
     made.add_argument("--turns", type=int, default=3)
+    made.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     made.add_argument("--threads", type=int, default=1)
     made.add_argument("--max-length", type=int, default=LENGTH, help="longer rows take no part")
     made.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="of some, nothing is saved")
@@ -297,15 +338,34 @@ def main() -> None:
             rates = f"{value['tokens_per_cpu_s']:,.0f} tokens a CPU second, {value['tokens_per_wall_s']:,.0f} a second"
             print(f"{way}: {rates}; first step {first[0]:.1f} s CPU, {first[1]:.1f} s; {value['peak_mib']:,.0f} MiB")
         return
-    ratios = {way: value["tokens_per_cpu_s"] / ways["TRL"]["tokens_per_cpu_s"] for way, value in ways.items()}
-    floors = {way: ways["floor"]["tokens_per_cpu_s"] / value["tokens_per_cpu_s"] for way, value in ways.items()}
+    kind = "cpu" if args.device == "cpu" else "wall"
+    speed = {way: value[f"tokens_per_{kind}_s"] for way, value in ways.items()}
+    ratios = {way: rate / speed["TRL"] for way, rate in speed.items()}
+    floors = {way: speed["floor"] / rate for way, rate in speed.items()}
+    oracle = {way: median(share_of_oracle(run, kind) for run in ways[way]["runs"]) for way in ways if way in PROVEN}
     about = {"rows": rows, "rows_per_step": BATCH, "tokens_per_step": list(fed.pop()), "budget": BUDGET}
-    asked = {name: getattr(args, name) for name in ("model", "precision", "steps", "turns", "threads", "max_length")}
-    result = {**about, **asked, "ways": ways, "to_trl": ratios, "floor_to": floors}
+    names = ("model", "precision", "steps", "turns", "threads", "max_length")
+    about |= {name: getattr(args, name) for name in names} | {"device": device_name(args.device)}
     for way, value in ways.items():
-        rate = f"{value['tokens_per_cpu_s']:,.0f} tokens a CPU second, {value['peak_mib']:,.0f} MiB"
-        print(f"{way}: {rate}, {ratios[way]:.2f} × TRL, {floors[way]:.2f} × the floor's time")
-    save(args.results, "training" if args.model == "small" else "training-135m", result)
+        rate = f"{speed[way]:,.0f} tokens a {kind} second, {value['peak_mib']:,.0f} MiB"
+        share = f", oracle {oracle[way]:.2%}" if way in oracle else ""
+        print(f"{way}: {rate}, {ratios[way]:.2f} × TRL, {floors[way]:.2f} × the floor's time{share}")
+    where = "" if args.device == "cpu" else f"-{args.device}"
+    name = ("training" if args.model == "small" else "training-135m") + where
+    save(args.results, name, {**about, "ways": ways, "to_trl": ratios, "floor_to": floors, "oracle": oracle})
+
+
+def share_of_oracle(run: dict[str, Any], kind: str) -> float:
+    """Of the time of a run's steps."""
+    spent = run["oracle_s"][("wall", "cpu").index(kind)]
+    return float(spent / sum(run[f"{kind}_s"]))
+
+
+def device_name(device: str) -> str:
+    """What a person knows it by."""
+    import torch
+
+    return torch.cuda.get_device_name() if device == "cuda" else device
 
 
 if __name__ == "__main__":

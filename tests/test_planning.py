@@ -274,6 +274,7 @@ def test_the_sample_of_long_vectors_is_bounded() -> None:
     assert max(pool.size, target.size) <= MOST_NUMBERS
 
 
+@pytest.mark.slow
 def test_a_budget_whose_lists_do_not_fit_takes_more_passes() -> None:
     (one,), (many,) = (
         order_stages(1_000_000, 10_000, 4, None, Request(budget=1_000_000, memory=memory))

@@ -62,6 +62,7 @@ def test_a_copy_for_another_process_leaves_the_loaded_model_behind() -> None:
     assert np.array_equal(pickle.loads(sent).for_worker(1).embed(TEXTS[:2]), want)
 
 
+@pytest.mark.slow
 def test_int8_is_near_says_how_near_and_is_made_once(kept: None, tmp_path: Path, monkeypatch: Any) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

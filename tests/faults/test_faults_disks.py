@@ -23,7 +23,7 @@ FAULTS = {
     "read-only": {"errno": errno.EROFS, "from": True, "all": True},
     "an error once": {"errno": errno.EIO, "from": False, "all": True},
 }
-QUICK = ("arrange", "split", "export")
+QUICK = ("arrange", "export")
 
 
 def refused(warm: Warm, name: str, kind: str, most: int | None) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from recording import record
 from warm import Warm
 
 pytestmark = pytest.mark.linux
-QUICK = ("arrange --overwrite", "builtin", "split", "guard --overwrite", "export --overwrite")
+QUICK = ("arrange --overwrite", "builtin", "export --overwrite")
 
 
 @pytest.mark.parametrize("name", QUICK)

@@ -235,6 +235,7 @@ def test_record_in_memory_with_what_json_cannot_hold() -> None:
         from_records([record], role="pool")
 
 
+@pytest.mark.slow
 def test_nulls_for_the_first_hundred_thousand_rows(tmp_path: Path) -> None:
     file = tmp_path / "x.jsonl"
     null = b'{"instruction": null, "input": null, "output": null}\n'

@@ -287,6 +287,7 @@ def test_a_finished_result_is_replaced_only_if_asked(
     assert not list(out.glob("measures.[ps][nv]g")), "no picture of other numbers is left behind"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DRAWN, reason="matplotlib is not installed")
 def test_the_pictures_are_of_any_number_of_arrangements() -> None:
     vectors = unit_rows(np.random.default_rng(0).normal(size=(9, 3)))

@@ -256,10 +256,9 @@ def test_a_method_that_needs_an_array_has_one(cluster: Any, tmp_path: Path) -> N
     assert saved(here, tmp_path / "cpu") == saved(there, tmp_path / "ray")
 
 
+@slow
 @pytest.mark.usefixtures("nothing_sent")
-@pytest.mark.parametrize(
-    "write", [pytest.param("npz", marks=slow), "parquet_parts", pytest.param("safetensors_parts", marks=slow)]
-)
+@pytest.mark.parametrize("write", ["npz", "parquet_parts", "safetensors_parts"])
 def test_every_answer_is_that_of_one_machine(cluster: Any, write: str, tmp_path: Path) -> None:
     pool, target = unscaled()
     shared: Any = shared_vectors(f"vectors:{READ[write](tmp_path, pool)}", "pool", len(pool), 1)
@@ -287,6 +286,7 @@ def test_equal_rows_of_all_shards_go_by_their_number(cluster: Any) -> None:
     assert found.rows.tolist() == 2 * list(range(100, 400))
 
 
+@slow
 @pytest.mark.linux
 def test_a_node_that_is_lost_changes_nothing(cluster: Any, tmp_path: Path, nothing_sent: list[int]) -> None:
     pool, target = unscaled(12_000)
@@ -297,10 +297,9 @@ def test_a_node_that_is_lost_changes_nothing(cluster: Any, tmp_path: Path, nothi
     assert len(told) > 5
 
 
+@slow
 @pytest.mark.linux
-@pytest.mark.parametrize(
-    "gone", [pytest.param("removed", marks=slow), "changed", pytest.param("never there", marks=slow)]
-)
+@pytest.mark.parametrize("gone", ["removed", "changed", "never there"])
 def test_a_machine_that_does_not_see_the_file_is_sent_its_rows(cluster: Any, gone: str, tmp_path: Path) -> None:
     pool, target = unscaled()
     path, unit = Path(npy(tmp_path, pool)), unit_rows(pool)

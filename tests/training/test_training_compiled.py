@@ -68,6 +68,7 @@ def test_the_gradients_are_those_of_a_plain_step(
     assert compiled > 0, "something was compiled"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("traced")
 def test_a_killed_run_goes_on_and_ends_with_the_same_weights(tiny: str, arranged: Path, tmp_path: Path) -> None:
     """Evaluation, checkpoints and the saved model know nothing of compilation."""
@@ -105,7 +106,11 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(tiny: str, arranged
 
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize(
-    "changes", [{"lora": Lora(4, 8)}, {"precision": "bf16", "weights": "bf16"}], ids=["lora", "bf16"]
+    "changes",
+    [
+        pytest.param({"lora": Lora(4, 8)}, id="lora", marks=pytest.mark.slow),
+        pytest.param({"precision": "bf16", "weights": "bf16"}, id="bf16"),
+    ],
 )
 def test_adapters_and_masters_go_with_it(tiny: str, rows: TokenRows, tmp_path: Path, changes: dict[str, Any]) -> None:
     plain = dataclasses.replace(PLAIN, **changes)

@@ -127,7 +127,7 @@ def _adapters(model: Any, lora: Lora | None) -> list[Adapter]:
         ("llama", 256, {}),
         ("llama", 32, {}),
         ("llama", 256, {"lora": Lora()}),
-        ("llama", 256, {"lora": Lora(base="nf4")}),
+        ("llama", 32, {"lora": Lora(base="nf4")}),
         ("llama", 128, {"lora": Lora(dropout=0.1)}),
         ("llama", 128, {"lora": Lora(dora=True)}),
         ("llama", 128, {"lora": Lora(target_modules=("q_proj",))}),
@@ -147,6 +147,7 @@ def _adapters(model: Any, lora: Lora | None) -> list[Adapter]:
             for model, length, changes in (
                 ("llama", 256, {"precision": "bf16"}),
                 ("llama", 256, {"lora": Lora(), "precision": "bf16"}),
+                ("llama", 256, {"lora": Lora(base="nf4")}),
                 ("llama", 256, {"lora": Lora(base="bf16")}),
                 ("llama", 256, {"lora": Lora(base="bf16"), "precision": "bf16"}),
                 ("llama", 128, {"lora": Lora(dora=True, dropout=0.1)}),

@@ -193,7 +193,8 @@ def _answers(turns: list[dict[str, Any]], tools: Any, tokenizer: Any) -> tuple[s
     whole, spans = text_of(len(turns), False), []
     for number, turn in enumerate(turns):
         if turn["role"] == "assistant" and number:
-            before, after = text_of(number, True), text_of(number + 1, False)
+            before = text_of(number, True)
+            after = whole if number + 1 == len(turns) else text_of(number + 1, False)
             if not (after.startswith(before) and whole.startswith(after)):
                 raise ValueError("it has no {% generation %}, and later turns change how earlier ones are written")
             spans.append((len(before), len(after)))

@@ -90,11 +90,17 @@ def tuning_stages(
     load = _load(settings, row_tokens, row_tokens // _LEARNT if learnt is None else learnt)
     config = configuration(model)
     counted = _counted(config, settings)
-    libraries = Stage("libraries", 0, None, resident(), 0, "Python and what is imported; resident now")
     shared = [_share(stage, shards) for stage in counted.stages(settings)]
     shared += [counted.gathered()] if shards > 1 else []
     activations = _activations(config, settings, load, counted, assumed, shards)
-    return (libraries, *shared, activations, *_rearranging(config, settings, counted))
+    return (_libraries(), *shared, activations, *_rearranging(config, settings, counted))
+
+
+def _libraries() -> Stage:
+    """What training imports, resident once it is; tokenizer and buffers of products come on top."""
+    import righttime.training.trainer  # noqa: F401
+
+    return Stage("libraries", 0, None, resident(), 0, "Python and what training imports; resident now")
 
 
 def _check_shards(settings: TuneSettings, shards: int) -> None:

@@ -20,7 +20,6 @@ from righttime.training.average import average_steps
 from righttime.training.bases import BASES
 from righttime.training.finished import FinishedRun, open_run, result_files
 from righttime.training.folder import Start
-from righttime.training.models import model_identity
 from righttime.training.optimizers import OPTIMIZERS
 from righttime.training.oracle import first_difference
 from righttime.training.picture import draw_losses
@@ -48,6 +47,7 @@ class Job:
         settings: How to tune.
         plan: What is to be consumed.
         rows: The rows as they are fed.
+        identity: What tells the model from others; see `righttime.training.models`.
         method: The method that arranged them, for the record.
         woven: int64: with `rearrange_every` the places of woven rows, which keep them.
     """
@@ -57,15 +57,12 @@ class Job:
     settings: TuneSettings
     plan: Plan
     rows: TokenRows
+    identity: Mapping[str, str]
     method: str | None = None
     woven: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def deciding(self) -> dict[str, Any]:
-        """What decides the weights, as JSON: a run goes on only with the same.
-
-        Raises:
-            ModelError: If there is no such model.
-        """
+        """What decides the weights, as JSON: a run goes on only with the same."""
         fed = {
             "form": self.rows.form,
             "max_length": self.rows.max_length,
@@ -73,8 +70,8 @@ class Job:
             "hashes_sha256": ids_sha256(self.rows.hashes),
             "learnt_sha256": self.rows.learnt_sha256,
         }
-        model = model_identity(self.model)
-        return {"plan": self.plan.facts(), "settings": self.settings.deciding(), "model": model, "rows": fed}
+        decided = {"plan": self.plan.facts(), "settings": self.settings.deciding()}
+        return {**decided, "model": dict(self.identity), "rows": fed}
 
 
 def announcement(job: Job, start: Start) -> str:

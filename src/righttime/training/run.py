@@ -7,6 +7,7 @@ import dataclasses
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +27,7 @@ from righttime.training.folder import Start, begin, end
 from righttime.training.job import Job, announcement, bfloat16_note, finish
 from righttime.training.liger import own_kernels_after, require_liger
 from righttime.training.manifest import RunManifest
-from righttime.training.models import load_model, trainable_length
+from righttime.training.models import load_model, model_identity, trainable_length
 from righttime.training.oracle import Oracle
 from righttime.training.plan import Plan
 from righttime.training.quantised import check_quantised
@@ -120,7 +121,7 @@ def tune(
         by = way_named(settings.rearrange_by)
         sides = rearranged_sides(Path(out), settings.rearrange_pool, by)
         arranged = sides.rows
-    rows = _rows(arranged, model, settings, progress and main)
+    rows, identity = _rows_and_identity(arranged, model, settings, progress, main)
     if sides is not None:
         sides = fed_sides(sides, by, lambda target: _rows(target, model, settings, False).tokens, rows.tokens)
     rearranger = None if sides is None else Rearranger(folder, sides, settings, name=model, max_length=rows.max_length)
@@ -141,7 +142,7 @@ def tune(
     )
     _check_often(plan, settings.window)
     woven = {} if sides is None else {"woven": sides.woven}
-    job = Job(folder, model, settings, plan, rows, open_result(out).manifest.method, **woven)
+    job = Job(folder, model, settings, plan, rows, identity, open_result(out).manifest.method, **woven)
     averaged = _averaged(job, callbacks)
     notes = [note for note in (sides.note if sides else "", bfloat16_note(settings)) if note]
     notes += [note for one in callbacks if hasattr(one, "measure_average") for note in one.notes]  # of evaluations
@@ -249,6 +250,19 @@ def _from_main(work: Callable[[], T]) -> T:
         raise box[1]
     made: T = box[0]
     return made
+
+
+def _rows_and_identity(
+    arranged: Rows, model: str, settings: TuneSettings, progress: bool, main: bool
+) -> tuple[TokenRows, dict[str, str]]:
+    """The rows as tokens, and what tells the model from others, whose files are hashed meanwhile."""
+    hashing = ThreadPoolExecutor(1)
+    try:
+        identity = hashing.submit(model_identity, model) if main else None
+        rows = _rows(arranged, model, settings, progress and main)
+        return rows, _from_main(lambda: identity.result() if identity else {})
+    finally:
+        hashing.shutdown(wait=False)
 
 
 def _rows(arranged: Rows, model: str, settings: TuneSettings, progress: bool) -> TokenRows:
