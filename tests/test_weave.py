@@ -198,4 +198,5 @@ def test_too_few_rows_to_weave_are_an_error(data: Path, tmp_path: Path, capsys: 
     assert main(words(data, tmp_path / "out", *more)) == 1
     said = capsys.readouterr().err
     assert "--weave takes 39 rows to weave among 40 arranged ones, but there are 17 of" in said
+    assert "within caps" not in said
     assert not (tmp_path / "out" / "manifest.json").exists()

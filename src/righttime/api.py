@@ -106,7 +106,7 @@ def arrange(
             `righttime.embedding.Embedder`.
         target_embedder: ``vectors:FILE`` of the target, where the pool's file does not hold its vectors.
         max_length: Tokens of a text that the model reads; None takes its own.
-        prefix: Put before every text.
+        prefix: Put before every text; with an embedder's option ``prompts=prefix`` before the target's alone.
         device: ``cpu``, ``cuda``, ...; None takes the best there is.
         precision: ``float32``; ``float16`` or ``bfloat16``, for GPUs; ``int8``, for CPUs.
         workers: Processes that read files, one file each, and that embed.

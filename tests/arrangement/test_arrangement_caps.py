@@ -166,6 +166,12 @@ def test_bad_caps_get_their_sentence(change: dict[str, Any], sentence: str) -> N
     assert caught.value.setting in ("cap_task", "cap_source", "budget")
 
 
+def test_rows_that_caps_shut_out_of_weaving_are_told_from_rows_that_are_not_there() -> None:
+    told = "takes 5 rows .* there are 0 that .* and that there is room for within caps, of 40. Hint: a higher"
+    with pytest.raises(SettingsError, match=told):
+        arrange_embeddings(**{**some(), "tasks": list("ab") * 25}, budget=15, weave="34%", cap_task=5)
+
+
 def test_the_whole_pool_is_taken_within_caps() -> None:
     made = some()
     for method in NESTED:

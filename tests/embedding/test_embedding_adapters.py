@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,15 @@ def test_adam_takes_the_step_that_torch_would_take(warmed: Path) -> None:
     assert np.allclose(asks.embed(TEXTS[1:2])[0], plainly, atol=1e-7), "of target rows it is the gradient"
     assert asks._adapters is embedder._adapters, "their signs are large"
     assert (embedder.identity["gradient"], asks.identity["gradient"]) == ("adam", "plain")
+
+
+def test_both_sides_of_adams_steps_go_to_another_process_with_one_model(warmed: Path) -> None:
+    pool = GradientEmbedder(str(warmed / "checkpoint-6"), adam=True, device="cpu")
+    want = [side.embed(TEXTS) for side in (pool, pool.for_target())]
+    for side, vectors in zip((pool, pool.for_target()), want, strict=True):
+        there = pickle.loads(pickle.dumps(side)).for_worker(1)
+        assert np.array_equal(there.embed(TEXTS), vectors)
+    assert there._pool_side._causal is there._causal, "loaded once"
 
 
 def test_the_batch_does_not_matter(warmed: Path) -> None:

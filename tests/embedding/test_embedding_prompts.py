@@ -17,6 +17,7 @@ from righttime.embedding.prompts import CARDS, Prompts, prompts_for
 from righttime.embedding.represent import lacking, represent
 from righttime.errors import SettingsError
 from righttime.guard.guarded import guard_into
+from righttime.pipeline import arrange_into
 from righttime.results import Request
 from righttime.similarity import unit_rows
 from righttime.verification.result import check
@@ -74,6 +75,28 @@ def test_each_side_is_embedded_with_its_prompt(model: Path, tmp_path: Path, aske
     mapped = represent(texts, 12, embedder, tmp_path, memory=1)
     assert np.array_equal(mapped.vectors, done.vectors)
     assert mapped.about["from_cache"] == done.about["embedded_now"]
+
+
+def test_an_instruction_of_ones_own_stands_before_the_target_alone(model: Path, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    texts, mine = [row["prompt"] for row in ROWS], "Instruct: find what teaches it\nQuery: "
+    embedder = embedder_named(f"{model}#prompts=prefix", prefix=mine, device="cpu")
+    done = represent(texts, 12, embedder, tmp_path)
+    query = SentenceTransformer(str(model), device="cpu").encode(texts[12:], prompt=mine)
+    want = unit_rows(np.concatenate([plain(model, texts[:12], "document"), np.asarray(query, dtype=np.float64)]))
+    assert np.abs(done.vectors - want).max() < 1e-5
+    assert (done.about["prompt"], done.about["target_prompt"], done.about["prefix"]) == ("", mine, "")
+    other = embedder_named(f"{model}#prompts=prefix", prefix="Another: ", device="cpu")
+    assert lacking(texts, 12, other, tmp_path).tolist() == [False] * 12 + [True] * 8, "of the pool nothing changed"
+    asked = Request(embedder=f"{model}#prompts=prefix", prefix=mine, device="cpu")
+    for side, rows in (("pool", ROWS), ("target", GOALS)):
+        (tmp_path / f"{side}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pool, target = ([str(tmp_path / f"{side}.jsonl")] for side in ("pool", "target"))
+    arrange_into(tmp_path / "out", pool, target, asked, cache=tmp_path / "cache")
+    assert [finding.what for finding in check(tmp_path / "out", cache=tmp_path / "cold") if finding.ok is False] == []
+    with pytest.raises(SettingsError, match="`prompts=prefix` must have a `prefix`, .* got none"):
+        embedder_named(f"{model}#prompts=prefix")
 
 
 def test_prompts_are_in_the_cache_key(model: Path, tmp_path: Path) -> None:
@@ -163,11 +186,21 @@ def test_the_guard_refuses_two_prompts(model: Path, tmp_path: Path) -> None:
         ("intfloat/e5-base-v2", "card", Prompts("passage: ", "query: ")),
         ("intfloat/multilingual-e5-large", "query", Prompts("query: ", "query: ")),
         ("models/e5-small", "query:passage", Prompts("query: ", "passage: ")),
+        ("intfloat/e5-base-v2", "prefix", Prompts("passage: ", "Mine: ")),
+        ("some/model", "prefix", Prompts("", "Mine: ")),
+        ("BAAI/bge-small-zh-v1.5", "card", Prompts("", "为这个句子生成表示以用于检索相关文章\uff1a")),
+        (
+            "intfloat/multilingual-e5-large-instruct",
+            "card",
+            Prompts(
+                "", "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery: "
+            ),
+        ),
         ("BAAI/bge-large-en-v1.5", "card", Prompts("", "Represent this sentence for searching relevant passages: ")),
     ],
 )
 def test_prompts_of_cards(name: str, asked: str, want: Prompts) -> None:
-    assert prompts_for(asked, {"query": "", "document": ""}, name) == want
+    assert prompts_for(asked, {"query": "", "document": ""}, name, "Mine: ") == want
 
 
 def test_the_models_own_prompts_go_before_its_card() -> None:

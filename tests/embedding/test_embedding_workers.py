@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
-from righttime.embedding import embed_texts, load_embedder
+from righttime.embedding import embed_texts, embedder_named, load_embedder
+from righttime.embedding.gradients import SEPARATOR
+from righttime.embedding.losses import LossScorer
+from righttime.embedding.models import DEFAULT_MODEL
 from righttime.embedding.workers import embed_in_processes
 from righttime.errors import EmbeddingError, SettingsError
 
@@ -66,6 +72,40 @@ def test_several_processes_end_with_the_same_bytes(tmp_path: Path) -> None:
     assert (together.n_embedded, together.n_cached) == (400, 0)
     assert str(os.getpid()) in {entry.name for entry in tmp_path.iterdir()}, "the first run embedded here"
     assert embed_texts(TEXTS, embedder, tmp_path / "two", workers=2).n_cached == 400
+
+
+KINDS = [DEFAULT_MODEL, "lm:{tiny}#layer=1", "gradients:{tiny}", "loss"]
+
+
+def named(kind: str, tiny: str, device: str | None) -> Any:
+    if kind == "loss":
+        return LossScorer(tiny, device=device)
+    return embedder_named(kind.format(tiny=tiny), device=device)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_process_has_a_gpu_of_its_own(tiny: str, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+    def devices(device: str | None) -> list[str | None]:
+        there = [pickle.loads(pickle.dumps(named(kind, tiny, device))).for_worker(number) for number in range(3)]
+        return [getattr(one, "_causal", one)._device for one in there]
+
+    assert devices(None) == devices("cuda") == ["cuda:0", "cuda:1", "cuda:0"]
+    assert devices("cpu") == ["cpu", "cpu", "cpu"]
+    assert devices("cuda:1") == ["cuda:1", "cuda:1", "cuda:1"]
+
+
+@pytest.mark.parametrize("kind", KINDS[1:3])
+def test_a_copy_of_a_causal_model_for_another_process_embeds_alike(tiny: str, kind: str) -> None:
+    texts = [SEPARATOR.join(("2 + 2?", answer)) for answer in ("four", "4 and no more")]
+    embedder = named(kind, tiny, "cpu")
+    want = embedder.embed(texts)
+    sent = pickle.dumps(embedder)
+    there = pickle.loads(sent).for_worker(1)
+    assert there._causal.model is not embedder._causal.model
+    assert np.array_equal(there.embed(texts), want)
 
 
 @pytest.mark.linux

@@ -39,6 +39,7 @@ from righttime.experiment import read_experiment, run_experiment
 from righttime.inputs import read_side
 from righttime.pipeline import arrange_into
 from righttime.results import Request, open_result
+from righttime.tokenization.counts import token_counts
 from righttime.training import Lora, Oracle, Plan, TuneSettings, first_difference, open_run, read_records, tune
 from righttime.training.anew import left_places, rounds_over
 from righttime.training.live import Asked, said_by
@@ -428,7 +429,7 @@ def test_a_run_that_ends_before_is_refused(tiny: str, arranged: Path, tmp_path: 
 
 @pytest.mark.parametrize(
     ("more", "name"),
-    [(("--weave", "50%"), "weave"), (("--shape", "folded"), "shape"), (("--within-round", "index"), "within_round")],
+    [(("--apart", "0.1"), "apart"), (("--shape", "folded"), "shape"), (("--within-round", "index"), "within_round")],
 )
 def test_orders_that_it_would_undo_are_refused(
     arranged: Path, tmp_path: Path, more: tuple[str, str], name: str
@@ -631,6 +632,28 @@ def test_a_pool_beyond_is_read_as_the_arrangement_was(tmp_path: Path, monkeypatc
     assert sides.beyond == 2
     assert sides.note.startswith("2 rows of https://example.org/more.jsonl may be consumed")
     assert sides.note.endswith("and 1 that cannot be used.")
+
+
+def test_a_pool_beyond_keeps_to_what_the_arrangement_keeps_to(arranged: Path, larger: Path, tmp_path: Path) -> None:
+    """To its longest row. Caps, which it would break, are refused; a least similarity is not asked of it, and said."""
+    data, tokenizer = arranged.parent / "data", save_tiny_model(tmp_path / "tiny")
+    read = read_side(str(larger), "side", Request()).rows
+    lengths = np.array(token_counts(read.take(np.sort(np.unique(read.contents, return_index=True)[1])), tokenizer))
+    most = int(np.median(lengths))
+    np.savez(tmp_path / "v.npz", pool=np.eye(105, 8) + 1, target=np.eye(60, 8) + 2)
+    asked = Request(embedder=f"vectors:{tmp_path / 'v.npz'}", budget=20, min_similarity=0.5, guard="off")
+    changes: dict[str, dict[str, Any]] = {"capped": {"cap_task": 4}}
+    changes["short"] = {"tokenizer": tokenizer, "max_tokens": most}
+    for name, more in changes.items():
+        request = dataclasses.replace(asked, **more)
+        arrange_into(tmp_path / name, [str(data / "pool.jsonl")], [str(data / "target.jsonl")], request)
+    with pytest.raises(SettingsError, match=r"an arrangement without cap_task, .* has it \(4\)"):
+        rearranged_sides(tmp_path / "capped", str(larger))
+    sides = rearranged_sides(tmp_path / "short", str(larger))
+    assert sides.beyond > 0
+    assert max(token_counts(sides.rows, tokenizer)) <= most
+    assert f" {(lengths > most).sum()} that are too long" in sides.note
+    assert sides.note.endswith("was held to the arrangement's min_similarity, which goes by other vectors.")
 
 
 def test_a_pool_that_adds_nothing_is_refused(tiny: str, arranged: Path, tmp_path: Path) -> None:

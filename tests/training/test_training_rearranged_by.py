@@ -260,7 +260,7 @@ def test_rows_without_a_gradient_stand_behind_the_rounds(data: st.DataObject) ->
         near = matrix(unit[rows], unit[[n_left + row for row in asks]])
         want = [(10 + rows[row], number, asks[by], value) for row, number, by, value in tma_order(near, None)]
     want += [(10 + row, None, None, None) for row in range(n_left) if 10 + row not in {one[0] for one in want}]
-    table = order_table(unit, np.arange(10, 10 + n_left), count, (("",) * 10 + names, targets), None)
+    table = order_table(unit, np.arange(10, 10 + n_left), np.full(count, -1), (("",) * 10 + names, targets), None)
     columns = ("place", "round", "picked_by_row", "similarity")
     assert list(zip(*(table[name].to_pylist() for name in columns), strict=True)) == want[:count]
     assert table["picked_by"].to_pylist() == [None if one[2] is None else targets[one[2]] for one in want[:count]]

@@ -245,10 +245,12 @@ def woven(
         where = "that the arrangement has not taken"
         if weave.others is not None:
             where = f"of {without_secrets(weave.pool or '')} that may be woven"
+        if capped := len(drawn) < len(there):
+            where += f" and that there is room for within caps, of {len(there):,}"
         raise SettingsError(
             f"`{weave.setting}` takes {wanted:,} rows to weave among {n - wanted:,} arranged ones, but there are "
-            f"{len(drawn):,} {where}. Hint: a smaller share or `budget`, or rows of another pool: "
-            f"`{weave.setting}='{weave.shares}:FILE'`.",
+            f"{len(drawn):,} {where}. Hint: {'a higher cap, ' if capped else ''}a smaller share or `budget`, or rows "
+            f"of another pool: `{weave.setting}='{weave.shares}:FILE'`.",
             setting=weave.setting,
         )
     place = np.empty(n, dtype=np.int64)  # where each row stands in both, one after the other

@@ -227,7 +227,12 @@ def arrange(
     ] = None,
     prefix: Annotated[
         str,
-        typer.Option(help="Put before every text, as some models want.", rich_help_panel=EMBEDDING, show_default=False),
+        typer.Option(
+            help="Put before every text, as some models want; with --embedder MODEL#prompts=prefix before the target's "
+            "alone.",
+            rich_help_panel=EMBEDDING,
+            show_default=False,
+        ),
     ] = "",
     device: Device = None,
     precision: Precision = "float32",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from righttime.embedding.models import FoundModel, find_model
+from righttime.embedding.models import FoundModel, device_for_worker, find_model
 from righttime.errors import EmbeddingError
 from righttime.gguf import model_folder
 from righttime.model_files import fetched, require_safe
@@ -79,6 +80,12 @@ class CausalModel:
     def __getstate__(self) -> dict[str, Any]:
         """Without the loaded model: a process that gets a copy loads its own."""
         return {name: value for name, value in self.__dict__.items() if name != "model"}
+
+    def for_worker(self, number: int) -> CausalModel:
+        """A copy for the worker process of that number, on a GPU of its own as long as there are enough."""
+        there = copy.copy(self)
+        there._device = device_for_worker(self._device, number)
+        return there
 
     @cached_property
     def tokenizer(self) -> Any:

@@ -105,6 +105,15 @@ class GradientEmbedder:
         there.__dict__.pop("identity", None)
         return there
 
+    def for_worker(self, number: int) -> GradientEmbedder:
+        """A copy for the worker process of that number, on a GPU of its own as long as there are enough."""
+        there = copy.copy(self)
+        there._causal = self._causal.for_worker(number)
+        if self._pool_side is not None:  # whose adapters stand in the same model
+            there._pool_side = copy.copy(self._pool_side)
+            there._pool_side._causal = there._causal
+        return there
+
     @cached_property
     def identity(self) -> Mapping[str, str | int]:
         """Model, revision, maximum length, dtype, and all that decides the adapters and the projection."""

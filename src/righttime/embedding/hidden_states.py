@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property
@@ -84,6 +85,12 @@ class HiddenStateEmbedder:
     def __getstate__(self) -> dict[str, Any]:
         """Without what was learnt of the loaded model: a process that gets a copy loads its own, with all layers."""
         return {name: value for name, value in self.__dict__.items() if name != "_reading"}
+
+    def for_worker(self, number: int) -> HiddenStateEmbedder:
+        """A copy for the worker process of that number, on a GPU of its own as long as there are enough."""
+        there = copy.copy(self)
+        there._causal = self._causal.for_worker(number)
+        return there
 
     @cached_property
     def _reading(self) -> _Reading:

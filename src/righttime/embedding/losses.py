@@ -7,6 +7,7 @@ exponential, so it gives the same order.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +46,12 @@ class LossScorer:
         """
         self._causal = CausalModel(name, heads=True, max_length=max_length, device=device)
         self.found = self._causal.found
+
+    def for_worker(self, number: int) -> LossScorer:
+        """A copy for the worker process of that number, on a GPU of its own as long as there are enough."""
+        there = copy.copy(self)
+        there._causal = self._causal.for_worker(number)
+        return there
 
     @cached_property
     def form(self) -> Form:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from righttime import strict_json
 from righttime.embedding.centring import Centring
-from righttime.embedding.prompts import prompts_for, two_sided
+from righttime.embedding.prompts import OWN, prompts_for, two_sided
 from righttime.errors import EmbeddingError, SettingsError, unknown_name
 from righttime.model_files import fetched, model_sha256, require_safe
 from righttime.store import file_sha256
@@ -27,6 +27,7 @@ __all__ = [
     "PRECISIONS",
     "FoundModel",
     "SentenceTransformerEmbedder",
+    "device_for_worker",
     "find_model",
     "load_embedder",
 ]
@@ -159,7 +160,7 @@ class SentenceTransformerEmbedder:
         Args:
             name: A folder or a hub name.
             max_length: Tokens to read of each text; None takes the model's own.
-            prefix: Put before every text, as some models want.
+            prefix: Put before every text, as some models want; with the prompts ``prefix`` before the target's alone.
             device: ``cpu``, ``cuda``, ...; None takes the best there is.
             precision: One of `PRECISIONS`. The half ones are for GPUs, bfloat16 also for CPUs with AMX.
             prompts: The model's prompts to use; see `righttime.embedding.prompts.prompts_for`. None leaves that to
@@ -168,17 +169,24 @@ class SentenceTransformerEmbedder:
 
         Raises:
             EmbeddingError: If there is no such model; names it.
-            SettingsError: If the precision is unknown, or both a prefix and prompts are given.
+            SettingsError: If the precision is unknown, or a prefix and prompts do not go together.
         """
-        if prefix and prompts is not None:
+        if prompts == OWN and not prefix:
             raise SettingsError(
-                f"`prefix` does not go with prompts, got {prefix!r} and {prompts!r}. Hint: leave one out.",
+                f"`prompts={OWN}` must have a `prefix`, which is put before the target's rows, got none.",
+                setting="prefix",
+            )
+        if prefix and prompts not in (None, OWN):
+            raise SettingsError(
+                f"`prefix` does not go with prompts, got {prefix!r} and {prompts!r}. Hint: leave one out, or put it "
+                f"before the target's rows alone: `prompts={OWN}`.",
                 setting="prefix",
             )
         if precision not in PRECISIONS:
             raise unknown_name("precision", precision, PRECISIONS)
         self.found = find_model(name)
-        self._max_length, self._prefix, self._device, self._precision = max_length, prefix, device, precision
+        self._max_length, self._device, self._precision = max_length, device, precision
+        self._prefix, self._instruction = ("", prefix) if prompts == OWN else (prefix, "")
         self._prompts, self._is_target, self.centring = prompts, False, centring
 
     def __getstate__(self) -> dict[str, Any]:
@@ -187,12 +195,8 @@ class SentenceTransformerEmbedder:
 
     def for_worker(self, number: int) -> SentenceTransformerEmbedder:
         """A copy for the worker process of that number, on a GPU of its own as long as there are enough."""
-        import torch
-
-        if self._device not in (None, "cuda") or not torch.cuda.is_available():
-            return self
         there = copy.copy(self)
-        there._device = f"cuda:{number % torch.cuda.device_count()}"
+        there._device = device_for_worker(self._device, number)
         return there
 
     @property
@@ -220,7 +224,7 @@ class SentenceTransformerEmbedder:
         """
         if self._prompts is None:
             return None
-        found = prompts_for(self._prompts, self.model.prompts, self.found.name)
+        found = prompts_for(self._prompts, self.model.prompts, self.found.name, self._instruction)
         return found.target if self._is_target else found.pool
 
     @property
@@ -353,6 +357,20 @@ class SentenceTransformerEmbedder:
                 prompt=self.instruction,
             )
         return np.asarray(vectors.float().cpu().numpy(), dtype=np.float32)
+
+
+def device_for_worker(device: str | None, number: int) -> str | None:
+    """The device of the worker process of that number: a GPU of its own as long as there are enough, or the one asked.
+
+    Args:
+        device: The device that is asked for; None takes the best there is.
+        number: From 0.
+    """
+    import torch
+
+    if device not in (None, "cuda") or not torch.cuda.is_available():
+        return device
+    return f"cuda:{number % torch.cuda.device_count()}"
 
 
 def _first_line(error: BaseException) -> str:

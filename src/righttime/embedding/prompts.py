@@ -9,20 +9,32 @@ from pathlib import Path
 
 from righttime.errors import SettingsError, unknown_name
 
-__all__ = ["CARD", "CARDS", "Prompts", "prompts_for", "two_sided"]
+__all__ = ["CARD", "CARDS", "OWN", "Prompts", "prompts_for", "two_sided"]
 
 CARD = "card"
 """The target's rows are queries, the pool's are documents, each with the prompt that the model has for these."""
+
+OWN = "prefix"
+"""The same, but what stands before the target's rows is the prefix: an instruction of the user's own."""
 
 _DOCUMENT = ("document", "passage", "corpus")  # as sentence-transformers looks for it, in this order
 
 CARDS: Mapping[str, Mapping[str, str]] = {
     # intfloat/e5-*-v2 and multilingual-e5-*: "query: " and "passage: " before every text; "query: " for both sides
-    # where they are alike. The -instruct models have instructions instead.
+    # where they are alike.
     r"(multilingual-)?e5-(small|base|large)(-v2|-unsupervised)?": {"query": "query: ", "passage": "passage: "},
-    # BAAI/bge-*-en and -en-v1.5: queries alone have an instruction.
+    # intfloat/multilingual-e5-large-instruct: queries alone have an instruction.
+    r"multilingual-e5-large-instruct": {
+        "query": "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery: ",
+        "passage": "",
+    },
+    # BAAI/bge-*-en, -zh and -v1.5 of both: queries alone have an instruction.
     r"bge-(small|base|large)-en(-v1\.5)?": {
         "query": "Represent this sentence for searching relevant passages: ",
+        "passage": "",
+    },
+    r"bge-(small|base|large)-zh(-v1\.5)?": {
+        "query": "为这个句子生成表示以用于检索相关文章\uff1a",  # a full-width colon
         "passage": "",
     },
 }
@@ -39,16 +51,17 @@ class Prompts:
 
 def two_sided(asked: str) -> bool:
     """Whether pool and target are asked to have prompts of their own."""
-    return asked == CARD or ":" in asked
+    return asked in (CARD, OWN) or ":" in asked
 
 
-def prompts_for(asked: str, own: Mapping[str, str | None], name: str) -> Prompts:
+def prompts_for(asked: str, own: Mapping[str, str | None], name: str, prefix: str = "") -> Prompts:
     """The prompts that are asked for.
 
     Args:
-        asked: ``card``, the name of one prompt for both sides, or ``POOL:TARGET``, the names of two.
+        asked: ``card``, ``prefix``, the name of one prompt for both sides, or ``POOL:TARGET``, the names of two.
         own: The prompts of the model's configuration, by name.
         name: The model's name.
+        prefix: What stands before the target's rows, with ``prefix``.
 
     Raises:
         SettingsError: If the model has no prompts, or none of that name.
@@ -61,6 +74,9 @@ def prompts_for(asked: str, own: Mapping[str, str | None], name: str) -> Prompts
     if not any(known.values()):  # sentence-transformers gives every model an empty one for queries and documents
         last = Path(name).name
         known = next((dict(card) for pattern, card in CARDS.items() if re.fullmatch(pattern, last, re.IGNORECASE)), {})
+    documents = [known[prompt] for prompt in _DOCUMENT if prompt in known]
+    if asked == OWN:
+        return Prompts(documents[0] if documents else "", prefix)
     if not known:
         raise SettingsError(
             f"`prompts` must be those of the model, but {name} has none in its configuration, and its card is not "
@@ -68,7 +84,6 @@ def prompts_for(asked: str, own: Mapping[str, str | None], name: str) -> Prompts
             setting="embedder",
         )
     if asked == CARD:
-        documents = [known[prompt] for prompt in _DOCUMENT if prompt in known]
         if "query" in known:
             return Prompts(documents[0] if documents else "", known["query"])
         raise unknown_name("prompt", "query", known, setting="embedder")

@@ -187,7 +187,10 @@ EMBEDDERS: Mapping[str, EmbedderKind] = {
         frozenset({"max_length", "prefix", "device", "precision"}),
         options={
             "prompts": Option(
-                "prompts=WHICH", "the model's prompts: card, the name of one, or POOL:TARGET, the names of two", _name
+                "prompts=WHICH",
+                "the model's prompts: card, the name of one, or POOL:TARGET, the names of two; with prefix that "
+                "setting stands before the target's rows alone",
+                _name,
             ),
             **_CENTRING,
         },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from righttime.arrangement.selection import Selection, SelectionInput
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FOCUSES", "by_loss", "left_places", "order_schema", "order_table", "rounds_over", "to_follow"]
+__all__ = ["FOCUSES", "by_loss", "left_places", "order_schema", "order_table", "rounds_over", "standing"]
 
 Losses = NDArray[np.float64]
 
@@ -26,8 +26,10 @@ FOCUSES: Mapping[str, Callable[[Losses], Losses]] = {
 """Which losses come first, to what rows are sorted by, ascending; the words of DataFlex's loss selector."""
 
 
-def left_places(n: int, consumed: NDArray[np.int64], window: int | None) -> NDArray[np.int64]:
-    """The places that may be consumed next: those not consumed, ascending; the first `window` of them.
+def left_places(
+    n: int, consumed: NDArray[np.int64], window: int | None, woven: Sequence[int] | NDArray[np.int64] = ()
+) -> NDArray[np.int64]:
+    """The places that are rearranged: those not consumed and not woven, ascending; the first `window` of them.
 
     Example:
         >>> left_places(6, np.array([0, 4]), 3).tolist()
@@ -35,19 +37,25 @@ def left_places(n: int, consumed: NDArray[np.int64], window: int | None) -> NDAr
     """
     left = np.ones(n, dtype=np.bool_)
     left[consumed] = False
+    left[np.asarray(woven, dtype=np.int64)] = False
     return np.flatnonzero(left)[:window]
 
 
-def to_follow(follow: int, n_left: int, n_own: int, n_consumed: int) -> int:
-    """How many rows are consumed until the next rearrangement.
+def standing(follow: int, n_own: int, n_consumed: int, woven: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What stands at each position until the next rearrangement: int64, the place of a woven row, else -1.
 
     Args:
-        follow: Those of the steps until then.
-        n_left: How many are left.
-        n_own: How many the run consumes in all.
+        follow: Rows of the steps until then.
+        n_own: How many rows the run consumes in all.
         n_consumed: How many of these it has.
+        woven: The places of woven rows, which are consumed where the arrangement has them.
+
+    Example:
+        >>> standing(4, 9, 2, np.array([1, 4])).tolist()
+        [-1, -1, 4, -1]
     """
-    return min(follow, n_left, n_own - n_consumed)
+    positions = np.arange(n_consumed, min(n_consumed + follow, n_own), dtype=np.int64)
+    return np.where(np.isin(positions, woven), positions, -1)
 
 
 def rounds_over(vectors: NDArray[np.float32], n_left: int, count: int) -> Selection:
@@ -85,7 +93,7 @@ def by_loss(losses: Losses, focus: str) -> NDArray[np.int64]:
 def order_table(
     numbers: NDArray[Any],
     left: NDArray[np.int64],
-    count: int,
+    stands: NDArray[np.int64],
     ids: tuple[tuple[str, ...], tuple[str, ...]],
     focus: str | None,
 ) -> pa.Table:
@@ -93,21 +101,24 @@ def order_table(
 
     Args:
         numbers: Unit vectors, as for `rounds_over`, zero where a row has nothing to learn; or losses, as for `by_loss`.
-        left: int64: the places that are left, ascending.
-        count: How many rows the next steps consume.
+        left: int64: the places that are rearranged, ascending.
+        stands: See `standing`: the rows left come, in their new order, wherever no woven row stands.
         ids: The ids of the arrangement's rows, by place, and of the target's.
         focus: With losses: which come first; None with vectors.
     """
     import pyarrow as pa
 
+    free = np.flatnonzero(stands < 0)
     if focus is None:
-        order, columns = _rounds(numbers, len(left), count, ids[1])
+        order, columns = _rounds(numbers, len(left), len(free), ids[1])
     else:
-        order = by_loss(numbers, focus)[:count]
+        order = by_loss(numbers, focus)[: len(free)]
         columns = {"loss": [None if np.isnan(loss) else loss for loss in numbers[order].tolist()]}
-    places = left[order]
+    places, which = stands.copy(), np.full(len(stands), -1)
+    places[free], which[free] = left[order], np.arange(len(order))
     names = [ids[0][place] for place in places.tolist()]
-    return pa.table({"place": places, "id": names, **columns}, order_schema(focus is not None))
+    spread = {name: [None if at < 0 else found[at] for at in which.tolist()] for name, found in columns.items()}
+    return pa.table({"place": places, "id": names, **spread}, order_schema(focus is not None))
 
 
 def _rounds(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from righttime.arrangement.caps import CAPS
 from righttime.errors import SettingsError
 from righttime.filtering import take_part
 from righttime.formats.remote import without_secrets
@@ -39,9 +40,9 @@ class Beyond:
 def rows_beyond(finished: FinishedResult, target: Rows, pool: str) -> Beyond:
     """Read another pool as an arrangement's was, less what must not be consumed.
 
-    Left out are rows that repeat one of the arrangement or an earlier one, and those that give a row of the target
-    away, as far as texts alone tell. An id that an arranged row has too gets the prefix ``pool:``, wherever the pool
-    lies.
+    Left out are rows that repeat one of the arrangement or an earlier one, those of more tokens than the arrangement
+    allowed, and those that give a row of the target away, as far as texts alone tell. An id that an arranged row has
+    too gets the prefix ``pool:``, wherever the pool lies.
 
     Args:
         finished: The arrangement.
@@ -50,13 +51,20 @@ def rows_beyond(finished: FinishedResult, target: Rows, pool: str) -> Beyond:
 
     Raises:
         DataError: If it cannot be read.
-        SettingsError: If no row is left.
+        SettingsError: If no row is left, or the arrangement keeps to something that these rows would not.
     """
     said = finished.manifest.settings
+    if capped := [name for name in CAPS if said.get(name) is not None]:
+        raise SettingsError(
+            f"`rearrange_pool` must go with an arrangement without {capped[0]}, which rows of another pool would not "
+            f"keep to, but {finished.folder} has it ({said[capped[0]]}). Hint: leave one of the two out.",
+            setting="rearrange_pool",
+        )
     request = Request(**{name: said[name] for name in _READ_BY if said.get(name) is not None})
     reading = read_side(pool, "side", request)
     read, shown, n_bad = reading.rows, without_secrets(pool), len(reading.left_out)
-    first = as_numbers(take_part(read, duplicates="drop").kept)
+    part = take_part(read, duplicates="drop", tokenizer=said.get("tokenizer"), max_tokens=said.get("max_tokens"))
+    first, n_long = as_numbers(part.kept), sum(one.reason == "too-long" for one in part.left_out)
     new = first[~np.isin(read.contents[first], finished.arranged.contents)]
     found = find_text_leaks(read, target, numbers=new.tolist()).leaks.found if len(new) else ()
     leaks = {leak.pool_row for leak in found}
@@ -69,9 +77,11 @@ def rows_beyond(finished: FinishedResult, target: Rows, pool: str) -> Beyond:
         )
     note = (
         f"{len(kept):,} rows of {shown} may be consumed beside the arrangement's; left out are "
-        f"{len(read) - len(new):,} that repeat one of it or an earlier one, {len(leaks):,} that give a row of the "
-        f"target away, and {n_bad:,} that cannot be used."
+        f"{len(read) - n_long - len(new):,} that repeat one of it or an earlier one, {len(leaks):,} that give a row of "
+        f"the target away, {n_long:,} that are too long, and {n_bad:,} that cannot be used."
     )
+    if said.get("min_similarity") is not None:
+        note += " None of them was held to the arrangement's min_similarity, which goes by other vectors."
     rows = read.take(kept)
     names = _apart(rows.ids, set(finished.arranged.ids))
     beyond = (dataclasses.replace(row, id=name) for row, name in zip(rows.examples(), names, strict=True))

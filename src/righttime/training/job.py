@@ -6,9 +6,12 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from righttime.errors import OrderError
 from righttime.processor import computes_bfloat16, processor, processor_text
@@ -46,6 +49,7 @@ class Job:
         rows: The rows as they are fed.
         identity: What tells the model from others; see `righttime.training.models`.
         method: The method that arranged them, for the record.
+        woven: int64: with `rearrange_every` the places of woven rows, which keep them.
     """
 
     folder: Path
@@ -55,6 +59,7 @@ class Job:
     rows: TokenRows
     identity: Mapping[str, str]
     method: str | None = None
+    woven: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def deciding(self) -> dict[str, Any]:
         """What decides the weights, as JSON: a run goes on only with the same."""
@@ -94,7 +99,7 @@ def announcement(job: Job, start: Start) -> str:
         often = "step" if plan.rearrange_every == 1 else f"{plan.rearrange_every:,} steps"
         lines.append(
             f"every {often} rows that are left are arranged anew by {way_named(settings.rearrange_by).told}: "
-            f"{told_cost(len(plan.ids), settings, plan.rearranged_at)}"
+            f"{told_cost(len(plan.ids), settings, plan.rearranged_at, job.woven)}"
         )
     tuned = "all weights" if settings.lora is None else f"adapters of rank {settings.lora.rank}"
     tuned += ", bfloat16 with float32 masters," if settings.weights == "bf16" else ""

@@ -5,6 +5,8 @@ before the first row of step s is consumed:
 
 - What is left are the places that no step before s consumes, in the arrangement's order; with a window its first rows.
   Rows of another pool, where there is one, have the places behind the arrangement's.
+- Rows that were woven in are not rearranged: the row of place p is the p-th that is consumed. So the share of woven
+  rows, and how evenly they are spread, stay the arrangement's. The others come, in their new order, between them.
 - The model as it is after s steps gives numbers of these rows, by one of `righttime.training.ways.WAYS`: unit vectors
   of their hidden states or gradients, and of the target's rows; or their losses.
 - With vectors TMA plays its rounds over them, from a new round 0: every target row picks its nearest row, ties go to
@@ -18,7 +20,7 @@ So a round that k steps cut in two is not played on: what is left of it is arran
     RUN/plans/step-00000040/vectors.npy    float32 unit vectors: of the rows left, by place, then of the target's rows
     RUN/plans/step-00000040/losses.npy     in place of vectors: float64 mean losses of the rows left, NaN of none
     RUN/plans/step-00000040/order.parquet  place, id, round, picked_by, picked_by_row, similarity of the rows to come;
-                                           with losses place, id, loss
+                                           with losses place, id, loss; null of woven rows but for place and id
     RUN/plans/step-00000040/plan.json      step, sizes, what the model read and how, and the sha256 of both files
 
 A plan's folder appears whole or not at all, and is not changed after that.
@@ -142,7 +144,7 @@ def write_rearranged(
     step: int,
     left: NDArray[np.int64],
     numbers: NDArray[Any],
-    count: int,
+    stands: NDArray[np.int64],
     ids: tuple[tuple[str, ...], tuple[str, ...]],
     about: Mapping[str, Any],
     focus: str | None = None,
@@ -152,9 +154,9 @@ def write_rearranged(
     Args:
         run: The run's folder.
         step: How many steps the model has taken.
-        left: int64: the places that are left, ascending.
+        left: int64: the places that are rearranged, ascending.
         numbers: See `righttime.training.anew.order_table`.
-        count: How many rows the next steps consume.
+        stands: What stands at each of the next positions; see `righttime.training.anew.standing`.
         ids: The ids of the arrangement's rows, by place, and of the target's.
         about: What the model read, and how.
         focus: With losses: which come first; None with vectors.
@@ -162,7 +164,7 @@ def write_rearranged(
     Raises:
         StoreError: If it cannot be written.
     """
-    order = order_table(numbers, left, count, ids, focus)
+    order = order_table(numbers, left, stands, ids, focus)
     entry, name = _VECTORS if focus is None else _LOSSES
     make_folder(run / PLANS)
     staging = run / f".plan-{secrets.token_hex(8)}.partial"
@@ -170,7 +172,7 @@ def write_rearranged(
         staging.mkdir()
         write_parts(staging / name, _npy(numbers))
         write_parquet(staging / _ORDER, order)
-        sizes = {"step": step, "candidates": len(left), "targets": len(ids[1]), "rows": count}
+        sizes = {"step": step, "candidates": len(left), "targets": len(ids[1]), "rows": len(order)}
         files = {"order_sha256": staging / _ORDER, entry: staging / name}
         hashes = {what: file_sha256(path) for what, path in files.items()}
         write_json(staging / _PLAN, {**sizes, **about, **hashes})

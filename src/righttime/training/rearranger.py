@@ -6,7 +6,7 @@ import dataclasses
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from righttime.embedding.texts import shared_text
 from righttime.errors import OrderError, SettingsError, StoreError
-from righttime.results import open_result
+from righttime.results import FinishedResult, open_result
 from righttime.rows import ExampleRows, Rows
 from righttime.store import ids_sha256
 from righttime.tokenization.masking import Tokens
-from righttime.training.anew import left_places, to_follow
+from righttime.training.anew import left_places, standing
 from righttime.training.beyond import rows_beyond
 from righttime.training.rearranged import Rearranged, read_rearranged, write_rearranged
 from righttime.training.settings import TuneSettings
@@ -41,9 +41,10 @@ __all__ = [
     "fed_sides",
     "rearranged_sides",
     "told_cost",
+    "woven_places",
 ]
 
-_UNDONE = ("weave", "anneal", "shape", "apart", "target_weight", "widen")
+_UNDONE = ("shape", "apart", "target_weight", "widen")
 """Settings of an arrangement that decide where a row stands, and that TMA's rounds over what is left do not know."""
 
 FED = "as it is fed"
@@ -61,6 +62,7 @@ class Sides:
         beyond: How many of the rows, the last, are of another pool.
         note: What a person should know of these; else empty.
         fed: Tokens of the rows and of the target's, as the run feeds them; None where their texts are read.
+        woven: int64: the places of rows that were woven in, which keep them.
     """
 
     rows: Rows
@@ -69,6 +71,7 @@ class Sides:
     beyond: int = 0
     note: str = ""
     fed: tuple[Sequence[Tokens], Sequence[Tokens]] | None = None
+    woven: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def asked(self, left: NDArray[np.int64]) -> Asked:
         """The rows at some places and, after them, the target's, as a model is asked about them."""
@@ -151,17 +154,24 @@ def rearranged_sides(out: Path, pool: str | None = None, by: By | None = None) -
             f"undo, but {out} has it. Hint: arrange without it.",
             setting="rearrange_every",
         )
+    woven = woven_places(finished)
     if not by.way.around and pool is None:
-        return Sides(finished.arranged, ExampleRows(()), FED)
+        return Sides(finished.arranged, ExampleRows(()), FED, woven=woven)
     target, lost = finished.read_again("target")
     if target is None:
         raise StoreError(f"`rearrange_every` must have the target of {out}, which is not at hand: {lost}.")
     around = target.rows if by.way.around else ExampleRows(())
     text = FED if by.way.fed else shared_text(str(settings.get("text", "prompt+response")), target.rows)[0]
     if pool is None:
-        return Sides(finished.arranged, around, text)
+        return Sides(finished.arranged, around, text, woven=woven)
     more = rows_beyond(finished, target.rows, pool)
-    return Sides(more.rows, around, text, more.count, more.note)
+    return Sides(more.rows, around, text, more.count, more.note, woven=woven)
+
+
+def woven_places(finished: FinishedResult) -> NDArray[np.int64]:
+    """The places of an arrangement's woven rows: int64, ascending."""
+    marks = finished.arrangement.woven
+    return np.flatnonzero([] if marks is None else marks).astype(np.int64)
 
 
 def fed_sides(sides: Sides, by: By, tokenised: Callable[[Rows], Sequence[Tokens]], rows: Sequence[Tokens]) -> Sides:
@@ -254,14 +264,14 @@ class Rearranger:
         began = time.perf_counter()
         n = len(self.sides.rows)
         consumed = consumed_before(self._known, self._follow, step)
-        left = left_places(n, consumed, self._settings.window)
-        count = to_follow(self._follow, len(left), n - self.sides.beyond, len(consumed))
+        left = left_places(n, consumed, self._settings.window, self.sides.woven)
+        stands = standing(self._follow, n - self.sides.beyond, len(consumed), self.sides.woven)
         asked = self.sides.asked(left)
         said = self._said(learning, asked, step)
         about: dict[str, Any] = {"text": self.sides.text, "rows_sha256": ids_sha256(asked.texts[: len(left)])}
         about |= {"target_sha256": self._target_sha256, "representation": said.about}
         ids = tuple(self.sides.rows.ids), tuple(self.sides.target.ids)
-        write_rearranged(self._run, step, left, said.numbers, count, ids, about, self._by.focus)
+        write_rearranged(self._run, step, left, said.numbers, stands, ids, about, self._by.focus)
         learning.say(
             f"step {step:,}: {len(left):,} rows that are left {self._by.way.done} by the model as it is, and arranged "
             f"anew ({time.perf_counter() - began:.1f} s)"
@@ -292,9 +302,11 @@ class Rearranger:
             )
 
 
-def told_cost(n: int, settings: TuneSettings, steps: range) -> str:
+def told_cost(n: int, settings: TuneSettings, steps: range, woven: NDArray[np.int64]) -> str:
     """How often rows are rearranged, and how many are read for it, in a sentence's part."""
     rows, way = settings.batch * settings.accumulation, way_named(settings.rearrange_by).way
     most = n if settings.window is None else settings.window
-    embedded = sum(min(n - step * rows, most) for step in steps)
-    return f"{len(steps):,} times, {embedded:,} rows {way.done} in all" + (" beside the target's" * way.around)
+    left = [n - len(woven) - np.count_nonzero(~np.isin(np.arange(step * rows), woven)) for step in steps]
+    embedded = sum(min(count, most) for count in left)
+    told = f"{len(steps):,} times, {embedded:,} rows {way.done} in all" + (" beside the target's" * way.around)
+    return told + (f"; {len(woven):,} woven rows keep their places" if len(woven) else "")

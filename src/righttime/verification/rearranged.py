@@ -19,7 +19,7 @@ from righttime.rows import ExampleRows, Rows
 from righttime.store import ids_sha256
 from righttime.tokenization.loading import load_tokenizer
 from righttime.training import Plan, Run
-from righttime.training.anew import left_places, order_table, to_follow
+from righttime.training.anew import left_places, order_table, standing
 from righttime.training.rearranged import Rearranged, read_rearranged
 from righttime.training.rearranger import FED, Sides, consumed_before, fed_sides
 from righttime.training.token_rows import TokenRows, token_rows
@@ -41,11 +41,13 @@ class FoundOrders:
     Attributes:
         run: The run.
         plan: Its plan, whose `orders` are these.
+        woven: int64: the places of the arrangement's woven rows.
         wrong: By step, what is wrong with what is there.
     """
 
     run: Run
     plan: Plan
+    woven: NDArray[np.int64]
     wrong: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -74,7 +76,8 @@ class FoundOrders:
                 if one is None:
                     raise StoreError("it is gone")
                 places = one.places
-                if len(set(places.tolist())) < len(places) or not np.isin(places, self.left(step, found)).all():
+                left = np.concatenate([self.left(step, found), self.stands(step)])
+                if len(set(places.tolist())) < len(places) or not np.isin(places, left).all():
                     raise StoreError("it names rows that were not left")
                 _ = one.numbers
                 found[step] = one
@@ -83,20 +86,23 @@ class FoundOrders:
         return found
 
     def left(self, step: int, earlier: dict[int, Rearranged]) -> NDArray[np.int64]:
-        """The places left at a step, in the window."""
+        """The places that are rearranged at a step: those left, in the window."""
         consumed = consumed_before({at: one.places for at, one in earlier.items()}, self.follow, step)
-        return left_places(len(self.plan.ids), consumed, self.run.begun.settings.window)
+        return left_places(len(self.plan.ids), consumed, self.run.begun.settings.window, self.woven)
 
-    def count(self, step: int, n_left: int) -> int:
-        """How many rows are consumed from a step to the next rearrangement, of so many that are left."""
-        return to_follow(self.follow, n_left, self.plan.n_rows, step * self.plan.rows_per_step)
+    def stands(self, step: int) -> NDArray[np.int64]:
+        """What stands from a step to the next rearrangement; see `standing`."""
+        return standing(self.follow, self.plan.n_rows, step * self.plan.rows_per_step, self.woven)
 
     def __call__(self, step: int) -> NDArray[np.int64]:
         """See `righttime.training.Plan.orders`."""
         if step in self.read:
             return self.read[step].places
-        left = self.left(step, self.read)
-        return left[: self.count(step, len(left))]
+        places = self.stands(step)
+        free = np.flatnonzero(places < 0)
+        left = self.left(step, self.read)[: len(free)]
+        places[free[: len(left)]] = left
+        return places
 
 
 def rearranged_holds(orders: FoundOrders, rows: Rows, tokens: TokenRows | None, out: Path) -> Iterator[Finding]:
@@ -166,8 +172,8 @@ def _sides(orders: FoundOrders, rows: Rows, tokens: TokenRows | None, around: Ro
 def _order_wrong(orders: FoundOrders, step: int, target: Rows | None) -> str:
     """What of a rearrangement is not what its numbers give; empty where all is."""
     one, left = orders.read[step], orders.left(step, orders.read)
-    count = orders.count(step, len(left))
-    if (one.about["candidates"], one.about["rows"]) != (len(left), count):
+    stands = orders.stands(step)
+    if (one.about["candidates"], one.about["rows"]) != (len(left), len(stands)):
         return f"it is of {one.about['candidates']:,} rows, {len(left):,} were left"
     if one.by_losses != (orders.by.focus is not None) or (one.about["text"] == FED) != orders.by.way.fed:
         return f"it was not made by {orders.by.name}"
@@ -175,7 +181,7 @@ def _order_wrong(orders: FoundOrders, step: int, target: Rows | None) -> str:
     if target is not None and targets != len(target):
         return f"it is around {targets:,} target rows, the target has {len(target):,}"
     names = tuple(target.ids) if target is not None else tuple(map(str, range(targets)))
-    want = order_table(numbers, left, count, (orders.plan.ids, names), orders.by.focus)
+    want = order_table(numbers, left, stands, (orders.plan.ids, names), orders.by.focus)
     for name in want.column_names:
         if (name != "picked_by" or target is not None) and one.order[name].to_pylist() != want[name].to_pylist():
             pairs = zip(one.order[name].to_pylist(), want[name].to_pylist(), strict=True)

@@ -14,7 +14,7 @@ from righttime.tokenization.loading import load_tokenizer
 from righttime.training import FinishedRun, Plan, Records, Run, begun_run, first_difference
 from righttime.training.average import average_steps, is_average
 from righttime.training.manifest import BEGUN, FedRows
-from righttime.training.rearranger import rearranged_sides
+from righttime.training.rearranger import rearranged_sides, woven_places
 from righttime.training.token_rows import TokenRows, arranged_rows, token_rows
 from righttime.verification.finding import Finding
 from righttime.verification.rearranged import FoundOrders, rearranged_holds
@@ -48,7 +48,7 @@ def verify(run: Path, out: Path) -> list[Finding]:
         arranged = rearranged_sides(out, pool).rows
     rows = _tokenized(opened, arranged)
     plan, records = _plan(tuple(arranged.ids), opened, rows), opened.records
-    orders = FoundOrders(opened, plan)
+    orders = FoundOrders(opened, plan, woven_places(open_result(out)))
     if plan.rearrange_every is not None:
         plan = dataclasses.replace(plan, orders=orders)
     findings = [
