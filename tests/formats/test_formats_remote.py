@@ -106,6 +106,18 @@ def test_patterns_files_and_paths_with_one_slash(s3: Any) -> None:
     assert len(read_rows([Path("s3://rows/pool/0.jsonl")], role="pool").rows) == 20
 
 
+@pytest.mark.parametrize("pattern", ["**", "**/*", "*"])
+def test_a_pattern_takes_each_file_once_and_folders_too(s3: Any, tmp_path: Path, pattern: str) -> None:
+    put_shards(s3)
+    s3.delete_object(Bucket="rows", Key="pool/README.md")  # which is refused where a pattern names it
+    for name in ("0.jsonl", "1.jsonl.gz", "2.json", "deep/3.parquet"):
+        (tmp_path / "pool" / name).parent.mkdir(parents=True, exist_ok=True)
+        s3.download_file("rows", f"pool/{name}", str(tmp_path / "pool" / name))
+    for pool in ("s3://rows/pool", tmp_path / "pool"):
+        found = read_rows([f"{pool}/{pattern}"], role="pool")
+        assert [row.id for row in found.examples] == [row["id"] for row in ROWS]
+
+
 def test_what_was_fetched_is_not_fetched_again_unless_it_changed(s3: Any, server: tuple[str, Faulty]) -> None:
     put_shards(s3)
     first = read_rows(["s3://rows/pool/0.jsonl"], role="pool")
