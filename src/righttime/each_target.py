@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from righttime.arrangement import method_named
+from righttime.embedding.given import kept_spec
 from righttime.embedding.vectors import PoolOnce, vectors_given
 from righttime.errors import SettingsError
 from righttime.filtering import TakingPart
@@ -126,9 +127,10 @@ def _of_target(request: Request, name: str, n_targets: int) -> Request:
         return request
     spec = request.target_embedder
     if n_targets > 1 and "{NAME}" not in (spec or ""):
+        got = "none" if spec is None else repr(kept_spec(spec))
         raise SettingsError(
             "given vectors of several targets must have a file or tensor each, named by `{NAME}`, got "
-            f"{'none' if spec is None else repr(spec)}. Hint: `target_embedder='vectors:targets.npz#{{NAME}}'`.",
+            f"{got}. Hint: `target_embedder='vectors:targets.npz#{{NAME}}'`.",
             setting="target_embedder",
         )
     return request if spec is None else dataclasses.replace(request, target_embedder=spec.replace("{NAME}", name))

@@ -20,7 +20,7 @@ import numpy as np
 from righttime.arrangement import SelectionInput, check_settings, method_named
 from righttime.arrangement.caps import check_caps, read_caps, with_names
 from righttime.arrangement.weights import weights_of_rows
-from righttime.embedding.given import split_spec
+from righttime.embedding.given import kept_spec, split_spec
 from righttime.embedding.glimpse import Glimpse, glimpse
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, ShapeError
@@ -292,9 +292,10 @@ def _glimpsed(pool: Data, target: Data, request: Request) -> _Known:
     there, other = glimpse(specs[0], "pool", SOME), glimpse(specs[1], "target", SOME)
     (n_pool, dimension), (n_target, width) = there.shape, other.shape
     if dimension != width:
+        names = [kept_spec(spec) for spec in specs]
         raise ShapeError(
-            f"pool and target vectors must have the same dimension, got {dimension} ({specs[0]}) and {width} "
-            f"({specs[1]})."
+            f"pool and target vectors must have the same dimension, got {dimension} ({names[0]}) and {width} "
+            f"({names[1]})."
         )
     others = _woven(request)
     n_part = len(drawn(n_pool - others, request.subsample, request.seed or 0))
