@@ -121,6 +121,13 @@ def test_a_pattern_takes_each_file_once_and_folders_too(s3: Any, tmp_path: Path,
         assert [row.id for row in found.examples] == [row["id"] for row in ROWS]
 
 
+def test_a_folder_that_matches_and_holds_no_data_is_named(s3: Any) -> None:
+    put_shards(s3)
+    s3.put_object(Bucket="rows", Key="pool/other/notes.txt", Body=b"x")
+    with pytest.raises(DataError, match=r"^s3://rows/pool/other: the folder must hold data files \("):
+        read_rows(["s3://rows/pool/[0-9a-z]*"], role="pool")
+
+
 def test_what_was_fetched_is_not_fetched_again_unless_it_changed(s3: Any, server: tuple[str, Faulty]) -> None:
     put_shards(s3)
     first = read_rows(["s3://rows/pool/0.jsonl"], role="pool")

@@ -149,19 +149,21 @@ def _found(path: str, suffixes: tuple[str, ...]) -> tuple[Any, list[str]]:
         if not matched:
             raise DataError(f"{shown}: no file there matches; look for a slip in the pattern", file=shown)
         return system, [
-            file for one in matched for file in (_in_folder(system, one, shown, suffixes) if folders[one] else [one])
+            file for one in matched for file in (_in_folder(system, one, path, suffixes) if folders[one] else [one])
         ]
     if not web and _tried(shown, lambda: system.isdir(name)):
-        return system, _in_folder(system, name, shown, suffixes)
+        return system, _in_folder(system, name, path, suffixes)
     return system, [name]
 
 
-def _in_folder(system: Any, name: str, shown: str, suffixes: tuple[str, ...]) -> list[str]:
-    """The data files in a folder and in those below it, by name."""
+def _in_folder(system: Any, name: str, path: str, suffixes: tuple[str, ...]) -> list[str]:
+    """The data files in a folder, which was found at `path`, and in those below it, by name."""
+    shown = without_secrets(_whole(system, name, path))
     found = sorted(map(str, _tried(shown, lambda: system.find(name))))
     files = [file for file in found if file.lower().endswith(suffixes) and not _hidden(file)]
     if not files:
-        raise DataError(f"{shown}: the folder must hold data files ({', '.join(suffixes)}), got none", file=shown)
+        kinds = f" ({', '.join(suffixes)})" if any(suffixes) else ""
+        raise DataError(f"{shown}: the folder must hold data files{kinds}, got none", file=shown)
     return files
 
 
