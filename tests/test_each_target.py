@@ -9,9 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from righttime.arrangement.falloff import falloff
 from righttime.cli import main
-from righttime.neighbours import BlockSearch, FirstPass, Nominees
+from righttime.neighbours import BlockSearch, FirstPass, Nominees, Seen, products
 from righttime.neighbours.protocol import Vectors
+from righttime.similarity import unit_rows
 from tiny_model import save_tiny_model
 
 NAMES = ("maths", "chat.v2", "code")
@@ -186,3 +188,24 @@ def test_targets_share_one_pass() -> None:
     assert Counted.passes == [13]
     first.before(search).nominees(pool, targets[0], 50, None)
     assert Counted.passes == [13, 4], "only once from the shared pass"
+
+
+@pytest.mark.parametrize("engine", ["cpu", "torch"])
+@pytest.mark.parametrize("memory", [1 << 30, 1 << 17])
+def test_where_quality_falls_needs_no_pass_of_its_own(
+    engine: str, memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(products, "_TARGET_ROWS", 3)  # so that one look holds rows of two targets
+    pool, *targets = (unit_rows(rng.normal(size=(n, 8)).astype("f4"), "rows") for n in (5000, 4, 9, 1))
+    place = np.where(np.arange(5000) < 50, np.arange(5000), -1)
+    first = FirstPass(pool, targets)
+    Counted.passes.clear()
+    for target in targets:
+        seen = Seen(pool, target)
+        first.before(Counted(engine, memory, seen=seen)).nominees(pool, target, 50, None)
+        assert (seen.of_pool is not None) == (memory > 1 << 20)
+        if seen.of_pool is not None:
+            assert np.allclose(seen.of_pool, (pool @ target.T).max(axis=1), atol=1e-6)
+        assert falloff(pool, target, place, None, seen=seen) == falloff(pool, target, place, None)
+    assert Counted.passes == [14]

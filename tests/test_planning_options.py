@@ -184,6 +184,31 @@ def test_each_of_several_targets_is_arranged_for_and_the_pool_read_once(
         plan(POOL, TARGET, request, tmp_path, each_target=True)
 
 
+def test_each_of_several_targets_has_vectors_of_its_own(tmp_path: Path) -> None:
+    pool = write(tmp_path / "pool.jsonl", POOL)
+    targets = [write(tmp_path / f"{name}.jsonl", TARGET[place::2]) for place, name in enumerate("ab")]
+    rng = np.random.default_rng(0)
+    sizes = {"pool": len(POOL), "a": len(TARGET[::2]), "b": len(TARGET[1::2])}
+    made: dict[str, Any] = {name: rng.normal(size=(n, 12)) for name, n in sizes.items()}
+    np.savez(tmp_path / "v.npz", **made)
+    request = Request(embedder=f"vectors:{tmp_path}/v.npz#pool", target_embedder=f"vectors:{tmp_path}/v.npz#{{NAME}}")
+    each = by_name(plan(pool, targets, request, tmp_path, each_target=True))
+    assert f"given, {len(POOL):,} and {len(TARGET):,} of 12 dimensions" in each["vectors"].note
+    assert "for each of 2 targets" in each["order"].note
+    with pytest.raises(SettingsError, match="must have a file or tensor each"):
+        plan(pool, targets, dataclasses.replace(request, target_embedder="vectors:v.npz#a"), each_target=True)
+
+
+def test_columns_by_number_are_of_a_table_without_a_header(tmp_path: Path) -> None:
+    (tmp_path / "pool.csv").write_text("title,reply,note\nwhat is this?,that,x\n")
+    (tmp_path / "target.csv").write_text("one of these?,\n")
+    np.savez(tmp_path / "v.npz", pool=np.eye(2, 4), target=np.eye(1, 4))
+    columns: dict[str, Any] = {"fields": {"prompt": "1", "response": "2"}, "target_fields": {"prompt": "1"}}
+    request = Request(embedder=f"vectors:{tmp_path}/v.npz", **columns)
+    stages = by_name(plan(str(tmp_path / "pool.csv"), str(tmp_path / "target.csv"), request, tmp_path))
+    assert "measured on 2 and 1 rows" in stages["read"].note
+
+
 def test_the_command_takes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pool = write(tmp_path / "pool.jsonl", POOL)
     target = write(tmp_path / "target.jsonl", [{**row, "task": "t"} for row in TARGET])

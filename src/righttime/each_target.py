@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from righttime.arrangement import method_named
+from righttime.embedding.given import kept_spec
 from righttime.embedding.vectors import PoolOnce, vectors_given
 from righttime.errors import SettingsError
 from righttime.filtering import TakingPart
@@ -19,7 +20,7 @@ from righttime.neighbours import FirstPass
 from righttime.pipeline import Begun, begin, finish, taking_part
 from righttime.results import Data, Request, Result, prepare_result, write_result
 
-__all__ = ["arrange_each_into"]
+__all__ = ["arrange_each_into", "named_targets", "of_target"]
 
 _UNFIT = re.compile(r"[^\w.-]+")  # what the name of a folder should not hold
 As = Literal["messages", "original"]
@@ -60,8 +61,8 @@ def arrange_each_into(
     Raises:
         RighttimeError: As `righttime.arrange`. Settings, names and folders are looked at before anything is read.
     """
-    named = _named(targets)
-    asked = {name: _of_target(request, name, len(named)) for name in named}
+    named = named_targets(targets)
+    asked = {name: of_target(request, name, len(named)) for name in named}
     for name, one in asked.items():
         one.check()
         prepare_result(Path(out) / name, overwrite)
@@ -105,8 +106,15 @@ def _begun(
         yield name, begin(read, asked[name], first[1], vectors=vectors, side_vectors=side_vectors, **shared)
 
 
-def _named(targets: Sequence[str | os.PathLike[str]]) -> dict[str, str | os.PathLike[str]]:
-    """The targets by their names, which must differ."""
+def named_targets(targets: Sequence[str | os.PathLike[str]]) -> dict[str, str | os.PathLike[str]]:
+    """The targets by their names.
+
+    Args:
+        targets: A file, folder or hub name of each.
+
+    Raises:
+        SettingsError: If two have the same name.
+    """
     named: dict[str, str | os.PathLike[str]] = {}
     for target in targets:
         name = _UNFIT.sub("-", stem_of(os.fspath(target))).lstrip(".") or "target"
@@ -120,15 +128,25 @@ def _named(targets: Sequence[str | os.PathLike[str]]) -> dict[str, str | os.Path
     return named
 
 
-def _of_target(request: Request, name: str, n_targets: int) -> Request:
-    """The request for one of the targets."""
+def of_target(request: Request, name: str, n_targets: int) -> Request:
+    """The request for one of the targets: of given vectors, with those of that target.
+
+    Args:
+        request: The request for all of them.
+        name: The target's name.
+        n_targets: How many there are.
+
+    Raises:
+        SettingsError: If given vectors are not named for each of several targets.
+    """
     if not vectors_given(request.embedder):
         return request
     spec = request.target_embedder
     if n_targets > 1 and "{NAME}" not in (spec or ""):
+        got = "none" if spec is None else repr(kept_spec(spec))
         raise SettingsError(
             "given vectors of several targets must have a file or tensor each, named by `{NAME}`, got "
-            f"{'none' if spec is None else repr(spec)}. Hint: `target_embedder='vectors:targets.npz#{{NAME}}'`.",
+            f"{got}. Hint: `target_embedder='vectors:targets.npz#{{NAME}}'`.",
             setting="target_embedder",
         )
     return request if spec is None else dataclasses.replace(request, target_embedder=spec.replace("{NAME}", name))

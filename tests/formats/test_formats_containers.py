@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
+import itertools
 import json
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from righttime.errors import DataError, EmptyDataError, FormatError, RowError
-from righttime.formats import from_records, read_rows
-from righttime.formats.files import stem_of
+from righttime.formats import from_records, json_text, read_rows
+from righttime.formats.bounds import TooLong
+from righttime.formats.files import file_source, stem_of
 from righttime.formats.folders import labels
 
 if sys.version_info >= (3, 14):
@@ -65,6 +71,69 @@ def test_array(tmp_path: Path, name: str, indent: int | None, expected: list[int
     assert lines_of(file, "json-array") == expected
     rows = read_rows([file], role="pool", keep_original=True).examples
     assert [row.original for row in rows] == LINES.splitlines()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | st.just("😀"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def whole_array(text: str) -> list[tuple[int, Any]] | str:
+    """The elements of an array with their lines, from all of its text, or what is wrong with it."""
+    try:
+        items, end = json_text._list(text, json_text._skip(text, 0), 30)
+        json_text._nothing_after(text, end)
+    except ValueError as error:
+        return str(json_text._broken("array", "x.json", error))
+    return [(line, "too long" if isinstance(value, TooLong) else value) for line, value in items]
+
+
+def array_by_pieces(text: str) -> list[tuple[int, Any]] | str:
+    try:
+        found = list(json_text.array(io.BytesIO(text.encode("utf-8", "surrogatepass")), "x.json", 30))
+    except DataError as error:
+        return str(error)
+    return [(one.line, "too long" if one.problem else one.value) for one in found]
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1 << 16])
+@hypothesis.settings(max_examples=300)
+@hypothesis.given(data=st.data())
+def test_an_array_read_by_pieces_is_that_of_its_whole_text(piece: int, data: st.DataObject) -> None:
+    rows = data.draw(st.lists(JSON, max_size=6))
+    how = st.sampled_from([(None, False), (0, True), (3, False)])
+    indent, ascii_ = data.draw(how)
+    text = " \n" + json.dumps(rows, indent=indent, ensure_ascii=ascii_) + "\n"
+    if data.draw(st.booleans()):  # broken somewhere
+        at = data.draw(st.integers(3, len(text)))
+        text = (
+            text[:at]
+            + data.draw(st.sampled_from(["", ",", "]", "}", '"', "x", "\n", '{"a":1,"a":2}']))
+            + text[at + 1 :]
+        )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_text, "_PIECE", piece)
+        assert array_by_pieces(text) == whole_array(text)
+
+
+def test_of_an_array_little_is_held(tmp_path: Path) -> None:
+    rows = [{"prompt": f"{number} " + "x" * 1000, "completion": "y"} for number in range(20_000)]
+    (tmp_path / "x.json").write_text(json.dumps(rows))
+    source = file_source(str(tmp_path / "x.json"))
+    tracemalloc.start()
+    try:
+        n = sum(1 for _ in source.records())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert n == len(rows)
+    assert peak < 2 << 20
+    assert source.expected(n) is None
+    records = source.records()
+    next(itertools.islice(records, 4000, None))
+    assert source.expected(4001) == pytest.approx(len(rows), rel=0.05)
 
 
 @pytest.mark.parametrize("key", ["examples", "data", "rows", "train", "whatever"])

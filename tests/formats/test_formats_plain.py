@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
 import tempfile
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from righttime.errors import DataError
 from righttime.examples import Message, content_text
-from righttime.formats import Reading, read_rows, records
+from righttime.formats import Reading, from_records, read_rows, records
 from righttime.formats.plain import Layout, shape_of
 from righttime.formats.registry import FORMATS, Format
 from righttime.stored import Block
@@ -81,7 +82,7 @@ def some_records(draw: st.DrawFn, form: Format) -> list[dict[str, Any]]:
     return rows + draw(st.lists(st.dictionaries(st.sampled_from(KNOWN), VALUES, max_size=4), max_size=1))
 
 
-def by_plain_and_without(path: Path, **how: Any) -> list[Any]:
+def by_plain_and_without(given: Path | list[dict[str, Any]], **how: Any) -> list[Any]:
     """What reading gives both ways, or its error."""
     found: list[Any] = []
     for way in ("plain", "other"):
@@ -89,7 +90,8 @@ def by_plain_and_without(path: Path, **how: Any) -> list[Any]:
             if way == "other":
                 patch.setattr(records, "shape_of", lambda *given: None)
             try:
-                found.append(described(read_rows([path], **how)))
+                read = read_rows([given], **how) if isinstance(given, Path) else from_records(given, **how)
+                found.append(described(read))
             except DataError as error:
                 found.append((type(error), str(error)))
     return found
@@ -129,6 +131,60 @@ def test_lines_are_read_as_the_formats_reader_reads_them(name: str, data: st.Dat
         path.write_bytes(b"\n".join(lines))
         plain, other = by_plain_and_without(path, **how)
     assert plain == other
+
+
+@pytest.mark.parametrize("container", ["array", "object", "memory"])
+@settings(max_examples=60)
+@given(data=st.data())
+def test_records_of_other_containers_are_read_as_the_formats_reader_reads_them(
+    container: str, data: st.DataObject
+) -> None:
+    name = data.draw(st.sampled_from(sorted(PLAIN)))
+    values = data.draw(some_records(PLAIN[name]))
+    how = {
+        "role": data.draw(st.sampled_from(["pool", "pool", "target"])),
+        "format": data.draw(st.sampled_from([name, None])),
+        "bad_rows": data.draw(st.sampled_from(["skip", "skip", "stop"])),
+        "task_field": data.draw(st.sampled_from([None, None, "@file", "notes"])),
+        "keep_original": data.draw(st.booleans()),
+    }
+    if container == "memory":
+        plain, other = by_plain_and_without(values, **how)
+        assert plain == other
+        return
+    beside = data.draw(st.sampled_from([{}, {"about": "text"}]))
+    text = json.dumps(values if container == "array" else {**beside, "data": values}, indent=data.draw(st.just(1)))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "rows.json")
+        path.write_text(text, encoding="utf-8")
+        plain, other = by_plain_and_without(path, **how)
+    assert plain == other
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_rows_of_csv_are_read_as_the_formats_reader_reads_them(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(name for name, form in PLAIN.items() if form.plain and form.plain[2])))
+    asks, more, answers = PLAIN[name].plain or ("", None, ())
+    keys = [asks, answers[0], *([more] if more else []), "id", "task", "notes"]
+    cell = TEXTS.filter(lambda text: text != "\ud800" and "\x00" not in text)
+    rows = data.draw(st.lists(st.fixed_dictionaries(dict.fromkeys(keys, cell)), min_size=1, max_size=8))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "rows.csv")
+        with path.open("w", encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, keys)
+            table.writeheader()
+            table.writerows(rows)
+        plain, other = by_plain_and_without(path, role="pool", bad_rows="skip", keep_original=data.draw(st.booleans()))
+    assert plain == other
+
+
+def test_records_of_more_kinds_than_are_looked_at_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "_SHAPES", 3)
+    rows = [{"prompt": f"p{n}", "completion": "c", **{f"k{n % 9}": "x"}} for n in range(30)]
+    found = from_records(rows, role="pool")
+    assert [row.prompt for row in found.examples] == [row["prompt"] for row in rows]
+    assert sum(found.inputs[0].unread.values()) == pytest.approx(1)
 
 
 @settings(max_examples=60)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import http.server
+import io
 import json
 import threading
 import time
@@ -17,9 +18,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from numpy.typing import NDArray
 
 from righttime.cli import main
-from righttime.errors import DataError
+from righttime.embedding.given import given_vectors
+from righttime.errors import DataError, EmbeddingError
 from righttime.formats import read_rows, remote
 
 ROWS = [{"id": f"r{row}", "prompt": f"what is {row}?", "response": f"it is {row}"} for row in range(60)]
@@ -104,6 +107,25 @@ def test_patterns_files_and_paths_with_one_slash(s3: Any) -> None:
     assert len(read_rows(["s3://rows/pool/*.json*"], role="pool").rows) == 40
     assert len(read_rows(["s3://rows/pool/**/*.parquet"], role="pool").rows) == 20
     assert len(read_rows([Path("s3://rows/pool/0.jsonl")], role="pool").rows) == 20
+
+
+@pytest.mark.parametrize("pattern", ["**", "**/*", "*"])
+def test_a_pattern_takes_each_file_once_and_folders_too(s3: Any, tmp_path: Path, pattern: str) -> None:
+    put_shards(s3)
+    s3.delete_object(Bucket="rows", Key="pool/README.md")  # which is refused where a pattern names it
+    for name in ("0.jsonl", "1.jsonl.gz", "2.json", "deep/3.parquet"):
+        (tmp_path / "pool" / name).parent.mkdir(parents=True, exist_ok=True)
+        s3.download_file("rows", f"pool/{name}", str(tmp_path / "pool" / name))
+    for pool in ("s3://rows/pool", tmp_path / "pool"):
+        found = read_rows([f"{pool}/{pattern}"], role="pool")
+        assert [row.id for row in found.examples] == [row["id"] for row in ROWS]
+
+
+def test_a_folder_that_matches_and_holds_no_data_is_named(s3: Any) -> None:
+    put_shards(s3)
+    s3.put_object(Bucket="rows", Key="pool/other/notes.txt", Body=b"x")
+    with pytest.raises(DataError, match=r"^s3://rows/pool/other: the folder must hold data files \("):
+        read_rows(["s3://rows/pool/[0-9a-z]*"], role="pool")
 
 
 def test_what_was_fetched_is_not_fetched_again_unless_it_changed(s3: Any, server: tuple[str, Faulty]) -> None:
@@ -287,9 +309,52 @@ def test_arranged_from_an_address_is_verified_there(s3: Any, tmp_path: Path) -> 
     assert (tmp_path / "one" / "train.jsonl").read_bytes() == (tmp_path / "two" / "train.jsonl").read_bytes()
 
 
-def test_over_http_without_the_query_in_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def put_vectors(client: Any, kind: str) -> NDArray[np.float32]:
+    """Vectors of the rows in three shards; those of Parquet with ids."""
+    vectors = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    for shard in range(3):
+        part, sink = vectors[20 * shard : 20 * shard + 20], io.BytesIO()
+        if kind == "npy":
+            np.save(sink, part)
+        else:
+            ids = [row["id"] for row in ROWS[20 * shard : 20 * shard + 20]]
+            pq.write_table(pa.table({"id": ids, "embedding": list(part)}), sink)
+        client.put_object(Bucket="rows", Key=f"vectors/{shard}.{kind}", Body=sink.getvalue())
+    return vectors
+
+
+@pytest.mark.parametrize("kind", ["npy", "parquet"])
+@pytest.mark.parametrize("place", ["vectors", "vectors/", "vectors/*.{kind}", "vec*/[0-2].{kind}"])
+def test_shards_of_vectors_lie_in_a_bucket(s3: Any, kind: str, place: str) -> None:
+    vectors = put_vectors(s3, kind)
+    found = given_vectors(f"vectors:s3://rows/{place.format(kind=kind)}", "pool", 60)
+    assert np.array_equal(np.asarray(found), vectors)
+
+
+def test_vectors_in_a_bucket_are_those_of_the_rows(s3: Any, tmp_path: Path) -> None:
+    put_shards(s3)
+    put_vectors(s3, "parquet")
+    np.save(tmp_path / "target.npy", np.ones((60, 8), dtype=np.float32))
+    (tmp_path / "swapped.jsonl").write_bytes(jsonl(ROWS[::-1]))
+    given = ["--embedder", "vectors:s3://rows/vectors", "--target-embedder", f"vectors:{tmp_path}/target.npy"]
+    around = ["--target", "s3://rows/pool", "--budget", "5", *given]
+    assert main(["arrange", "s3://rows/pool", *around, "--out", str(tmp_path / "out")]) == 0
+    assert main(["arrange", str(tmp_path / "swapped.jsonl"), *around, "--out", str(tmp_path / "no")]) == 1
+
+
+def test_what_holds_no_vectors_in_a_bucket_is_named_and_not_fetched(s3: Any, server: tuple[str, Faulty]) -> None:
+    put_vectors(s3, "npy")
+    s3.put_object(Bucket="rows", Key="vectors/notes.txt", Body=b"x")
+    server[1].asked.clear()
+    with pytest.raises(EmbeddingError, match=r"s3://rows/vectors must hold files of vectors.*/vectors/notes\.txt"):
+        given_vectors("vectors:s3://rows/vectors", "pool", 60)
+    assert not any("/vectors/" in asked for asked in server[1].asked if asked.startswith("GET"))
+
+
+@pytest.fixture
+def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A web server of a folder's files: its address."""
     monkeypatch.setenv("RIGHTTIME_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "pool.jsonl").write_bytes(jsonl(ROWS))
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: Any) -> None:
@@ -297,11 +362,43 @@ def test_over_http_without_the_query_in_the_result(tmp_path: Path, monkeypatch: 
 
     served = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
     threading.Thread(target=served.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{served.server_port}/pool.jsonl"
-    found = read_rows([f"{url}?X-Amz-Signature=secret"], role="pool")
+    yield f"127.0.0.1:{served.server_port}"
     served.shutdown()
+
+
+def test_over_http_without_the_query_in_the_result(web: str, tmp_path: Path) -> None:
+    (tmp_path / "pool.jsonl").write_bytes(jsonl(ROWS))
+    found = read_rows([f"http://{web}/pool.jsonl?X-Amz-Signature=secret"], role="pool")
     assert len(found.rows) == 60
-    assert [file.path for file in found.inputs] == [url]
+    assert [file.path for file in found.inputs] == [f"http://{web}/pool.jsonl"]
+
+
+@pytest.mark.parametrize("address", ["http://{web}/{file}?X-Amz-Signature=secret", "http://me:secret@{web}/{file}"])
+def test_vectors_over_http_keep_no_secret(
+    web: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], address: str
+) -> None:
+    (tmp_path / "pool.jsonl").write_bytes(jsonl(ROWS))
+    (tmp_path / "target.jsonl").write_bytes(jsonl(ROWS[:5]))
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "both.npz", pool=rng.normal(size=(60, 8)), target=rng.normal(size=(5, 8)))
+    np.save(tmp_path / "short.npy", rng.normal(size=(4, 8)))
+
+    def arranged(vectors: str) -> int:
+        with_vectors = ["--embedder", f"vectors:{address.format(web=web, file=vectors)}", "--out", str(tmp_path / "o")]
+        sides = [str(tmp_path / "pool.jsonl"), "--target", str(tmp_path / "target.jsonl")]
+        more = ["--target-embedder", f"vectors:{tmp_path}/short.npy"] if vectors != "both.npz" else []
+        return main(["arrange", *sides, *with_vectors, *more, "--overwrite"])
+
+    assert arranged("both.npz") == 0
+    assert f"vectors:http://{web}/both.npz" in (tmp_path / "o" / "manifest.json").read_text()
+    assert main(["verify", str(tmp_path / "o")]) == 0
+    assert arranged("short.npy") == 1
+    assert arranged("none.npy") == 1
+    assert arranged("pool.jsonl") == 1
+    shown = "".join(capsys.readouterr())
+    assert f"http://{web}/short.npy must hold one vector for each of the 60 pool rows" in shown
+    assert f"ending in .npy, .npz, .safetensors, .parquet, .arrow, .feather, got 'http://{web}/pool.jsonl'" in shown
+    assert not any("secret" in text for text in (shown, (tmp_path / "o" / "manifest.json").read_text()))
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ vectors:both.npz                   the same, as NumPy saves several arrays
 vectors:pool.parquet#embedding     a column of lists; `embedding` if no name is given
 vectors:pool.arrow#embedding       the same of an Arrow file or stream (.arrow, .feather)
 vectors:shards/ or shards/*.npy    several such files, by name, one below the other
+vectors:s3://bucket/shards/*.npy   the same at an address
 """
 
 from __future__ import annotations
@@ -25,9 +26,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.embedding.shards import arrow_batches, check_ids, have_ids, one_matrix, parquet_rows, shard_files
+from righttime.embedding.shards import (
+    arrow_batches,
+    check_ids,
+    have_ids,
+    one_matrix,
+    parquet_rows,
+    shard_files,
+    suffix_of,
+)
 from righttime.errors import EmbeddingError, RighttimeError, ShapeError
-from righttime.formats.remote import address, local_file
+from righttime.formats.remote import address, local_file, without_secrets
 from righttime.neighbours import MEMORY
 from righttime.rows import Rows
 from righttime.similarity.lazy import LazyRows
@@ -41,6 +50,7 @@ __all__ = [
     "column_of",
     "given_sides",
     "given_vectors",
+    "kept_spec",
     "mapped_npy",
     "opened",
     "pick",
@@ -85,6 +95,7 @@ def given_vectors(spec: str, role: str, n_rows: int, memory: int = MEMORY) -> ND
 
 def _of_rows(vectors: Any, path: str, role: str, n_rows: int) -> NDArray[Any]:
     """Vectors that are one for each row."""
+    path = without_secrets(path)
     found = as_vectors(vectors, f"{path} ({role})")
     if len(found) != n_rows:
         raise ShapeError(
@@ -113,9 +124,11 @@ def shared_vectors(spec: str, role: str, n_rows: int, memory: int = MEMORY) -> S
         ShapeError: As `given_vectors`.
     """
     path, _, name = spec.removeprefix(PREFIX).partition("#")
+    if address(path) is not None:
+        return None
     files = shard_files(path, _READERS)
     may = _ONE_BY_PARTS if files is None else _MANY_BY_PARTS
-    if address(path) is not None or any(Path(file).suffix not in may for file in files or [path]):
+    if any(Path(file).suffix not in may for file in files or [path]):
         return None
     found = opened(path, name, role, memory)
     if not isinstance(found, LazyRows | np.memmap):
@@ -185,7 +198,18 @@ def check_given_ids(spec: str, rows: Rows, numbers: Sequence[int]) -> None:
     path = spec.removeprefix(PREFIX).partition("#")[0]
     files = shard_files(path, _READERS) or [path]
     if have_ids(files):
-        told_of(path, lambda: check_ids(files, rows, numbers))
+        told_of(without_secrets(path), lambda: check_ids(files, rows, numbers))
+
+
+def kept_spec(spec: str) -> str:
+    """What names vectors, as it may be shown and kept: an address in it without user, password and query.
+
+    Example:
+        >>> kept_spec("vectors:https://me:word@example.org/both.npz?X-Amz-Signature=1f#pool")
+        'vectors:https://example.org/both.npz#pool'
+    """
+    path, mark, name = spec.removeprefix(PREFIX).partition("#")
+    return f"{PREFIX}{without_secrets(path)}{mark}{name}"
 
 
 def split_spec(spec: str, target_spec: str | None) -> tuple[str, str]:
@@ -197,9 +221,9 @@ def split_spec(spec: str, target_spec: str | None) -> tuple[str, str]:
     if target_spec is not None:
         return spec, target_spec
     path, _, name = spec.removeprefix(PREFIX).partition("#")
-    if name or Path(path).suffix not in (".npz", ".safetensors"):
+    if name or suffix_of(path) not in (".npz", ".safetensors"):
         raise EmbeddingError(
-            f"{spec} holds the vectors of one side, and the target needs its own. Hint: "
+            f"{kept_spec(spec)} holds the vectors of one side, and the target needs its own. Hint: "
             "`target_embedder='vectors:FILE'`, or one .npz or .safetensors file with tensors named pool and target.",
             setting="target_embedder",
         )
@@ -208,10 +232,11 @@ def split_spec(spec: str, target_spec: str | None) -> tuple[str, str]:
 
 def told(path: str, read: Callable[[Path], Any]) -> Any:
     """What is read of a file, or one sentence about what is wrong with it."""
-    if Path(path).suffix not in _READERS:
-        raise EmbeddingError(f"vectors must be a file ending in {', '.join(_READERS)}, got {path!r}.", file=path)
+    shown = without_secrets(path)
+    if suffix_of(path) not in _READERS:
+        raise EmbeddingError(f"vectors must be a file ending in {', '.join(_READERS)}, got {shown!r}.", file=shown)
     file = Path(local_file(path))
-    return told_of(path, lambda: read(file))
+    return told_of(shown, lambda: read(file))
 
 
 def told_of(path: str, read: Callable[[], Any]) -> Any:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from righttime.embedding.given import PREFIX, as_matrix, column_of, mapped_npy, opened, pick, told
 from righttime.errors import EmbeddingError
+from righttime.formats.remote import without_secrets
 from righttime.similarity.pairs import as_vectors
 
 __all__ = ["Glimpse", "glimpse"]
@@ -51,9 +52,9 @@ def glimpse(spec: str, role: str, rows: int) -> Glimpse:
     if Path(path).suffix in _GLIMPSES and Path(path).is_file():
         shape, some = told(path, lambda file: _GLIMPSES[file.suffix](file, name, role, rows))
     else:
-        array = as_vectors(opened(path, name, role), f"{path} ({role})")
+        array = as_vectors(opened(path, name, role), f"{without_secrets(path)} ({role})")
         shape, some = array.shape, np.concatenate([array[part] for part in _stretches(len(array), rows)])
-    some = as_vectors(some, f"{path} ({role})")
+    some = as_vectors(some, f"{without_secrets(path)} ({role})")
     return Glimpse(shape, some.dtype.itemsize, some)
 
 

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.errors import EmbeddingError, ShapeError
-from righttime.formats.remote import address, local_file
+from righttime.formats.patterns import PATTERN
+from righttime.formats.remote import address, fetched, files_at, local_file, without_secrets
 from righttime.growing import arrow_of
 from righttime.rows import Rows, as_numbers
 from righttime.similarity.lazy import LazyRows, stacked
 from righttime.similarity.pairs import as_vectors
 
-__all__ = ["arrow_batches", "check_ids", "have_ids", "one_matrix", "parquet_rows", "shard_files"]
+__all__ = ["arrow_batches", "check_ids", "have_ids", "one_matrix", "parquet_rows", "shard_files", "suffix_of"]
 
 _ID = "id"
 _WITH_IDS = (".parquet", ".arrow", ".feather")
@@ -26,23 +27,41 @@ _READ_AT_ONCE = 1 << 16
 
 
 def shard_files(path: str, suffixes: Collection[str]) -> list[str] | None:
-    """The files of a folder or pattern, by name; None where `path` is one file.
+    """The files of a folder or pattern, by name, at an address fetched side by side; None where `path` is one file.
 
     Raises:
         EmbeddingError: If there is none, or one that holds no vectors.
+        DataError: If files at an address cannot be fetched.
     """
-    if address(path) is not None or not (Path(path).is_dir() or glob.has_magic(path)) or Path(path).is_file():
+    files, shown = _files(path, suffixes), without_secrets(path)
+    if files is None:
         return None
-    pattern = str(Path(glob.escape(path)) / "*") if Path(path).is_dir() else path
-    files = sorted(file for file in glob.glob(pattern, recursive=True) if Path(file).is_file())
-    other = next((file for file in files if Path(file).suffix not in suffixes), None)
+    other = next((file for file in files if suffix_of(file) not in suffixes), None)
     if other is not None or not files:
         raise EmbeddingError(
-            f"{path} must hold files of vectors, ending in {', '.join(suffixes)}, got {other or 'none'}. "
+            f"{shown} must hold files of vectors, ending in {', '.join(suffixes)}, got {other or 'none'}. "
             "Hint: name them by a pattern, such as `vectors:shards/*.npy`.",
-            file=path,
+            file=shown,
         )
+    if address(path) is not None:
+        fetched(path, tuple(suffixes))
     return files
+
+
+def _files(path: str, suffixes: Collection[str]) -> list[str] | None:
+    """The files of a folder or pattern, whatever they hold; None where `path` is one file."""
+    if (there := address(path)) is not None:
+        one = there.startswith("http") or (suffix_of(path) in suffixes and not PATTERN.search(path))
+        return None if one else files_at(path)
+    if not (Path(path).is_dir() or glob.has_magic(path)) or Path(path).is_file():
+        return None
+    pattern = str(Path(glob.escape(path)) / "*") if Path(path).is_dir() else path
+    return sorted(file for file in glob.glob(pattern, recursive=True) if Path(file).is_file())
+
+
+def suffix_of(path: str) -> str:
+    """The ending of a file's name, which tells its kind; of an address without its query."""
+    return Path(without_secrets(path)).suffix
 
 
 def one_matrix(shards: Iterable[tuple[str, Any]]) -> LazyRows:
@@ -155,4 +174,4 @@ def arrow_batches(file: Path) -> Iterator[Any]:
 
 def have_ids(files: Sequence[str]) -> bool:
     """Whether files are of a kind that may have ids beside their vectors."""
-    return all(Path(file).suffix in _WITH_IDS for file in files)
+    return all(suffix_of(file) in _WITH_IDS for file in files)

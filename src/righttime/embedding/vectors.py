@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.embedding import Embedder
-from righttime.embedding.given import PREFIX, check_given_ids, given_vectors, shared_vectors, split_spec
+from righttime.embedding.given import PREFIX, check_given_ids, given_vectors, kept_spec, shared_vectors, split_spec
 from righttime.embedding.represent import represent, shaped_by_target
 from righttime.embedding.texts import texts_for
 from righttime.errors import SettingsError
@@ -160,7 +160,9 @@ class PoolOnce:
             spec = split_spec(request.embedder, request.target_embedder)[1]
             check_given_ids(spec, target, range(len(target)))
             unit = unit_rows(given_vectors(spec, "target", len(target), request.memory), "target vectors")
-            beside = _fingerprinted(had.pool[:0], unit, {"target_vectors": request.target_embedder or request.embedder})
+            beside = _fingerprinted(
+                had.pool[:0], unit, {"target_vectors": kept_spec(request.target_embedder or request.embedder)}
+            )
         else:
             beside = vectors_for(self._asked(request), pool.take(()), target, rows=(), made=had.about, **how)
         truncated = had.truncated and beside.truncated and (had.truncated[0], beside.truncated[1])
@@ -233,7 +235,7 @@ def given(
     if not np.array_equal(as_numbers(kept), everyone):
         pool = narrowed(pool, as_numbers(kept), memory, folder)
     target = unit_rows(sides[1], "target vectors")
-    return _fingerprinted(pool, target, {"model": spec, "target_vectors": target_spec or spec})
+    return _fingerprinted(pool, target, {"model": kept_spec(spec), "target_vectors": kept_spec(target_spec or spec)})
 
 
 def embedded(

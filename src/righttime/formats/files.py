@@ -168,7 +168,7 @@ def _records(
         if container == "jsonl":
             yield from json_text.lines(stream, file, most)
         elif container == "json-array":
-            yield from json_text.array(_decoded(stream.read()), file, most)
+            yield from json_text.array(stream, file, most)
         elif container == "json-object":
             yield from json_text.single(_decoded(stream.read()), file, stem_of(path), most)
         elif container == "text":

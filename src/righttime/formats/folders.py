@@ -16,6 +16,7 @@ from righttime.formats.bounds import MAX_ROW_BYTES
 from righttime.formats.compression import opened
 from righttime.formats.files import SUFFIXES, Source, file_source, stem_of
 from righttime.formats.json_text import Record, single
+from righttime.formats.patterns import PATTERN, outermost
 from righttime.store import file_sha256
 
 __all__ = ["find_sources", "labels"]
@@ -45,7 +46,7 @@ def find_sources(path: str, role: str, *, numbered: bool = False, most: int = MA
         return [hub.hub_source(path, role)]
     if other := re.match(r"(\w+):/", path):
         _refuse_scheme(path, other[1].lower())
-    if remote.PATTERN.search(path) and not os.path.exists(path):
+    if PATTERN.search(path) and not os.path.exists(path):
         return _matching(path, role, numbered, most)
     if not os.path.exists(path):
         folder = os.path.dirname(path) or "."
@@ -103,8 +104,8 @@ def _refuse_page(path: str) -> None:
 
 
 def _matching(path: str, role: str, numbered: bool, most: int) -> list[Source]:
-    """All that a pattern matches, by name."""
-    found = sorted(glob.glob(path, recursive=True))
+    """All that a pattern matches, by name, each file once."""
+    found = outermost({one: os.path.isdir(one) for one in glob.glob(path, recursive=True)})
     if not found:
         raise DataError(f"{path}: no file matches; look for a slip in the pattern", file=path)
     return [source for one in found for source in find_sources(one, role, numbered=numbered, most=most)]

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from righttime import strict_json
-from righttime.errors import DataError
+from righttime.errors import DataError, RighttimeError
 from righttime.formats import natural_instructions
 from righttime.formats.bounds import TooLong, bounded_lines, too_long
 from righttime.formats.registry import match
@@ -25,6 +26,8 @@ __all__ = ["BOM", "Record", "array", "bodies", "line_record", "lines", "single",
 BOM = b"\xef\xbb\xbf"
 
 _SPACE = re.compile(r"[ \t\r\n]*")
+_PIECE = 1 << 16  # bytes of an array that are read at once
+_TOKEN = 64  # characters before the end of what was read, among which a word, number or escape may be cut
 _WRAPPERS = ("examples", "data", "rows", "train")
 
 
@@ -111,19 +114,110 @@ def whole(text: str) -> Any:
         return None
 
 
-def array(text: str, file: str, most: int) -> Iterator[Record]:
-    """Records of a JSON array, each of at most `most` characters.
+def array(stream: IO[bytes], file: str, most: int) -> Iterator[Record]:
+    """Records of a JSON array, of which no more is held than the record that is being read.
+
+    Args:
+        stream: The file.
+        file: What to call it.
+        most: Characters of the longest record.
 
     Raises:
-        DataError: If the array is broken, since nothing after the break can be told apart.
+        DataError: Once the array is broken, since nothing after the break can be told apart.
     """
     try:
-        items, end = _list(text, _skip(text, 0), most)
-        _nothing_after(text, end)
+        for line, value, size in _elements(_Window(stream)):
+            yield _held(file, line, TooLong() if size > most else value, most)
+    except RighttimeError:  # of a compressed file
+        raise
     except (ValueError, RecursionError) as error:
-        raise _broken("array", text, file, error) from error
-    for line, value in items:
-        yield _held(file, line, value, most)
+        raise _broken("array", file, error) from error
+
+
+def _elements(text: _Window) -> Iterator[tuple[int, Any, int]]:
+    """The elements of the array that a text is: the line, the value and the characters of each."""
+    closing = text.next()  # the bracket that opens it
+    text.at += 1
+    if text.next() == "]":
+        text.at += 1
+        closing = "]"
+    while closing != "]":
+        line = text.line()
+        value, size = text.value()
+        yield line, value, size
+        closing = text.next()
+        if closing not in ("]", ","):
+            raise text.error("a comma or the closing ] must follow")
+        text.at += 1
+        text.next()
+    if text.next():
+        raise text.error("nothing may follow the end")
+
+
+class _Window:
+    """A JSON text that is read piece by piece, and let go behind the place where its reader is."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        """Begin at its beginning."""
+        self.at = 0
+        self._stream, self._text = stream, ""
+        # Bytes that are not UTF-8 become lone surrogates, which the reading loop finds and lays to their row.
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
+        self._line, self._counted = 1, 0  # the line of a place
+        self._before = 0  # characters of its first line that were let go
+
+    def next(self) -> str:
+        """Go to what follows white space: its first character, or nothing at the end."""
+        while True:
+            self.at = _skip(self._text, self.at)
+            if self.at < len(self._text) or not self._more():
+                return self._text[self.at : self.at + 1]
+
+    def line(self) -> int:
+        """The line of this place."""
+        self._line += self._text.count("\n", self._counted, self.at)
+        self._counted = self.at
+        return self._line
+
+    def value(self) -> tuple[Any, int]:
+        """The value that begins here, and its characters; go behind it.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        while True:
+            try:
+                value, end = strict_json.DECODER.raw_decode(self._text, self.at)
+            except json.JSONDecodeError as error:
+                # What is wrong may be that the rest is not here yet.
+                wrong = error.pos + _TOKEN < len(self._text) and not error.msg.startswith("Unterminated")
+                behind = error.pos - self.at
+                if wrong or not self._more():
+                    raise self.error(error.msg, behind) from None
+                continue
+            size = end - self.at
+            if end + 2 < len(self._text) or not self._more():  # else a number may go on, as in 1e+5
+                self.at += size
+                return value, size
+
+    def error(self, why: str, behind: int = 0) -> json.JSONDecodeError:
+        """What is wrong so many characters behind this place."""
+        pos = self.at + behind
+        error = json.JSONDecodeError(why, self._text, pos)
+        if "\n" not in self._text[:pos]:
+            error.colno += self._before
+        error.lineno = self._line + self._text.count("\n", self._counted, pos)
+        return error
+
+    def _more(self) -> bool:
+        """Read on, the more the longer what is held; False at the end."""
+        data = self._stream.read(max(_PIECE, len(self._text) - self.at))
+        self.line()
+        gone = self._text[: self.at]
+        self._before = self.at - gone.rfind("\n") - 1 + (0 if "\n" in gone else self._before)
+        self._text = self._text[self.at :] + self._decoder.decode(data, final=not data)
+        self.at = self._counted = 0
+        return bool(data)
 
 
 def _held(file: str, line: int, value: Any, most: int, beside: tuple[str, ...] = ()) -> Record:
@@ -149,7 +243,7 @@ def single(text: str, file: str, stem: str, most: int) -> Iterator[Record]:
         value, lines_of, end = _object(text, start, most)
         _nothing_after(text, end)
     except (ValueError, RecursionError) as error:
-        raise _broken("object", text, file, error) from error
+        raise _broken("object", file, error) from error
     if natural_instructions.is_task(value):
         header = natural_instructions.task_header(value, stem)
         beside = natural_instructions.beside(value)
@@ -175,7 +269,7 @@ def single(text: str, file: str, stem: str, most: int) -> Iterator[Record]:
         yield Record(file, text.count("\n", 0, start) + 1, value, None if "\n" in raw else raw)
 
 
-def _broken(what: str, text: str, file: str, error: Exception) -> DataError:
+def _broken(what: str, file: str, error: Exception) -> DataError:
     if isinstance(error, json.JSONDecodeError):
         line, why = error.lineno, f"breaks here (column {error.colno}): {error.msg}"
     else:

@@ -151,11 +151,15 @@ def read_rows(
     )
     settings = dataclasses.replace(settings, progress=progress, workers=workers, on_ray=on_ray)
     named = [paths] if isinstance(paths, str | os.PathLike) else paths
-    by_number = bool(settings.fields) and all(key.isdecimal() for key in settings.fields.values())
-    most = check_max_row_bytes(max_row_bytes)
-    found = [find_sources(os.fspath(path), role, numbered=by_number, most=most) for path in named]
+    numbered, most = _numbered(settings.fields), check_max_row_bytes(max_row_bytes)
+    found = [find_sources(os.fspath(path), role, numbered=numbered, most=most) for path in named]
     read = _read([source for sources in found for source in sources], settings)
     return dataclasses.replace(read, of_last=sum(file.rows for file in read.inputs[-len(found[-1]) :]))
+
+
+def _numbered(fields: Mapping[str, str]) -> bool:
+    """Whether the named fields are columns by their numbers, which says that a table has no header."""
+    return bool(fields) and all(key.isdecimal() for key in fields.values())
 
 
 def read_head(
@@ -192,8 +196,9 @@ def read_head(
         RighttimeError: As `read_rows`.
     """
     settings = _settings(role, format, bad_rows, repeated_ids, positive_examples, task_field, False, fields or {})
-    most = check_max_row_bytes(max_row_bytes)
-    sources = [source for path in paths for source in find_sources(os.fspath(path), role, most=most)]
+    numbered, most = _numbered(settings.fields), check_max_row_bytes(max_row_bytes)
+    found = [find_sources(os.fspath(path), role, numbered=numbered, most=most) for path in paths]
+    sources = [source for one in found for source in one]
     some = sources[:: max(1, -(-len(sources) // _FILES))]
     heads = [_Head(source, -(-rows // len(some))) for source in some]
     read = _read([head.source for head in heads], settings)

@@ -32,6 +32,7 @@ Piece = TypeVar("Piece")
 _LOOK_AT = 1000  # records among which one must be of a known format
 _AT_ONCE = 1 << 10  # rows that are stored together
 _LAYOUTS = 8  # lines of a file whose layout is looked at
+_SHAPES = 64  # sets of keys of a file that are looked at
 _TEXTS = "plain texts for continued pre-training are read with `format='text'`; "
 _SKIP = "(`bad_rows='skip'` leaves bad rows out and lists them)"
 
@@ -124,6 +125,7 @@ class _Gathering:
         self._form, self._block, self._file = settings.form(found.format), Block(), source.path
         self._layouts: list[tuple[Layout, Shape]] = []
         self._tries = _LAYOUTS
+        self._shapes: dict[tuple[Any, ...], Shape | None] = {}
         self.start = store.size
 
     def read(self, records: Iterable[Record]) -> None:
@@ -132,7 +134,8 @@ class _Gathering:
         cells = None if self._settings.keep_original else source.cells  # a row's own JSON has all of its columns
         if self._form.plain is None or not (source.lines or cells):
             for record in self._counted(records):
-                self.take(record)
+                if not self._plain_record(record):
+                    self.take(record)
         elif source.lines:
             for number, body in self._counted(source.lines()):
                 if body is None or not (self._layouts or self._tries) or not self._plain_line(number, body):
@@ -145,6 +148,19 @@ class _Gathering:
                 shape = shapes[names]
                 if shape is None or values is None or not self._plain(number, shape, values, None, False):
                     self.take(cells_record(source.path, number, names, values, most))
+
+    def _plain_record(self, record: Record) -> bool:
+        """Take a record that another way has read, if it is plain."""
+        value = record.value
+        if type(value) is not dict or record.beside or record.file != self._file or self._settings.keep_original:
+            return False
+        keys = tuple(value)
+        shape = self._shapes.get(keys)
+        if shape is None:
+            if keys in self._shapes or len(self._shapes) == _SHAPES:
+                return False
+            shape = self._shapes[keys] = self._shape(keys)
+        return shape is not None and self._plain(record.line, shape, tuple(value.values()), None, True)
 
     def _counted(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
         return _counted(pieces, self._source, self._settings.progress)

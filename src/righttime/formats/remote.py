@@ -18,17 +18,16 @@ from typing import Any, TypeVar
 
 from righttime.errors import DataError, StoreError
 from righttime.formats.hub import first_line
+from righttime.formats.patterns import PATTERN, outermost
 from righttime.progress import Counter, counting
 from righttime.store import cache_folder, make_folder, write_parts
 
-__all__ = ["PATTERN", "address", "fetched", "local_file", "without_secrets"]
+__all__ = ["address", "fetched", "files_at", "local_file", "without_secrets"]
 
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp", "hf": "huggingface_hub"}
 """The schemes that can be read, and the package that each needs besides fsspec."""
 
 _ADDRESS = re.compile(r"(\w+):/+(.*)", re.DOTALL)
-PATTERN = re.compile(r"[*?\[]")
-"""What makes a path a pattern."""
 _CONTENT = ("ETag", "etag", "md5Hash", "crc32c", "generation", "blob_id", "LastModified", "last_modified", "updated")
 _PART = 8 << 20  # bytes of one request
 _ATTEMPTS = 6
@@ -96,6 +95,16 @@ def fetched(path: str, suffixes: tuple[str, ...]) -> list[tuple[str, str]]:
     return [(without_secrets(_whole(system, file, path)), str(copy)) for file, copy in zip(files, copies, strict=True)]
 
 
+def files_at(path: str) -> list[str]:
+    """The addresses, without secrets, of the files at an address: of a folder or a pattern all that are not hidden.
+
+    Raises:
+        DataError: As `fetched`.
+    """
+    system, files = _found(path, ("",))
+    return [without_secrets(_whole(system, file, path)) for file in files]
+
+
 def local_file(path: str) -> str:
     """A path on this machine: of an address that of a copy, any other as it is.
 
@@ -134,23 +143,28 @@ def _found(path: str, suffixes: tuple[str, ...]) -> tuple[Any, list[str]]:
     system, name = _system(path)
     shown, web = without_secrets(path), str(address(path)).startswith("http")
     if not web and PATTERN.search(name):
-        files = sorted(map(str, _tried(shown, lambda: system.glob(name))))
-        files = [file for file in files if not _hidden(file) and not _tried(shown, partial(system.isdir, file))]
-        if not files:
+        about = _tried(shown, lambda: system.glob(name, detail=True))
+        folders = {str(one): facts["type"] == "directory" for one, facts in about.items() if not _hidden(str(one))}
+        matched = outermost(folders)
+        if not matched:
             raise DataError(f"{shown}: no file there matches; look for a slip in the pattern", file=shown)
-    elif not web and _tried(shown, lambda: system.isdir(name)):
-        files = [
-            file for file in sorted(map(str, _tried(shown, lambda: system.find(name)))) if _is_data(file, suffixes)
+        return system, [
+            file for one in matched for file in (_in_folder(system, one, path, suffixes) if folders[one] else [one])
         ]
-        if not files:
-            raise DataError(f"{shown}: the folder must hold data files ({', '.join(suffixes)}), got none", file=shown)
-    else:
-        files = [name]
-    return system, files
+    if not web and _tried(shown, lambda: system.isdir(name)):
+        return system, _in_folder(system, name, path, suffixes)
+    return system, [name]
 
 
-def _is_data(file: str, suffixes: tuple[str, ...]) -> bool:
-    return file.lower().endswith(suffixes) and not _hidden(file)
+def _in_folder(system: Any, name: str, path: str, suffixes: tuple[str, ...]) -> list[str]:
+    """The data files in a folder, which was found at `path`, and in those below it, by name."""
+    shown = without_secrets(_whole(system, name, path))
+    found = sorted(map(str, _tried(shown, lambda: system.find(name))))
+    files = [file for file in found if file.lower().endswith(suffixes) and not _hidden(file)]
+    if not files:
+        kinds = f" ({', '.join(suffixes)})" if any(suffixes) else ""
+        raise DataError(f"{shown}: the folder must hold data files{kinds}, got none", file=shown)
+    return files
 
 
 def _hidden(file: str) -> bool:

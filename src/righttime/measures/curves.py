@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.embedding import given_vectors
+from righttime.embedding.given import kept_spec
 from righttime.embedding.represent import is_centred, samples_of
 from righttime.embedding.texts import shared_text
 from righttime.embedding.vectors import vectors_for, vectors_given
@@ -273,7 +274,7 @@ def _write(
             for name, finished in zip(measured.whole, folders, strict=True)
         ],
         "inputs": {"target": [dataclasses.asdict(file) for file in read.inputs]},
-        "settings": dict(asked),
+        "settings": {name: kept_spec(value) if vectors_given(value) else value for name, value in asked.items()},
         "notes": list(measured.notes),
     }
     embedder = str(asked["embedder"])

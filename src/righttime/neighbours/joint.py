@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -9,6 +10,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
+from righttime.neighbours.local import BlockSearch
 from righttime.neighbours.nominate import Nominees
 from righttime.neighbours.protocol import Search, Vectors
 
@@ -26,22 +28,59 @@ class FirstPass:
 
     pool: Vectors
     targets: Sequence[Vectors]
-    _found: dict[int, Nominees] | None = None
+    _found: dict[int, tuple[Nominees, NDArray[np.float32] | None]] | None = None
 
     def before(self, search: Search) -> Search:
         """A search that asks this pass first, and `search` for everything else."""
         return _After(self, search)
 
     def take(self, search: Search, pool: Vectors, target: Vectors, wanted: int) -> Nominees | None:
-        """The nominees of a target, once; None where they are not to be had from this pass."""
+        """The nominees of a target, once, and what the pass has seen with it to whoever watches that search.
+
+        Returns:
+            None where they are not to be had from this pass.
+        """
         place = next((n for n, one in enumerate(self.targets) if np.array_equal(one, target)), None)
         if pool is not self.pool or place is None:
             return None
         if self._found is None:
-            found = search.nominees(pool, np.concatenate(self.targets), wanted, None)
-            ends = list(accumulate(map(len, self.targets)))
-            self._found = {n: _part(found, end - len(self.targets[n]), end) for n, end in enumerate(ends)}
-        return self._found.pop(place, None)
+            self._found = self._looked(search, wanted)
+        found, highest = self._found.pop(place, (None, None))
+        watching = search.seen if isinstance(search, BlockSearch) else None
+        if found is not None and highest is not None and watching is not None and watching.wants(pool, target):
+            watching.tell(highest, found)
+        return found
+
+    def _looked(self, search: Search, wanted: int) -> dict[int, tuple[Nominees, NDArray[np.float32] | None]]:
+        """For each target its nominees and the highest products with it, where there is memory for those of all."""
+        ends, seen = list(accumulate(map(len, self.targets))), None
+        if isinstance(search, BlockSearch) and 4 * len(self.pool) * len(ends) <= search.memory // 4:
+            seen = _SeenTogether(ends)
+            search = dataclasses.replace(search, seen=seen)
+        found = search.nominees(self.pool, np.concatenate(self.targets), wanted, None)
+        return {
+            n: (
+                _part(found, end - len(self.targets[n]), end),
+                None if seen is None or seen.highest is None else seen.highest[n : n + 1].copy(),
+            )
+            for n, end in enumerate(ends)
+        }
+
+
+@dataclass
+class _SeenTogether:
+    """Keeps what one pass has seen with several targets; see `righttime.neighbours.seen.Watching`."""
+
+    ends: Sequence[int]
+    highest: NDArray[np.float32] | None = None
+
+    def wants(self, pool: Vectors, target: Vectors) -> bool:
+        """See `Seen`: any pass, since there is but one."""
+        return True
+
+    def tell(self, highest: NDArray[np.float32], found: Nominees) -> None:
+        """See `Seen`."""
+        self.highest = highest
 
 
 @dataclass(frozen=True)

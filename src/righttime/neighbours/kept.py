@@ -89,7 +89,7 @@ class KeptProducts:
         start = np.concatenate([[0], np.cumsum(length)])
         nominees = Nominees(start, living[where], value, cut, self.margin)
         if self._seen is not None and len(who) == len(self.target):
-            self._seen.tell(self.product.max(axis=0), nominees)
+            self._seen.tell(self.product.max(axis=0)[None], nominees)
             self._seen = None
         return nominees
 

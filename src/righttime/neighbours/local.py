@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from righttime.neighbours.blocks import similarity_of, top_k
 from righttime.neighbours.kept import KeptProducts, may_keep
-from righttime.neighbours.nominate import Nominees, Progress, affordable, nominate, side_by_side
+from righttime.neighbours.nominate import Highest, Nominees, Progress, affordable, nominate, side_by_side
 from righttime.neighbours.products import NumpyProducts, Products, TorchProducts
 from righttime.neighbours.protocol import MEMORY
-from righttime.neighbours.seen import Seen
+from righttime.neighbours.seen import Seen, Watching
 
 __all__ = ["BlockSearch", "has_cuda"]
 
@@ -42,7 +42,7 @@ class BlockSearch:
     first_look: str = "float32"
     block_rows: int | None = None
     progress: Progress | None = None
-    seen: Seen | None = None
+    seen: Watching | None = None
 
     def _products(self, pool: Vectors, target: Vectors) -> Products:
         engine = self.engine
@@ -72,7 +72,8 @@ class BlockSearch:
         if not isinstance(products, NumpyProducts):
             return None
         everything = n_alive == len(pool)
-        seen = self.seen if everything and self.seen and self.seen.wants(pool, target) else None
+        watching = self.seen if isinstance(self.seen, Seen) else None
+        seen = watching if everything and watching and watching.wants(pool, target) else None
         rows = None if everything else np.flatnonzero(~taken)
         return KeptProducts(pool, target, rows, products.margin, self.memory, self.progress, seen)
 
@@ -80,7 +81,7 @@ class BlockSearch:
         """See `Search`."""
         products = self._products(pool, target)
         seen = self.seen if taken is None and self.seen and self.seen.wants(pool, target) else None
-        highest = np.empty(len(pool), dtype=np.float32) if seen else None
+        highest = Highest(seen.ends, len(pool)) if seen else None
         with _threads(len(pool) * target.size, products) as threads:
             found = nominate(
                 pool,
@@ -95,7 +96,7 @@ class BlockSearch:
                 highest=highest,
             )
         if seen is not None and highest is not None:
-            seen.tell(highest, found)
+            seen.tell(highest.value, found)
         return found
 
     def best(self, pool: Vectors, target: Vectors, wanted: int, taken: NDArray[np.bool_] | None) -> Nominees:

@@ -12,10 +12,10 @@ task.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 __all__ = [
     "Above",
     "Gathered",
+    "Highest",
     "Nominees",
     "Pairs",
     "Progress",
@@ -39,18 +40,43 @@ Pairs = tuple["NDArray[np.int32]", "NDArray[np.int64]", "NDArray[np.float32]"]
 """Target row (ascending), place in the block, and value of each pair."""
 
 
+class Highest:
+    """The highest product of each pool row with any row of each of some targets, which stand one below the other.
+
+    Attributes:
+        ends: The target row behind the last of each.
+        value: float32, shape (targets, pool rows).
+    """
+
+    def __init__(self, ends: Sequence[int], n_rows: int) -> None:
+        """None yet, of so many pool rows."""
+        self.ends = tuple(ends)
+        self.value = np.full((len(self.ends), n_rows), -np.inf, dtype=np.float32)
+
+    def see(self, start: int, product: Any, best_of: Callable[[Any], NDArray[np.float32]]) -> None:
+        """Take in the products of some target rows.
+
+        Args:
+            start: The first target row.
+            product: An array or tensor, shape (target rows, pool rows).
+            best_of: Gives the highest of each column of some of its rows.
+        """
+        for value, begin, end in zip(self.value, (0, *self.ends), self.ends, strict=False):
+            some = product[max(begin - start, 0) : max(end - start, 0)]
+            if len(some):
+                np.maximum(value, best_of(some), out=value)
+
+
 class Above(Protocol):
     """From a block of pool rows to the pairs that pass a cut."""
 
-    def __call__(
-        self, block: NDArray[np.float32], cut: NDArray[np.float32], highest: NDArray[np.float32] | None = None
-    ) -> Pairs:
+    def __call__(self, block: NDArray[np.float32], cut: NDArray[np.float32], highest: Highest | None = None) -> Pairs:
         """All pairs above their target row's cut.
 
         Args:
             block: Pool rows, float32 (b, d).
             cut: float32 (m,).
-            highest: float32 (b,): is filled with the highest product of each row of the block, where it is given.
+            highest: Is told the products of the block's rows, where it is given.
         """
         ...
 
@@ -101,7 +127,7 @@ def nominate(
     taken: NDArray[np.bool_] | None = None,
     threads: int = 1,
     progress: Progress | None = None,
-    highest: NDArray[np.float32] | None = None,
+    highest: Highest | None = None,
 ) -> Nominees:
     """One pass over the living rows of a pool.
 
@@ -115,7 +141,7 @@ def nominate(
         taken: bool, shape (n_pool,): rows that may not be nominated; None means that all live.
         threads: Blocks looked at side by side.
         progress: Called with the number of pool rows done since the last call.
-        highest: float32, shape (n_pool,): is filled with the highest product of each living row, where it is given.
+        highest: Of all pool rows: is told the products of the living ones, where it is given.
     """
     n_alive = len(pool) if taken is None else len(pool) - int(np.count_nonzero(taken))
     gathered = Gathered(n_target, wanted, n_alive, len(pool), margin)
@@ -129,10 +155,10 @@ def nominate(
             block = np.concatenate([pool[some[0] : some[0] + len(some)] for some in stretches])
         else:
             block = pool[rows]
-        most = None if highest is None else np.empty(len(rows), dtype=np.float32)
+        most = None if highest is None else Highest(highest.ends, len(rows))
         who, where, value = above(block, gathered.cut, most)
         if highest is not None and most is not None:
-            highest[rows] = most
+            highest.value[:, rows] = most.value
         return len(rows), (who, rows[where], value)
 
     for done, part in side_by_side(work, blocks, threads):

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.neighbours.nominate import Pairs
+from righttime.neighbours.nominate import Highest, Pairs
 from righttime.similarity.pairs import rounding_margin
 
 __all__ = ["PRECISIONS", "NumpyProducts", "Products", "TorchProducts", "found_pairs"]
@@ -33,9 +33,7 @@ class Products(Protocol):
 
     margin: float
 
-    def above(
-        self, block: NDArray[np.float32], cut: NDArray[np.float32], highest: NDArray[np.float32] | None = None
-    ) -> Pairs:
+    def above(self, block: NDArray[np.float32], cut: NDArray[np.float32], highest: Highest | None = None) -> Pairs:
         """See `righttime.neighbours.nominate.Above`."""
         ...
 
@@ -52,19 +50,15 @@ class NumpyProducts:
         self.target = target
         self.margin = rounding_margin(target.shape[1])
 
-    def above(
-        self, block: NDArray[np.float32], cut: NDArray[np.float32], highest: NDArray[np.float32] | None = None
-    ) -> Pairs:
+    def above(self, block: NDArray[np.float32], cut: NDArray[np.float32], highest: Highest | None = None) -> Pairs:
         """See `Products`."""
         parts = []
-        if highest is not None:
-            highest.fill(-np.inf)
         for start in range(0, len(self.target), _TARGET_ROWS):
             some = slice(start, start + _TARGET_ROWS)
             product = self.target[some] @ block.T
             parts.append(found_pairs(product, product > cut[some, None], start))
             if highest is not None:
-                np.maximum(highest, product.max(axis=0), out=highest)
+                highest.see(start, product, lambda some: some.max(axis=0))
         return _joined(parts)
 
     def near_best(self, block: NDArray[np.float32]) -> Pairs:
@@ -107,20 +101,16 @@ class TorchProducts:
         self.target = _tensor(torch, target).to(device, self.kind)
         self.margin = rounding_margin(target.shape[1]) + PRECISIONS[precision]
 
-    def above(
-        self, block: NDArray[np.float32], cut: NDArray[np.float32], highest: NDArray[np.float32] | None = None
-    ) -> Pairs:
+    def above(self, block: NDArray[np.float32], cut: NDArray[np.float32], highest: Highest | None = None) -> Pairs:
         """See `Products`."""
         import torch
 
-        if highest is not None:
-            highest.fill(-np.inf)
         cuts = torch.from_numpy(cut).to(self.device)[:, None]
         parts = []
         for start, product in self._products(block):
             parts.append(self._found(product, product > cuts[start : start + _TARGET_ROWS], start))
             if highest is not None:
-                np.maximum(highest, product.amax(dim=0).cpu().numpy(), out=highest)
+                highest.see(start, product, lambda some: some.amax(dim=0).cpu().numpy())
         return _joined(parts)
 
     def near_best(self, block: NDArray[np.float32]) -> Pairs:

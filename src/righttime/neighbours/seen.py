@@ -6,21 +6,40 @@ A product lies within a known margin of the similarity, so it only tells which r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
 from righttime.neighbours.blocks import similarity_of
 from righttime.neighbours.nominate import Nominees
 
-__all__ = ["Seen"]
+__all__ = ["Seen", "Watching"]
 
 Vectors = NDArray[np.float32]
+
+
+class Watching(Protocol):
+    """What a search tells of a pass over a whole pool."""
+
+    @property
+    def ends(self) -> Sequence[int]:
+        """Which target rows belong together; see `righttime.neighbours.nominate.Highest`."""
+
+    def wants(self, pool: Vectors, target: Vectors) -> bool:
+        """Whether a pass over this pool with this target is the one."""
+        ...
+
+    def tell(self, highest: NDArray[np.float32], found: Nominees) -> None:
+        """Say what the pass has seen."""
 
 
 class Seen:
     """What the first pass over a whole pool with a whole target has seen, if one was made.
 
     Attributes:
+        ends: One number, that of the target rows; see `righttime.neighbours.nominate.Highest`.
         of_pool: float32, shape (n,): the highest product of each pool row with any target row; None before that pass.
         margin: How far these may lie from the similarity.
         of_target: float32, shape (m,): each target row's similarity to its most similar pool row; NaN where its
@@ -34,7 +53,7 @@ class Seen:
             pool: float32 unit vectors, shape (n, d).
             target: float32 unit vectors, shape (m, d).
         """
-        self._pool, self._target = pool, target
+        self._pool, self._target, self.ends = pool, target, (len(target),)
         self.of_pool: NDArray[np.float32] | None = None
         self.margin = 0.0
         self.of_target = np.full(len(target), np.nan, dtype=np.float32)
@@ -43,14 +62,14 @@ class Seen:
         """Whether a pass over this pool with this target is the one."""
         return self.of_pool is None and pool is self._pool and np.array_equal(target, self._target)
 
-    def tell(self, of_pool: NDArray[np.float32], found: Nominees) -> None:
+    def tell(self, highest: NDArray[np.float32], found: Nominees) -> None:
         """Say what the pass has seen.
 
         Args:
-            of_pool: See `Seen`.
+            highest: float32, shape (1, n); see `righttime.neighbours.nominate.Highest`.
             found: What it nominated.
         """
-        self.of_pool, self.margin = of_pool, found.margin
+        self.of_pool, self.margin = highest[0], found.margin
         some = np.flatnonzero(np.diff(found.start))
         top = np.full(len(self._target), -np.inf)
         top[some] = found.value[found.start[some]]

@@ -20,7 +20,8 @@ import numpy as np
 from righttime.arrangement import SelectionInput, check_settings, method_named
 from righttime.arrangement.caps import check_caps, read_caps, with_names
 from righttime.arrangement.weights import weights_of_rows
-from righttime.embedding.given import split_spec
+from righttime.each_target import named_targets, of_target
+from righttime.embedding.given import kept_spec, split_spec
 from righttime.embedding.glimpse import Glimpse, glimpse
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, ShapeError
@@ -100,12 +101,12 @@ def plan(
     """
     request.check()
     check_chunks(request)
-    targets = _number_of(target) if each_target else 1
+    names = _names_of(target) if each_target else ()
     cache = cache or cache_folder()
     if request.widens is None:
-        return _planned(pool, target, request, cache, nodes, targets)
+        return _planned(pool, target, request, cache, nodes, names)
     wide, widening, stage = _widened(target, request, cache, nodes)
-    first, *rest = _planned(pool, wide, replace(request, widen=None), cache, nodes, targets, widening)
+    first, *rest = _planned(pool, wide, replace(request, widen=None), cache, nodes, names, widening)
     return (first, stage, *rest)
 
 
@@ -115,27 +116,26 @@ def _planned(
     request: Request,
     cache: Path,
     nodes: int | None,
-    targets: int,
+    names: Sequence[str],
     widening: Widening | None = None,
 ) -> tuple[Stage, ...]:
-    needs = method_named(request.method).needs
+    """The stages; `names` are those of targets that are arranged for one by one."""
+    needs, targets = method_named(request.method).needs, max(1, len(names))
     vectors = vectors_given(request.embedder) and "vectors" in needs
     if vectors and not {"tasks", "texts"} & set(needs):
-        return _stages(_glimpsed(pool, target, request), request, cache, nodes, targets)
+        return _stages(_glimpsed(pool, target, request, names), request, cache, nodes, targets)
     known = _read(pool, target, request, widening)
     if vectors:
-        pool_spec, target_spec = split_spec(str(request.embedder), request.target_embedder)
-        there, other = glimpse(pool_spec, "pool", SOME), glimpse(target_spec, "target", SOME)
+        there, other = _glimpses(request, names)
         known = replace(known, pool=there, target=other)
     return _stages(known, request, cache, nodes, targets)
 
 
-def _number_of(target: Data) -> int:
-    """How many targets there are to arrange for one by one."""
-    if isinstance(target, str | os.PathLike):
-        return 1
-    if isinstance(target, Sequence) and target and all(isinstance(one, str | os.PathLike) for one in target):
-        return len(target)
+def _names_of(target: Data) -> tuple[str, ...]:
+    """The names of the targets that are arranged for one by one."""
+    files = [target] if isinstance(target, str | os.PathLike) else target
+    if isinstance(files, Sequence) and files and all(isinstance(one, str | os.PathLike) for one in files):
+        return tuple(named_targets(files))
     raise SettingsError(
         f"targets that are arranged for one by one must be files, got {type(target).__name__}. "
         "Hint: `each_target=False`.",
@@ -286,16 +286,24 @@ def _read(pool: Data, target: Data, request: Request, widening: Widening | None 
     return _Known(len(rows), len(targets), rows, targets, reading, held, asked, others=len(rows) - n)
 
 
-def _glimpsed(pool: Data, target: Data, request: Request) -> _Known:
+def _glimpses(request: Request, names: Sequence[str]) -> tuple[Glimpse, Glimpse]:
+    """What is seen of the pool's vectors, and of the target's: of several targets all rows are counted."""
+    asked = [of_target(request, name, len(names)) for name in names] or [request]
+    specs = [split_spec(str(one.embedder), one.target_embedder) for one in asked]
+    there, others = glimpse(specs[0][0], "pool", SOME), [glimpse(spec, "target", SOME) for _, spec in specs]
+    for (spec, of_its), other in zip(specs, others, strict=True):
+        if other.shape[1] != there.shape[1]:
+            raise ShapeError(
+                f"pool and target vectors must have the same dimension, got {there.shape[1]} ({kept_spec(spec)}) and "
+                f"{other.shape[1]} ({kept_spec(of_its)})."
+            )
+    return there, replace(others[0], shape=(sum(other.shape[0] for other in others), there.shape[1]))
+
+
+def _glimpsed(pool: Data, target: Data, request: Request, names: Sequence[str]) -> _Known:
     """Some rows of both sides, and how many there are by the shapes of their vectors."""
-    specs = split_spec(str(request.embedder), request.target_embedder)
-    there, other = glimpse(specs[0], "pool", SOME), glimpse(specs[1], "target", SOME)
-    (n_pool, dimension), (n_target, width) = there.shape, other.shape
-    if dimension != width:
-        raise ShapeError(
-            f"pool and target vectors must have the same dimension, got {dimension} ({specs[0]}) and {width} "
-            f"({specs[1]})."
-        )
+    there, other = _glimpses(request, names)
+    n_pool, n_target = there.shape[0], other.shape[0]
     others = _woven(request)
     n_part = len(drawn(n_pool - others, request.subsample, request.seed or 0))
     asked = check_settings(request.method, _sized_input(request, n_part, n_target), n_part)

@@ -21,6 +21,7 @@ from righttime.arrangement.weights import read_weights, weights_of_rows
 from righttime.choices import BadRows, Duplicates, Engine, Guard, Precision, RepeatedIds, Text, WithinRound
 from righttime.contamination.leaks import MODES
 from righttime.embedding import DEFAULT_MODEL, FULL, Embedder, embedder_named
+from righttime.embedding.given import kept_spec
 from righttime.embedding.registry import check_embedder
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, unknown_name
@@ -148,7 +149,8 @@ class Request:
         if self.widens is not None and vectors_given(self.embedder):
             raise SettingsError(
                 "`widen` must have a model, which embeds the side pool as well, got given vectors "
-                f"({self.embedder}). Hint: name the model that made them, or add rows to the target yourself.",
+                f"({kept_spec(self.embedder)}). Hint: name the model that made them, or add rows to the target "
+                "yourself.",
                 setting="widen",
             )
         search_named(self.engine, memory=self.memory)

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from righttime.contamination.leaks import Leaks
 from righttime.embedding import Embedder
+from righttime.embedding.given import kept_spec
+from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError
 from righttime.examples import LeftOut
 from righttime.formats import InputFile, Reading
@@ -214,6 +216,7 @@ def _settings(result: Result, as_: str) -> dict[str, Any]:
     asked = {entry.name: getattr(result.request, entry.name) for entry in dataclasses.fields(result.request)}
     if isinstance(asked["embedder"], Embedder):
         asked["embedder"] = dict(asked["embedder"].identity)
+    asked |= {name: kept_spec(asked[name]) for name in ("embedder", "target_embedder") if vectors_given(asked[name])}
     if (widens := result.request.widens) is not None:
         asked["widen"] = widens.kept
     budget = result.arrangement.settings["budget"]
