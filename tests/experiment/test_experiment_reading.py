@@ -37,6 +37,12 @@ def test_an_experiment_is_read_whole(data: Path, tiny: str) -> None:
     assert (settings.batch, settings.rate, settings.seed, settings.save_model) == (4, 1e-3, 2, False)
 
 
+def test_vectors_at_an_address_are_no_file_beside_it(data: Path, tiny: str) -> None:
+    embedder = "vectors:s3://bucket/both.npz#pool"
+    found = read_experiment(written(data, tiny, arrange={"embedder": embedder}, orders={"random": None, "tma": None}))
+    assert found.request("tma", 1).embedder == embedder
+
+
 def test_what_is_written_is_read_back(data: Path, tiny: str, tmp_path: Path) -> None:
     orders = {"random": None, "few": {"method": "tma", "rounds": "0:2", "tuning": {"schedule": "cosine"}}}
     asked = read_experiment(written(data, tiny, orders=orders))

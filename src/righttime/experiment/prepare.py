@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from righttime import strict_json
 from righttime.embedding import DEFAULT_MODEL
-from righttime.embedding.given import given_sides
+from righttime.embedding.given import given_sides, kept_spec
 from righttime.embedding.represent import of_meaning
 from righttime.embedding.vectors import embedded, vectors_given
 from righttime.errors import StoreError
@@ -117,7 +117,7 @@ def _vectors(
 ) -> tuple[dict[str, NDArray[Any]], Mapping[str, Any]]:
     """Vectors of pool, steering and judging rows, in the order of their files; and what is known of them."""
     if vectors_given(request.embedder):
-        return _given(request, pools, draw), {"embedder": request.embedder}
+        return _given(request, pools, draw), {"embedder": kept_spec(request.embedder)}
     return _embedded(request, draw, progress)
 
 

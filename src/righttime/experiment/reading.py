@@ -260,7 +260,7 @@ class _Reader:
     def _path_of(self, given: str) -> str:
         """A path as it is meant from the file's folder; names of models and of data sets stay."""
         prefix, colon, rest = given.partition(":")
-        if prefix == "vectors" and colon:
+        if prefix == "vectors" and colon and "://" not in rest:
             return f"vectors:{os.path.normpath(self._base / rest)}"
         if prefix in ("lm", "gradients") and rest.startswith(("./", "../")):
             return f"{prefix}:{os.path.normpath(self._base / rest)}"
