@@ -89,7 +89,7 @@ lint: $(READY)
 
 check: lint
 	@echo "== tests on the real data in $(RIGHTTIME_DATA)"
-	RIGHTTIME_REQUIRE_DATA=1 $(BIN)/python -m pytest -q $(PARALLEL) --dist worksteal -m "real and not slow"
+	RIGHTTIME_REQUIRE_DATA=1 $(BIN)/python -m pytest -q $(PARALLEL) -m "real and not slow"
 
 pins: $(READY)
 	$(BIN)/python tests/pinned/pin.py --check

@@ -30,6 +30,7 @@ FAMILIES = ("llama", "mistral", "qwen2")
 _LEARNT = 4  # one in so many tokens, where nobody says it
 _LOGITS = {4: 12, 2: 16}  # bytes of a logit at the peak, with its loss and gradient, by the bytes of a product's result
 _OF_CHUNK = {4: 4, 2: 6}  # the same where logits are made in chunks
+_ADAM = 2.95  # times its passes is what rearranging by Adam's steps took: SmolLM2-135M, `benchmarks/rearranging.py`
 _KEPT_ONCE = {"q_proj": "norm", "k_proj": "norm", "v_proj": "norm", "gate_proj": "norm 2", "up_proj": "norm 2"}
 """What several layers read, and adapters of any keep for all; what `o_proj` reads is kept by attention anyway."""
 
@@ -326,6 +327,7 @@ def _rearranging(config: Any, settings: TuneSettings, counted: _Counted) -> Iter
     by = way_named(settings.rearrange_by)
     trained = settings.rearrange_every * settings.batch * settings.accumulation
     share = by.way.passes / (4 if settings.recompute else 3)  # of a step: a backward pass costs two forward ones
+    share *= _ADAM if by.adam else 1
     told = f"every {settings.rearrange_every:,} steps" + ", beside the target's rows" * by.way.around + ": "
     signs = DIM * (counted.adapters or counted.fresh) if by.name == GRADIENTS else 0
     if settings.window is None:

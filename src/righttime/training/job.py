@@ -6,7 +6,7 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class Job:
         rows: The rows as they are fed.
         identity: What tells the model from others; see `righttime.training.models`.
         method: The method that arranged them, for the record.
-        woven: int64: with `rearrange_every` the places of woven rows, which keep them.
+        woven: int64: with `rearrange_every` the places of woven rows, which keep them; else None.
     """
 
     folder: Path
@@ -59,7 +59,7 @@ class Job:
     rows: TokenRows
     identity: Mapping[str, str]
     method: str | None = None
-    woven: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    woven: NDArray[np.int64] | None = None
 
     def deciding(self) -> dict[str, Any]:
         """What decides the weights, as JSON: a run goes on only with the same."""
@@ -95,7 +95,7 @@ def announcement(job: Job, start: Start) -> str:
         lines.append(
             f"inside a step rows are packed in order into sequences of at most {plan.pack_tokens:,} tokens{mean}"
         )
-    if plan.rearrange_every is not None:
+    if plan.rearrange_every is not None and job.woven is not None:
         often = "step" if plan.rearrange_every == 1 else f"{plan.rearrange_every:,} steps"
         lines.append(
             f"every {often} rows that are left are arranged anew by {way_named(settings.rearrange_by).told}: "

@@ -141,8 +141,8 @@ def tune(
         beyond=0 if sides is None else sides.beyond,
     )
     _check_often(plan, settings.window)
-    woven = {} if sides is None else {"woven": sides.woven}
-    job = Job(folder, model, settings, plan, rows, identity, open_result(out).manifest.method, **woven)
+    method, woven = open_result(out).manifest.method, None if sides is None else sides.woven
+    job = Job(folder, model, settings, plan, rows, identity, method, woven)
     averaged = _averaged(job, callbacks)
     notes = [note for note in (sides.note if sides else "", bfloat16_note(settings)) if note]
     notes += [note for one in callbacks if hasattr(one, "measure_average") for note in one.notes]  # of evaluations
