@@ -74,9 +74,9 @@ def prompts_for(asked: str, own: Mapping[str, str | None], name: str, prefix: st
     if not any(known.values()):  # sentence-transformers gives every model an empty one for queries and documents
         last = Path(name).name
         known = next((dict(card) for pattern, card in CARDS.items() if re.fullmatch(pattern, last, re.IGNORECASE)), {})
-    documents = [known[prompt] for prompt in _DOCUMENT if prompt in known]
+    document = next((known[prompt] for prompt in _DOCUMENT if prompt in known), "")
     if asked == OWN:
-        return Prompts(documents[0] if documents else "", prefix)
+        return Prompts(document, prefix)
     if not known:
         raise SettingsError(
             f"`prompts` must be those of the model, but {name} has none in its configuration, and its card is not "
@@ -85,7 +85,7 @@ def prompts_for(asked: str, own: Mapping[str, str | None], name: str, prefix: st
         )
     if asked == CARD:
         if "query" in known:
-            return Prompts(documents[0] if documents else "", known["query"])
+            return Prompts(document, known["query"])
         raise unknown_name("prompt", "query", known, setting="embedder")
     pool, colon, target = asked.partition(":")
     for prompt in (pool, target) if colon else (pool,):

@@ -180,14 +180,10 @@ def put_weights(model: Any, folder: Path) -> None:
             process of the run calls this.
         folder: What `write_average` wrote.
     """
-    from safetensors.torch import load_file
-
     if sharded_by():
         _share_weights(model, folder)
         return
-    weights: dict[str, Any] = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        weights |= load_file(path)
+    weights = _weights_in(folder)
     if (folder / "adapter_config.json").exists():
         from peft import set_peft_model_state_dict
 
@@ -197,17 +193,18 @@ def put_weights(model: Any, folder: Path) -> None:
     model.tie_weights()
 
 
+def _weights_in(folder: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return {name: weight for path in sorted(folder.glob("*.safetensors")) for name, weight in load_file(path).items()}
+
+
 def _share_weights(model: Any, folder: Path) -> None:
     """Put the weights of a folder, which the first process reads, into a model whose shards are over all."""
     import torch
-    from safetensors import safe_open
     from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 
-    weights: dict[str, Any] = {}
-    if torch.distributed.get_rank() == 0:
-        for path in sorted(folder.glob("*.safetensors")):
-            with safe_open(path, "pt") as opened:
-                weights |= {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    weights = _weights_in(folder) if torch.distributed.get_rank() == 0 else {}
     # Tied weights are in the file once, and are one parameter of the model.
     options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True, strict=False)
     set_model_state_dict(model, weights, options=options)

@@ -306,7 +306,8 @@ def told_cost(n: int, settings: TuneSettings, steps: range, woven: NDArray[np.in
     """How often rows are rearranged, and how many are read for it, in a sentence's part."""
     rows, way = settings.batch * settings.accumulation, way_named(settings.rearrange_by).way
     most = n if settings.window is None else settings.window
-    left = [n - len(woven) - np.count_nonzero(~np.isin(np.arange(step * rows), woven)) for step in steps]
-    embedded = sum(min(count, most) for count in left)
+    consumed = rows * np.asarray(steps)
+    left = n - len(woven) - (consumed - np.searchsorted(woven, consumed))
+    embedded = int(np.minimum(left, most).sum())
     told = f"{len(steps):,} times, {embedded:,} rows {way.done} in all" + (" beside the target's" * way.around)
     return told + (f"; {len(woven):,} woven rows keep their places" if len(woven) else "")
