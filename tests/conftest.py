@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tiers import examples
+
 ROOT = Path(__file__).resolve().parents[1]
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # tests never look at the network
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nor does Ray, whose thread would log into the tests that follow
 
-settings.register_profile("default", deadline=None)
+settings.register_profile("default", deadline=None, max_examples=examples(100))
 settings.load_profile("default")
 
 gc.disable()  # until tests run: what is imported and collected stays

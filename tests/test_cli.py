@@ -261,7 +261,7 @@ HELD = {
 
 @pytest.mark.parametrize(
     "method",
-    [name if name in ("tma", "nearest-shuffled") else pytest.param(name, marks=pytest.mark.slow) for name in HELD],
+    [name if name == "tma" else pytest.param(name, marks=pytest.mark.slow) for name in HELD],
 )
 def test_check_holds_an_order_to_other_vectors_within_a_tolerance(
     method: str, data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]

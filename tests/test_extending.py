@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from righttime.cli import main
+from tiers import quick
 
 FILES = ("train.jsonl", "arrangement.parquet", "left_out.parquet")
 
@@ -43,27 +44,27 @@ def extend(data: Path, old: Path, out: Path, *more: str) -> int:
 
 
 SAVING = (
-    ("--budget", "60"),
-    ("--method", "tma-farthest", "--budget", "100"),
-    ("--rounds", "0:3", "--duplicates", "drop"),
-    ("--budget", "60", "--as", "original", "--guard", "off"),
+    "--budget 60",
+    "--method tma-farthest --budget 100",
+    "--rounds 0:3 --duplicates drop",
+    "--budget 60 --as original --guard off",
 )
 FALLING_BACK = (
-    ("--method", "nearest", "--budget", "60"),
-    ("--budget", "60", "--min-similarity", "0.2"),
-    ("--budget", "60", "--apart", "0.01"),
-    ("--budget", "60", "--subsample", "0.5"),
-    ("--budget", "60", "--weave", "0.2"),
-    ("--rounds", "1:3"),
+    "--method nearest --budget 60",
+    "--budget 60 --min-similarity 0.2",
+    "--budget 60 --apart 0.01",
+    "--budget 60 --subsample 0.5",
+    "--budget 60 --weave 0.2",
+    "--rounds 1:3",
 )
 
 
-@pytest.mark.parametrize("more", [*SAVING, *FALLING_BACK], ids=" ".join)
+@pytest.mark.parametrize("more", quick([*SAVING, *FALLING_BACK], 0, 3, 4))
 def test_what_is_written_is_what_the_whole_pool_gives(
-    data: Path, tmp_path: Path, more: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    data: Path, tmp_path: Path, more: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert arrange(data, tmp_path / "old", ("old",), "old", *more) == 0
-    assert arrange(data, tmp_path / "anew", ("old", "more"), "pool", *more) == 0
+    assert arrange(data, tmp_path / "old", ("old",), "old", *more.split()) == 0
+    assert arrange(data, tmp_path / "anew", ("old", "more"), "pool", *more.split()) == 0
     capsys.readouterr()
     assert extend(data, tmp_path / "old", tmp_path / "grown", "--json") == 0
     said = json.loads(capsys.readouterr().out)["extended"]

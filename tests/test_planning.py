@@ -232,6 +232,7 @@ def test_where_quality_falls_takes_a_look_at_the_pool_unless_the_search_tells() 
     assert took["nearest"] > 10 * took["tma"]
 
 
+@pytest.mark.slow
 def test_a_file_of_unit_vectors_is_used_as_it_is(tmp_path: Path) -> None:
     pool, target = _many(tmp_path)
     with np.load(tmp_path / "v.npz") as arrays:

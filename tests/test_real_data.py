@@ -105,6 +105,7 @@ def test_a_least_similarity_on_real_vectors_takes_exactly_the_rows_near_enough(
     assert (got.similarity >= np.float32(0.5)).all()
 
 
+@pytest.mark.slow
 def test_a_share_and_a_look_at_one_row_of_the_whole_pool(
     real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -140,6 +141,7 @@ def test_the_folder_of_natural_instructions(real_data: Path, tmp_path: Path, met
         assert sum(a != b for a, b in itertools.pairwise(tasks)) == 39
 
 
+@pytest.mark.slow
 def test_tma_on_embedded_rows_of_the_folder(real_data: Path, tmp_path: Path) -> None:
     """A third of the folder's training rows and a tenth of its test rows, embedded here with the default model."""
     pool = read_rows([real_data / "niv2"], role="pool")

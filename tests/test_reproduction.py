@@ -105,6 +105,7 @@ def test_no_text_and_no_folder_is_collected(tmp_path: Path) -> None:
     assert names == ["order", "replicate", "step", "set", "row", "id", "task", "category", "metric", "value"]
 
 
+@pytest.mark.slow
 def test_the_page_is_made_from_the_files_alone(tmp_path: Path) -> None:
     results, pictures, page = tmp_path / "results", tmp_path / "img" / "made", tmp_path / "page.md"
     for name, useful in (("mixed-06", 2), ("mixed-20", 8)):

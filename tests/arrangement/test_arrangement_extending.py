@@ -13,6 +13,7 @@ from righttime.arrangement import Arrangement, SelectionInput, arrange_unit_vect
 from righttime.arrangement.extending import Bounds, GrownSearch, Looked, bounds_of
 from righttime.neighbours import BlockSearch
 from strategies import vectors
+from tiers import examples
 from twin import matrix, similarity, tma_order
 
 
@@ -48,7 +49,7 @@ def grown(old: Arrangement, n_old: int, pool: Any, target: Any, sign: float, **m
     return GrownSearch(BlockSearch(), some, pool[some], turned, Bounds(found.similarity, numbers), looked), looked
 
 
-@settings(max_examples=1500)
+@settings(max_examples=examples(1500))
 @given(vectors(), st.data(), st.sampled_from(["tma", "tma-farthest"]), st.sampled_from(["similarity", "index"]))
 def test_an_extended_arrangement_is_that_of_the_whole_pool(
     given_vectors: Any, data: st.DataObject, method: str, within: str
@@ -65,7 +66,7 @@ def test_an_extended_arrangement_is_that_of_the_whole_pool(
     assert got == [(row, number, by, float(value)) for row, number, by, value in want]
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(vectors(), st.data())
 def test_no_row_that_was_left_comes_before_the_bounds(given_vectors: Any, data: st.DataObject) -> None:
     pool, target = given_vectors
@@ -80,7 +81,7 @@ def test_no_row_that_was_left_comes_before_the_bounds(given_vectors: Any, data: 
             assert at < found.similarity[who] or (at == found.similarity[who] and row > number)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(vectors(), st.data())
 def test_weights_turn_by_turn(given_vectors: Any, data: st.DataObject) -> None:
     pool, target = given_vectors

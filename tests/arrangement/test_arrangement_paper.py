@@ -18,6 +18,7 @@ from righttime.arrangement.methods.groups import group_means, k_means
 from righttime.arrangement.methods.mixture import turns
 from righttime.similarity import distance_names, unit_rows
 from strategies import vectors
+from tiers import examples
 from twin import matrix
 from twin_paper import both_ends, mean_vectors, mixture, per_task, ranking
 
@@ -40,7 +41,7 @@ def places(arrangement: Arrangement) -> list[Any]:
     return list(zip(*(column.tolist() for column in columns if column is not None), strict=True))
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(vectors(), st.data())
 def test_tma_from_both_ends_equals_the_twin(given_vectors: Vectors, data: st.DataObject) -> None:
     budget = data.draw(st.integers(1, len(given_vectors[0])))
@@ -63,7 +64,7 @@ def test_a_window_of_rounds_holds_for_both_ends() -> None:
     assert len(found) == len(want)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(vectors(), st.data(), st.sampled_from(["wsd", "ad", "md"]))
 def test_reversed_and_shuffled_hold_exactly_the_rows_of_nearest(
     given_vectors: Vectors, data: st.DataObject, distance: str
@@ -83,7 +84,7 @@ def test_shuffles_differ_by_seed_and_shuffle() -> None:
     assert order(both, "nearest-shuffled", budget=40) != order(both, "nearest", budget=40)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(vectors(), st.floats(-2, 5), st.floats(-2, 5))
 def test_given_weights_are_the_weights(given_vectors: Vectors, w_avg: float, w_min: float) -> None:
     found = arranged(given_vectors, "nearest", params={"w_avg": w_avg, "w_min": w_min})
@@ -101,7 +102,7 @@ def with_tasks(n: int, data: st.DataObject) -> list[str]:
     return data.draw(st.lists(st.sampled_from("abcd"), min_size=n, max_size=n))
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(vectors(), st.data(), st.integers(1, 9), st.sampled_from(["wsd", "ad", "md"]))
 def test_polar_and_uniform_equal_the_twin(given_vectors: Vectors, data: st.DataObject, k: int, distance: str) -> None:
     tasks = with_tasks(len(given_vectors[0]), data)
@@ -111,7 +112,7 @@ def test_polar_and_uniform_equal_the_twin(given_vectors: Vectors, data: st.DataO
         assert len(got) == sum(min(k, tasks.count(task)) for task in set(tasks))
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(vectors(), st.data(), st.sampled_from(["wsd", "ad", "md"]))
 def test_coarse_keeps_tasks_whole_in_order_of_their_means(
     given_vectors: Vectors, data: st.DataObject, distance: str
@@ -131,7 +132,7 @@ def test_coarse_keeps_tasks_whole_in_order_of_their_means(
     assert sorted(found.order.tolist()) == list(range(len(pool)))
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(vectors(), st.sampled_from(["wsd", "ad", "md"]), st.integers(0, 5))
 def test_as_many_groups_as_rows_is_nearest(given_vectors: Vectors, distance: str, seed: int) -> None:
     fine = arranged(given_vectors, "granular", params={"groups": len(given_vectors[0])}, distance=distance, seed=seed)
@@ -140,7 +141,7 @@ def test_as_many_groups_as_rows_is_nearest(given_vectors: Vectors, distance: str
         assert getattr(fine, name).tolist() == getattr(nearest, name).tolist()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(vectors(), st.data(), st.integers(0, 2**40))
 def test_k_means_groups_are_whole_and_in_order(given_vectors: Vectors, data: st.DataObject, seed: int) -> None:
     pool, _ = given_vectors
@@ -183,7 +184,7 @@ def test_threads_change_no_cluster_and_no_transport() -> None:
         assert rows[0] == rows[1]
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(vectors(max_pool=16), st.data())
 def test_mixture_equals_the_twin(given_vectors: Vectors, data: st.DataObject) -> None:
     pool, target = given_vectors
@@ -202,7 +203,7 @@ def test_mixture_equals_the_twin(given_vectors: Vectors, data: st.DataObject) ->
     assert got == [(row, by, float(value)) for row, by, value in want]
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=8).filter(any))
 def test_every_prefix_of_a_mixture_keeps_the_shares(parts: list[int]) -> None:
     shares = [Fraction(part, sum(parts)) for part in parts]
@@ -223,7 +224,7 @@ def test_equal_shares_take_turns() -> None:
     assert set(np.asarray(only.picked_by).tolist()) == {2, 3}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(vectors(max_pool=9, max_target=4))
 def test_theorem_b1_every_prefix_by_ad_has_the_least_cosine_avg_of_all_subsets(given_vectors: Vectors) -> None:
     d = -matrix(*given_vectors).astype(np.float64)
@@ -233,7 +234,7 @@ def test_theorem_b1_every_prefix_by_ad_has_the_least_cosine_avg_of_all_subsets(g
         assert d[rows[:n]].mean() <= least + 1e-6  # pairs are rounded to float32 in d, not in AD
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(vectors(max_pool=9, max_target=4))
 def test_theorem_b1_every_prefix_by_md_has_the_least_cosine_min_of_all_subsets(given_vectors: Vectors) -> None:
     d = -matrix(*given_vectors)
@@ -242,7 +243,7 @@ def test_theorem_b1_every_prefix_by_md_has_the_least_cosine_min_of_all_subsets(g
         assert d[rows[:n]].min() == min(d[list(subset)].min() for subset in combinations(range(len(d)), n))
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(vectors(max_pool=40), st.sampled_from([1, -1]))
 def test_what_one_target_row_picks_never_gets_better_from_round_to_round(given_vectors: Vectors, sign: int) -> None:
     s = matrix(*given_vectors)
@@ -260,7 +261,7 @@ def test_what_one_target_row_picks_never_gets_better_from_round_to_round(given_v
     assert not alive.any()
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(vectors(max_pool=40))
 def test_an_uncut_round_0_attains_every_target_rows_least_distance(given_vectors: Vectors) -> None:
     s = matrix(*given_vectors)

@@ -21,6 +21,7 @@ from righttime.arrangement.methods.dsir import hashed_ngrams
 from righttime.arrangement.methods.tsds import kernel_density, level, spread
 from righttime.errors import SettingsError
 from righttime.similarity import unit_rows
+from tiers import examples
 
 TEXTS = ["The cat sat.", "the cat ran!", "Numbers: 1, 2, 3", "", "cats don't sum", "Add 1 and 2.", "the the the"]
 LONG: dict[str, Any] = {"min_words": 0}
@@ -123,7 +124,7 @@ def test_dsir_needs_texts_and_looks_at_no_vectors() -> None:
 
 
 @given(st.integers(0, 10_000), st.sampled_from([0.0, 0.3, 0.6, 0.9, 1.0]), st.sampled_from([0.1, 1.0, 5.0]))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_tsds_is_the_linear_programs_optimum(seed: int, alpha: float, c: float) -> None:
     """min α/C·Σ γ·d + (1−α)·M·u, γ_ij <= u·w_j, Σ_j γ_ij = 1/M, solved by a general solver."""
     linprog = pytest.importorskip("scipy.optimize").linprog

@@ -19,6 +19,7 @@ from righttime.errors import SettingsError
 from righttime.neighbours import BlockSearch
 from righttime.similarity.lattice import UNIT, on_lattice
 from strategies import vectors
+from tiers import examples
 from twin import matrix
 
 
@@ -124,7 +125,7 @@ def test_kcenter_is_within_twice_of_the_best_centers() -> None:
 
 
 @given(vectors(), st.integers(1, 30), st.integers(0, 30), st.integers(1, 30))
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_facility_is_the_plain_greedy(both: Any, block: int, unsettled: int, at_once: int) -> None:
     pool, target = both
     s = np.maximum(np.rint(np.array(slow_products(on_lattice(pool))) * UNIT) / UNIT, 0.0)

@@ -11,6 +11,7 @@ from righttime import Arrangement, arrange_embeddings
 from righttime.arrangement import SelectionInput, arrange_unit_vectors
 from righttime.neighbours import BlockSearch
 from strategies import vectors
+from tiers import examples
 from twin import matrix, tma, tma_order
 
 
@@ -27,7 +28,7 @@ def places(arrangement: Arrangement) -> list[tuple[Any, ...]]:
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-@settings(max_examples=2500)
+@settings(max_examples=examples(2500))
 @given(vectors(), st.data(), st.sampled_from(["tma", "tma-farthest"]), st.sampled_from(["similarity", "index"]))
 def test_equals_the_twin_of_algorithm_1(given_vectors: Any, data: st.DataObject, method: str, within: str) -> None:
     pool, target = given_vectors
@@ -74,7 +75,7 @@ def test_random_within_a_round_is_seeded_and_keeps_the_rounds() -> None:
     assert sorted(places(one)) == sorted(places(other))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["tma", "tma-farthest", "nearest", "farthest"]))
 def test_relabelled_pool_gives_the_relabelled_order(seed: int, method: str) -> None:
     rng = np.random.default_rng(seed)
@@ -92,7 +93,7 @@ def matrix_of(pool: Any, target: Any) -> Any:
     return matrix(unit_rows(pool), unit_rows(target))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(vectors(max_pool=40), st.sampled_from(["tma", "tma-farthest"]))
 def test_a_target_rows_picks_never_get_better_from_round_to_round(given_vectors: Any, method: str) -> None:
     pool, target = given_vectors

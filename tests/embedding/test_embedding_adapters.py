@@ -181,6 +181,7 @@ def cooled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+@pytest.mark.slow
 def test_a_run_weighs_its_checkpoints_by_their_mean_rates(cooled: Path, tmp_path: Path) -> None:
     """LESS with nothing written by hand, against a plain computation from the logged rates and each checkpoint."""
     rates = [json.loads(line)["learning_rate"] for line in (cooled / "train_log.jsonl").read_text().splitlines()]

@@ -24,6 +24,7 @@ from righttime.planning import plan
 from righttime.results import Request
 from righttime.similarity import pair_similarity, unit_rows
 from righttime.verification.result import check
+from tiers import examples, quick
 from tiny_model import save_tiny_model
 
 ROWS = righttime.builtin_rows("pool", rows_per_family=2)
@@ -43,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     dims=st.lists(st.integers(1, 9), min_size=2, max_size=4),
     weights=st.lists(st.floats(1e-3, 1e3), min_size=4, max_size=4),
@@ -86,7 +87,7 @@ def similarities(spec: str, folder: Path, text: str = "prompt+response") -> NDAr
     return np.asarray(vectors[:n] @ vectors[n:].T)
 
 
-@pytest.mark.parametrize("second", ["lm:{}#centred,sample=50", "gradients:{}"])
+@pytest.mark.parametrize("second", quick(["lm:{}#centred,sample=50", "gradients:{}"], 0))
 def test_an_order_by_a_combination(tiny: str, folder: Path, tmp_path: Path, second: str) -> None:
     """Minus near ties, which no two roundings order alike, it is the order by the sum of the two similarities."""
     spec = f"combine:{DEFAULT_MODEL}*3+{second.format(tiny)}"

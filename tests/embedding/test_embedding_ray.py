@@ -125,13 +125,14 @@ def nothing_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "_dealt", watched)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nothing_sent")
 @pytest.mark.parametrize(
     ("kind", "how"),
     [
         ("any length", {"budget": 300, "guard": "remove", "duplicates": "drop"}),
-        pytest.param("combined", {"min_similarity": 0.6, "budget": 200}, marks=pytest.mark.slow),
-        pytest.param("length 1", {"method": "kcenter", "budget": 40, "guard": "off"}, marks=pytest.mark.slow),
+        ("combined", {"min_similarity": 0.6, "budget": 200}),
+        ("length 1", {"method": "kcenter", "budget": 40, "guard": "off"}),
     ],
 )
 def test_a_cluster_writes_the_bytes_of_one_machine(
@@ -177,6 +178,7 @@ class Batches(Sequence[list[str]]):
         return [f"text {number}", "another"]
 
 
+@pytest.mark.slow
 def test_a_batchs_texts_are_read_when_an_actor_is_to_have_it(cluster: Any) -> None:
     batches, done = Batches(40), []
     for number, vectors in embed_on_ray(Made(), batches):

@@ -64,6 +64,7 @@ def batches_with(first: str) -> list[list[str]]:
     return [[text, "a b c"] for text in ["1 w", "2 w", first, "3 w", "4 w"]]
 
 
+@pytest.mark.slow
 def test_several_processes_end_with_the_same_bytes(tmp_path: Path) -> None:
     embedder = Company(tmp_path)
     alone = embed_texts(TEXTS, embedder, tmp_path / "one")
@@ -119,6 +120,7 @@ def test_a_process_that_dies_is_replaced_and_its_batch_done_again(tmp_path: Path
         assert np.array_equal(vectors, want.embed(batches[number]))
 
 
+@pytest.mark.slow
 @pytest.mark.linux
 def test_a_batch_that_kills_every_process_is_named(tmp_path: Path) -> None:
     with pytest.raises(EmbeddingError, match=r"batch of 2 texts, .* died \(exit code -9\); .* begins '7 w'.*`workers`"):

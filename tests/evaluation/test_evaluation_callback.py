@@ -202,6 +202,7 @@ def test_a_resumed_run_ends_with_the_values_of_an_undisturbed_one(
     assert read_evaluation(tmp_path / "again").equals(read_evaluation(tmp_path / "eval"))
 
 
+@pytest.mark.slow
 def test_the_values_at_step_0_may_be_those_of_another_run(
     bare: Path, bare_tokenizer: Any, sets: list[EvaluationSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

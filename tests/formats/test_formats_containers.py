@@ -23,6 +23,7 @@ from righttime.formats import from_records, json_text, read_rows
 from righttime.formats.bounds import TooLong
 from righttime.formats.files import file_source, stem_of
 from righttime.formats.folders import labels
+from tiers import examples
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -99,7 +100,7 @@ def array_by_pieces(text: str) -> list[tuple[int, Any]] | str:
 
 
 @pytest.mark.parametrize("piece", [1, 7, 1 << 16])
-@hypothesis.settings(max_examples=300)
+@hypothesis.settings(max_examples=examples(300))
 @hypothesis.given(data=st.data())
 def test_an_array_read_by_pieces_is_that_of_its_whole_text(piece: int, data: st.DataObject) -> None:
     rows = data.draw(st.lists(JSON, max_size=6))

@@ -22,6 +22,7 @@ from righttime.formats import Reading, from_records, read_rows, records
 from righttime.formats.plain import Layout, shape_of
 from righttime.formats.registry import FORMATS, Format
 from righttime.stored import Block
+from tiers import examples
 
 PLAIN = {name: form for name, form in FORMATS.items() if form.plain}
 KNOWN = sorted(
@@ -106,7 +107,7 @@ def described(reading: Reading) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", PLAIN)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(data=st.data())
 def test_lines_are_read_as_the_formats_reader_reads_them(name: str, data: st.DataObject) -> None:
     values = data.draw(some_records(PLAIN[name]))
@@ -134,7 +135,7 @@ def test_lines_are_read_as_the_formats_reader_reads_them(name: str, data: st.Dat
 
 
 @pytest.mark.parametrize("container", ["array", "object", "memory"])
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(data=st.data())
 def test_records_of_other_containers_are_read_as_the_formats_reader_reads_them(
     container: str, data: st.DataObject
@@ -161,7 +162,7 @@ def test_records_of_other_containers_are_read_as_the_formats_reader_reads_them(
     assert plain == other
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(data=st.data())
 def test_rows_of_csv_are_read_as_the_formats_reader_reads_them(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(name for name, form in PLAIN.items() if form.plain and form.plain[2])))
@@ -187,7 +188,7 @@ def test_records_of_more_kinds_than_are_looked_at_are_read(monkeypatch: pytest.M
     assert sum(found.inputs[0].unread.values()) == pytest.approx(1)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(data=st.data())
 def test_rows_of_a_table_are_read_as_the_formats_reader_reads_them(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(PLAIN)))

@@ -16,6 +16,7 @@ from righttime.cli import main
 from righttime.cli.agreement_tables import agreement_table, read_at
 from righttime.errors import SettingsError
 from righttime.measures.agreement import agreement
+from tiers import examples
 
 
 def arrangement(rows: Any, n_pool: int = 12, ids: str | None = None) -> Arrangement:
@@ -26,7 +27,7 @@ def arrangement(rows: Any, n_pool: int = 12, ids: str | None = None) -> Arrangem
     return Arrangement(np.asarray(rows, dtype=np.int64), None, None, None, None, n_pool, 1, {}, labels)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.sampled_from(["spearman", "kendall"]))
 def test_equals_the_definitions(seed: int, count: int, rank: Any) -> None:
     rng = np.random.default_rng(seed)

@@ -86,6 +86,7 @@ def test_measure_writes_what_the_documents_say(data: Path, tmp_path: Path, capsy
     assert sorted(manifest["files"]) == names[1:]
 
 
+@pytest.mark.slow
 def test_without_every_there_are_some_twenty_points(data: Path, tmp_path: Path) -> None:
     words = ["similarity", str(data / "given"), "--target", str(data / "target.jsonl"), "--out"]
     assert main([*words, str(tmp_path / "alone")]) == 0
@@ -306,6 +307,7 @@ def test_the_pictures_are_of_any_number_of_arrangements() -> None:
         assert drawn == draw_curves(curves, 9, "given", "measures"), "the same bytes"
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_on_real_data_each_order_is_best_at_what_it_sorts_by(real_data: Path, tmp_path: Path) -> None:
     target, vectors = str(real_data / "niv2_target.jsonl.gz"), f"vectors:{real_data / 'niv2_vectors.npz'}"

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from righttime.neighbours import top_k
 from strategies import vectors
+from tiers import examples
 from twin import matrix
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(vectors(max_pool=60, max_target=12), st.data())
 def test_top_k_equals_sorting_everything(given_vectors: Any, data: st.DataObject) -> None:
     pool, target = given_vectors

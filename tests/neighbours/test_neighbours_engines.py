@@ -21,6 +21,7 @@ from righttime.neighbours import ENGINES, MEMORY, BlockSearch, Nominees, Search,
 from righttime.neighbours.products import TorchProducts
 from righttime.similarity import pair_similarity, unit_rows
 from strategies import vectors
+from tiers import examples
 from twin import matrix, tma
 
 Make = Callable[[], Search]
@@ -63,7 +64,7 @@ def twin_played(pool: NDArray[np.float32], target: NDArray[np.float32]) -> list[
 
 @every_local_engine
 @pytest.mark.usefixtures("small_lists")
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(both=vectors(max_pool=60))
 def test_rounds_equal_the_twin(engine: str, both: tuple[Any, Any]) -> None:
     assert played(*both, LOCAL[engine]()) == twin_played(*both)
@@ -71,7 +72,7 @@ def test_rounds_equal_the_twin(engine: str, both: tuple[Any, Any]) -> None:
 
 @every_local_engine
 @pytest.mark.usefixtures("small_lists")
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(both=vectors(max_pool=40), data=st.data())
 def test_any_target_rows_choose_after_any_rows_are_taken(
     engine: str, both: tuple[Any, Any], data: st.DataObject
@@ -94,7 +95,7 @@ def test_any_target_rows_choose_after_any_rows_are_taken(
 
 
 @every_local_engine
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(both=vectors(max_pool=40, max_target=20), tile=st.integers(1, 8))
 def test_nearest_equals_the_definition(engine: str, both: tuple[Any, Any], tile: int) -> None:
     from righttime.neighbours import products

@@ -20,6 +20,7 @@ from righttime.neighbours.nominate import by_target
 from righttime.similarity import unit_rows
 from righttime.similarity.pairs import rounding_margin
 from strategies import vectors
+from tiers import examples
 from twin import matrix, tma_within
 
 BLOCKS = BlockSearch("cpu", block_rows=7)
@@ -50,7 +51,7 @@ both_sides = st.one_of(
 
 
 @pytest.mark.usefixtures("small")
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(both=both_sides, data=st.data())
 def test_rounds_equal_the_twin_and_those_of_blocks(both: tuple[Any, Any], data: st.DataObject) -> None:
     pool, target = both
@@ -85,7 +86,7 @@ def test_rounds_equal_the_twin_and_those_of_blocks(both: tuple[Any, Any], data: 
 
 
 @pytest.mark.usefixtures("small")
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(both=both_sides, wanted=st.integers(1, 60), seed=st.integers(0, 2**16))
 def test_what_is_not_nominated_looks_at_most_like_the_cut(both: tuple[Any, Any], wanted: int, seed: int) -> None:
     pool, target = both

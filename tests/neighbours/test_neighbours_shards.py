@@ -72,7 +72,8 @@ def test_ray_gives_the_bytes_of_the_cpu(cluster: Any, method: str, tmp_path: Pat
         assert here == there
 
 
-@pytest.mark.parametrize("method", [pytest.param("tma", marks=slow), pytest.param("rds", marks=slow), "nearest"])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["tma", "rds", "nearest"])
 def test_ray_stops_at_the_least_similarity_where_the_cpu_does(cluster: Any, method: str, tmp_path: Path) -> None:
     pool, target = clustered(1_000)
     floor = float(np.median((unit_rows(pool) @ unit_rows(target).T).max(axis=1)))

@@ -227,7 +227,7 @@ def test_a_row_without_direction_is_named_by_its_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "method", "budgets", "how"),
     [
-        ("npy", "tma", (300, None), {}),
+        pytest.param("npy", "tma", (300, None), {}, marks=slow),
         pytest.param("half_npy", "tma-farthest", (300, None), {}, marks=slow),
         pytest.param("npy", "tma", (100,), {"apart": 0.05}, marks=slow),
         pytest.param("npy", "rds", (100,), {"min_similarity": 0.3}, marks=slow),

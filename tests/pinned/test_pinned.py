@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from righttime.cli import main
+from tiers import quick
 
 HERE = Path(__file__).parent
 
@@ -19,8 +20,9 @@ def pin(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, HERE / "pin.py", *words], capture_output=True, text=True)
 
 
-def test_what_is_computed_from_given_vectors_is_what_was_recorded() -> None:
-    done = pin("--check", "--anywhere")
+@pytest.mark.parametrize("only", quick(["", "tma"], 1), ids=["all", "tma"])
+def test_what_is_computed_from_given_vectors_is_what_was_recorded(only: str) -> None:
+    done = pin("--check", "--anywhere", "--only", only)
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
     assert re.search(r"^0 differences in \d{2,} cases$", done.stdout, re.MULTILINE)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tiers import quick
+
 pytestmark = pytest.mark.linux  # as the browser's own tests
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +26,7 @@ def outcome(**setting: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_it_is_said_aloud() -> None:
     done = outcome()
     assert done.returncode == 0
@@ -31,7 +34,7 @@ def test_it_is_said_aloud() -> None:
     assert done.stdout.count("NO BROWSER: the report page was NOT tested.") == 2  # in the warnings and in the summary
 
 
-@pytest.mark.parametrize("name", ["CI", "RIGHTTIME_REQUIRE_BROWSER"])
+@pytest.mark.parametrize("name", quick(["CI", "RIGHTTIME_REQUIRE_BROWSER"], 1))
 def test_it_fails_where_one_is_required(name: str) -> None:
     done = outcome(**{name: "1"})
     assert done.returncode == 1

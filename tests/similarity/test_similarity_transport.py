@@ -13,6 +13,7 @@ from righttime import arrange_embeddings
 from righttime.errors import SettingsError
 from righttime.similarity import entropic_distance, transport, transport_distance, unit_rows
 from strategies import vectors
+from tiers import examples
 from twin_paper import transport_cost
 
 
@@ -25,7 +26,7 @@ def some(n: int = 40, m: int = 7, d: int = 6, seed: int = 0) -> tuple[NDArray[np
     return unit_rows(rng.normal(size=(n, d))), unit_rows(rng.normal(size=(m, d)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(vectors(max_pool=12, max_target=6))
 def test_rows_costs_sum_to_the_least_cost_there_is(given_vectors: Any) -> None:
     pytest.importorskip("ot")
@@ -62,7 +63,7 @@ def test_entropic_costs_nothing_between_identical_rows() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:ot-entropic")
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(vectors(max_pool=12, max_target=6))
 def test_entropic_holds_where_rows_tie_repeat_and_oppose(given_vectors: Any) -> None:
     pool, target = given_vectors

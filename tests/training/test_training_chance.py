@@ -19,6 +19,7 @@ from righttime.training import Lora, Plan, TuneSettings, tune
 from righttime.training.chance import drawn_by_chance
 from righttime.training.models import load_model
 from righttime.training.token_rows import arranged_rows, token_rows
+from tiers import quick
 from tiny_model import save_tiny_mixture, save_tiny_model
 
 QUICK = TuneSettings(batch=10, learning_rate=1e-2)
@@ -38,16 +39,21 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("model", "changes", "drawn"),
-    [
-        ("plain", {}, []),
-        ("plain", {"shuffle_after": 4}, []),  # of four steps: nothing is left to shuffle
-        ("plain", {"shuffle_after": 1}, ["shuffle"]),
-        ("plain", {"shuffle_after": 4, "epochs": 2}, ["shuffle"]),  # the second epoch is
-        ("plain", {"lora": Lora(rank=2)}, ["adapters"]),
-        ("plain", {"lora": Lora(rank=2, dropout=0.5)}, ["adapters", "dropout"]),
-        ("dropping", {}, ["dropout"]),
-        ("lacking", {}, ["missing weights"]),
-    ],
+    quick(
+        [
+            ("plain", {}, []),
+            ("plain", {"shuffle_after": 4}, []),  # of four steps: nothing is left to shuffle
+            ("plain", {"shuffle_after": 1}, ["shuffle"]),
+            ("plain", {"shuffle_after": 4, "epochs": 2}, ["shuffle"]),  # the second epoch is
+            ("plain", {"lora": Lora(rank=2)}, ["adapters"]),
+            ("plain", {"lora": Lora(rank=2, dropout=0.5)}, ["adapters", "dropout"]),
+            ("dropping", {}, ["dropout"]),
+            ("lacking", {}, ["missing weights"]),
+        ],
+        0,
+        2,
+        5,
+    ),
 )
 def test_what_the_seed_decides_is_told_as_the_weights_have_it(
     models: dict[str, str], arranged: Path, tmp_path: Path, model: str, changes: dict[str, object], drawn: list[str]
@@ -89,7 +95,7 @@ def test_dropout_is_found_wherever_it_is(part: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "layout", [{}, {"batch_tokens": 160}, {"pack_tokens": 200}], ids=["plain", "grouped", "packed"]
+    "layout", quick([{}, {"batch_tokens": 160}, {"pack_tokens": 200}], 2), ids=["plain", "grouped", "packed"]
 )
 def test_the_loss_of_a_router_is_left_out_and_that_is_said(
     arranged: Path, tmp_path: Path, layout: dict[str, Any]

@@ -30,6 +30,7 @@ from righttime.training.models import load_model
 from righttime.training.token_rows import TokenRows, arranged_rows, token_rows
 from righttime.verification.run import verify
 from stopped_runs import StopAt, weights
+from tiers import quick
 
 COMPILED = dataclasses.replace(PLAIN, compile=True)
 LAYOUTS: dict[str, dict[str, Any]] = {
@@ -53,7 +54,7 @@ def rows(tiny: str, arranged: Path) -> TokenRows:
 
 
 @pytest.mark.usefixtures("traced")
-@pytest.mark.parametrize("changes", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("changes", quick(LAYOUTS.values(), 0, 1), ids=LAYOUTS)
 def test_the_gradients_are_those_of_a_plain_step(
     tiny: str, rows: TokenRows, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
@@ -104,11 +105,12 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(tiny: str, arranged
     assert losses[0] == losses[1], "evaluations are not compiled"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize(
     "changes",
     [
-        pytest.param({"lora": Lora(4, 8)}, id="lora", marks=pytest.mark.slow),
+        pytest.param({"lora": Lora(4, 8)}, id="lora"),
         pytest.param({"precision": "bf16", "weights": "bf16"}, id="bf16"),
     ],
 )

@@ -21,6 +21,7 @@ from righttime.training.plan import Plan
 from righttime.training.token_rows import TokenRows, arranged_rows, token_rows
 from righttime.verification.run import verify
 from stopped_runs import StopAt, weights
+from tiers import quick
 from tiny_model import save_tiny_model
 
 GROUPED = dataclasses.replace(PLAIN, batch_tokens=160)
@@ -75,7 +76,7 @@ def test_what_lies_on_disk(tiny: str, arranged: Path, grouped: Path, rows: Token
     assert all(finding.ok for finding in verify(grouped, arranged))
 
 
-@pytest.mark.parametrize("stop", [3, 5, 13])
+@pytest.mark.parametrize("stop", quick([3, 5, 13], 0))
 def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path: Path, arranged: Path, stop: int) -> None:
     """With dropout and a shuffle, so that the random generators and the later layouts must go on too."""
     model = save_tiny_model(tmp_path / "model", dropout=0.1)

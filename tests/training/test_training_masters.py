@@ -22,6 +22,7 @@ from righttime.training import Lora, TuneSettings, open_run, tune
 from righttime.training.masters import MASTERS, Masters
 from righttime.verification.run import verify
 from stopped_runs import StopAt, weights
+from tiers import quick
 
 HALF = TuneSettings(batch=1, accumulation=4, learning_rate=1e-3, precision="bf16", weights="bf16", save_every=4)
 
@@ -99,6 +100,7 @@ def test_masters_begin_as_the_weights_in_the_files_not_as_their_rounding(tiny: s
     )
 
 
+@pytest.mark.slow
 def test_updates_that_bfloat16_alone_would_lose_add_up(tiny: str, arranged: Path, tmp_path: Path) -> None:
     """Updates of 1e-6 are far below the spacing of weights of 0.02; alone each rounds back to where it was."""
     settings = dataclasses.replace(HALF, accumulation=1, learning_rate=2e-6, epochs=3, save_every=1, keep=None)
@@ -137,7 +139,7 @@ def test_after_every_step_the_weights_are_the_rounding_of_the_masters(
     assert compared.steps == 10
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "adafactor"])
+@pytest.mark.parametrize("optimizer", quick(["adamw", "adafactor"], 0))
 def test_a_stopped_run_goes_on_to_the_same_bits(tiny: str, arranged: Path, tmp_path: Path, optimizer: Any) -> None:
     settings = dataclasses.replace(HALF, optimizer=optimizer, batch=2, accumulation=2, schedule="cosine", warmup=2)
     tune(arranged, tiny, tmp_path / "undisturbed", settings)
@@ -163,7 +165,7 @@ def test_damaged_masters_are_found(tiny: str, arranged: Path, run: Path, tmp_pat
     assert same(weights(copy), weights(run))
 
 
-@pytest.mark.parametrize("more", [{"pack_tokens": 120}, {"batch_tokens": 120}, {"recompute": True}])
+@pytest.mark.parametrize("more", quick([{"pack_tokens": 120}, {"batch_tokens": 120}, {"recompute": True}], 0))
 def test_packs_groups_and_averages_go_with_it(
     tiny: str, arranged: Path, target: Path, tmp_path: Path, more: dict[str, Any]
 ) -> None:

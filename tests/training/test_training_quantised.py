@@ -27,6 +27,7 @@ from righttime.training.optimizers import OPTIMIZERS, state_bytes
 from righttime.training.settings import Optimizer
 from righttime.verification.run import verify
 from stopped_runs import StopAt
+from tiers import quick
 from tiny_model import save_tiny_model
 
 EIGHT = TuneSettings(batch=1, accumulation=4, learning_rate=1e-3, optimizer="adamw-8bit", save_every=4)
@@ -197,7 +198,7 @@ def test_adapters_over_4_bits_are_read_and_merged_over_the_whole_base(
     assert (apart - alone).abs().max() > 1e-2, "they did learn"
 
 
-@pytest.mark.parametrize("base", ["nf4", "nf4-double", "bf16", "stored"])
+@pytest.mark.parametrize("base", quick(["nf4", "nf4-double", "bf16", "stored"], 1, 3))
 def test_evaluate_measures_adapters_over_the_base_that_they_were_trained_over(
     wide: str, arranged: Path, target: Path, tmp_path: Path, base: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -49,6 +49,7 @@ from righttime.training.token_rows import arranged_rows, token_rows, tokens_key
 from righttime.training.ways import WAYS, way_named
 from righttime.verification.run import verify
 from stopped_runs import StopAt, weights
+from tiers import quick
 from tiny_model import save_tiny_model
 from twin import matrix, tma_order
 
@@ -423,15 +424,18 @@ def test_what_was_planted_is_found(arranged: Path, runs: dict[str, Path], tmp_pa
 @pytest.mark.parametrize("by", WHOLE)
 @pytest.mark.parametrize(
     "changes",
-    [
-        {"window": 9},
-        {"lora": Lora(rank=4, base="bf16")},
-        {"precision": "bf16", "weights": "bf16"},
-        *(
-            pytest.param(changes, marks=pytest.mark.slow)
-            for changes in ({"lora": Lora(rank=4)}, {"pack_tokens": 200}, {"precision": "bf16"}, {"recompute": True})
-        ),
-    ],
+    quick(
+        [
+            {"window": 9},
+            {"lora": Lora(rank=4, base="bf16")},
+            {"precision": "bf16", "weights": "bf16"},
+            {"lora": Lora(rank=4)},
+            {"pack_tokens": 200},
+            {"precision": "bf16"},
+            {"recompute": True},
+        ],
+        0,
+    ),
     ids=str,
 )
 def test_it_goes_with_windows_packs_adapters_precisions_and_recomputing(
@@ -454,6 +458,7 @@ def test_gradients_may_be_compared_in_few_directions(tiny: str, arranged: Path, 
     assert [finding for finding in verify(tmp_path / "run", arranged) if not finding.ok] == []
 
 
+@pytest.mark.slow
 def test_adams_steps_may_be_compared_in_few_directions_of_packed_rows(
     tiny: str, arranged: Path, tmp_path: Path
 ) -> None:
@@ -568,6 +573,7 @@ def test_a_run_does_not_go_on_by_another_way(tiny: str, arranged: Path, tmp_path
         tune(arranged, tiny, tmp_path / "run", BY["gradients"])
 
 
+@pytest.mark.slow
 def test_orders_of_an_experiment_may_be_rearranged_by_loss_and_by_gradients(tiny: str, tmp_path: Path) -> None:
     orders = {name: {"method": "tma", "tuning": {"rearrange_every": 2, "rearrange_by": name}} for name in WHOLE}
     file = written(

@@ -25,6 +25,7 @@ from righttime.training.anew import left_places, order_table, standing
 from righttime.training.rearranged import read_rearranged
 from righttime.verification.run import verify
 from stopped_runs import StopAt, weights
+from tiers import quick
 from twin import matrix, tma_order
 
 ROUNDS = "every rearrangement is TMA's rounds over its vectors and the rows left"
@@ -139,7 +140,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(tiny: str, woven: Path, undistu
     assert all(torch.equal(value, wanted[name]) for name, value in ends.items())
 
 
-@pytest.mark.parametrize("by", ["loss", "gradients", "gradients:adam"])
+@pytest.mark.parametrize("by", quick(["loss", "gradients", "gradients:adam"], 0, 1))
 def test_it_goes_on_where_no_other_row_is_left(tiny: str, arranged: Path, tmp_path: Path, by: str) -> None:
     """The last rows are all woven, and before them stands a step with one other row."""
     out = arranged_with(arranged.parent / "data", tmp_path / "out", budget=24, anneal="0.4:0")
