@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.embedding.given import PREFIX, as_matrix, column_of, mapped_npy, opened, pick, told
+from righttime.embedding.columns import as_matrix, column_of, opened_parquet
+from righttime.embedding.given import PREFIX, mapped_npy, opened, pick, told
 from righttime.errors import EmbeddingError
 from righttime.formats.remote import without_secrets
 from righttime.similarity.pairs import as_vectors
@@ -113,10 +114,9 @@ def _glimpse_of_safetensors(file: Path, name: str, role: str, rows: int) -> Seen
 
 def _glimpse_of_parquet(file: Path, name: str, role: str, rows: int) -> Seen:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     column_name = column_of(file, name)
-    with pq.ParquetFile(file) as table:
+    with opened_parquet(file) as table:
         batch = next(table.iter_batches(batch_size=rows, columns=[column_name]), None)
         column = batch.column(0) if batch is not None else pa.array([], table.schema_arrow.field(column_name).type)
         some = as_matrix(file, column_name, column)
