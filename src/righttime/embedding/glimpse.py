@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from righttime.embedding.columns import as_matrix, column_of, opened_parquet
 from righttime.embedding.given import PREFIX, mapped_npy, opened, pick, told
+from righttime.embedding.shards import files_afar
 from righttime.errors import EmbeddingError
 from righttime.formats.remote import without_secrets
 from righttime.similarity.pairs import as_vectors
@@ -40,6 +41,8 @@ class Glimpse:
 def glimpse(spec: str, role: str, rows: int) -> Glimpse:
     """Look at the shape of given vectors and at some of their rows.
 
+    Of several files at an address the first is fetched, and rows are estimated by the bytes of all.
+
     Args:
         spec: See `given_vectors`.
         role: See `given_vectors`.
@@ -50,6 +53,11 @@ def glimpse(spec: str, role: str, rows: int) -> Glimpse:
         ShapeError: If they are no matrix of numbers.
     """
     path, _, name = spec.removeprefix(PREFIX).partition("#")
+    files = files_afar(path)
+    if len(files) > 1:
+        one = glimpse(f"{PREFIX}{files[0].file}#{name}", role, rows)
+        times = sum(file.size for file in files) / files[0].size if files[0].size else len(files)
+        return replace(one, shape=(round(one.shape[0] * times), one.shape[1]))
     if Path(path).suffix in _GLIMPSES and Path(path).is_file():
         shape, some = told(path, lambda file: _GLIMPSES[file.suffix](file, name, role, rows))
     else:

@@ -11,13 +11,13 @@ import numpy as np
 
 from righttime.errors import EmbeddingError, ShapeError
 from righttime.formats.patterns import PATTERN
-from righttime.formats.remote import address, fetched, files_at, local_file, without_secrets
+from righttime.formats.remote import Listed, address, fetched, files_at, listed, local_file, without_secrets
 from righttime.growing import arrow_of
 from righttime.rows import Rows, as_numbers
 from righttime.similarity.lazy import LazyRows, stacked
 from righttime.similarity.pairs import as_vectors
 
-__all__ = ["arrow_batches", "check_ids", "have_ids", "one_matrix", "shard_files", "suffix_of"]
+__all__ = ["arrow_batches", "check_ids", "files_afar", "have_ids", "one_matrix", "shard_files", "suffix_of"]
 
 _ID = "id"
 _WITH_IDS = (".parquet", ".arrow", ".feather")
@@ -44,6 +44,15 @@ def shard_files(path: str, suffixes: Collection[str]) -> list[str] | None:
     if address(path) is not None:
         fetched(path, tuple(suffixes))
     return files
+
+
+def files_afar(path: str) -> list[Listed]:
+    """The files at an address, of which none is fetched; of a path on this machine none.
+
+    Raises:
+        DataError: As `righttime.formats.remote.listed`.
+    """
+    return listed(path, ("",)) if address(path) is not None else []
 
 
 def _files(path: str, suffixes: Collection[str]) -> list[str] | None:
