@@ -250,8 +250,8 @@ def choose_rows(
 def _kept_answers(ready: Ready, memory: int, folder: Path) -> KeptAnswers:
     """Where a search keeps what was found of these vectors; at most `memory` bytes, with those of other searches."""
     told = hashlib.sha256(str(ready.sides.about.get("pool_vectors_sha256")).encode())
-    for rows in (ready.asked, ready.kept):
-        told.update(as_numbers(rows).tobytes())
+    for rows in map(as_numbers, (ready.asked, ready.kept)):
+        told.update(f" {len(rows)} ".encode() + rows.tobytes())
     return KeptAnswers(folder / "searches", ready.inputs.pool, told.hexdigest(), memory)
 
 

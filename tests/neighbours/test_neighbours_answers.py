@@ -44,7 +44,6 @@ def test_an_answer_is_found_for_its_own_question_alone(tmp_path: Path) -> None:
             assert getattr(got, name).tobytes() == getattr(want, name).tobytes()
             assert getattr(got, name).dtype == getattr(want, name).dtype
         assert (got.margin, got.limit) == (want.margin, want.limit)
-    assert kept.taken == len(asked)
     assert KeptAnswers(tmp_path, pool, "others", MANY).find(pool, asked["same"]) is None
     assert KeptAnswers(tmp_path, pool[:-1], "these", MANY).find(pool[:-1], asked["same"]) is None
     assert KeptAnswers(tmp_path, pool, "these", MANY).find(pool.copy(), asked["same"]) is None

@@ -29,17 +29,13 @@ _FORMAT = "1"  # of a file, and of what a question means: another number, and no
 _WORTH = 2.0  # seconds from which on an answer is kept
 _DIGEST = hashlib.sha256().digest_size
 _OF_NOMINEES = ("start", "rows", "value", "cut", "margin")
-_KEPT = ("nominees", "best", "nearest")
+_QUICK = "pairs"  # a question that is asked often, of few rows
 
 Vectors = NDArray[np.float32]
 
 
 class KeptAnswers:
-    """Answers about one pool, in a folder of their own.
-
-    Attributes:
-        taken: How many were taken from the folder.
-    """
+    """Answers about one pool, in a folder of their own."""
 
     def __init__(self, home: Path, pool: Vectors, told: str, most_bytes: int) -> None:
         """Look into the folder; nothing is made before the first answer is kept.
@@ -52,7 +48,6 @@ class KeptAnswers:
         """
         name = hashlib.sha256(f"{_FORMAT} {pool.shape} {told}".encode()).hexdigest()[:32]
         self._folder, self._pool, self._most = home / name, pool, most_bytes
-        self.taken = 0
 
     def find(self, pool: Vectors, asked: Sequence[Any]) -> Any:
         """The answer to a question, if it is there and whole; else None.
@@ -66,7 +61,6 @@ class KeptAnswers:
         with contextlib.suppress(OSError):
             data = self._file(asked).read_bytes()
             if hashlib.sha256(data[_DIGEST:]).digest() == data[:_DIGEST]:
-                self.taken += 1
                 return _read(data[_DIGEST:])
         return None
 
@@ -92,7 +86,7 @@ class KeptAnswers:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _about(self, pool: Vectors, asked: Sequence[Any]) -> bool:
-        return pool is self._pool and asked[0] in _KEPT
+        return pool is self._pool and asked[0] != _QUICK
 
     def _file(self, asked: Sequence[Any]) -> Path:
         digest = hashlib.sha256()
@@ -123,12 +117,11 @@ def _size(folder: Path) -> int:
 
 
 def _written(answer: Any) -> bytes:
-    nominees = isinstance(answer, Nominees)
-    arrays = (
-        {name: getattr(answer, name) for name in _OF_NOMINEES} if nominees else dict(zip("01", answer, strict=True))
-    )
     out = io.BytesIO()
-    np.savez(out, **arrays)
+    if isinstance(answer, Nominees):
+        np.savez(out, **{name: getattr(answer, name) for name in _OF_NOMINEES})
+    else:
+        np.savez(out, **dict(zip("01", answer, strict=True)))
     return out.getvalue()
 
 
