@@ -2,11 +2,13 @@
 
     python benchmarks/five_million.py --folder FOLDER
     python benchmarks/five_million_afar.py --folder FOLDER [--budget 50000] [--every 50] [--nodes 3]
+        [--kill read search]
 
 Three times the same `arrange` with given vectors, each a process of its own: from the shards on disk; from the same
 shards in a bucket of an S3 server on loopback (moto, one thread a request, a process of its own), of whose requests
 one in so many is answered with 503; and from disk with `--engine ray` on nodes that are processes of this machine, of
-which one, with a shard that is at work, gets SIGKILL in all its processes. What is compared are the bytes of
+which one that is at work gets SIGKILL in all its processes: with --kill one in each stage that is named, else one that
+searches. What is compared are the bytes of
 arrangement.parquet, and those of train.jsonl. Anonymous memory is that of the command alone, not of server or nodes.
 Needs moto[server] and ray, 2 GB of memory for the server and 8 GB for the nodes. Writes five_million_afar.json.
 """
@@ -19,7 +21,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import parser, save
-from ray_nodes import cluster, is_shard, killed, processes_of
+from ray_nodes import KillAtWork, cluster
 from whole_way import measured, words_of
 
 SERVER = """
@@ -78,40 +79,6 @@ def bucket(shards: list[Path], every: int) -> Iterator[dict[str, str]]:
         server.wait()
 
 
-class KillAtWork:
-    """A thread that kills one node's processes, once one of its shards is at work: has used so many seconds of CPU."""
-
-    def __init__(self, nodes: list[Any], work: float) -> None:
-        self.nodes, self.work, self.processes, self.shards = nodes, work, 0, 0
-        self.done = threading.Event()
-        self._looking = threading.Thread(target=self._look)
-        self._looking.start()
-
-    def _look(self) -> None:
-        while not self.done.wait(0.1):
-            for node in self.nodes:
-                pids = processes_of(node)
-                working = [pid for pid in pids if is_shard(pid) and _used(pid) >= self.work]
-                if not working:
-                    continue
-                self.shards, self.processes = len(working), killed(pids)
-                return
-
-    def stop(self) -> None:
-        """Look no longer."""
-        self.done.set()
-        self._looking.join()
-
-
-def _used(pid: int) -> float:
-    """Seconds of CPU that a process has used; 0 where it has ended."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def arranged(folder: Path, pool: str, name: str, budget: int, *more: str) -> dict[str, Any]:
     """Arrange a pool; what it took, and the sha256 of what is compared."""
     out = folder / f"out-{name}"
@@ -136,18 +103,18 @@ def from_s3(folder: Path, shards: list[Path], budget: int, every: int) -> dict[s
     return found
 
 
-def on_ray(folder: Path, pool: str, budget: int, nodes: int, work: float) -> dict[str, Any]:
-    """The same on nodes of which one dies."""
+def on_ray(folder: Path, pool: str, budget: int, nodes: int, stages: list[str], work: float) -> dict[str, Any]:
+    """The same on nodes of which one dies in each stage."""
     os.environ["RAY_TMPDIR"] = "/tmp"  # sockets may have paths of 107 characters at most
+    nodes += len(stages) - 1  # as many are left as of three of which one died
     with cluster(nodes) as made:
         os.environ["RAY_ADDRESS"] = made.address
-        kill = KillAtWork(list(made.worker_nodes), work)
         try:
-            found = arranged(folder, pool, "ray", budget, "--engine", "ray")
+            with KillAtWork(made, stages, work) as kill:
+                found = arranged(folder, pool, "ray", budget, "--engine", "ray")
         finally:
-            kill.stop()
             del os.environ["RAY_ADDRESS"]
-    return {**found, "nodes": nodes, "processes_killed": kill.processes, "shards_killed": kill.shards}
+    return {**found, "nodes": nodes, "killed": kill.killed}
 
 
 def main() -> None:
@@ -156,16 +123,19 @@ def main() -> None:
     made.add_argument("--budget", type=int, default=50_000)
     made.add_argument("--every", type=int, default=50, help="one request in so many fails")
     made.add_argument("--nodes", type=int, default=3)
-    made.add_argument("--work", type=float, default=3, help="seconds of CPU that a shard has used when its node dies")
+    made.add_argument("--kill", nargs="+", choices=("read", "search"), default=["search"], help="in which stages")
+    made.add_argument("--work", type=float, default=3, help="seconds of CPU that a process has used when its node dies")
+    made.add_argument("--ways", nargs="+", choices=("disk", "s3", "ray"), default=["disk", "s3", "ray"])
     args = made.parse_args()
     shards = sorted(args.folder.glob("pool-*.parquet"))
     pool = str(args.folder / "pool-*.parquet")
     began = time.monotonic()
-    ways = {
-        "disk": arranged(args.folder, pool, "disk", args.budget),
-        "s3": from_s3(args.folder, shards, args.budget, args.every),
-        "ray": on_ray(args.folder, pool, args.budget, args.nodes, args.work),
+    run = {
+        "disk": lambda: arranged(args.folder, pool, "disk", args.budget),
+        "s3": lambda: from_s3(args.folder, shards, args.budget, args.every),
+        "ray": lambda: on_ray(args.folder, pool, args.budget, args.nodes, args.kill, args.work),
     }
+    ways = {name: run[name]() for name in run if name == "disk" or name in args.ways}
     for way in ways.values():
         way["same"] = {file: way["sha256"][file] == ways["disk"]["sha256"][file] for file in COMPARED}
     print({name: way["same"] for name, way in ways.items()}, f"{time.monotonic() - began:.0f} s")

@@ -1,12 +1,14 @@
 """The driver's memory where a cluster embeds the pool: an arrangement on three simulated Ray nodes and on one machine.
 
     python benchmarks/ray_embedded.py [--pool 100000] [--target 200] [--characters 1000] [--dimensions 16 384]
+    python benchmarks/ray_embedded.py --shards 24 --kill read embed search
 
 The embedder draws a vector from the hash of each text, so that nothing but the way of texts and vectors weighs: with
 384 numbers, and with 16 to see what all else takes. All nodes are processes of this machine, so times say little. Of
 the driver, RssAnon of /proc is looked at 500 times a second, above what it had after a small arrangement of the same
 kind, when all that is imported is; Ray's object store is asked twice a second what it holds. Results are compared as
-the bytes of arrangement.parquet. Writes ray_embedded.json.
+the bytes of arrangement.parquet. Writes ray_embedded.json; with --kill, which kills a node that is at work in each of
+these stages by SIGKILL, ray_embedded_killed.json.
 """
 
 from __future__ import annotations
@@ -18,13 +20,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from machine import parser, save
-from ray_nodes import Peak, cluster
+from ray_nodes import AT_WORK, KillAtWork, Peak, cluster
 from righttime.choices import Engine
 from righttime.pipeline import arrange_into
 from righttime.results import Request
@@ -73,14 +76,17 @@ class Stored:
         self._looking.join()
 
 
-def write(path: Path, rows: int, characters: int) -> None:
-    """Rows that differ in a number, of about so many characters."""
+def write(folder: Path, name: str, rows: int, characters: int, shards: int = 1) -> None:
+    """Rows that differ in a number, of about so many characters, in so many files."""
     more = ("word " * (characters // 5))[: max(0, characters - 30)]
-    made = (
-        {"id": f"{path.stem}{n}", "prompt": f"what is {path.stem} {n}? {more}", "response": f"{n}"} for n in range(rows)
-    )
-    with path.open("w") as file:
-        file.writelines(json.dumps(row) + "\n" for row in made)
+    bounds = np.linspace(0, rows, shards + 1).astype(int).tolist()
+    for shard, (start, stop) in enumerate(pairwise(bounds)):
+        made = (
+            {"id": f"{name}{n}", "prompt": f"what is {name} {n}? {more}", "response": f"{n}"}
+            for n in range(start, stop)
+        )
+        with (folder / f"{name}-{shard:03}.jsonl").open("w") as file:
+            file.writelines(json.dumps(row) + "\n" for row in made)
 
 
 def job(folder: Path, pool: str, dimensions: int, engine: Engine) -> dict[str, Any]:
@@ -89,7 +95,7 @@ def job(folder: Path, pool: str, dimensions: int, engine: Engine) -> dict[str, A
     request = Request(embedder=Made(dimensions), budget="10%", guard="off", engine=engine)
     with Stored() as stored, Peak() as peak:
         start, busy = time.perf_counter(), time.process_time()
-        arrange_into(out, str(folder / f"{pool}.jsonl"), str(folder / "target.jsonl"), request, cache=cache)
+        arrange_into(out, str(folder / f"{pool}-*.jsonl"), str(folder / "target-*.jsonl"), request, cache=cache)
         seconds, cpu = time.perf_counter() - start, time.process_time() - busy
     digest = hashlib.sha256((out / "arrangement.parquet").read_bytes()).hexdigest()
     took = {"seconds": seconds, "cpu_s": cpu}
@@ -102,6 +108,9 @@ def main() -> None:
     made.add_argument("--target", type=int, default=200)
     made.add_argument("--characters", type=int, default=1000)
     made.add_argument("--dimensions", type=int, nargs="+", default=DIMENSIONS)
+    made.add_argument("--shards", type=int, default=1, help="files of the pool; one alone is read by the driver")
+    made.add_argument("--kill", nargs="+", choices=AT_WORK, default=[], help="in which stages a node dies, in order")
+    made.add_argument("--work", type=float, default=1, help="seconds of CPU that a process has used when its node dies")
     args = made.parse_args()
     if args.quick:
         args.pool = 10_000
@@ -111,23 +120,28 @@ def main() -> None:
         os.environ["HOME"] = temporary  # Ray writes a token there
         folder = Path(temporary)
         for name, n in (("pool", args.pool), ("target", args.target), ("small", 1_000)):
-            write(folder / f"{name}.jsonl", n, args.characters)
-        with cluster(NODES):
+            write(folder, name, n, args.characters, args.shards if name == "pool" else 1)
+        with cluster(NODES + len(args.kill)) as nodes:
             for engine in ("cpu", "ray"):
                 job(folder, "small", 8, engine)
             for dimensions in args.dimensions:
-                here, there = (job(folder, "pool", dimensions, engine) for engine in ("cpu", "ray"))
+                here = job(folder, "pool", dimensions, "cpu")
+                with KillAtWork(nodes, args.kill, args.work) as kill:
+                    there = job(folder, "pool", dimensions, "ray")
                 same = here["sha256"] == there["sha256"]
-                rows.append({"dimensions": dimensions, "cpu": here, "ray": there, "same_bytes": same})
+                row = {"dimensions": dimensions, "cpu": here, "ray": there, "same_bytes": same}
+                rows.append({**row, "killed": kill.killed} if args.kill else row)
                 print(
                     f"{args.pool:,} × {dimensions}: driver {there['anonymous_mib']:.0f} MiB, object store "
                     f"{there['object_store_mib']:.0f} MiB, {there['cpu_s']:.0f} s of CPU; one machine "
-                    f"{here['anonymous_mib']:.0f} MiB, {here['cpu_s']:.0f} s of CPU; same bytes: {same}",
+                    f"{here['anonymous_mib']:.0f} MiB, {here['cpu_s']:.0f} s of CPU; same bytes: {same}"
+                    f"{f', killed: {kill.killed}' if args.kill else ''}",
                     flush=True,
                 )
     os.environ["HOME"] = home
-    sizes = {"pool": args.pool, "target": args.target, "characters": args.characters}
-    save(args.results, "ray_embedded", {**sizes, "nodes": NODES, "rows": rows})
+    sizes = {"pool": args.pool, "target": args.target, "characters": args.characters, "nodes": NODES + len(args.kill)}
+    name = "ray_embedded_killed" if args.kill else "ray_embedded"
+    save(args.results, name, {**sizes, "rows": rows})
 
 
 if __name__ == "__main__":

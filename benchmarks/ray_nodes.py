@@ -20,7 +20,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -85,10 +85,27 @@ def shards_among(pids: list[int]) -> int:
 
 def is_shard(pid: int) -> bool:
     """Whether a process is a shard; one that has ended is none."""
+    return _is_at(pid, "search")
+
+
+AT_WORK = {"read": b"ray::_read", "embed": b"ray::BatchEmbedder", "search": b"ray::Shard"}
+"""What Ray calls a process that does a stage's work: a task by its function, an actor by its class."""
+
+
+def _is_at(pid: int, stage: str) -> bool:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::Shard")
+        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(AT_WORK[stage])
     except OSError:
         return False
+
+
+def _used(pid: int) -> float:
+    """Seconds of CPU that a process has used; 0 where it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def killed(pids: list[int]) -> int:
@@ -116,6 +133,39 @@ class KillOnce:
         pids = max(map(processes_of, self.nodes), key=shards_among)
         self.shards = shards_among(pids)
         self.processes = killed(pids) if self.shards else 0
+
+
+class KillAtWork:
+    """Kills one node in each stage, in their order, once a process of it is at that stage's work.
+
+    Attributes:
+        killed: By stage how many processes got SIGKILL, and how many of them were at work.
+    """
+
+    def __init__(self, cluster: Any, stages: Sequence[str], work: float) -> None:
+        """Take a cluster, names of `AT_WORK`, and the seconds of CPU that a process has used when its node dies."""
+        self.killed: dict[str, dict[str, int]] = {}
+        self._nodes, self._stages, self._work = list(cluster.worker_nodes), list(stages), work
+        self._done = threading.Event()
+        self._looking = threading.Thread(target=self._look)
+
+    def __enter__(self) -> KillAtWork:
+        self._looking.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._looking.join()
+
+    def _look(self) -> None:
+        while self._stages and not self._done.wait(0.05):
+            for node in self._nodes:
+                pids = processes_of(node)
+                working = [pid for pid in pids if _is_at(pid, self._stages[0]) and _used(pid) >= self._work]
+                if working:
+                    self.killed[self._stages.pop(0)] = {"processes": killed(pids), "at_work": len(working)}
+                    self._nodes.remove(node)
+                    break
 
 
 class Peak:

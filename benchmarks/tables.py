@@ -608,14 +608,22 @@ def five_million(results: dict[str, Any]) -> str:
 def five_million_afar(results: dict[str, Any]) -> str:
     """The same rows from a disk, from S3 whose requests fail, and on nodes of which one dies."""
     found = results["five_million_afar"]
-    ways = found["ways"]
-    what = {
-        "disk": "on disk",
-        "s3": f"in S3, {ways['s3']['failed']:,} of {ways['s3']['requests']:,} requests answered with 503",
-        "ray": f"on disk, {ways['ray']['nodes']} Ray nodes, one killed at work",
+    what: dict[str, Callable[[dict[str, Any]], str]] = {
+        "disk": lambda one: "on disk",
+        "s3": lambda one: f"in S3, {one['failed']:,} of {one['requests']:,} requests answered with 503",
+        "ray": lambda one: f"on disk, {one['nodes']} Ray nodes, one killed at work{_stages_of(one)}",
     }
-    rows = [[what[name], time_of(one["cpu_s"]), mib(one["anonymous_mib"]), _same(one)] for name, one in ways.items()]
+    rows = [
+        [what[name](one), time_of(one["cpu_s"]), mib(one["anonymous_mib"]), _same(one)]
+        for name, one in found["ways"].items()
+    ]
     return grid(["shards", "CPU time of the command", "its anonymous memory", "same bytes"], rows)
+
+
+def _stages_of(one: dict[str, Any]) -> str:
+    """In which stages nodes were killed, where that is more than the search."""
+    stages = list(one.get("killed", ["search"]))
+    return "" if stages == ["search"] else f" in each stage ({', '.join(stages)})"
 
 
 def _same(one: dict[str, Any]) -> str:

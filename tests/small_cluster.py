@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from righttime.neighbours.shards import ShardedSearch
 from righttime.similarity import unit_rows
 
-__all__ = ["cluster", "clustered", "losing_a_node", "one_node", "saved", "shard_pids"]
+__all__ = ["arranging", "cluster", "clustered", "losing_a_node", "one_node", "saved", "shard_pids"]
 
 
 def clustered(n_pool: int = 6_000, n_target: int = 40, d: int = 32) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -64,6 +65,18 @@ def one_node(tmp_path_factory: pytest.TempPathFactory, ray_home: str) -> Iterato
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env=paths, _temp_dir=folder)
         yield
         ray.shutdown()
+
+
+def arranging(folder: Path, n: int = 3_000) -> list[str]:
+    """A command, all but its folder and engine, that arranges made rows by given vectors; both are made in a folder."""
+    pool, target = clustered(n, 20)
+    for name, vectors in (("pool", pool), ("target", target)):
+        np.save(folder / f"{name}.npy", vectors)
+        lines = (json.dumps({"prompt": f"What is {row}?", "response": f"{name} {row}"}) for row in range(len(vectors)))
+        (folder / f"{name}.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    specs = ["--embedder", f"vectors:{folder}/pool.npy", "--target-embedder", f"vectors:{folder}/target.npy"]
+    sides = [f"{folder}/pool.jsonl", "--target", f"{folder}/target.jsonl"]
+    return ["arrange", *sides, *specs, "--guard", "off", "--memory", "64MiB", "--cache", f"{folder}/cache"]
 
 
 def losing_a_node(cluster: Any) -> tuple[Callable[[int], None], list[int]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from righttime.cli import main
+from small_cluster import arranging
 
 pytestmark = [pytest.mark.slow, pytest.mark.linux]
 
@@ -109,5 +110,27 @@ def test_a_driver_killed_while_its_cluster_searches_goes_on(tmp_path: Path, ray_
     assert again.returncode == 0, again.stderr
     assert f"0 texts embedded now, {embedded(cache):,} from the cache" in again.stdout
     assert not list(cache.glob(".lent-*"))
+    for name in ("train.jsonl", "arrangement.parquet", "left_out.parquet"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+
+
+def test_what_shards_had_found_is_not_looked_for_again(tmp_path: Path, ray_home: str) -> None:
+    """Killed as soon as a shard's answer is on disk: the next run takes it, and ends with the bytes of one machine."""
+    command = arranging(tmp_path, 60_000)
+    assert main([*command, "--out", str(tmp_path / "alone")]) == 0
+    keeping = (
+        "import sys; from righttime.cli import main; from righttime.neighbours import answers; answers._WORTH = 0.0"
+    )
+    command = [sys.executable, "-c", f"{keeping}; sys.exit(main())", *command, "--engine", "ray"]
+    command += ["--out", str(tmp_path / "killed")]
+    environment = {**os.environ, "HOME": ray_home, "RAY_TMPDIR": "/tmp"}
+    kept = tmp_path / "cache" / "searches"
+    kill_when(command, lambda _: any(kept.glob("*/[0-9a-f]*")), environment, patience=400)
+    assert list(kept.glob("*/[0-9a-f]*")), "killed in the middle"
+    assert not (tmp_path / "killed" / "manifest.json").exists(), "not a result"
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert again.returncode == 0, again.stderr
+    assert "what its shards had found by then was taken from disk" in again.stdout + again.stderr
+    assert not list(kept.iterdir())
     for name in ("train.jsonl", "arrangement.parquet", "left_out.parquet"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()

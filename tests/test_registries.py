@@ -78,8 +78,9 @@ ALLOWED: Mapping[tuple[str, str], str] = {
     ("training/versions.py", "trl"): "a Python package",
     **{
         (file, "vectors"): "what a method needs, `Method.needs`"
-        for file in ("arrangement/floor.py", "cli/lookup.py", "ordering.py", "planning/plan.py", "results/request.py")
+        for file in ("arrangement/floor.py", "cli/lookup.py", "ordering.py", "results/request.py")
     },
+    **{(f"planning/{name}.py", "vectors"): "the same" for name in ("copies", "plan")},
     **{
         (f"arrangement/methods/{path.name}", "vectors"): "the same" for path in (ROOT / "arrangement/methods").iterdir()
     },

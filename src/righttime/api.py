@@ -184,6 +184,8 @@ def arrange(
         max_row_bytes=max_row_bytes,
     )
     if out is None:
-        return arrange_rows(pool, target, request, cache=cache, progress=progress).arrangement
+        result = arrange_rows(pool, target, request, cache=cache, progress=progress)
+        result.done()
+        return result.arrangement
     result = arrange_into(out, pool, target, request, overwrite=overwrite, cache=cache, progress=progress)
     return result.arrangement

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import warnings
 from bisect import bisect_left
@@ -31,7 +32,7 @@ from righttime.embedding.texts import shared_text
 from righttime.embedding.vectors import Sides, vectors_for
 from righttime.errors import EmptyDataError
 from righttime.filtering import TakingPart
-from righttime.neighbours import ENGINES, Search, Seen, search_named
+from righttime.neighbours import ENGINES, KeptAnswers, Search, Seen, search_named
 from righttime.progress import counting
 from righttime.results import Request, Widening
 from righttime.rows import Rows, as_numbers
@@ -64,6 +65,7 @@ class Ready:
         others: How many of `kept`, the last, can only be woven; the inputs are without them.
         text: Which text represented a row.
         notes: Sentences that a person should read.
+        asked: The rows that were to take part before the guard looked: those of the fingerprint of the pool's vectors.
     """
 
     inputs: SelectionInput
@@ -72,6 +74,7 @@ class Ready:
     others: int
     text: str
     notes: tuple[str, ...]
+    asked: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class Ordered:
         text: Which text represented a row.
         notes: Sentences that a person should read.
         seen: What the search has seen of the pool, where it tells.
+        answers: What the shards of a cluster have found, kept on disk; None without a cluster.
         of_run: Such sentences of how the search went, which say nothing of the order.
     """
 
@@ -99,6 +103,7 @@ class Ordered:
     text: str
     notes: tuple[str, ...]
     seen: Seen
+    answers: KeptAnswers | None
     of_run: tuple[str, ...] = ()
 
 
@@ -165,7 +170,7 @@ def ready_rows(
         inputs = dataclasses.replace(inputs, weave=dataclasses.replace(inputs.weave, others=len(kept) - n))
     vectors_of_own = first_rows(sides.pool, n) if "vectors" in needs else sides.pool
     inputs = dataclasses.replace(inputs, pool=vectors_of_own, target=sides.target)
-    return Ready(inputs, kept, sides, len(kept) - n, sides.about.get("text", text), tuple(notes))
+    return Ready(inputs, kept, sides, len(kept) - n, sides.about.get("text", text), tuple(notes), taking.kept)
 
 
 def _scores(shape: Shape, rows: Rows, request: Request, cache: str | os.PathLike[str] | None, progress: bool) -> Scores:
@@ -231,13 +236,23 @@ def choose_rows(
         inputs = dataclasses.replace(inputs, scores=_as_stored(inputs.scores, ready.kept, scored))
     said: list[str] = []
     seen = Seen(inputs.pool, inputs.target)
-    found, best = _choose(request, inputs, search, folder, seen, progress, said.append)
+    answers = _kept_answers(ready, request.memory, folder) if ENGINES[request.engine].cluster else None
+    found, best = _choose(request, inputs, search, folder, seen, answers, progress, said.append)
     if best is not None:
         best = np.concatenate([best, np.full(ready.others, np.inf, dtype=np.float32)])
     notes = ready.notes + ((found.settings["warning"],) if "warning" in found.settings else ())
     order = as_numbers(ready.kept)[found.order]
     arrangement = dataclasses.replace(found, order=order, n_pool=len(pool)).with_rows(pool, target)
-    return Ordered(arrangement, ready.kept, ready.sides, best, ready.others, ready.text, notes, seen, tuple(said))
+    of_run = tuple(said)
+    return Ordered(arrangement, ready.kept, ready.sides, best, ready.others, ready.text, notes, seen, answers, of_run)
+
+
+def _kept_answers(ready: Ready, memory: int, folder: Path) -> KeptAnswers:
+    """Where a search keeps what was found of these vectors; at most `memory` bytes, with those of other searches."""
+    told = hashlib.sha256(str(ready.sides.about.get("pool_vectors_sha256")).encode())
+    for rows in map(as_numbers, (ready.asked, ready.kept)):
+        told.update(f" {len(rows)} ".encode() + rows.tobytes())
+    return KeptAnswers(folder / "searches", ready.inputs.pool, told.hexdigest(), memory)
 
 
 def _without(gone: Set[int], kept: Sequence[int], sides: Sides, memory: int, folder: Path) -> tuple[list[int], Sides]:
@@ -268,6 +283,7 @@ def _choose(
     asked: Callable[[Search], Search],
     folder: Path,
     seen: Seen,
+    answers: KeptAnswers | None,
     progress: bool,
     told: Callable[[str], object],
 ) -> tuple[Arrangement, NDArray[np.float32] | None]:
@@ -278,10 +294,11 @@ def _choose(
     ):
         warnings.simplefilter("ignore", UserWarning)  # told in the notes instead
         # Lists that run out take more passes than the one that can be foreseen.
-        search = asked(search_named(request.engine, memory=request.memory, progress=tell, seen=seen, told=told))
+        how: dict[str, Any] = {"memory": request.memory, "progress": tell, "told": told}
+        search = asked(search_named(request.engine, seen=seen, answers=answers, **how))
         best = None if request.min_similarity is None else search.nearest(inputs.pool, inputs.target)[1]
         inputs = dataclasses.replace(inputs, best=best, search=search, progress=tell)
-        how: dict[str, Any] = {"most_bytes": request.memory, "folder": folder}
+        how = {"most_bytes": request.memory, "folder": folder}
         return arrange_unit_vectors(request.method, inputs, shape=read_shape(request.shape), **how), best
 
 

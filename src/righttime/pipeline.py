@@ -173,6 +173,7 @@ def finish(begun: Begun, **how: Any) -> Result:
         vectors=(ordered.sides.pool, ordered.sides.target),
         best=ordered.best,
         seen=ordered.seen,
+        answers=ordered.answers,
         given=read.given,
         guard=begun.watch.leaks,
         others=ordered.others,

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as torch_save
 
-from righttime.embedding import given_vectors
+from righttime.embedding import columns, given_vectors
 from righttime.embedding.given import check_given_ids
 from righttime.embedding.glimpse import glimpse
 from righttime.errors import EmbeddingError, RighttimeError, ShapeError
@@ -145,21 +146,88 @@ def test_an_array_that_is_not_compressed_may_be_larger_and_is_mapped(tmp_path: P
     assert np.array_equal(given_vectors(f"vectors:{tmp_path / 'x.npz'}", "pool", 9), pool), "read as a whole"
 
 
-def test_a_column_is_never_inflated_beyond_the_memory(tmp_path: Path) -> None:
-    path, n = tmp_path / "x.parquet", 65_536
-    column = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(n * 64, dtype=np.float32)), 64)
-    pq.write_table(pa.table({"embedding": column}), path)
-    assert path.stat().st_size < 1_000_000
-    assert given_vectors(f"vectors:{path}", "pool", n, 20 << 20).shape == (n, 64)
-    with pytest.raises(EmbeddingError, match=r"'embedding' must fit into the 8,388,608 bytes of `memory` when it is"):
-        given_vectors(f"vectors:{path}", "pool", n, 8 << 20)
+def column_file(path: Path, vectors: NDArray[Any], group: int, kind: Any = None) -> str:
+    """A Parquet file of vectors in row groups of so many."""
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
+    pq.write_table(pa.table({"embedding": flat if kind is None else flat.cast(kind)}), path, row_group_size=group)
+    return f"vectors:{path}"
 
 
-def test_a_column_of_real_vectors_may_be_larger(tmp_path: Path) -> None:
-    numbers = np.random.default_rng(0).normal(size=9 * 64).astype(np.float32)
-    column = pa.FixedSizeListArray.from_arrays(pa.array(numbers), 64)
-    pq.write_table(pa.table({"embedding": column}), tmp_path / "x.parquet")
-    assert given_vectors(f"vectors:{tmp_path / 'x.parquet'}", "pool", 9, 1).shape == (9, 64)
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.float64])
+@pytest.mark.parametrize("group", [1, 700, 1024, 5_000])
+@pytest.mark.parametrize("kind", [None, "list"])
+def test_a_column_larger_than_memory_is_read_by_the_piece(
+    tmp_path: Path, dtype: Any, group: int, kind: str | None
+) -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(5_000, 6)).astype(dtype)
+    lists = pa.list_(pa.from_numpy_dtype(np.dtype(dtype))) if kind else None
+    spec, memory = column_file(tmp_path / "x.parquet", vectors, group, lists), 4 * 6 * 900 * vectors.itemsize
+    rows: Any = given_vectors(spec, "pool", 5_000, memory)
+    assert isinstance(rows, LazyRows)
+    assert (rows.shape, rows.dtype, rows.by_row) == ((5_000, 6), np.dtype(dtype), False)
+    for start, stop in ((0, 5_000), (0, 1), (1, 900), (899, 901), (4_999, 5_000), (300, 4_000), (10, 10), (2, 3)):
+        assert rows[start:stop].tobytes() == vectors[start:stop].tobytes()
+    asked = rng.integers(0, 5_000, size=300)
+    assert rows[asked].tobytes() == vectors[asked].tobytes()
+    assert columns._opened.cache_info().currsize == 1
+    whole: Any = given_vectors(spec, "pool", 5_000, 4 * memory)
+    assert isinstance(whole, np.ndarray)
+    assert (whole.dtype, whole.tobytes()) == (np.dtype(dtype), vectors.tobytes())
+    assert unit_rows(rows).tobytes() == unit_rows(vectors).tobytes()
+
+
+def test_a_column_is_never_held_beyond_the_memory(tmp_path: Path) -> None:
+    n = 65_536
+    spec = column_file(tmp_path / "x.parquet", np.ones((n, 64), dtype=np.float32), n)
+    assert (tmp_path / "x.parquet").stat().st_size < 1_000_000
+    rows: Any = given_vectors(spec, "pool", n, 8 << 20)
+    tracemalloc.start()
+    assert all((rows[start : start + 1000] == 1).all() for start in range(0, n, 1000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= 8 << 20
+
+
+def test_a_column_is_read_once_from_front_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, plain, opened = np.random.default_rng(0).normal(size=(5_000, 6)), columns._Column._pieces, list[int]()
+
+    def counted(column: Any, group: int) -> Any:
+        opened.append(group)
+        return plain(column, group)
+
+    monkeypatch.setattr(columns._Column, "_pieces", counted)
+    rows: Any = given_vectors(column_file(tmp_path / "x.parquet", vectors, 1_000), "pool", 5_000, 40_000)
+    assert unit_rows(rows).tobytes() == unit_rows(vectors).tobytes()
+    assert opened == [0]
+    _ = rows[1_200:1_300], rows[1_250:1_400], rows[4_100:4_200], rows[4_150:4_900], rows[3_010:3_020]
+    assert opened == [0, 1, 4, 3], "at the row group that is asked for"
+
+
+LATE = [
+    ([[1.0, 2.0]] * 3_000 + [[1.0]], ShapeError, "must have 2 numbers like row 0, got 1 in row 3000"),
+    ([[1.0, 2.0]] * 3_000 + [None], EmbeddingError, "a vector in every row, got 1 nulls"),
+    ([[1, 2]] * 3_000 + [[1, None]], EmbeddingError, "must hold numbers only, got a null within a vector"),
+]
+
+
+@pytest.mark.parametrize(("lists", "kind", "sentence"), LATE)
+def test_what_is_wrong_far_into_a_column_is_told(
+    tmp_path: Path, lists: list[Any], kind: type[RighttimeError], sentence: str
+) -> None:
+    pq.write_table(pa.table({"embedding": lists}), tmp_path / "x.parquet")
+    rows = given_vectors(f"vectors:{tmp_path / 'x.parquet'}", "pool", 3_001, 1_000)
+    with pytest.raises(kind, match=sentence):
+        unit_rows(rows)
+
+
+def test_a_file_that_is_damaged_behind_its_first_rows_is_told(tmp_path: Path) -> None:
+    spec = column_file(tmp_path / "x.parquet", np.random.default_rng(0).normal(size=(5_000, 6)), 1_000)
+    data = bytearray((tmp_path / "x.parquet").read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 60_000] = bytes(60_000)
+    (tmp_path / "x.parquet").write_bytes(data)
+    with pytest.raises(EmbeddingError, match=r"x\.parquet must hold vectors, reading it failed"):
+        unit_rows(given_vectors(spec, "pool", 5_000, 10_000))
 
 
 WIDE = np.random.default_rng(1).normal(size=(50, 6)).astype(np.float32)

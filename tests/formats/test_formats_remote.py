@@ -401,6 +401,48 @@ def test_vectors_over_http_keep_no_secret(
     assert not any("secret" in text for text in (shown, (tmp_path / "o" / "manifest.json").read_text()))
 
 
+def put_planned(client: Any, n: int = 4_000, shards: int = 8) -> None:
+    """A pool of JSONL shards, of which some are twice as long, and vectors of its rows beside."""
+    rng = np.random.default_rng(0)
+    bounds = np.linspace(0, n, 3 * shards // 2 + 1).astype(int)[[0, *np.cumsum([1, 2] * (shards // 2))]]
+    for number, (start, stop) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
+        rows = [{"id": f"r{row:06}", "prompt": f"{row:06} " + "x" * 90, "response": "y"} for row in range(start, stop)]
+        client.put_object(Bucket="rows", Key=f"pool/{number}.jsonl", Body=jsonl(rows))
+        held = io.BytesIO()
+        np.save(held, rng.normal(size=(stop - start, 8)).astype(np.float32))
+        client.put_object(Bucket="rows", Key=f"vectors/{number}.npy", Body=held.getvalue())
+
+
+@pytest.mark.parametrize("where", ["both", "rows alone"])
+def test_a_plan_fetches_a_file_of_each_ending_and_counts_the_copies(
+    s3: Any, server: tuple[str, Faulty], tmp_path: Path, capsys: pytest.CaptureFixture[str], where: str
+) -> None:
+    put_planned(s3)
+    (tmp_path / "target.jsonl").write_bytes(jsonl(ROWS[:5]))
+    rng = np.random.default_rng(1)
+    np.save(tmp_path / "target.npy", rng.normal(size=(5, 8)))
+    np.save(tmp_path / "pool.npy", rng.normal(size=(4_000, 8)).astype(np.float32))
+    vectors = "s3://rows/vectors/*.npy" if where == "both" else f"{tmp_path}/pool.npy"
+    sides = ["s3://rows/pool/", "--target", str(tmp_path / "target.jsonl"), "--guard", "off"]
+    sides += ["--embedder", f"vectors:{vectors}", "--target-embedder", f"vectors:{tmp_path}/target.npy"]
+    server[1].asked.clear()
+    assert main(["plan", *sides, "--json"]) == 0
+    asked = {name for name in server[1].asked if name.startswith("GET") and name.endswith(("jsonl", "npy"))}
+    assert asked == {"GET /rows/pool/0.jsonl"} | ({"GET /rows/vectors/0.npy"} if where == "both" else set())
+    stages = {one["name"]: one for one in json.loads(capsys.readouterr().out)["stages"]}
+    sizes = {one["Key"]: one["Size"] for one in s3.list_objects_v2(Bucket="rows")["Contents"]}
+    copied = [size for name, size in sizes.items() if where == "both" or name.endswith("jsonl")]
+    assert stages["fetch"]["disk"] == sum(copied)
+    assert f"copies of {len(copied)} files at addresses" in stages["fetch"]["note"]
+    scaled = int(stages["read"]["note"].partition("scaled to ")[2].partition(" and")[0].replace(",", ""))
+    assert abs(scaled - 4_000) <= (40 if where == "both" else 0), "estimated by bytes, headers of files included"
+    assert main(["arrange", *sides, "--out", str(tmp_path / "out")]) == 0
+    capsys.readouterr()
+    assert main(["plan", *sides, "--json"]) == 0
+    again = {one["name"]: one for one in json.loads(capsys.readouterr().out)["stages"]}
+    assert (again["fetch"]["disk"], again["fetch"]["seconds"]) == (0, 0)
+
+
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     from fsspec.registry import known_implementations
 

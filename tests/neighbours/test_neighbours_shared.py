@@ -88,6 +88,11 @@ def _parquet(path: Path, vectors: NDArray[Any]) -> None:
     pq.write_table(pa.table({"embedding": column}), f"{path}.parquet", row_group_size=100)
 
 
+def parquet(folder: Path, vectors: NDArray[Any]) -> str:
+    _parquet(folder / "v", vectors)
+    return str(folder / "v.parquet")
+
+
 def _safetensors(path: Path, vectors: NDArray[Any]) -> None:
     from safetensors.numpy import save_file
 
@@ -97,7 +102,7 @@ def _safetensors(path: Path, vectors: NDArray[Any]) -> None:
 npy_parts = in_parts(lambda path, vectors: np.save(f"{path}.npy", vectors))
 parquet_parts, safetensors_parts = in_parts(_parquet), in_parts(_safetensors)
 READ: dict[str, Write] = {
-    **{write.__name__: write for write in (npy, half_npy, columns_first, npz, safetensors)},
+    **{write.__name__: write for write in (npy, half_npy, columns_first, npz, parquet, safetensors)},
     "npy_parts": npy_parts,
     "parquet_parts": parquet_parts,
     "safetensors_parts": safetensors_parts,
@@ -156,10 +161,8 @@ def test_rows_are_those_that_are_normalised_at_once(write: str, tmp_path: Path) 
 
 def test_what_would_be_held_as_a_whole_is_not_shared(tmp_path: Path) -> None:
     pool, _ = unscaled(300)
-    (tmp_path / "one").mkdir()
-    _parquet(tmp_path / "one" / "v", pool)
-    for path, memory in ((tmp_path / "one" / "v.parquet", 1), (npz(tmp_path, pool), 1 << 30)):
-        assert shared_vectors(f"vectors:{path}", "pool", 300, memory) is None
+    for path in (parquet(tmp_path, pool), npz(tmp_path, pool)):
+        assert shared_vectors(f"vectors:{path}", "pool", 300, 1 << 30) is None
 
 
 def test_an_array_is_shared_where_its_file_holds_it_as_it_is(tmp_path: Path) -> None:
@@ -258,7 +261,7 @@ def test_a_method_that_needs_an_array_has_one(cluster: Any, tmp_path: Path) -> N
 
 @slow
 @pytest.mark.usefixtures("nothing_sent")
-@pytest.mark.parametrize("write", ["npz", "parquet_parts", "safetensors_parts"])
+@pytest.mark.parametrize("write", ["npz", "parquet", "parquet_parts", "safetensors_parts"])
 def test_every_answer_is_that_of_one_machine(cluster: Any, write: str, tmp_path: Path) -> None:
     pool, target = unscaled()
     shared: Any = shared_vectors(f"vectors:{READ[write](tmp_path, pool)}", "pool", len(pool), 1)

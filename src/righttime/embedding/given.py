@@ -11,12 +11,9 @@ vectors:s3://bucket/shards/*.npy   the same at an address
 
 from __future__ import annotations
 
-import lzma
 import math
 import struct
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,16 +23,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.embedding.shards import (
-    arrow_batches,
-    check_ids,
-    have_ids,
-    one_matrix,
-    parquet_rows,
-    shard_files,
-    suffix_of,
-)
-from righttime.errors import EmbeddingError, RighttimeError, ShapeError
+from righttime.embedding.broken import told_of
+from righttime.embedding.columns import as_matrix, parquet_column, parquet_rows, require_column
+from righttime.embedding.shards import arrow_batches, check_ids, have_ids, one_matrix, shard_files, suffix_of
+from righttime.errors import EmbeddingError, ShapeError
 from righttime.formats.remote import address, local_file, without_secrets
 from righttime.neighbours import MEMORY
 from righttime.rows import Rows
@@ -45,9 +36,7 @@ from righttime.similarity.shared import SeenFile, SharedRows
 
 __all__ = [
     "PREFIX",
-    "as_matrix",
     "check_given_ids",
-    "column_of",
     "given_sides",
     "given_vectors",
     "kept_spec",
@@ -61,16 +50,8 @@ __all__ = [
 
 PREFIX = "vectors:"
 
-_ROWS_AT_A_TIME = 1024
 _GAIN = 4  # real vectors hardly shrink
 _LOCAL_HEADER = 30  # bytes of a member's header in a zip file; the last four say how long its name and its extra are
-
-# What NumPy, zipfile and Arrow raise for files that are none; tokenize reads the header of a .npy.
-_BROKEN = (
-    *(OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, OverflowError, RecursionError),
-    *(SyntaxError, NotImplementedError, RuntimeError, struct.error, tokenize.TokenError),
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
-)
 
 
 def given_vectors(spec: str, role: str, n_rows: int, memory: int = MEMORY) -> NDArray[Any]:
@@ -116,8 +97,8 @@ def shared_vectors(spec: str, role: str, n_rows: int, memory: int = MEMORY) -> S
         memory: See `given_vectors`.
 
     Returns:
-        None where that would have a process hold what it does not look at: of files at an address, of Arrow's, of one
-        Parquet file and of several .npz, and of what fits into `memory` and is not a .npy.
+        None where that would have a process hold what it does not look at: of files at an address, of Arrow's and of
+        several .npz, and of one file that fits into `memory` and is not a .npy.
 
     Raises:
         EmbeddingError: As `given_vectors`.
@@ -176,7 +157,7 @@ def _of_files(files: Sequence[str] | None, path: str, name: str, role: str, memo
     """See `opened`; of those files, one below the other, or of the one at `path`."""
     if files is None:
         return told(path, lambda file: _READERS[file.suffix](file, name, role, memory))
-    of_shards = {**_READERS, ".parquet": _parquet_later, ".safetensors": _safetensors_later}
+    of_shards = {**_READERS, ".parquet": parquet_rows, ".safetensors": _safetensors_later}
 
     def read(file: Path) -> Any:
         return of_shards[file.suffix](file, name, role, memory)
@@ -237,18 +218,6 @@ def told(path: str, read: Callable[[Path], Any]) -> Any:
         raise EmbeddingError(f"vectors must be a file ending in {', '.join(_READERS)}, got {shown!r}.", file=shown)
     file = Path(local_file(path))
     return told_of(shown, lambda: read(file))
-
-
-def told_of(path: str, read: Callable[[], Any]) -> Any:
-    """What is read, or one sentence about what is wrong with the file of that name."""
-    try:
-        return read()
-    except RighttimeError:
-        raise
-    except _BROKEN as error:
-        raise EmbeddingError(
-            f"{path} must hold vectors, reading it failed: {error or type(error).__name__}.", file=path
-        ) from error
 
 
 def given_sides(
@@ -357,7 +326,7 @@ def _sliced(file: Path, name: str, start: int, stop: int) -> NDArray[Any]:
 def _arrow(file: Path, name: str, role: str, memory: int) -> Any:
     column_name, parts, held, most = name or "embedding", [], 0, max(memory, _GAIN * file.stat().st_size)
     for batch in arrow_batches(file):
-        _require_column(file, column_name, batch.schema.names)
+        require_column(file, column_name, batch.schema.names)
         held += batch.nbytes
         _in_memory(file, column_name, held, most, memory)
         parts.append(as_matrix(file, column_name, batch.column(column_name)))
@@ -367,19 +336,6 @@ def _arrow(file: Path, name: str, role: str, memory: int) -> Any:
     return wide[0] if len(wide) == 1 else one_matrix((str(file), part) for part in wide)
 
 
-def _parquet_later(file: Path, name: str, role: str, memory: int) -> Any:
-    """A column that is read when its rows are looked at."""
-    import pyarrow.parquet as pq
-
-    column_name = column_of(file, name)
-    with pq.ParquetFile(file) as table:
-        n, batch = table.metadata.num_rows, next(table.iter_batches(batch_size=1, columns=[column_name]), None)
-    if batch is None:
-        return _parquet(file, name, role, memory)
-    one = as_matrix(file, column_name, batch.column(0))
-    return parquet_rows((n, one.shape[1]), one.dtype, partial(_parquet, file, name, role, memory))
-
-
 def _in_memory(file: Path, column_name: str, held: int, most: int, memory: int) -> None:
     if held > most:
         raise EmbeddingError(
@@ -387,67 +343,6 @@ def _in_memory(file: Path, column_name: str, held: int, most: int, memory: int) 
             "inflated, got more. Hint: save it as .npy, which is read where it lies, or give more `memory`.",
             file=file,
         )
-
-
-def _parquet(file: Path, name: str, role: str, memory: int) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    column_name = column_of(file, name)
-    # Batch by batch: what a damaged footer says of sizes ends the process when Arrow is asked for it.
-    parts, held, most = [], 0, max(memory, _GAIN * file.stat().st_size)
-    with pq.ParquetFile(file) as table:
-        kind = table.schema_arrow.field(column_name).type
-        for batch in table.iter_batches(batch_size=_ROWS_AT_A_TIME, columns=[column_name]):
-            held += batch.nbytes
-            _in_memory(file, column_name, held, most, memory)
-            parts.append(batch.column(0))
-    return as_matrix(file, column_name, pa.chunked_array(parts, kind).combine_chunks())
-
-
-def column_of(file: Path, name: str) -> str:
-    """The column asked for, if it is there."""
-    import pyarrow.parquet as pq
-
-    column_name = name or "embedding"
-    _require_column(file, column_name, pq.read_schema(file).names)
-    return column_name
-
-
-def _require_column(file: Path, column_name: str, names: Sequence[str]) -> None:
-    if column_name not in names:
-        raise EmbeddingError(
-            f"{file} must have a column {column_name!r}, got the columns {', '.join(names)}. "
-            f"Hint: vectors:{file}#COLUMN.",
-            file=file,
-        )
-
-
-def as_matrix(file: Path, column_name: str, column: Any) -> Any:
-    """A column of lists as a matrix."""
-    import pyarrow as pa
-
-    if not (
-        pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or pa.types.is_fixed_size_list(column.type)
-    ):
-        raise EmbeddingError(
-            f"{file}: column {column_name!r} must hold lists of numbers, got {column.type}.", file=file
-        )
-    if column.null_count:
-        raise EmbeddingError(
-            f"{file}: column {column_name!r} must hold a vector in every row, got {column.null_count} nulls.",
-            file=file,
-        )
-    widths = np.diff(np.asarray(column.offsets)) if not pa.types.is_fixed_size_list(column.type) else None
-    width = column.type.list_size if widths is None else (int(widths[0]) if len(widths) else 1)
-    if widths is not None and (widths != width).any():
-        row = int(np.flatnonzero(widths != width)[0])
-        raise ShapeError(
-            f"{file}: every vector must have {width} numbers like row 0, got {widths[row]} in row {row}.",
-            file=file,
-            row=row,
-        )
-    return column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
 
 
 def pick(file: Path, names: list[str], name: str, role: str) -> str:
@@ -465,11 +360,11 @@ _READERS: Mapping[str, Callable[[Path, str, str, int], Any]] = {
     ".npy": mapped_npy,
     ".npz": _npz,
     ".safetensors": _safetensors,
-    ".parquet": _parquet,
+    ".parquet": parquet_column,
     ".arrow": _arrow,
     ".feather": _arrow,
 }
 
 # A file, or files, of which a process reads some rows without holding the others.
-_ONE_BY_PARTS = (".npy", ".npz", ".safetensors")
+_ONE_BY_PARTS = (".npy", ".npz", ".parquet", ".safetensors")
 _MANY_BY_PARTS = (".npy", ".safetensors", ".parquet")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.embedding.given import PREFIX, as_matrix, column_of, mapped_npy, opened, pick, told
+from righttime.embedding.columns import as_matrix, column_of, opened_parquet
+from righttime.embedding.given import PREFIX, mapped_npy, opened, pick, told
+from righttime.embedding.shards import files_afar
 from righttime.errors import EmbeddingError
 from righttime.formats.remote import without_secrets
 from righttime.similarity.pairs import as_vectors
@@ -39,6 +41,8 @@ class Glimpse:
 def glimpse(spec: str, role: str, rows: int) -> Glimpse:
     """Look at the shape of given vectors and at some of their rows.
 
+    Of several files at an address the first is fetched, and rows are estimated by the bytes of all.
+
     Args:
         spec: See `given_vectors`.
         role: See `given_vectors`.
@@ -49,6 +53,11 @@ def glimpse(spec: str, role: str, rows: int) -> Glimpse:
         ShapeError: If they are no matrix of numbers.
     """
     path, _, name = spec.removeprefix(PREFIX).partition("#")
+    files = files_afar(path)
+    if len(files) > 1:
+        one = glimpse(f"{PREFIX}{files[0].file}#{name}", role, rows)
+        times = sum(file.size for file in files) / files[0].size if files[0].size else len(files)
+        return replace(one, shape=(round(one.shape[0] * times), one.shape[1]))
     if Path(path).suffix in _GLIMPSES and Path(path).is_file():
         shape, some = told(path, lambda file: _GLIMPSES[file.suffix](file, name, role, rows))
     else:
@@ -113,10 +122,9 @@ def _glimpse_of_safetensors(file: Path, name: str, role: str, rows: int) -> Seen
 
 def _glimpse_of_parquet(file: Path, name: str, role: str, rows: int) -> Seen:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     column_name = column_of(file, name)
-    with pq.ParquetFile(file) as table:
+    with opened_parquet(file) as table:
         batch = next(table.iter_batches(batch_size=rows, columns=[column_name]), None)
         column = batch.column(0) if batch is not None else pa.array([], table.schema_arrow.field(column_name).type)
         some = as_matrix(file, column_name, column)

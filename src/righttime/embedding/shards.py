@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from righttime.errors import EmbeddingError, ShapeError
 from righttime.formats.patterns import PATTERN
-from righttime.formats.remote import address, fetched, files_at, local_file, without_secrets
+from righttime.formats.remote import Listed, address, fetched, files_at, listed, local_file, without_secrets
 from righttime.growing import arrow_of
 from righttime.rows import Rows, as_numbers
 from righttime.similarity.lazy import LazyRows, stacked
 from righttime.similarity.pairs import as_vectors
 
-__all__ = ["arrow_batches", "check_ids", "have_ids", "one_matrix", "parquet_rows", "shard_files", "suffix_of"]
+__all__ = ["arrow_batches", "check_ids", "files_afar", "have_ids", "one_matrix", "shard_files", "suffix_of"]
 
 _ID = "id"
 _WITH_IDS = (".parquet", ".arrow", ".feather")
@@ -46,6 +44,15 @@ def shard_files(path: str, suffixes: Collection[str]) -> list[str] | None:
     if address(path) is not None:
         fetched(path, tuple(suffixes))
     return files
+
+
+def files_afar(path: str) -> list[Listed]:
+    """The files at an address, of which none is fetched; of a path on this machine none.
+
+    Raises:
+        DataError: As `righttime.formats.remote.listed`.
+    """
+    return listed(path, ("",)) if address(path) is not None else []
 
 
 def _files(path: str, suffixes: Collection[str]) -> list[str] | None:
@@ -82,20 +89,6 @@ def one_matrix(shards: Iterable[tuple[str, Any]]) -> LazyRows:
                 file=file,
             )
     return stacked(parts)
-
-
-def parquet_rows(shape: tuple[int, int], dtype: Any, read: Callable[[], NDArray[Any]]) -> LazyRows:
-    """A Parquet file's column, which is in memory while its rows are looked at, and no other's with it."""
-
-    def block(start: int, stop: int) -> NDArray[Any]:
-        return _held(read)[start:stop]
-
-    return LazyRows(shape, dtype, block, by_row=False)
-
-
-@lru_cache(maxsize=1)
-def _held(read: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-    return read()
 
 
 def check_ids(files: Sequence[str], rows: Rows, numbers: Sequence[int]) -> None:

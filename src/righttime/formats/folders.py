@@ -7,7 +7,7 @@ import glob
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from righttime.errors import DataError, EmptyDataError
@@ -19,10 +19,12 @@ from righttime.formats.json_text import Record, single
 from righttime.formats.patterns import PATTERN, outermost
 from righttime.store import file_sha256
 
-__all__ = ["find_sources", "labels"]
+__all__ = ["DATA_ENDINGS", "find_sources", "labels", "some_sources"]
 
 _LIKE_A_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_DATA = tuple(suffix + ending for suffix in SUFFIXES for ending in ("", ".gz", ".zst"))
+DATA_ENDINGS = tuple(suffix + ending for suffix in SUFFIXES for ending in ("", ".gz", ".zst"))
+"""The endings of files that are read of a folder."""
+_FILES = 16  # that stand for all of a folder or pattern
 
 
 def find_sources(path: str, role: str, *, numbered: bool = False, most: int = MAX_ROW_BYTES) -> list[Source]:
@@ -38,10 +40,9 @@ def find_sources(path: str, role: str, *, numbered: bool = False, most: int = MA
     Raises:
         DataError: If there is nothing at the path, or nothing to read.
     """
-    if remote.address(path) and not os.path.exists(path):
+    if _afar(path):
         _refuse_page(path)
-        files = remote.fetched(path, _DATA)
-        return [file_source(copy, file, numbered=numbered, most=most) for file, copy in files]
+        return _fetched(path, lambda file: True, numbered, most)
     if path.startswith(hub.PREFIX):
         return [hub.hub_source(path, role)]
     if other := re.match(r"(\w+):/", path):
@@ -66,6 +67,37 @@ def find_sources(path: str, role: str, *, numbered: bool = False, most: int = MA
     if not found:
         raise EmptyDataError(f"{path}: the folder must hold data files ({', '.join(SUFFIXES)}), got none", file=path)
     return found
+
+
+def some_sources(
+    paths: Sequence[str], role: str, *, numbered: bool = False, most: int = MAX_ROW_BYTES
+) -> list[tuple[Source, float]]:
+    """Some of what there is to read at paths, and how many times as much there is of its like.
+
+    Of files at addresses no more is fetched than the first of each ending, which stands for the bytes of all of them.
+    Arguments and errors are those of `find_sources`.
+    """
+    afar = [path for path in paths if _afar(path)]
+    sources = [
+        one for path in paths if not _afar(path) for one in find_sources(path, role, numbered=numbered, most=most)
+    ]
+    some = sources[:: max(1, -(-len(sources) // _FILES))]
+    for path in afar:
+        _refuse_page(path)
+    files = {path: remote.listed(path, DATA_ENDINGS) for path in afar}
+    times = {one.file: n for one, n in remote.first_of_each_kind([one for path in afar for one in files[path]]).items()}
+    there = [(path, one.file) for path in afar for one in files[path] if one.file in times]
+    copies = {file: _fetched(path, file.__eq__, numbered, most)[0] for path, file in there}
+    return [(one, len(sources) / len(some)) for one in some] + [(copy, times[file]) for file, copy in copies.items()]
+
+
+def _afar(path: str) -> bool:
+    return remote.address(path) is not None and not os.path.exists(path)
+
+
+def _fetched(path: str, only: Callable[[str], bool], numbered: bool, most: int) -> list[Source]:
+    files = remote.fetched(path, DATA_ENDINGS, only)
+    return [file_source(copy, file, numbered=numbered, most=most) for file, copy in files]
 
 
 def _require_text(path: str) -> None:
@@ -124,7 +156,7 @@ def _in_folder(path: str, role: str, numbered: bool, most: int) -> list[Source]:
             continue
         if os.path.isdir(entry):
             found += _in_folder(entry, role, numbered, most)
-        elif name.lower().endswith(_DATA):
+        elif name.lower().endswith(DATA_ENDINGS):
             found.append(file_source(entry, numbered=numbered, most=most))
     return found
 

@@ -18,7 +18,7 @@ from righttime.errors import EmptyDataError, SettingsError, unknown_name
 from righttime.examples import Example, LeftOut
 from righttime.formats.bounds import MAX_ROW_BYTES, check_max_row_bytes
 from righttime.formats.files import Source
-from righttime.formats.folders import find_sources, labels
+from righttime.formats.folders import find_sources, labels, some_sources
 from righttime.formats.ids import settled
 from righttime.formats.json_text import Record
 from righttime.formats.named import check_fields
@@ -179,7 +179,8 @@ def read_head(
 
     Args:
         paths: See `read_rows`, as for all that follow but `rows`.
-        rows: About how many; more where a file can only be read whole.
+        rows: About how many; more where a file can only be read whole. Of files at addresses one of each ending is
+            fetched.
         role: See `read_rows`.
         format: See `read_rows`.
         bad_rows: See `read_rows`.
@@ -197,16 +198,11 @@ def read_head(
     """
     settings = _settings(role, format, bad_rows, repeated_ids, positive_examples, task_field, False, fields or {})
     numbered, most = _numbered(settings.fields), check_max_row_bytes(max_row_bytes)
-    found = [find_sources(os.fspath(path), role, numbered=numbered, most=most) for path in paths]
-    sources = [source for one in found for source in one]
-    some = sources[:: max(1, -(-len(sources) // _FILES))]
-    heads = [_Head(source, -(-rows // len(some))) for source in some]
+    some = some_sources([os.fspath(path) for path in paths], role, numbered=numbered, most=most)
+    heads = [_Head(source, -(-rows // len(some))) for source, _ in some]
     read = _read([head.source for head in heads], settings)
-    there = sum(head.expected() for head in heads) * len(sources) / len(some)
+    there = sum(head.expected() * times for head, (_, times) in zip(heads, some, strict=True))
     return dataclasses.replace(read, share=min(1.0, sum(head.read for head in heads) / there))
-
-
-_FILES = 16  # whose first rows are read
 
 
 class _Head:

@@ -10,8 +10,9 @@ import contextlib
 import hashlib
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +23,7 @@ from righttime.formats.patterns import PATTERN, outermost
 from righttime.progress import Counter, counting
 from righttime.store import cache_folder, make_folder, write_parts
 
-__all__ = ["address", "fetched", "files_at", "local_file", "without_secrets"]
+__all__ = ["Listed", "address", "fetched", "files_at", "first_of_each_kind", "listed", "local_file", "without_secrets"]
 
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp", "hf": "huggingface_hub"}
 """The schemes that can be read, and the package that each needs besides fsspec."""
@@ -75,12 +76,61 @@ def without_secrets(path: str) -> str:
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{file}"
 
 
-def fetched(path: str, suffixes: tuple[str, ...]) -> list[tuple[str, str]]:
+@dataclass(frozen=True)
+class Listed:
+    """A file at an address.
+
+    Attributes:
+        file: Its address, without secrets.
+        size: Its bytes; 0 where the server does not tell.
+        copied: Whether a copy of what it holds now is on this machine.
+    """
+
+    file: str
+    size: int
+    copied: bool
+
+
+def listed(path: str, suffixes: tuple[str, ...]) -> list[Listed]:
+    """The files at an address, none of which is fetched; arguments and errors are those of `fetched`."""
+    system, files = _found(path, suffixes)
+
+    def look(file: str) -> Listed:
+        shown = without_secrets(str(system.unstrip_protocol(file)))
+        about = _tried(shown, lambda: system.info(file))
+        content = _content(about)
+        copied = content is not None and _place(shown, content).exists()
+        return Listed(without_secrets(_whole(system, file, path)), int(about.get("size") or 0), copied)
+
+    with ThreadPoolExecutor(_TOGETHER) as workers:
+        return list(workers.map(look, files))
+
+
+def first_of_each_kind(files: Sequence[Listed]) -> dict[Listed, float]:
+    """The first file of each ending, and how many times as many bytes all of that ending are: a sample of them.
+
+    Example:
+        >>> files = [Listed(f"s3://b/{name}", 2, False) for name in ("a.csv", "b.csv", "c.csv", "d.json")]
+        >>> {one.file: times for one, times in first_of_each_kind(files).items()}
+        {'s3://b/a.csv': 3.0, 's3://b/d.json': 1.0}
+    """
+    kinds: dict[str, list[Listed]] = {}
+    for one in files:
+        kinds.setdefault("".join(Path(one.file).suffixes[-2:]).lower(), []).append(one)
+    return {
+        some[0]: sum(one.size for one in some) / some[0].size if some[0].size else len(some) for some in kinds.values()
+    }
+
+
+def fetched(
+    path: str, suffixes: tuple[str, ...], only: Callable[[str], bool] = lambda file: True
+) -> list[tuple[str, str]]:
     """The files at an address, each as a copy on this machine.
 
     Args:
         path: Of a file, a folder or, but for http, a pattern with ``*``.
         suffixes: The endings of files that are read of a folder.
+        only: Which of the files, by their addresses without secrets.
 
     Returns:
         The address of each file, without secrets, and where its copy lies; by address.
@@ -88,7 +138,8 @@ def fetched(path: str, suffixes: tuple[str, ...]) -> list[tuple[str, str]]:
     Raises:
         DataError: If a package is missing, nothing is there, or a file cannot be fetched after several attempts.
     """
-    system, files = _found(path, suffixes)
+    system, found = _found(path, suffixes)
+    files = [file for file in found if only(without_secrets(_whole(system, file, path)))]
     # Not over `files` in a generator: what fails first is raised, and what is fetched by then is kept.
     with ThreadPoolExecutor(_TOGETHER) as workers, counting("fetching", None, "bytes") as tell:
         copies = list(workers.map(partial(_copied, system, tell), files))

@@ -1,5 +1,6 @@
 """Exact nearest neighbours in blocks; the products of a small pool with the target are kept."""
 
+from righttime.neighbours.answers import KeptAnswers
 from righttime.neighbours.blocks import Candidates, similarity_of, top_k
 from righttime.neighbours.joint import FirstPass
 from righttime.neighbours.kept import KeptProducts
@@ -16,6 +17,7 @@ __all__ = [
     "Candidates",
     "Engine",
     "FirstPass",
+    "KeptAnswers",
     "KeptProducts",
     "Nominees",
     "Progress",

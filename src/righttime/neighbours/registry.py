@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from righttime.cluster import check_ray
 from righttime.errors import SettingsError, unknown_name
+from righttime.neighbours.answers import KeptAnswers
 from righttime.neighbours.local import BlockSearch, has_cuda
 from righttime.neighbours.nominate import Progress
 from righttime.neighbours.products import PRECISIONS
@@ -25,10 +26,12 @@ def _no_gpu() -> None:
         )
 
 
-def _sharded(memory: int, block_rows: int | None, progress: Progress | None, told: Told | None) -> Search:
+def _sharded(
+    memory: int, block_rows: int | None, progress: Progress | None, told: Told | None, answers: KeptAnswers | None
+) -> Search:
     from righttime.neighbours.shards import ShardedSearch
 
-    return ShardedSearch(memory, block_rows, progress, told=told)
+    return ShardedSearch(memory, block_rows, progress, told=told, answers=answers)
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,14 @@ class Engine:
     Attributes:
         does: Where it looks for neighbours, in a few words.
         check: Raises where it is not to be had here.
-        search: Makes the search of memory, rows of a block, progress and `told`; None: a `BlockSearch` of its name.
+        search: Makes the search of memory, rows of a block, progress, `told` and `answers`; None: a `BlockSearch` of
+            its name.
         cluster: Whether it works on many machines.
     """
 
     does: str
     check: Callable[[], object] | None = None
-    search: Callable[[int, int | None, Progress | None, Told | None], Search] | None = None
+    search: Callable[[int, int | None, Progress | None, Told | None, KeptAnswers | None], Search] | None = None
     cluster: bool = False
 
 
@@ -69,6 +73,7 @@ def search_named(
     progress: Progress | None = None,
     seen: Seen | None = None,
     told: Told | None = None,
+    answers: KeptAnswers | None = None,
 ) -> Search:
     """A search by the name of its engine.
 
@@ -80,6 +85,7 @@ def search_named(
         progress: Called with the number of pool rows done since the last call.
         seen: Is told what the first pass over its pool has seen, on this machine.
         told: Called with a sentence that a person should read.
+        answers: Keeps what the shards of a cluster have answered.
 
     Raises:
         SettingsError: If a name is unknown, or the engine is not to be had here.
@@ -96,7 +102,7 @@ def search_named(
     if entry.check is not None:
         entry.check()
     if entry.search is not None:
-        return entry.search(memory, block_rows, progress, told)
+        return entry.search(memory, block_rows, progress, told, answers)
     return BlockSearch(engine, memory, first_look, block_rows, progress, seen)
 
 

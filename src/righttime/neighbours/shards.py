@@ -7,6 +7,7 @@ again. Of `SharedRows` each shard reads its own from the files; else the driver 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from righttime.cluster import started_ray, unheard, workers_of
 from righttime.errors import NonFiniteError, RighttimeError
+from righttime.neighbours.answers import KeptAnswers
 from righttime.neighbours.blocks import similarity_of
 from righttime.neighbours.local import BlockSearch
 from righttime.neighbours.nominate import Gathered, Nominees, Progress, affordable
@@ -101,7 +103,9 @@ class ShardedSearch:
         block_rows: Pool rows per product; None chooses.
         progress: Called with the number of pool rows done since the last call.
         shards: How many actors; None takes one for each GPU of the cluster, or for each core where it has no GPU.
-        told: Called once with a sentence where a machine does not see the files and rows are handed out.
+        told: Called with a sentence where a machine does not see the files and rows are handed out, and where answers
+            of a run that ended early are taken; once each.
+        answers: Keeps what shards have answered for a run that is started again.
     """
 
     memory: int = MEMORY
@@ -109,11 +113,13 @@ class ShardedSearch:
     progress: Progress | None = None
     shards: int | None = None
     told: Callable[[str], object] | None = None
+    answers: KeptAnswers | None = None
     _pool: Vectors | None = field(default=None, init=False, repr=False)
     _actors: list[Any] = field(default_factory=list, init=False, repr=False)
     _held: list[Any] = field(default_factory=list, init=False, repr=False)  # what a new actor would start with
     _new: Callable[[Any], Any] | None = field(default=None, init=False, repr=False)
     _sent: tuple[Vectors, Any] | None = field(default=None, init=False, repr=False)  # the target that was sent last
+    _said: set[str] = field(default_factory=set, init=False, repr=False)
 
     def nominees(self, pool: Vectors, target: Vectors, wanted: int, taken: NDArray[np.bool_] | None) -> Nominees:
         """See `Search`."""
@@ -178,7 +184,31 @@ class ShardedSearch:
         if self.progress is not None:
             self.progress(done)
 
+    def _tell_once(self, what: str, why: str = "") -> None:
+        if self.told is not None and what not in self._said:
+            self.told(what + why)
+        self._said.add(what)
+
     def _asked(
+        self, question: str, target: Vectors, arguments: Mapping[int, tuple[Any, ...]]
+    ) -> Iterator[tuple[int, Any]]:
+        """Shards' answers: first those that were kept, then as they come."""
+        pool, n, left = self._pool, len(self._actors), dict(arguments)
+        assert pool is not None
+        asked = {shard: (question, shard, n, target, *arguments[shard]) for shard in arguments}
+        for shard in arguments:
+            answer = None if self.answers is None else self.answers.find(pool, asked[shard])
+            if answer is not None:
+                del left[shard]
+                self._tell_once("an earlier run ended early: what its shards had found by then was taken from disk")
+                yield shard, answer
+        began = time.monotonic()
+        for shard, answer in self._of_shards(question, target, left):
+            if self.answers is not None:
+                self.answers.keep(pool, asked[shard], answer, time.monotonic() - began)
+            yield shard, answer
+
+    def _of_shards(
         self, question: str, target: Vectors, arguments: Mapping[int, tuple[Any, ...]]
     ) -> Iterator[tuple[int, Any]]:
         """Shards' answers, as they come."""
@@ -225,9 +255,7 @@ class ShardedSearch:
         assert pool is not None
         if answer.wrong:
             pool.check()  # raises what one machine would
-        if self.told is not None:
-            self.told(f"a machine of the cluster could not read its vectors, which are sent to it: {answer.why}")
-            self.told = None
+        self._tell_once("a machine of the cluster could not read its vectors, which are sent to it", f": {answer.why}")
         self._held[shard] = ray.put(_dealt(pool, shard, len(self._actors)))
         with unheard():
             self._actors[shard] = self._new(self._held[shard])

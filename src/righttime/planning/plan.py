@@ -2,7 +2,8 @@
 
 Reading, embedding and searching are measured for some seconds on this machine, on samples of the right shape, and
 scaled up. Estimates, then: other work on the machine changes them. The data is read whole only where it has to be
-known which texts are not in the cache yet, or what a method goes by; of given vectors, shapes and some rows are.
+known which texts are not in the cache yet, or what a method goes by; of given vectors, shapes and some rows are. So of
+files at addresses, beside given vectors, one of each ending is fetched.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from righttime.guard.cutting import check_chunks
 from righttime.inputs import read_side
 from righttime.ordering import selection_input_of
 from righttime.planning.chosen import chosen_stages
+from righttime.planning.copies import fetch_stage
 from righttime.planning.finishing import once, with_falloff, writing_stage
 from righttime.planning.guard import chunk_stage, text_stage, vector_stage
 from righttime.planning.losses import loss_stage
@@ -103,11 +105,13 @@ def plan(
     check_chunks(request)
     names = _names_of(target) if each_target else ()
     cache = cache or cache_folder()
+    before = [stage] if (stage := fetch_stage(pool, target, request, names)) is not None else []
     if request.widens is None:
-        return _planned(pool, target, request, cache, nodes, names)
+        first, *rest = _planned(pool, target, request, cache, nodes, names)
+        return (first, *before, *rest)
     wide, widening, stage = _widened(target, request, cache, nodes)
     first, *rest = _planned(pool, wide, replace(request, widen=None), cache, nodes, names, widening)
-    return (first, stage, *rest)
+    return (first, *before, stage, *rest)
 
 
 def _planned(

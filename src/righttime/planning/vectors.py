@@ -51,7 +51,7 @@ def vectors_stage(pool: Glimpse, target: Glimpse, request: Request) -> Stage:
     note += ", mapped from a file, which takes memory only while there is some to spare" if mapped else ""
     loaded = len(pool.some) > 1 and not (npy and mapped)
     disk = size if mapped and not as_it_is else 0
-    file = pool.itemsize * dimension * n if loaded else 0
+    file = min(pool.itemsize * dimension * n, request.memory) if loaded else 0  # larger ones are read by the piece
     return Stage("vectors", 1, seconds, 0 if mapped else size, disk, note, file)
 
 

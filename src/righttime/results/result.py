@@ -16,7 +16,7 @@ from righttime.arrangement.falloff import Falloff, falloff
 from righttime.contamination.leaks import Leaks
 from righttime.examples import LeftOut
 from righttime.formats import Reading
-from righttime.neighbours import Seen
+from righttime.neighbours import KeptAnswers, Seen
 from righttime.results.request import Request
 from righttime.results.widening import Widening
 from righttime.similarity import first_rows
@@ -50,6 +50,7 @@ class Result:
         best: Of each of those rows its similarity to its most similar target row, infinity where it can only be woven;
             known with a least similarity.
         seen: What the search has seen of the pool, where it tells.
+        answers: What the shards of a cluster have found, kept on disk until `done`; None without a cluster.
         given: The names of files and folders that each side was read from; None where it was not read from any.
         guard: What the guard found; None where it was off.
         widening: How the target was widened, whose rows are behind its own; None where it was not.
@@ -72,11 +73,17 @@ class Result:
     vectors: tuple[NDArray[np.float32], NDArray[np.float32]]
     best: NDArray[np.float32] | None = None
     seen: Seen | None = None
+    answers: KeptAnswers | None = None
     given: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     guard: Leaks | None = None
     widening: Widening | None = None
     others: int = 0
     of_run: tuple[str, ...] = ()
+
+    def done(self) -> None:
+        """Take away what is on disk for a run that is started again; nobody will start this one again."""
+        if self.answers is not None:
+            self.answers.clear()
 
     @property
     def to_arrange(self) -> int:

@@ -85,6 +85,7 @@ def write_result(result: Result, out: Path, as_: Literal["messages", "original"]
         manifest = _manifest(result, as_)
         manifest["files"] = {name: file_sha256(staging / name) for name in FILES}
         write_json(staging / MANIFEST, manifest)
+    result.done()
     return manifest
 
 
