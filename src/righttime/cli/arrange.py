@@ -213,7 +213,8 @@ def arrange(
     embedder: Annotated[
         str | None,
         typer.Option(
-            help="A sentence-transformers model or folder, or {embedders}.",
+            help="A sentence-transformers model or folder, or {embedders}. Options follow a model's name: "
+            "MODEL#weights=bfloat16 halves its memory.",
             show_default="all-MiniLM-L6-v2",
             rich_help_panel=EMBEDDING,
         ),
