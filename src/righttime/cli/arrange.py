@@ -160,7 +160,8 @@ def arrange(
         list[str] | None,
         typer.Option(
             metavar="NAME=W",
-            help="Weight of a target file's rows, by its short name, or of a task's; may be repeated.",
+            help="Weight of a target file's rows, by its short name, or of a task's; may be repeated. With "
+            "--each-target each target takes those that it has.",
             rich_help_panel=SELECTION,
         ),
     ] = None,
