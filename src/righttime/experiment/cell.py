@@ -10,14 +10,13 @@ import dataclasses
 import os
 import sys
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 
 from righttime.errors import RighttimeError, SettingsError
 from righttime.experiment.draws import JUDGE
 from righttime.experiment.layout import VECTORS, Cell, cells, is_finished
 from righttime.experiment.prepare import embedding_of, read_draw, source_files
-from righttime.experiment.settings import Experiment, side_pools_of
+from righttime.experiment.settings import Experiment
 from righttime.experiment.store import open_experiment
 from righttime.locks import alone
 from righttime.results import Request
@@ -71,25 +70,14 @@ def _request(experiment: Experiment, cell: Cell) -> Request:
     Orders that take rows of a side pool embed for themselves, from the cache: their vectors are of more rows.
     """
     asked = experiment.request(cell.order, cell.replicate)
-    if side_pools := side_pools_of(asked):
-        return _with_files(asked, {name: str(cell.draw / f"{name}.jsonl") for name in side_pools.values()})
+    if asked.side_pools:
+        return asked.with_side_pools(lambda name: str(cell.draw / f"{name}.jsonl"))
     if embedding_of(experiment.orders[cell.order].arranging) != read_draw(cell.draw).get("embedding"):
         return asked
     plain = {entry.name: entry.default for entry in dataclasses.fields(Request)}
     changes = {name: plain[name] for name in ("max_length", "prefix", "device", "precision", "workers")}
     given = {"embedder": f"vectors:{cell.draw / VECTORS}", "target_embedder": None}
     return dataclasses.replace(asked, **changes, **given)  # type: ignore[arg-type]
-
-
-def _with_files(asked: Request, files: Mapping[str, str]) -> Request:
-    """A request whose side pools are named by their files."""
-    changes: dict[str, str] = {}
-    if (widens := asked.widens) is not None:
-        changes["widen"] = f"{files[widens.pool]}:{widens.each}"
-    if (name := asked.woven_pool) is not None:
-        setting = "anneal" if asked.weave is None else "weave"
-        changes[setting] = f"{getattr(asked, setting).removesuffix(name)}{files[name]}"
-    return dataclasses.replace(asked, **changes)  # type: ignore[arg-type]
 
 
 def _tune(experiment: Experiment, cell: Cell) -> None:

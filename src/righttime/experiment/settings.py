@@ -20,7 +20,7 @@ from righttime.training.adapters import Lora
 from righttime.training.average import average_steps
 from righttime.training.settings import TuneSettings
 
-__all__ = ["ALL", "Evaluation", "Experiment", "HoldOut", "Order", "Priority", "Source", "side_pools_of"]
+__all__ = ["ALL", "Evaluation", "Experiment", "HoldOut", "Order", "Priority", "Source"]
 
 ALL = "all"
 _TAKEN = ("pool", "steer", "judge", "target")
@@ -175,7 +175,7 @@ class Experiment:
         Raises:
             SettingsError: If there is one.
         """
-        named = {name for order in self.orders for name in side_pools_of(self.request(order, 1)).values()}
+        named = {name for order in self.orders for name in self.request(order, 1).side_pools.values()}
         for name in self.side_pools:
             if name not in named:
                 raise SettingsError(
@@ -188,7 +188,7 @@ class Experiment:
         """The same for one order."""
         request, last = self.request(name, 1), self.steps(name)
         request.check()
-        for setting, side_pool in side_pools_of(request).items():
+        for setting, side_pool in request.side_pools.items():
             self._check_side_pool(setting, side_pool, request)
         if last is not None and self.evaluation.at and (beyond := max(self.evaluation.at)) > last:
             raise SettingsError(
@@ -248,14 +248,6 @@ class Experiment:
         for source in (source for sources in lists for source in sources):
             source["path"] = without_secrets(source["path"])
         return made
-
-
-def side_pools_of(request: Request) -> dict[str, str]:
-    """The other pools that a request takes rows of, by the setting that names each."""
-    found = {"widen": request.widens.pool} if request.widens else {}
-    if request.woven_pool is not None:
-        found["anneal" if request.weave is None else "weave"] = request.woven_pool
-    return found
 
 
 def settings_of(tuning: Mapping[str, Any], seed: int, keep_models: bool) -> TuneSettings:
