@@ -22,7 +22,7 @@ def close_to(about: Mapping[str, Any]) -> float:
     """How far two similarities may lie apart.
 
     Args:
-        about: What is known of the vectors as they were computed now, not what the manifest says.
+        about: What is known of the vectors; to verify, of those that were computed now, not what the manifest says.
     """
     close, farthest = _IN_HALF if _in_half(about) else (_CLOSE, _FARTHEST)
     return min(close * amplification(about), farthest)
