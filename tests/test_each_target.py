@@ -209,3 +209,65 @@ def test_where_quality_falls_needs_no_pass_of_its_own(
             assert np.allclose(seen.of_pool, (pool @ target.T).max(axis=1), atol=1e-6)
         assert falloff(pool, target, place, None, seen=seen) == falloff(pool, target, place, None)
     assert Counted.passes == [14]
+
+
+@pytest.fixture(scope="module")
+def with_tasks(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same targets with tasks: sums and proofs in the first, sums and talk in the second, none in the third."""
+    folder = tmp_path_factory.mktemp("tasks")
+    for name, tasks in zip(NAMES, (("sums", "proofs"), ("sums", "talk"), (None,)), strict=True):
+        rows = [json.loads(line) for line in (data / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+        write(folder / f"{name}.jsonl", [{**row, "task": tasks[k % len(tasks)]} for k, row in enumerate(rows)])
+    for name in ("pool.jsonl", "v.npz"):
+        (folder / name).write_bytes((data / name).read_bytes())
+    return folder
+
+
+OWN_WEIGHTS: dict[str, dict[str, str]] = {
+    "maths": {"sums": "3", "proofs": "1/2"},
+    "chat.v2": {"sums": "3", "talk": "2"},
+    "code": {},
+}
+
+
+@pytest.mark.parametrize(
+    "more", [("--method", "tma"), ("--method", "nearest", "--distance", "ad"), ("--method", "rds")]
+)
+def test_each_target_takes_the_weights_that_it_has(with_tasks: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
+    given = [word for pair in ("sums=3", "proofs=1/2", "talk=2") for word in ("--target-weight", pair)]
+    how = [*more, "--budget", "40"]
+    assert main([*words(with_tasks, *how, *given), "--out", str(tmp_path / "each")]) == 0
+    for name, weights in OWN_WEIGHTS.items():
+        own = [word for what, weight in weights.items() for word in ("--target-weight", f"{what}={weight}")]
+        alone = ["arrange", f"{with_tasks}/pool.jsonl", "--target", f"{with_tasks}/{name}.jsonl", *how, *own]
+        alone += ["--embedder", f"vectors:{with_tasks}/v.npz#pool"]
+        alone += ["--target-embedder", f"vectors:{with_tasks}/v.npz#{name}", "--out", str(tmp_path / "alone" / name)]
+        assert main(alone) == 0
+        one, other = tmp_path / "each" / name, tmp_path / "alone" / name
+        for file in FILES:
+            assert (one / file).read_bytes() == (other / file).read_bytes(), (name, file)
+        settings = [json.loads((folder / "manifest.json").read_text("utf-8"))["settings"] for folder in (one, other)]
+        assert settings[0] == settings[1]
+        assert settings[0].get("target_weight", {}) == weights
+        assert main(["verify", str(one)]) == 0
+
+
+def test_weights_change_what_they_are_for(with_tasks: Path, tmp_path: Path) -> None:
+    how = ["--method", "tma", "--budget", "40"]
+    assert main([*words(with_tasks, *how), "--out", str(tmp_path / "plain")]) == 0
+    assert main([*words(with_tasks, *how, "--target-weight", "talk=4"), "--out", str(tmp_path / "weighed")]) == 0
+    orders = [
+        [(tmp_path / out / name / "arrangement.parquet").read_bytes() for name in NAMES] for out in ("plain", "weighed")
+    ]
+    assert [one == other for one, other in zip(*orders, strict=True)] == [True, False, True]
+
+
+def test_a_weight_that_no_target_has_is_refused(
+    with_tasks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--target-weight", "sums=3", "--target-weight", "prooves=2"]
+    assert main([*words(with_tasks, "--budget", "40", *given), "--out", str(tmp_path / "out")]) == 1
+    told = capsys.readouterr().err
+    assert "unknown file or task of any target 'prooves': did you mean 'proofs'?" in told
+    assert "Known: chat.v2, code, maths, proofs, sums, talk." in told
+    assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())

@@ -125,3 +125,92 @@ def test_a_pool_that_was_changed_is_named(data: Path, tmp_path: Path, capsys: py
     (tmp_path / "old.jsonl").unlink()
     assert extend(tmp_path, tmp_path / "first", tmp_path / "grown") == 1
     assert "is gone" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def with_other(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same data with another pool of two files in a folder, and vectors that have it last."""
+    folder = tmp_path_factory.mktemp("other")
+    for name in ("old.jsonl", "more.jsonl", "target.jsonl"):
+        (folder / name).write_bytes((data / name).read_bytes())
+    (folder / "other").mkdir()
+    for name in ("a", "b"):
+        rows = [{"id": f"{name}{row}", "prompt": f"other {name} asks {row}", "response": "z"} for row in range(30)]
+        (folder / f"other/{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with np.load(data / "v.npz") as arrays:
+        given = {name: arrays[name] for name in arrays}
+    other = np.random.default_rng(3).normal(size=(60, 8)).astype("f4")
+    given |= {"old": np.concatenate([given["old"], other]), "pool": np.concatenate([given["pool"], other])}
+    np.savez(folder / "v.npz", **given)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("--budget", "60", "--weave", "0.2:other"),
+        ("--budget", "60", "--anneal", "1:0.5:other/a.jsonl"),
+        ("--method", "nearest", "--budget", "40", "--weave", "0.5:other", "--duplicates", "drop"),
+    ],
+    ids=" ".join,
+)
+def test_another_pool_stays_the_last(
+    with_other: Path,
+    tmp_path: Path,
+    more: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = with_other
+    if more[-1].endswith("a.jsonl"):
+        with np.load(data / "v.npz") as arrays:
+            given = {name: arrays[name] for name in arrays}
+        np.savez(data / "w.npz", **{**given, "old": given["old"][:-30], "pool": given["pool"][:-30]})
+    vectors = "w.npz" if more[-1].endswith("a.jsonl") else "v.npz"
+
+    def given_(name: str) -> list[str]:
+        return ["--embedder", f"vectors:{data}/{vectors}#{name}"]
+
+    target = ["--target", f"{data}/target.jsonl", "--target-embedder", f"vectors:{data}/{vectors}#target"]
+    monkeypatch.chdir(data)
+    assert main(["arrange", f"{data}/old.jsonl", *target, *given_("old"), *more, "--out", f"{tmp_path}/old"]) == 0
+    sides = [f"{data}/old.jsonl", f"{data}/more.jsonl", *target, *given_("pool")]
+    assert main(["arrange", *sides, *more, "--out", f"{tmp_path}/anew"]) == 0
+    extended = ["arrange", "--extend", f"{tmp_path}/old", f"{data}/more.jsonl", *given_("pool")]
+    capsys.readouterr()
+    assert main([*extended, "--out", f"{tmp_path}/grown", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["extended"]["why"]
+    for file in FILES:
+        assert (tmp_path / "grown" / file).read_bytes() == (tmp_path / "anew" / file).read_bytes(), file
+    one, other = (json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("grown", "anew"))
+    of_the_hour = {"time": "", "manifest_sha256": ""}
+    assert {**one, **of_the_hour} == {**other, **of_the_hour}
+    assert main(["verify", str(tmp_path / "grown")]) == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main([*extended, "--out", f"{tmp_path}/there"]) == 0
+    assert (tmp_path / "there/train.jsonl").read_bytes() == (tmp_path / "anew/train.jsonl").read_bytes()
+    assert main(["verify", str(tmp_path / "there")]) == 0
+
+
+def test_another_pool_that_was_changed_is_named(
+    with_other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = with_other
+    how = ["--target", f"{data}/target.jsonl", "--method", "random", "--seed", "1"]
+    for name in ("a", "b"):
+        (tmp_path / "other").mkdir(exist_ok=True)
+        (tmp_path / f"other/{name}.jsonl").write_bytes((data / f"other/{name}.jsonl").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert main(["arrange", f"{data}/old.jsonl", *how, "--budget", "20", "--weave", "0.5:other", "--out", "out"]) == 0
+    extended = ["arrange", "--extend", "out", f"{data}/more.jsonl", "--out", "grown"]
+    added = tmp_path / "other/c.jsonl"
+    added.write_text('{"id": "c", "prompt": "new", "response": "z"}\n')
+    capsys.readouterr()
+    assert main(extended) == 1
+    assert "the pool of out must be as it was" in capsys.readouterr().err
+    added.unlink()
+    assert main(extended) == 0
+    (tmp_path / "other/b.jsonl").unlink()
+    assert main([*extended[:-1], "again"]) == 1
+    assert "the pool of out must be as it was" in capsys.readouterr().err

@@ -343,7 +343,7 @@ def test_vectors_that_differ_in_their_last_bits_are_allowed_for(data: Path) -> N
     moved = Request(embedder=Digits(noise=1e-6), widen=f"{path}:4")
 
     def holds(widening: Widening) -> bool | None:
-        return widening_holds(widening, own, moved, data / "b", False, 1e-5).ok
+        return widening_holds(widening, own, moved, data / "b", False).ok
 
     assert widen(own, moved, cache=data / "b")[1] != made
     assert holds(made) is True

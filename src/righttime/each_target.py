@@ -12,7 +12,7 @@ from typing import Any, Literal
 from righttime.arrangement import method_named
 from righttime.embedding.given import kept_spec
 from righttime.embedding.vectors import PoolOnce, vectors_given
-from righttime.errors import SettingsError
+from righttime.errors import SettingsError, unknown_name
 from righttime.filtering import TakingPart
 from righttime.formats.files import stem_of
 from righttime.inputs import Inputs, read_inputs
@@ -42,7 +42,8 @@ def arrange_each_into(
 
     The pool is read and embedded once, a side pool is read once, and the model is loaded once. Where targets share the
     pool's rows, methods of rounds look at them in one pass for all targets. Each folder holds what `arrange_into` would
-    write for that target alone; of a model's vectors but for rounding, since texts are embedded in other company.
+    write for that target alone; of a model's vectors but for rounding, since texts are embedded in other company. Of
+    the weights of `target_weight` each target takes those of its own file and tasks.
 
     Args:
         out: The folder of the folders, which are named as the targets' files without their endings.
@@ -59,7 +60,8 @@ def arrange_each_into(
         The name of each target and its result, once it is written.
 
     Raises:
-        RighttimeError: As `righttime.arrange`. Settings, names and folders are looked at before anything is read.
+        RighttimeError: As `righttime.arrange`. Settings, names and folders are looked at before anything is read,
+            and whether some target has what is weighed before anything is embedded.
     """
     named = named_targets(targets)
     asked = {name: of_target(request, name, len(named)) for name in named}
@@ -92,18 +94,55 @@ def _begun(
     progress: bool,
 ) -> Iterator[tuple[str, Begun]]:
     """All but the choice for each target, the pool read once."""
-    first: tuple[Inputs, TakingPart] | None = None
+    reads = _read(pool, targets, asked, keep_original, on_read, progress)
+    if any(one.target_weight for one in asked.values()):  # whether a name is any target's is known when all are read
+        held = dict(reads)
+        asked, reads = _with_own_weights(asked, held), iter(held.items())
+    taking: TakingPart | None = None
     side_vectors = PoolOnce(vectors)
+    for name, read in reads:
+        taking = taking or taking_part(read, asked[name])
+        shared: dict[str, Any] = {"cache": cache, "progress": progress}
+        yield name, begin(read, asked[name], taking, vectors=vectors, side_vectors=side_vectors, **shared)
+
+
+def _read(
+    pool: Data,
+    targets: Mapping[str, str | os.PathLike[str]],
+    asked: Mapping[str, Request],
+    keep_original: bool,
+    on_read: Callable[[Inputs], None] | None,
+    progress: bool,
+) -> Iterator[tuple[str, Inputs]]:
+    """Each target with the pool, which is read once."""
+    first: Inputs | None = None
     for name, target in targets.items():
-        known, side = (first[0].pool, first[0].side) if first else (pool, None)
+        known, side = (first.pool, first.side) if first else (pool, None)
         how: dict[str, Any] = {"keep_original": keep_original, "progress": progress}
         read = read_inputs(known, target, asked[name], side=side, **how)
         if on_read:
             on_read(read)
-        first = first or (read, taking_part(read, asked[name]))
-        read = dataclasses.replace(read, given={**read.given, "pool": first[0].given["pool"]})
-        shared: dict[str, Any] = {"cache": cache, "progress": progress}
-        yield name, begin(read, asked[name], first[1], vectors=vectors, side_vectors=side_vectors, **shared)
+        first = first or read
+        yield name, dataclasses.replace(read, given={**read.given, "pool": first.given["pool"]})
+
+
+def _with_own_weights(asked: Mapping[str, Request], reads: Mapping[str, Inputs]) -> dict[str, Request]:
+    """The requests, each with the weights of what its own target has.
+
+    Raises:
+        SettingsError: If a weight is of no target's file or task.
+    """
+    names = {name: {*read.target.rows.sources, *read.target.rows.tasks} - {None} for name, read in reads.items()}
+    every = {one for some in names.values() for one in some if one is not None}
+    for weighed in (weighed for one in asked.values() for weighed in one.target_weight):
+        if weighed not in every:
+            raise unknown_name("file or task of any target", weighed, every, setting="target_weight")
+    return {
+        name: dataclasses.replace(
+            one, target_weight={what: weight for what, weight in one.target_weight.items() if what in names[name]}
+        )
+        for name, one in asked.items()
+    }
 
 
 def named_targets(targets: Sequence[str | os.PathLike[str]]) -> dict[str, str | os.PathLike[str]]:

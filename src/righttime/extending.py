@@ -94,10 +94,16 @@ def extend_into(
         RighttimeError: As `righttime.arrange`.
     """
     finished = open_result(old, unchanged=True)
-    pool, target = _sides(finished, more)
+    here = _from_here(finished)
+    own, target = (_names(finished, side, here) for side in ("pool", "target"))
+    pool = [*own, *(os.fspath(name) for name in more)]
     how: dict[str, Any] = {"device": device} if device is not None else {}
     request = dataclasses.replace(
-        _asked(finished, embedder, target_embedder), workers=workers, engine=engine, memory=memory, **how
+        _asked(finished, embedder, target_embedder).with_side_pools(here),
+        workers=workers,
+        engine=engine,
+        memory=memory,
+        **how,
     )
     request.check()
     prepare_result(Path(out), overwrite)
@@ -105,7 +111,7 @@ def extend_into(
     read = read_inputs(pool, target, request, keep_original=form == "original", progress=progress)
     if on_read:
         on_read(read)
-    _check_unchanged(finished, [file.sha256 for file in read.pool.inputs], [file.sha256 for file in read.target.inputs])
+    _check_unchanged(finished, read, read.pool.inputs_of_last if request.woven_pool is not None else 0)
     begun = begin(read, request, taking_part(read, request), cache=cache, progress=progress)
     if begun.widening is not None and finished.manifest.widening is not None:
         both = [[file.sha256 for file in one.pool] for one in (begun.widening, finished.manifest.widening)]
@@ -116,8 +122,8 @@ def extend_into(
     return result, grown.saved()
 
 
-def _sides(finished: FinishedResult, more: Sequence[str | os.PathLike[str]]) -> tuple[list[str], list[str]]:
-    """The names of the grown pool and of the target, from where we are."""
+def _from_here(finished: FinishedResult) -> Callable[[str], str]:
+    """From the name of a file as the arrangement has it to its name from where we are."""
     found = find_sources_of(finished.manifest)
     if found.lost:
         raise StoreError(
@@ -128,7 +134,12 @@ def _sides(finished: FinishedResult, more: Sequence[str | os.PathLike[str]]) -> 
         near = found.folder == Path.cwd() or name.startswith(PREFIX) or address(name) is not None
         return name if near else str(found.folder / name)
 
-    return [*map(here, found.pool), *(os.fspath(name) for name in more)], [*map(here, found.target)]
+    return here
+
+
+def _names(finished: FinishedResult, side: str, here: Callable[[str], str]) -> list[str]:
+    """The names of a side's own files and folders, from where we are."""
+    return [here(name) for name in getattr(finished.manifest.given, side) or ()]
 
 
 def _asked(finished: FinishedResult, embedder: str | None, target_embedder: str | None) -> Request:
@@ -136,12 +147,6 @@ def _asked(finished: FinishedResult, embedder: str | None, target_embedder: str 
     request = finished.manifest.request()
     if request.seed == 0 and not any(note.startswith("`seed=0`") for note in finished.manifest.notes):
         request = dataclasses.replace(request, seed=None)  # a manifest has 0 for both; one that is given has its note
-    if request.woven_pool is not None:
-        raise SettingsError(
-            f"an arrangement that is extended must not have rows of another pool woven in, got {finished.folder} with "
-            f"rows of {request.woven_pool}. Hint: arrange again.",
-            setting="extend",
-        )
     if not vectors_given(request.embedder):
         if embedder is not None or target_embedder is not None:
             raise SettingsError(
@@ -153,7 +158,8 @@ def _asked(finished: FinishedResult, embedder: str | None, target_embedder: str 
     if embedder is None:
         raise SettingsError(
             f"{finished.folder} was made with given vectors ({request.embedder}), so there must be vectors of the "
-            "pool that it has grown to. Hint: `embedder='vectors:FILE'`, old rows first.",
+            "pool that it has grown to. Hint: `embedder='vectors:FILE'`, old rows first"
+            f"{', woven ones last' if request.woven_pool is not None else ''}.",
             setting="embedder",
         )
     return dataclasses.replace(
@@ -161,10 +167,14 @@ def _asked(finished: FinishedResult, embedder: str | None, target_embedder: str 
     )
 
 
-def _check_unchanged(finished: FinishedResult, pool: list[str], target: list[str]) -> None:
-    then = [file.sha256 for file in finished.manifest.pool], [file.sha256 for file in finished.manifest.target]
-    for side, before, now in (("pool", then[0], pool[: len(then[0])]), ("target", then[1], target)):
-        _check_same(side, finished, before, now)
+def _check_unchanged(finished: FinishedResult, read: Inputs, woven: int) -> None:
+    """The pool's own sources come first, those that are only woven, the last, behind what is new."""
+    pool, target = ([file.sha256 for file in side.inputs] for side in (read.pool, read.target))
+    then = [file.sha256 for file in finished.manifest.pool]
+    own = max(0, len(then) - woven)
+    now = pool[: min(own, len(pool) - woven)] + pool[len(pool) - woven :]
+    _check_same("pool", finished, then, now)
+    _check_same("target", finished, [file.sha256 for file in finished.manifest.target], target)
 
 
 def _check_same(side: str, finished: FinishedResult, before: list[str], now: list[str]) -> None:

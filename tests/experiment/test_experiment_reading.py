@@ -130,10 +130,13 @@ def test_all_problems_are_named_with_their_lines(data: Path) -> None:
         ({"judge_share": "150%"}, "'judge_share' must be a share above 0 and below 1"),
         ({"orders": {"random": None, "tma": {"embedder": "vectors:other.npz"}}}, "the same for all orders"),
         ({"subsample": 1.5}, "'subsample' must be a share"),
-        ({"orders": {"random": None, "tma": {"cap_source": 5}}}, "'cap_source' must be left out of an experiment"),
+        ({"orders": {"random": None, "tma": {"cap_source": "x"}}}, "order tma: 'cap_source' must be a whole number"),
         ({"orders": {"random": None, "tma": {"cap_task": "x"}}}, "order tma: 'cap_task' must be a whole number"),
         ({"orders": {"random": None, "tma": {"weave": 1.5}}}, "order tma: 'weave' must be a share above 0"),
-        ({"orders": {"random": None, "tma": {"weave": "0.2:x.jsonl"}}}, "must name no file in an experiment"),
+        (
+            {"orders": {"random": None, "tma": {"weave": "0.2:x.jsonl"}}},
+            "'weave' must name a pool under 'side_pools' in an experiment",
+        ),
     ],
 )
 def test_wrong_values_are_refused(data: Path, tiny: str, changes: dict[str, Any], part: str) -> None:

@@ -160,7 +160,8 @@ def arrange(
         list[str] | None,
         typer.Option(
             metavar="NAME=W",
-            help="Weight of a target file's rows, by its short name, or of a task's; may be repeated.",
+            help="Weight of a target file's rows, by its short name, or of a task's; may be repeated. With "
+            "--each-target each target takes those that it has.",
             rich_help_panel=SELECTION,
         ),
     ] = None,
@@ -213,7 +214,8 @@ def arrange(
     embedder: Annotated[
         str | None,
         typer.Option(
-            help="A sentence-transformers model or folder, or {embedders}.",
+            help="A sentence-transformers model or folder, or {embedders}. Options follow a model's name: "
+            "MODEL#weights=bfloat16 halves its memory.",
             show_default="all-MiniLM-L6-v2",
             rich_help_panel=EMBEDDING,
         ),

@@ -34,6 +34,7 @@ def dry(asked: Experiment, out: Path, jobs: int, as_json: bool, replicates: Sequ
         draw = draw_replicate(asked, read_pools(asked, progress=True), 1)
         steps = max(asked.steps(order, len(draw.pool)) or 0 for order in asked.orders)
         facts |= {"draw": dict(draw.counts), "steps": steps}
+        facts |= {"side_pools": draw.side_counts} if draw.side_pools else {}
         facts["evaluations"] = evaluations_of(asked.evaluation, steps)
         found = estimate_by_runs(every) or estimate_by_trial(asked, draw, jobs, lambda line: say(line, err=True))
         facts |= {"seconds_a_run": found.seconds, "seconds": found.seconds * open_runs / jobs, "by": found.told}
@@ -52,6 +53,9 @@ def _lines(asked: Experiment, states: Any, facts: dict[str, Any], jobs: int) -> 
         told = ", ".join(f"{count:,} {what}" for what, count in facts["draw"].items() if count)
         lines.append(f"each of {facts['steps']:,} steps and {facts['evaluations']:,} evaluations")
         lines.append(f"replicate 1 draws: {told}")
+    for name, counts in facts.get("side_pools", {}).items():
+        told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+        lines.append(f"of the side pool {name}: {told}")
     settings = [[name, str(order.arranging.get("method")), _more(order)] for name, order in asked.orders.items()]
     lines += ["", table(["order", "method", "settings"], settings), "", matrix_table(states), ""]
     if "seconds" in facts:

@@ -9,7 +9,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from righttime.embedding.models import FoundModel, device_for_worker, find_model
+from righttime.embedding.models import (
+    FULL,
+    STORED,
+    FoundModel,
+    checked_weights,
+    device_for_worker,
+    find_model,
+    weights_type,
+)
 from righttime.errors import EmbeddingError
 from righttime.gguf import model_folder
 from righttime.model_files import fetched, require_safe
@@ -40,14 +48,22 @@ def find_causal(name: str) -> FoundModel:
 
 
 class CausalModel:
-    """A causal language model that is loaded when it is first needed, with frozen float32 weights.
+    """A causal language model that is loaded when it is first needed, with frozen weights.
 
     Attributes:
         found: Its name, its place and what tells its weights from others.
         trained: Whether it is somebody else's, who trains it: no weight or layer of it is to be touched.
     """
 
-    def __init__(self, name: str, *, heads: bool, max_length: int | None = None, device: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        heads: bool,
+        max_length: int | None = None,
+        device: str | None = None,
+        weights: str = FULL,
+    ) -> None:
         """Find a model.
 
         Args:
@@ -55,9 +71,15 @@ class CausalModel:
             heads: Load it with its language-model head; without, it ends in hidden states.
             max_length: Tokens to read of each text; None takes 2,048, or what the model can read where that is less.
             device: ``cpu``, ``cuda``, ...; None takes the best there is.
+            weights: The type of its weights, a name of `WEIGHTS`; that of its arithmetic as well.
+
+        Raises:
+            EmbeddingError: As `find_causal`.
+            SettingsError: If there is no such type.
         """
         self.found = find_causal(name)
         self._heads, self._max_length, self._device = heads, max_length, device
+        self._weights = checked_weights(weights)
         self.trained = False
 
     @classmethod
@@ -73,7 +95,8 @@ class CausalModel:
         """
         made = cls.__new__(cls)
         made.found = FoundModel(name, name, revision, "memory")
-        made._heads, made._max_length, made._device, made.trained = False, max_length, None, True
+        made._heads, made._max_length, made._device, made._weights = False, max_length, None, FULL
+        made.trained = True
         made.__dict__ |= {"model": model, "tokenizer": tokenizer}
         return made
 
@@ -106,9 +129,8 @@ class CausalModel:
         logging.disable_progress_bar()
         try:
             kind = AutoModelForCausalLM if self._heads else AutoModel
-            model = self._loaded(
-                kind.from_pretrained, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-            )
+            how = {"dtype": weights_type(self._weights), "use_safetensors": True, "trust_remote_code": False}
+            model = self._loaded(kind.from_pretrained, **how)
         finally:
             if loud:
                 logging.enable_progress_bar()
@@ -149,6 +171,12 @@ class CausalModel:
         most = int(getattr(self.model.config, "max_position_embeddings", None) or _MAX_LENGTH)
         return min(most, self._max_length or _MAX_LENGTH)
 
+    @property
+    def dtype(self) -> str:
+        """What its weights are held in, by torch's name; of ``stored`` ones it is known once they are loaded."""
+        as_loaded = self.trained or self._weights == STORED
+        return str(self.model.dtype).removeprefix("torch.") if as_loaded else self._weights
+
     @cached_property
     def revision(self) -> str:
         """What tells its weights from others."""
@@ -163,7 +191,7 @@ class CausalModel:
             "model": f"{kind}:{self.found.name}",
             "revision": self.revision,
             "max_length": self.max_length,
-            "dtype": str(self.model.dtype).removeprefix("torch.") if self.trained else "float32",
+            "dtype": self.dtype,
         }
 
     def tokens(self, texts: Sequence[str], *, special: bool) -> list[list[int]]:

@@ -34,6 +34,7 @@ from righttime.embedding.adapters import (
     trained_rank,
 )
 from righttime.embedding.causal import CausalModel
+from righttime.embedding.models import FULL
 from righttime.errors import EmbeddingError
 from righttime.examples import Example
 from righttime.tokenization.losses import output_layer, token_losses
@@ -62,6 +63,7 @@ class GradientEmbedder:
         seed: int = 0,
         adam: bool = False,
         subspace: int | None = None,
+        weights: str = FULL,
         causal: CausalModel | None = None,
         moments: Path | None = None,
     ) -> None:
@@ -79,14 +81,18 @@ class GradientEmbedder:
             adam: Represent pool rows by Adam's next step; for a checkpoint of adapters that `righttime tune` wrote.
             subspace: Compare rows by so many directions, those in which the target's gradients mostly lie; see
                 `righttime.embedding.subspace`. None compares them by all.
-            causal: The model itself, where it is loaded already; `max_length` and `device` are its own then.
+            weights: The type of the model's weights, adapters' among them, a name of
+                `righttime.embedding.models.WEIGHTS`. The gradients of adapters, and their projection, are computed in
+                float32 whatever it is.
+            causal: The model itself, where it is loaded already; `max_length`, `device` and `weights` are its own then.
             moments: The folder that holds Adam's moments; None takes the checkpoint that the name is of.
 
         Raises:
             EmbeddingError: If there is no such model; names it.
+            SettingsError: If there is no such type of weights.
         """
         self.subspace = subspace
-        self._causal = causal or CausalModel(name, heads=True, max_length=max_length, device=device)
+        self._causal = causal or CausalModel(name, heads=True, max_length=max_length, device=device, weights=weights)
         self.found = self._causal.found
         self._dim, self._rank, self._seed = dim, rank, seed
         self._adam, self._moments_in = adam, moments or Path(self.found.path)
@@ -226,10 +232,15 @@ class GradientEmbedder:
         """The trained adapters, or where there are none fresh ones.
 
         Raises:
-            EmbeddingError: If the model has no layers that could get any.
+            EmbeddingError: If the model has no layers that could get any, or weights in float16.
         """
         if self._pool_side is not None:
             return self._pool_side._adapters  # signs are large
+        if not self._causal.trained and self._causal.dtype == "float16":
+            raise EmbeddingError(
+                "gradients need weights in float32 or bfloat16, since float16 rounds small gradients to zero, but "
+                f"those of {self.found.name!r} are stored in float16. Hint: `#weights=bfloat16`."
+            )
         model = self._causal.model
         found = trained_adapters(model, self._dim, self._seed) or fresh_adapters(
             model, self._rank, self._dim, self._seed

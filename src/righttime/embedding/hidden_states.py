@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from righttime.embedding.causal import CausalModel
 from righttime.embedding.centring import Centring
+from righttime.embedding.models import FULL
 from righttime.errors import EmbeddingError, SettingsError
 
 __all__ = ["PREFIX", "HiddenStateEmbedder"]
@@ -39,6 +40,7 @@ class HiddenStateEmbedder:
         device: str | None = None,
         layer: int | None = None,
         centring: Centring | None = None,
+        weights: str = FULL,
         causal: CausalModel | None = None,
     ) -> None:
         """Find a model; it is loaded when the first text needs it.
@@ -51,15 +53,17 @@ class HiddenStateEmbedder:
             layer: The layer whose output is taken, from 1, or from -1 backwards; layers after it are not computed.
                 None and the last layer take the last hidden states, after the final norm.
             centring: What is done to the vectors before rows are compared.
-            causal: The model itself, where it is loaded already; `max_length` and `device` are its own then.
+            weights: The type of the model's weights, a name of `righttime.embedding.models.WEIGHTS`. The mean of hidden
+                states is summed in float64 whatever it is.
+            causal: The model itself, where it is loaded already; `max_length`, `device` and `weights` are its own then.
 
         Raises:
             EmbeddingError: If there is no such model; names it.
-            SettingsError: If the layer is 0.
+            SettingsError: If the layer is 0, or there is no such type of weights.
         """
         if layer == 0:
             raise SettingsError("`layer` must be 1 or more, or -1 or less from the end, got 0.", setting="embedder")
-        self._causal = causal or CausalModel(name, heads=False, max_length=max_length, device=device)
+        self._causal = causal or CausalModel(name, heads=False, max_length=max_length, device=device, weights=weights)
         self.found = self._causal.found
         self._prefix, self._asked_layer = prefix, layer
         self.centring = centring

@@ -25,11 +25,15 @@ __all__ = [
     "DEFAULT_WEIGHTS",
     "FULL",
     "PRECISIONS",
+    "STORED",
+    "WEIGHTS",
     "FoundModel",
     "SentenceTransformerEmbedder",
+    "checked_weights",
     "device_for_worker",
     "find_model",
     "load_embedder",
+    "weights_type",
 ]
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -41,7 +45,11 @@ _DEFAULT_REVISION = f"sha256:{DEFAULT_WEIGHTS}"
 
 FULL = "float32"
 PRECISIONS = (FULL, "float16", "bfloat16")
-"""What the weights of a sentence-transformers model may be held in; ``int8`` is `righttime.embedding.onnx`'s."""
+"""What a sentence-transformers model may compute products in; ``int8`` is `righttime.embedding.int8`'s."""
+
+STORED = "stored"
+WEIGHTS = (FULL, "bfloat16", STORED)
+"""The types that a model's weights may be held in, and computed with: ``stored`` is that of its files."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +162,7 @@ class SentenceTransformerEmbedder:
         precision: str = "float32",
         prompts: str | None = None,
         centring: Centring | None = None,
+        weights: str = FULL,
     ) -> None:
         """Find a model.
 
@@ -166,10 +175,12 @@ class SentenceTransformerEmbedder:
             prompts: The model's prompts to use; see `righttime.embedding.prompts.prompts_for`. None leaves that to
                 sentence-transformers, which takes the model's default, if it has one.
             centring: What is done to the vectors before rows are compared.
+            weights: The type of the transformer's weights, a name of `WEIGHTS`; what follows it, such as pooling, is
+                computed in float32 whatever it is.
 
         Raises:
             EmbeddingError: If there is no such model; names it.
-            SettingsError: If the precision is unknown, or a prefix and prompts do not go together.
+            SettingsError: If the precision or the type of weights is unknown, or two settings do not go together.
         """
         if prompts == OWN and not prefix:
             raise SettingsError(
@@ -184,10 +195,17 @@ class SentenceTransformerEmbedder:
             )
         if precision not in PRECISIONS:
             raise unknown_name("precision", precision, PRECISIONS)
+        if checked_weights(weights) != FULL and precision != FULL:
+            raise SettingsError(
+                f"`precision` is for float32 weights, got {precision} with `weights={weights}`, which computes in the "
+                "weights' own type. Hint: leave one out.",
+                setting="precision",
+            )
         self.found = find_model(name)
         self._max_length, self._device, self._precision = max_length, device, precision
         self._prefix, self._instruction = ("", prefix) if prompts == OWN else (prefix, "")
         self._prompts, self._is_target, self.centring = prompts, False, centring
+        self._weights = weights
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the loaded model: a process that gets a copy loads its own."""
@@ -253,6 +271,7 @@ class SentenceTransformerEmbedder:
         from transformers.utils import logging
 
         path = fetched(self.found.path, EmbeddingError, whole=True)
+        held = {} if self._weights == FULL else {"dtype": weights_type(self._weights)}
         loud = logging.is_progress_bar_enabled()
         logging.disable_progress_bar()  # a bar for loading would stand before every run's own
         try:
@@ -260,7 +279,7 @@ class SentenceTransformerEmbedder:
                 path,
                 device=self._device,
                 trust_remote_code=False,
-                model_kwargs={"use_safetensors": True},
+                model_kwargs={"use_safetensors": True, **held},
             )
         except Exception as error:  # hub, file and configuration errors of several libraries
             raise EmbeddingError(
@@ -273,6 +292,11 @@ class SentenceTransformerEmbedder:
                 logging.enable_progress_bar()
         if self._max_length is not None:
             model.max_seq_length = self._checked_length(model)
+        if held:
+            for module in [*model][1:]:
+                module.to(dtype=torch.float32)
+            model[0].register_forward_hook(_in_float32)
+            return model.eval()
         # Checkpoints in half precision would else be loaded as they are by some versions of transformers.
         return model.to(dtype=torch.float32).eval()
 
@@ -316,9 +340,17 @@ class SentenceTransformerEmbedder:
             "revision": revision,
             "max_length": 1 << 30 if math.isinf(longest) else int(longest),
             "dtype": self._precision,
+            **self._held(),
             "prefix": self._prefix,
             **({} if self.instruction is None else {"prompt": self.instruction}),
         }
+
+    def _held(self) -> dict[str, str]:
+        """What the transformer's weights are held in, where that is not float32."""
+        held = self._weights
+        if held == STORED:
+            held = str(next(self.model[0].parameters()).dtype).removeprefix("torch.")
+        return {} if held == FULL else {"dtype": held, "weights": held}
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, special tokens included, before truncation."""
@@ -359,6 +391,32 @@ class SentenceTransformerEmbedder:
         return np.asarray(vectors.float().cpu().numpy(), dtype=np.float32)
 
 
+def checked_weights(name: str) -> str:
+    """A name of `WEIGHTS`, as it is.
+
+    Raises:
+        SettingsError: If it is none.
+    """
+    if name not in WEIGHTS:
+        raise unknown_name("type of weights", name, WEIGHTS, setting="embedder")
+    return name
+
+
+def weights_type(name: str) -> Any:
+    """A name of `WEIGHTS` as `from_pretrained` takes it: a torch.dtype, or ``auto``."""
+    import torch
+
+    return "auto" if name == STORED else getattr(torch, name)
+
+
+def _in_float32(module: Any, given: Any, gave: Any) -> Any:
+    """What a module gave, its floating-point tensors widened to float32."""
+    return {
+        name: value.float() if hasattr(value, "is_floating_point") and value.is_floating_point() else value
+        for name, value in gave.items()
+    }
+
+
 def device_for_worker(device: str | None, number: int) -> str | None:
     """The device of the worker process of that number: a GPU of its own as long as there are enough, or the one asked.
 
@@ -386,7 +444,8 @@ def load_embedder(
     precision: str = "float32",
     prompts: str | None = None,
     centring: Centring | None = None,
+    weights: str = FULL,
 ) -> SentenceTransformerEmbedder:
     """The embedder of that name; see `SentenceTransformerEmbedder`."""
     how: dict[str, Any] = {"max_length": max_length, "prefix": prefix, "device": device, "precision": precision}
-    return SentenceTransformerEmbedder(name, **how, prompts=prompts, centring=centring)
+    return SentenceTransformerEmbedder(name, **how, prompts=prompts, centring=centring, weights=weights)

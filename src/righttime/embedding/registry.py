@@ -10,7 +10,7 @@ from typing import Any
 from righttime.embedding import combined, given, gradients, hidden_states, static
 from righttime.embedding.centring import CENTRINGS, SAMPLE, Centring
 from righttime.embedding.int8 import Int8Embedder
-from righttime.embedding.models import DEFAULT_MODEL, FULL, load_embedder
+from righttime.embedding.models import DEFAULT_MODEL, FULL, checked_weights, load_embedder
 from righttime.embedding.protocol import Embedder
 from righttime.embedding.run_checkpoints import checkpoints_of_run
 from righttime.errors import SettingsError, unknown_name
@@ -91,6 +91,8 @@ def _loaded(name: str, **settings: Any) -> Embedder:
 def _int8(name: str, *, prompts: str | None = None, centring: Centring | None = None, **settings: Any) -> Embedder:
     if prompts is not None:
         raise SettingsError(f"`prompts` do not go with int8, got {prompts!r}.", setting="precision")
+    if (weights := settings.pop("weights", FULL)) != FULL:
+        raise SettingsError(f"`weights` do not go with int8, got {weights!r}.", setting="precision")
     embedder = Int8Embedder(name, **settings)
     embedder.centring = centring
     return embedder
@@ -119,7 +121,7 @@ def _name(value: str) -> str:
 
 def _of_texts(options: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a sentence-transformers model that options are."""
-    return {"prompts": options.get("prompts"), "centring": _centring_in(options)}
+    return {"prompts": options.get("prompts"), "centring": _centring_in(options), **_held(options)}
 
 
 def _of_states(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,7 +129,11 @@ def _of_states(options: Mapping[str, Any]) -> dict[str, Any]:
     layer: int | None = options.get("layer")
     if layer == 0:
         raise SettingsError("`layer` must be 1 or more, or -1 or less from the end, got 0.", setting="embedder")
-    return {"layer": layer, "centring": _centring_in(options)}
+    return {"layer": layer, "centring": _centring_in(options), **_held(options)}
+
+
+def _held(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in ("weights",) if name in options}
 
 
 def _centring_in(options: Mapping[str, Any]) -> Centring | None:
@@ -141,6 +147,13 @@ def _centring_in(options: Mapping[str, Any]) -> Centring | None:
     return Centring(how[0], **drawn) if how else None
 
 
+_WEIGHTS = {
+    "weights": Option(
+        "weights=TYPE",
+        "the type of its weights: float32 (default); bfloat16, in half the memory; stored, as in its files",
+        checked_weights,
+    )
+}
 _CENTRING = {
     **{name: Option(name, does) for name, does in CENTRINGS.items()},
     "sample": Option("sample=N", f"how many different texts of the pool that sample has, default {SAMPLE:,}", int),
@@ -192,6 +205,7 @@ EMBEDDERS: Mapping[str, EmbedderKind] = {
                 "setting stands before the target's rows alone",
                 _name,
             ),
+            **_WEIGHTS,
             **_CENTRING,
         },
         read=_of_texts,
@@ -212,6 +226,7 @@ EMBEDDERS: Mapping[str, EmbedderKind] = {
         frozenset({"max_length", "prefix", "device"}),
         options={
             "layer": Option("layer=L", "the layer, from 1, or from -1 backwards; default: the last, normed", int),
+            **_WEIGHTS,
             **_CENTRING,
         },
         read=_of_states,
@@ -226,6 +241,7 @@ EMBEDDERS: Mapping[str, EmbedderKind] = {
         options={
             "adam": Option("adam", "of a checkpoint of adapters: pool rows by Adam's next step, as in LESS"),
             "subspace": Option("subspace=K", "K directions of the target's gradients, as in GIST", _positive),
+            **_WEIGHTS,
         },
     ),
     combined.PREFIX.rstrip(":"): EmbedderKind(
@@ -288,9 +304,16 @@ def live_options(kind: str, options: str) -> dict[str, Any]:
         options: As they follow the ``#`` after a model's name, such as ``layer=12,centred``.
 
     Raises:
-        SettingsError: As `embedder_named`.
+        SettingsError: As `embedder_named`; or if an option says how a model is to be loaded.
     """
-    return _options(f"#{options}", EMBEDDERS[kind])[1]
+    found = _options(f"#{options}", EMBEDDERS[kind])[1]
+    if "weights" in found:
+        raise SettingsError(
+            f"`weights` says how a model is loaded, but this one is loaded already, got {options!r}. "
+            "Hint: leave it out.",
+            setting="embedder",
+        )
+    return found
 
 
 def _no_precision(precision: str, name: str) -> SettingsError:
@@ -338,6 +361,8 @@ def _options(model: str, entry: EmbedderKind) -> tuple[str, dict[str, Any]]:
             raise SettingsError(f"an option must be given once, as {spelled}, got {rest!r}.", setting="embedder")
         try:
             found[option] = read(value) if read else True
+        except SettingsError:
+            raise
         except ValueError:
             raise SettingsError(f"an option must be {spelled}, got {word!r}.", setting="embedder") from None
     return name, entry.read(found)

@@ -15,7 +15,7 @@ from pathlib import Path
 from righttime.errors import RighttimeError, SettingsError
 from righttime.experiment.draws import JUDGE
 from righttime.experiment.layout import VECTORS, Cell, cells, is_finished
-from righttime.experiment.prepare import embedding_of, read_draw
+from righttime.experiment.prepare import embedding_of, read_draw, source_files
 from righttime.experiment.settings import Experiment
 from righttime.experiment.store import open_experiment
 from righttime.locks import alone
@@ -58,13 +58,20 @@ def _arrange(experiment: Experiment, cell: Cell) -> None:
         if (cell.arrangement / MANIFEST).exists():
             return
         request = _request(experiment, cell)
-        pool, target = (str(cell.draw / f"{name}.jsonl") for name in ("pool", "steer"))
-        arrange_into(cell.arrangement, [pool], [target], request, progress=True)
+        pool = [cell.draw / "pool.jsonl"] if request.cap_source is None else source_files(cell.draw)
+        arrange_into(
+            cell.arrangement, [str(path) for path in pool], [str(cell.draw / "steer.jsonl")], request, progress=True
+        )
 
 
 def _request(experiment: Experiment, cell: Cell) -> Request:
-    """The order's request; vectors of the common embedder are those that the replicate has already."""
+    """The order's request; vectors of the common embedder are those that the replicate has already.
+
+    Orders that take rows of a side pool embed for themselves, from the cache: their vectors are of more rows.
+    """
     asked = experiment.request(cell.order, cell.replicate)
+    if asked.side_pools:
+        return asked.with_side_pools(lambda name: str(cell.draw / f"{name}.jsonl"))
     if embedding_of(experiment.orders[cell.order].arranging) != read_draw(cell.draw).get("embedding"):
         return asked
     plain = {entry.name: entry.default for entry in dataclasses.fields(Request)}
@@ -128,7 +135,9 @@ def _measure(experiment: Experiment, cell: Cell) -> None:
 
     if cell.measures.exists() or not (cell.draw / VECTORS).exists():
         return
-    pool, judge = (read_rows([str(cell.draw / f"{name}.jsonl")], role="target").rows for name in ("pool", JUDGE))
+    names = ["pool", *experiment.side_pools]
+    pool = read_rows([str(cell.draw / f"{name}.jsonl") for name in names], role="target").rows
+    judge = read_rows([str(cell.draw / f"{JUDGE}.jsonl")], role="target").rows
     (run,) = next(iter(read_runs([str(cell.run)]).values()))
     rows, steps = consumed_rows(run), run.values[JUDGE, PRIMARY].steps.tolist()
     number = {name: row for row, name in enumerate(pool.ids)}
@@ -136,8 +145,9 @@ def _measure(experiment: Experiment, cell: Cell) -> None:
     order = list(dict.fromkeys(number[name] for name in seen))  # each row once, as it is first met
     sizes = {step: len(dict.fromkeys(rows.between(0, step))) for step in steps if step and rows}
     vectors = load_file(cell.draw / VECTORS)
+    pools = np.concatenate([vectors["pool"], *(vectors[f"side.{name}"] for name in experiment.side_pools)])
     found = step_measures(
-        unit_rows(np.asarray(vectors["pool"], np.float32)[order], "pool vectors"),
+        unit_rows(np.asarray(pools, np.float32)[order], "pool vectors"),
         list(pool.texts("prompt+response", order)),
         unit_rows(np.asarray(vectors[JUDGE], np.float32), "judge vectors"),
         list(judge.texts("prompt+response")),

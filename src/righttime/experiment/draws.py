@@ -35,7 +35,7 @@ JUDGE = "judge"
 """The set whose loss decides."""
 GUARDED = "guarded"
 """What rows are called that the guard took out."""
-_POOL, _TARGET, _SETS, _JUDGE = b"pool", b"target", b"set", b"judge"
+_POOL, _TARGET, _SETS, _JUDGE, _SIDE = b"pool", b"target", b"set", b"judge", b"side"
 """Each draws apart from the others."""
 
 
@@ -68,6 +68,7 @@ class Pools:
         pool: The pool's sources.
         target: The target's.
         sets: Those of other sets.
+        side_pools: Those of side pools.
         readable: Readable rows of pool and target, for vectors that go by row.
         inputs: The sha256 of every file, by side, source and name.
     """
@@ -75,6 +76,7 @@ class Pools:
     pool: tuple[Part, ...]
     target: tuple[Part, ...]
     sets: Mapping[str, tuple[Part, ...]]
+    side_pools: Mapping[str, tuple[Part, ...]]
     readable: tuple[int, int]
     inputs: Mapping[str, str]
 
@@ -88,18 +90,30 @@ class Draw:
         steer: Target rows that orders may look at.
         judge: Target rows that judge; the same where all do both.
         sets: The rows of other sets.
+        side_pools: The rows of side pools; no id is also one of the pool's, or of another side pool's.
         numbers: Of pool, steer and judge: each row's number among the readable rows of its side.
-        counts: What became of every row.
-        guard: What the guard found; None where it is off.
+        counts: What became of every row of the pool, and how many target rows steer and judge.
+        side_counts: What became of every row of each side pool.
+        guard: What the guard found in the pool and side pools together; None where it is off.
     """
 
     pool: Rows
     steer: Rows
     judge: Rows
     sets: Mapping[str, Rows]
+    side_pools: Mapping[str, Rows]
     numbers: Mapping[str, tuple[int, ...]]
     counts: Mapping[str, int]
+    side_counts: Mapping[str, Mapping[str, int]]
     guard: Guarded | None = None
+
+    @property
+    def pools(self) -> Rows:
+        """The rows of the pool, and after them those of the side pools."""
+        if not self.side_pools:
+            return self.pool
+        sides = [self.pool, *self.side_pools.values()]
+        return ExampleRows([row for rows in sides for row in rows.examples()])
 
 
 def read_pools(experiment: Experiment, progress: bool = False) -> Pools:
@@ -113,21 +127,32 @@ def read_pools(experiment: Experiment, progress: bool = False) -> Pools:
         DataError: If a file cannot be read, or nothing of it may take part; a judged row without an answer is named.
     """
     inputs: dict[str, str] = {}
-    pool = _parts(experiment.pool, "pool", experiment, inputs, progress)
+    seen: set[str] = set()
+    pool = _parts(experiment.pool, "pool", experiment, inputs, progress, seen)
     target = _parts(experiment.target, "target", experiment, inputs, progress)
     sets = {name: _parts(found, name, experiment, inputs, progress) for name, found in experiment.sets.items()}
+    side_pools = {
+        name: _parts(found, name, experiment, inputs, progress, seen, name)
+        for name, found in experiment.side_pools.items()
+    }
     for name, parts in {"target": target, **sets}.items():
         for part in parts:
             _check_answered(part.rows, name)
     readable = tuple(sum(len(part.rows) + part.too_long + part.other_tasks for part in side) for side in (pool, target))
-    return Pools(pool, target, sets, (readable[0], readable[1]), inputs)
+    return Pools(pool, target, sets, side_pools, (readable[0], readable[1]), inputs)
 
 
 def _parts(
-    sources: Sequence[Source], side: str, experiment: Experiment, inputs: dict[str, str], progress: bool
+    sources: Sequence[Source],
+    side: str,
+    experiment: Experiment,
+    inputs: dict[str, str],
+    progress: bool,
+    seen: set[str] | None = None,
+    called: str = "",
 ) -> tuple[Part, ...]:
-    """The sources of one side, ids made unique among all of them."""
-    role: Literal["pool", "target"] = "pool" if side == "pool" else "target"
+    """The sources of one side, ids made unique among all of them, and among those seen; `called`: of a side pool."""
+    role: Literal["pool", "target"] = "pool" if side == "pool" or called else "target"
     found: list[Part] = []
     before = 0
     for source in sources:
@@ -141,7 +166,7 @@ def _parts(
         inputs |= {f"{side} {len(found) + 1}: {Path(one.path).name}": one.sha256 for one in read.inputs}
         found.append(dataclasses.replace(_part(source, read.rows, before, experiment), bad=len(read.left_out)))
         before += len(read.rows)
-    return tuple(_distinct(found))
+    return tuple(_distinct(found, set() if seen is None else seen, called))
 
 
 def _check_format(source: Source) -> None:
@@ -174,15 +199,17 @@ def _of_task(task: str | None, patterns: Sequence[str]) -> bool:
     return not patterns or (task is not None and any(fnmatchcase(task, pattern) for pattern in patterns))
 
 
-def _distinct(parts: Sequence[Part]) -> Iterator[Part]:
-    """The same with ids that are different among all sources: a repeated one gets its source's number."""
-    seen: set[str] = set()
+def _distinct(parts: Sequence[Part], seen: set[str], called: str) -> Iterator[Part]:
+    """The same with ids and names of sources that differ among all: a repeated one gets its source's number."""
+    named: set[str] = set()
     for place, part in enumerate(parts):
-        examples = []
+        examples, before, mark = [], frozenset(named), f"@{called}{place + 1}"
         for row in part.rows.examples():
-            name = row.id if row.id not in seen else f"{row.id}@{place + 1}"
+            name = row.id if row.id not in seen else f"{row.id}{mark}"
+            source = row.source if row.source not in before else f"{row.source}{mark}"
             seen.add(name)
-            examples.append(dataclasses.replace(row, id=name))
+            named.add(source)
+            examples.append(dataclasses.replace(row, id=name, source=source))
         yield dataclasses.replace(part, rows=ExampleRows(examples, part.rows.content_ids))
 
 
@@ -214,42 +241,68 @@ def draw_replicate(experiment: Experiment, pools: Pools, replicate: int) -> Draw
     sets = {name: _joined(_drawn_side(parts, [seed, *_SETS]))[0] for name, parts in pools.sets.items()}
     steering, judging = _shared_out(target, experiment.judge_share, seed)
     asked = ExampleRows([*target.examples(), *(row for rows in sets.values() for row in rows.examples())])
-    held, counts = _held_out(experiment, target), Counter[str]()
-    free = [_without(part, asked, held, experiment.hold_out, counts) for part in pools.pool]
-    guard, free = _guarded(experiment, free, asked, seed, counts)
-    chosen = []
-    for k, part in enumerate(free):
-        chosen.append(_drawn(part, part.source.rows or experiment.subsample, [seed, *_POOL, k]))
-        counts["not drawn"] += len(part.rows) - len(chosen[-1].rows)
-        counts["bad"] += part.bad
-        counts["too long"] += part.too_long
-        counts["other tasks"] += part.other_tasks
-    pool, pool_numbers = _joined(chosen)
+    held, sides = _held_out(experiment, target), {"": pools.pool, **pools.side_pools}
+    tally = {name: Counter[str]() for name in sides}
+    free: Mapping[str, Sequence[Part]] = {
+        name: [_without(part, asked, held, experiment.hold_out, tally[name]) for part in parts]
+        for name, parts in sides.items()
+    }
+    guard, free = _guarded(experiment, free, asked, seed, tally)
+    chosen = {name: _drawn_pool(parts, experiment, seed, name, tally[name]) for name, parts in free.items()}
+    (pool, pool_numbers), counts = _joined(chosen.pop("")), tally.pop("")
     _check_sides(pool, steering, judging, counts)
+    side_pools = {name: _joined(parts)[0] for name, parts in chosen.items()}
+    for name, rows in side_pools.items():
+        _check_side_pool(name, rows, tally[name])
+        tally[name]["drawn"] = len(rows)
+    side_counts = {name: dict(counted) for name, counted in tally.items()}
     counts |= Counter({"pool": len(pool), "steer": len(steering), "judge": len(judging)})
     numbers = {
         "pool": pool_numbers,
         "steer": tuple(target_numbers[place] for place in steering),
         "judge": tuple(target_numbers[place] for place in judging),
     }
-    return Draw(pool, target.take(steering), target.take(judging), sets, numbers, dict(counts), guard)
+    steer, judge = target.take(steering), target.take(judging)
+    return Draw(pool, steer, judge, sets, side_pools, numbers, dict(counts), side_counts, guard)
+
+
+def _drawn_pool(free: Sequence[Part], experiment: Experiment, seed: int, name: str, counts: Counter[str]) -> list[Part]:
+    """What is drawn of each source of a pool, or of the side pool of that name; what becomes of the rest is counted."""
+    stream = [seed, *_SIDE, *name.encode()] if name else [seed, *_POOL]
+    drawn_parts = []
+    for k, part in enumerate(free):
+        chosen = _drawn(part, part.source.rows or experiment.subsample, [*stream, k])
+        counts["not drawn"] += len(part.rows) - len(chosen.rows)
+        counts["bad"] += part.bad
+        counts["too long"] += part.too_long
+        counts["other tasks"] += part.other_tasks
+        drawn_parts.append(chosen)
+    return drawn_parts
 
 
 def _guarded(
-    experiment: Experiment, free: list[Part], asked: Rows, seed: int, counts: Counter[str]
-) -> tuple[Guarded | None, list[Part]]:
-    """What the guard finds in the sources, which it reads as one pool, and the sources without it."""
-    pool, _ = _joined(free)
+    experiment: Experiment,
+    free: Mapping[str, Sequence[Part]],
+    asked: Rows,
+    seed: int,
+    tally: Mapping[str, Counter[str]],
+) -> tuple[Guarded | None, Mapping[str, Sequence[Part]]]:
+    """What the guard finds in the sources of all pools, which it reads as one, and the sources without it."""
+    pool, _ = _joined([part for parts in free.values() for part in parts])
     if experiment.guard == "off" or not len(pool):
         return None, free
     found = by_texts(pool, asked, seed, experiment.guard == "remove")
     if not found.removed:
         return found, free
-    counts[GUARDED] += found.removed
-    gone, first, kept = set(found.leaks.pool_rows), 0, []
-    for part in free:
-        kept.append(_taken(part, [place for place in range(len(part.rows)) if first + place not in gone]))
-        first += len(part.rows)
+    gone, first, kept = set(found.leaks.pool_rows), 0, dict[str, Sequence[Part]]()
+    for name, parts in free.items():
+        left = []
+        for part in parts:
+            places = [place for place in range(len(part.rows)) if first + place not in gone]
+            tally[name][GUARDED] += len(part.rows) - len(places)
+            left.append(_taken(part, places))
+            first += len(part.rows)
+        kept[name] = left
     return found, kept
 
 
@@ -258,7 +311,8 @@ def guarded_by_vectors(draw: Draw, vectors: Mapping[str, NDArray[Any]], seed: in
 
     Args:
         draw: What was drawn.
-        vectors: Unit vectors of ``pool`` and of ``target``: rows that steer, then those that judge.
+        vectors: Unit vectors of ``pool``, all rows of `Draw.pools`, and of ``target``: rows that steer, then those that
+            judge.
         seed: Of the replicate.
 
     Raises:
@@ -267,15 +321,29 @@ def guarded_by_vectors(draw: Draw, vectors: Mapping[str, NDArray[Any]], seed: in
     assert draw.guard is not None
     judged = draw.judge if draw.judge.ids != draw.steer.ids else ()
     target: Rows = ExampleRows([*draw.steer.examples(), *(judged.examples() if judged else ())])
-    found, kept = by_meaning(draw.guard, draw.pool, target, vectors, seed)
-    if len(kept) == len(draw.pool):
+    found, kept = by_meaning(draw.guard, draw.pools, target, vectors, seed)
+    if len(kept) == len(draw.pools):
         return dataclasses.replace(draw, guard=found), kept
-    counts = Counter(draw.counts) + Counter({GUARDED: len(draw.pool) - len(kept)})
-    counts["pool"] = len(kept)
-    pool = draw.pool.take(kept)
+    own = [place for place in kept if place < len(draw.pool)]
+    counts = Counter(draw.counts) + Counter({GUARDED: len(draw.pool) - len(own)})
+    counts["pool"] = len(own)
+    pool = draw.pool.take(own)
     _check_sides(pool, draw.steer.ids, draw.judge.ids, counts)
-    numbers = {**draw.numbers, "pool": tuple(draw.numbers["pool"][place] for place in kept)}
+    numbers = {**draw.numbers, "pool": tuple(draw.numbers["pool"][place] for place in own)}
+    draw = _side_pools_kept(draw, kept)
     return dataclasses.replace(draw, pool=pool, numbers=numbers, counts=dict(counts), guard=found), kept
+
+
+def _side_pools_kept(draw: Draw, kept: Sequence[int]) -> Draw:
+    """The draw with those rows of its side pools, by their places among the rows of all pools."""
+    first, rows, counts = len(draw.pool), dict[str, Rows](), dict[str, Mapping[str, int]]()
+    for name, before in draw.side_pools.items():
+        rows[name] = before.take([place - first for place in kept if first <= place < first + len(before)])
+        counted = Counter(draw.side_counts[name]) + Counter({GUARDED: len(before) - len(rows[name])})
+        counts[name] = {**counted, "drawn": len(rows[name])}
+        _check_side_pool(name, rows[name], counts[name])
+        first += len(before)
+    return dataclasses.replace(draw, side_pools=rows, side_counts=counts)
 
 
 def _taken(part: Part, places: Sequence[int]) -> Part:
@@ -368,6 +436,12 @@ def _check_sides(pool: Rows, steering: Sequence[object], judging: Sequence[objec
             f"target rows must be enough for some to steer and some to judge, but of {len(steering) + len(judging)} "
             f"none {side}. Hint: more target rows, or another `judge_share`."
         )
+
+
+def _check_side_pool(name: str, rows: Rows, counts: Mapping[str, int]) -> None:
+    if not len(rows):
+        told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+        raise EmptyDataError(f"a replicate must draw rows of the side pool {name}, but none is left ({told}).")
 
 
 def as_line(row: Example) -> str:

@@ -2,7 +2,9 @@
 
     EXP/experiment.json                        what was asked, resolved, with the one comparison that decides
     EXP/replicate-1/pool.jsonl, steer.jsonl, judge.jsonl, SET.jsonl   what the replicate drew
-    EXP/replicate-1/vectors.safetensors        their vectors: pool, target, judge
+    EXP/replicate-1/NAME.jsonl                 what it drew of a side pool
+    EXP/replicate-1/sources/N-NAME.jsonl       the pool by its sources, where an order has caps of them
+    EXP/replicate-1/vectors.safetensors        their vectors: pool, target, judge, side.NAME
     EXP/replicate-1/draw.json                  counts, seeds, hashes; written last
     EXP/replicate-1/arrangements/NAME/         arrangements, as `righttime arrange` writes them
     EXP/replicate-1/runs/ORDER/run/            runs, as `righttime tune` writes them

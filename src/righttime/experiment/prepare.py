@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,7 @@ from righttime.store import (
     write_lines,
 )
 
-__all__ = ["embedding_of", "prepare_replicate", "read_draw", "shared_embedding"]
+__all__ = ["embedding_of", "prepare_replicate", "read_draw", "shared_embedding", "source_files"]
 
 
 def shared_embedding(experiment: Experiment) -> dict[str, Any]:
@@ -76,13 +78,16 @@ def prepare_replicate(
         vectors, about = _vectors(Request(**{"embedder": DEFAULT_MODEL, **shared}), pools(), draw, progress)
         if draw.guard is not None and of_meaning(about):  # gradients say nothing of meaning
             draw, vectors = _guarded(draw, vectors, seed)
+        vectors |= {f"side.{name}": vectors.pop(name) for name in draw.side_pools}
         write_bytes(folder / VECTORS, save({name: np.ascontiguousarray(one) for name, one in vectors.items()}))
-        sides = {"pool": draw.pool, "steer": draw.steer, JUDGE: draw.judge, **draw.sets}
+        sides = {"pool": draw.pool, "steer": draw.steer, JUDGE: draw.judge, **draw.sets, **draw.side_pools}
         for name, rows in sides.items():
             write_lines(folder / f"{name}.jsonl", map(as_line, rows.examples()))
         files = {path.name: file_sha256(path) for path in sorted(folder.glob("*.*")) if not path.name.startswith(".")}
         ids = {name: {"rows": len(rows), "ids_sha256": ids_sha256(rows.ids)} for name, rows in sides.items()}
         facts = {"replicate": replicate, "seed": seed, "counts": dict(draw.counts)}
+        facts["sources"] = [[name, len([*some])] for name, some in groupby(draw.pool.sources)]
+        facts |= {"side_pools": draw.side_counts} if draw.side_pools else {}
         facts["guard"] = {"mode": experiment.guard, **(draw.guard.as_json() if draw.guard else {})}
         made = {"inputs": dict(pools().inputs), "rows": ids, "embedding": shared, "vectors": about, "files": files}
         write_json(folder / DRAW, {**facts, **made})
@@ -125,9 +130,13 @@ def _guarded(draw: Draw, vectors: dict[str, NDArray[Any]], seed: int) -> tuple[D
     """The draw and its vectors without rows that say in other words what a target row says."""
     apart = draw.judge.ids != draw.steer.ids
     target = np.concatenate([vectors["target"], vectors[JUDGE]]) if apart else vectors["target"]
-    sides = {"pool": unit_rows(vectors["pool"], "pool vectors"), "target": unit_rows(target, "target vectors")}
+    names = ["pool", *draw.side_pools]
+    pools = np.concatenate([vectors[name] for name in names]) if draw.side_pools else vectors["pool"]
+    sides = {"pool": unit_rows(pools, "pool vectors"), "target": unit_rows(target, "target vectors")}
     draw, kept = guarded_by_vectors(draw, sides, seed)
-    return draw, {**vectors, "pool": vectors["pool"][np.asarray(kept, np.int64)]}
+    ends = np.cumsum([len(rows) for rows in (draw.pool, *draw.side_pools.values())])
+    left = np.split(pools[np.asarray(kept, np.int64)], ends[:-1])
+    return draw, {**vectors, **dict(zip(names, left, strict=True))}
 
 
 def _given(request: Request, pools: Pools, draw: Draw) -> dict[str, NDArray[Any]]:
@@ -140,5 +149,40 @@ def _embedded(request: Request, draw: Draw, progress: bool) -> tuple[dict[str, N
     target: Rows = ExampleRows([*draw.steer.examples(), *draw.judge.examples()])
     how: dict[str, Any] = {"memory": request.memory, "workers": request.workers, "progress": progress}
     n = len(draw.steer)
-    sides = embedded(draw.pool, target, request.text, request.model(), cache_folder(), n_steer=n, **how)
-    return {"pool": sides.pool, "target": sides.target[:n], JUDGE: sides.target[n:]}, dict(sides.about)
+    model = request.model()
+    sides = embedded(draw.pool, target, request.text, model, cache_folder(), n_steer=n, **how)
+    of_side = {  # centred as the pool is
+        name: embedded(rows, draw.steer, request.text, model, cache_folder(), made=sides.about, **how).pool
+        for name, rows in draw.side_pools.items()
+    }
+    return {"pool": sides.pool, "target": sides.target[:n], JUDGE: sides.target[n:], **of_side}, dict(sides.about)
+
+
+def source_files(folder: Path) -> list[Path]:
+    """A replicate's pool as a file for each of its sources, in the pool's order; written where they are not there.
+
+    Args:
+        folder: Of the replicate, which is drawn.
+
+    Raises:
+        StoreError: If the draw does not say what comes from which source.
+    """
+    found = read_draw(folder).get("sources")
+    if found is None:
+        raise StoreError(
+            f"{folder} must say which rows of its pool come from which source, for 'cap_source', but it was drawn by a "
+            "version that did not keep that. Hint: another folder.",
+            file=folder / DRAW,
+        )
+    lines = (folder / "pool.jsonl").read_text(encoding="utf-8").split("\n")
+    files, first = [], 0
+    make_folder(folder / "sources")
+    with alone(folder / "sources.lock"):
+        for number, (name, count) in enumerate(found, 1):
+            plain = re.sub(r"[^\w.-]", "-", name)
+            path = folder / "sources" / f"{number}-{plain}.jsonl"
+            if not path.exists():
+                write_lines(path, lines[first : first + count])
+            files.append(path)
+            first += count
+    return files

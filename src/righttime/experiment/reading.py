@@ -111,7 +111,8 @@ class _Reader:
             "tuning": self.tuning(found.get("tuning"), "tuning"),
             "evaluation": self._evaluation(found.get("evaluate")),
             "orders": self._orders(found.get("orders"), common),
-            "sets": self._sets(found.get("sets")),
+            "sets": self._named_sources(found.get("sets"), "sets"),
+            "side_pools": self._named_sources(found.get("side_pools"), "side_pools"),
         }
         for name, read in _VALUES.items():
             if name in found:
@@ -123,7 +124,7 @@ class _Reader:
         try:
             return self._whole(root, found, Experiment(**made))
         except SettingsError as error:
-            self._wrong(found.get("sets", root), str(error))
+            self._wrong(found.get(error.setting or "sets", root), str(error))
             return None
 
     def _whole(self, root: Entry, found: Mapping[str, Entry], experiment: Experiment) -> Experiment:
@@ -137,6 +138,8 @@ class _Reader:
         for name in experiment.orders:
             entry = found["orders"].value[name]
             self.tried(entry, f"order {name}: ", partial(experiment.check_order, name))
+        if experiment.side_pools and not self.problems:
+            self.tried(found["side_pools"], "", experiment.check_side_pools)
         return experiment
 
     def tried(self, entry: Entry, where: str, work: Callable[[], Any]) -> None:
@@ -224,11 +227,9 @@ class _Reader:
             made["every"] = 5
         return Evaluation(**{name: value for name, value in made.items() if value is not None})
 
-    def _sets(self, entry: Entry | None) -> dict[str, tuple[Source, ...]]:
-        made = {}
-        for name, value in self._mapping(entry, "'sets'", None).items():
-            made[name] = self._sources(value, f"sets.{name}")
-        return made
+    def _named_sources(self, entry: Entry | None, what: str) -> dict[str, tuple[Source, ...]]:
+        named = self._mapping(entry, f"'{what}'", None)
+        return {name: self._sources(value, f"{what}.{name}") for name, value in named.items()}
 
     def _sources(self, entry: Entry | None, what: str) -> tuple[Source, ...]:
         if entry is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from typing import Any, Literal
 from righttime.analysis.comparable import PRIMARY
 from righttime.arrangement.budget import rows_of
 from righttime.choices import Guard
+from righttime.embedding.given import kept_spec
 from righttime.embedding.vectors import vectors_given
 from righttime.errors import SettingsError, unknown_name
 from righttime.formats.remote import without_secrets
@@ -99,6 +101,7 @@ class Experiment:
         model: The model to tune.
         budget: Rows of each arrangement: a number, or a share of what a replicate drew.
         sets: Other sets to evaluate, where harm may show.
+        side_pools: Other pools, by the names that orders weave, anneal or widen with; drawn as the pool is.
         baseline: The order that others are compared with.
         replicates: How many.
         subsample: The part of each pool source that a replicate draws; None takes all.
@@ -122,6 +125,7 @@ class Experiment:
     model: str
     budget: int | str
     sets: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)
+    side_pools: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)
     baseline: str = "random"
     replicates: int = 3
     subsample: int | float | str | None = "50%"
@@ -143,6 +147,13 @@ class Experiment:
                     f"a set must have a name of letters, digits, - and _, none of {', '.join(_TAKEN)}, got {name!r}.",
                     setting="sets",
                 )
+        for name in self.side_pools:
+            if name in {*_TAKEN, *self.sets} or not name.replace("-", "").replace("_", "").isalnum():
+                raise SettingsError(
+                    "a side pool must have a name of letters, digits, - and _, none of "
+                    f"{', '.join([*_TAKEN, *self.sets])}, got {name!r}.",
+                    setting="side_pools",
+                )
 
     def check(self) -> None:
         """Refuse settings that a run would end in, before anything is read.
@@ -156,29 +167,29 @@ class Experiment:
             raise SettingsError("at least two orders must be compared, got one.", setting="orders")
         for name in self.orders:
             self.check_order(name)
+        self.check_side_pools()
+
+    def check_side_pools(self) -> None:
+        """Refuse side pools that no order takes rows of.
+
+        Raises:
+            SettingsError: If there is one.
+        """
+        named = {name for order in self.orders for name in self.request(order, 1).side_pools.values()}
+        for name in self.side_pools:
+            if name not in named:
+                raise SettingsError(
+                    f"a side pool must be named by an order's 'weave', 'anneal' or 'widen', but {name!r} is by none. "
+                    "Hint: leave it out.",
+                    setting="side_pools",
+                )
 
     def check_order(self, name: str) -> None:
         """The same for one order."""
         request, last = self.request(name, 1), self.steps(name)
         request.check()
-        if request.woven_pool is not None:
-            raise SettingsError(
-                "'weave' and 'anneal' must name no file in an experiment, whose rows are those that a replicate draws, "
-                f"got {without_secrets(request.woven_pool)!r}. Hint: name it under 'pool'.",
-                setting="weave",
-            )
-        if request.widens is not None:
-            raise SettingsError(
-                "'widen' must be left out of an experiment, whose target rows are those that a replicate draws, got "
-                f"{request.widens.kept!r}. Hint: name a wider target under 'target'.",
-                setting="widen",
-            )
-        if request.cap_source is not None:
-            raise SettingsError(
-                "'cap_source' must be left out of an experiment, whose replicates draw all rows into one file, got "
-                f"{request.cap_source!r}. Hint: 'rows' under 'pool' says how many of each file are drawn.",
-                setting="cap_source",
-            )
+        for setting, side_pool in request.side_pools.items():
+            self._check_side_pool(setting, side_pool, request)
         if last is not None and self.evaluation.at and (beyond := max(self.evaluation.at)) > last:
             raise SettingsError(
                 f"steps to evaluate at must be at most the last, which is {last:,}, got {beyond:,}.",
@@ -200,6 +211,23 @@ class Experiment:
                 setting="embedder",
             )
 
+    def _check_side_pool(self, setting: str, pool: str, request: Request) -> None:
+        """A pool that an order names must be one of those that replicates draw from, with a model that embeds it."""
+        if pool not in self.side_pools:
+            near = difflib.get_close_matches(pool, self.side_pools, n=2)
+            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "write its file there."
+            raise SettingsError(
+                f"'{setting}' must name a pool under 'side_pools' in an experiment, whose rows are those that a "
+                f"replicate draws, got {without_secrets(pool)!r}. Hint: {hint}",
+                setting=setting,
+            )
+        if vectors_given(request.embedder):
+            raise SettingsError(
+                f"'{setting}' with a side pool must have a model, which embeds that pool as well: given vectors are "
+                f"those of pool and target, got {kept_spec(request.embedder)}. Hint: name the model that made them.",
+                setting="embedder",
+            )
+
     def steps(self, order: str, pool_rows: int | None = None) -> int | None:
         """The optimizer steps of an order's runs; None where the budget is a share of unknown rows."""
         settings, rows = self.tune_settings(order, 1), rows_of(self.budget, pool_rows)
@@ -214,8 +242,12 @@ class Experiment:
         return settings_of({**self.tuning, **self.orders[order].tuning}, self.seed + replicate, self.keep_models)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, as JSON."""
-        return dataclasses.asdict(self)
+        """Everything, as JSON; addresses of sources without user, password and query."""
+        made = dataclasses.asdict(self)
+        lists = [made["pool"], made["target"], *made["sets"].values(), *made["side_pools"].values()]
+        for source in (source for sources in lists for source in sources):
+            source["path"] = without_secrets(source["path"])
+        return made
 
 
 def settings_of(tuning: Mapping[str, Any], seed: int, keep_models: bool) -> TuneSettings:

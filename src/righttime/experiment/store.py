@@ -79,9 +79,12 @@ def _experiment(found: dict[str, Any]) -> Experiment:
     at = {**found["evaluation"], "at": tuple(found["evaluation"]["at"])}
     evaluation = made(Evaluation, {**at, "metrics": tuple(at["metrics"])})
     sides = {name: _sources(found[name]) for name in ("pool", "target")}
-    sets = {name: _sources(sources) for name, sources in found["sets"].items()}
+    named = {
+        side: {name: _sources(sources) for name, sources in found.get(side, {}).items()}
+        for side in ("sets", "side_pools")
+    }
     before = {"guard": "off"}  # of experiments that were begun before there was a guard
-    return made(Experiment, {**before, **found, **sides, "sets": sets, "orders": orders, "evaluation": evaluation})
+    return made(Experiment, {**before, **found, **sides, **named, "orders": orders, "evaluation": evaluation})
 
 
 def _sources(found: list[dict[str, Any]]) -> tuple[Source, ...]:

@@ -74,6 +74,7 @@ class Reading:
         inputs: The sources.
         share: About how much of the data this is: 1 but for `read_head`.
         of_last: How many of the rows come from the last of the files or folders that were named.
+        inputs_of_last: How many of the sources that is.
     """
 
     rows: Rows
@@ -81,6 +82,7 @@ class Reading:
     inputs: tuple[InputFile, ...]
     share: float = 1.0
     of_last: int = 0
+    inputs_of_last: int = 0
 
     @property
     def total(self) -> int:
@@ -154,7 +156,8 @@ def read_rows(
     numbered, most = _numbered(settings.fields), check_max_row_bytes(max_row_bytes)
     found = [find_sources(os.fspath(path), role, numbered=numbered, most=most) for path in named]
     read = _read([source for sources in found for source in sources], settings)
-    return dataclasses.replace(read, of_last=sum(file.rows for file in read.inputs[-len(found[-1]) :]))
+    last = read.inputs[-len(found[-1]) :]
+    return dataclasses.replace(read, of_last=sum(file.rows for file in last), inputs_of_last=len(last))
 
 
 def _numbered(fields: Mapping[str, str]) -> bool:

@@ -13,6 +13,7 @@ from righttime.experiment.layout import VECTORS
 from righttime.measures.agreement import agreement
 from righttime.report.arranged import Beside
 from righttime.report.blocks import Block, Matrix, Text
+from righttime.results import ResultManifest, open_result
 from righttime.store import MANIFEST
 
 __all__ = ["Replicate", "agreement_blocks", "first_replicate", "replicates"]
@@ -26,11 +27,13 @@ class Replicate:
         number: Which, from 1.
         folders: The arrangements, in the order of the experiment's orders.
         drew: What it drew.
+        apart: Those of other rows than the first: of a side pool as well, or of the pool by its sources.
     """
 
     number: int
     folders: Sequence[Path]
     drew: Beside
+    apart: Sequence[Path] = ()
 
 
 def replicates(experiment: Path) -> list[Replicate]:
@@ -41,7 +44,23 @@ def replicates(experiment: Path) -> list[Replicate]:
         if (cell.arrangement / MANIFEST).is_file():
             by_number.setdefault(cell.replicate, {})[cell.arrangement] = None
             draws[cell.replicate] = cell.draw
-    return [Replicate(number, list(folders), _drew(draws[number])) for number, folders in sorted(by_number.items())]
+    return [_of_one_side(number, list(folders), _drew(draws[number])) for number, folders in sorted(by_number.items())]
+
+
+def _of_one_side(number: int, folders: Sequence[Path], drew: Beside) -> Replicate:
+    """The arrangements that are of the same pool and target as the first, and those that are not."""
+    sides = [_sides(open_result(folder).manifest) for folder in folders]
+    alike, apart = (
+        [folder for folder, its in zip(folders, sides, strict=True) if (its == sides[0]) is same]
+        for same in (True, False)
+    )
+    return Replicate(number, alike, drew, apart)
+
+
+def _sides(manifest: ResultManifest) -> tuple[object, ...]:
+    """What an arrangement's rows are: the files of both sides, and those that widened the target."""
+    files = [tuple(file.sha256 for file in side) for side in (manifest.pool, manifest.target)]
+    return *files, None if manifest.widening is None else manifest.settings["widen"]
 
 
 def _drew(folder: Path) -> Beside:
@@ -51,8 +70,8 @@ def _drew(folder: Path) -> Beside:
 def first_replicate(experiment: Path) -> Replicate | None:
     """The first replicate that has all of the arrangements which any has; None where there is none."""
     found = replicates(experiment)
-    most = max((len(one.folders) for one in found), default=0)
-    return next((one for one in found if len(one.folders) == most), None)
+    most = max((len(one.folders) + len(one.apart) for one in found), default=0)
+    return next((one for one in found if len(one.folders) + len(one.apart) == most), None)
 
 
 def agreement_blocks(experiment: Path) -> list[Block]:
@@ -67,6 +86,8 @@ def agreement_blocks(experiment: Path) -> list[Block]:
     blocks: list[Block] = [
         Matrix("Rows in common", names, each.mean(axis=0).tolist(), 0.0, 1.0, told),
     ]
+    if apart := sorted({folder.name for one in found for folder in one.apart}):
+        blocks.append(Text(f"Not compared, since they are of other rows: {', '.join(apart)}."))
     if len(whole) < len(found):
         blocks.append(Text(f"{len(found) - len(whole)} replicates lack some of the arrangements."))
     return blocks

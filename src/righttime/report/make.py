@@ -185,6 +185,8 @@ def _as_part(sections: Sequence[Section], replicate: Replicate, trials: Sequence
         f"of its arrangements. Each replicate draws a pool of its own; give the folders in {experiment.folder}/"
         "replicate-K/arrangements to see those of another."
     )
+    if replicate.apart:
+        told += f" Not shown, since they are of other rows: {', '.join(folder.name for folder in replicate.apart)}."
     title = f"Rows of replicate {replicate.number}"
     yield dataclasses.replace(first, title=title, blocks=[Text(told), *first.blocks])
     yield from others

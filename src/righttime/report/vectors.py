@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from righttime.arrangement import method_named
 from righttime.embedding import given_sides
-from righttime.embedding.represent import amplification, lacking, represent
+from righttime.embedding.represent import lacking, represent
 from righttime.embedding.texts import texts_for
 from righttime.embedding.vectors import vectors_given, vectors_sha256
 from righttime.errors import RighttimeError
@@ -22,10 +22,10 @@ from righttime.results import FinishedResult
 from righttime.results.sources import find_sources_of, inside
 from righttime.similarity import pair_similarity, unit_rows
 from righttime.store import cache_folder
+from righttime.verification.nearness import close_to
 
 __all__ = ["Vectors", "vectors_of"]
 
-_CLOSE = 1e-5  # similarities of vectors that were embedded in other company agree within this
 _SETTINGS = ("embedder", "max_length", "prefix", "precision", "text")
 
 Named = Sequence[tuple[str, FinishedResult]]
@@ -152,8 +152,8 @@ def _agree(finished: FinishedResult, vectors: Vectors) -> bool:
         return True
     places, known = vectors.places(arrangement.order)
     pool, target = vectors.pool[places], vectors.target[arrangement.picked_by[known]]
-    close = _CLOSE * amplification(finished.manifest.embedding)
-    return bool((np.abs(pair_similarity(pool, target) - arrangement.similarity[known]) <= close).all())
+    off = np.abs(pair_similarity(pool, target) - arrangement.similarity[known])
+    return bool((off <= close_to(finished.manifest.embedding)).all())
 
 
 def _vectors(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -101,6 +102,28 @@ class Request:
     def widens(self) -> Widen | None:
         """The side pool that the target is widened from, and how many rows each takes; None where it is not."""
         return read_widen(self.widen)
+
+    @property
+    def side_pools(self) -> dict[str, str]:
+        """The other pools that rows are taken of, by the setting that names each."""
+        found = {"widen": self.widens.pool} if self.widens else {}
+        if self.woven_pool is not None:
+            found["anneal" if self.weave is None else "weave"] = self.woven_pool
+        return found
+
+    def with_side_pools(self, place: Callable[[str], str]) -> Request:
+        """The same with other names of its side pools.
+
+        Args:
+            place: From what a pool is called to what it is to be called.
+        """
+        changes = {
+            setting: f"{place(pool)}:{self.widens.each}"
+            if setting == "widen" and self.widens
+            else str(getattr(self, setting)).removesuffix(pool) + place(pool)
+            for setting, pool in self.side_pools.items()
+        }
+        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
     def target_weights(self, target: Rows, widening: Widening | None = None) -> tuple[Fraction, ...] | None:
         """What each target row weighs; None where all weigh the same, or weights would change nothing.

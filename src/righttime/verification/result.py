@@ -18,7 +18,6 @@ from righttime.arrangement import Arrangement, method_named
 from righttime.arrangement.floor import reaches
 from righttime.arrangement.shapes import read_shape
 from righttime.arrangement.weaving import what_is_woven
-from righttime.embedding.represent import amplification
 from righttime.errors import EmbeddingError, RighttimeError, SettingsError
 from righttime.formats import Reading
 from righttime.inputs import read_side
@@ -29,6 +28,7 @@ from righttime.results.sources import find_sources_of, inside
 from righttime.store import ids_sha256
 from righttime.verification.contents import contents_hold, with_stored_order
 from righttime.verification.finding import Finding, as_sealed, equal
+from righttime.verification.nearness import close_to
 from righttime.verification.scores import scores_hold, scores_sorted
 from righttime.verification.stored_order import (
     Stored,
@@ -43,11 +43,6 @@ from righttime.verification.widened import side_changed, widening_holds, widenin
 __all__ = ["DATA", "check"]
 
 Vectors = NDArray[np.float32]
-
-_CLOSE = 1e-5
-"""Vectors embedded in other company may differ by 1e-6; similarities of such vectors agree within this."""
-_FARTHEST = 0.01
-"""The most that they may differ by where centring widens such differences."""
 
 DATA = "pool and target are at hand"
 
@@ -244,7 +239,7 @@ def _again(
 ) -> Iterator[Finding]:
     manifest, arrangement = finished.manifest, finished.arrangement
     if how.widening is not None:
-        held = widening_holds(how.widening, read[1], how.request, how.cache, how.progress, _CLOSE)
+        held = widening_holds(how.widening, read[1], how.request, how.cache, how.progress)
         yield held
         if held.ok is False:
             return
@@ -273,7 +268,7 @@ def _again(
         return
     yield Finding(what, None, "embedded anew, or the manifest was changed; what follows allows for that")
     whole = result
-    kept, vectors, close = result.kept, result.vectors, _close(result)
+    kept, vectors, close = result.kept, result.vectors, close_to(result.embedding)
     if result.best is not None:
         floor = float(manifest.settings["min_similarity"])
         out_then = set(finished.left_out_rows("too-dissimilar"))
@@ -308,14 +303,6 @@ def _same_vectors(manifest: ResultManifest, result: Result) -> bool:
     both = (manifest.embedding, result.embedding)
     keys = {name for about in both for name in about if name.endswith("_vectors_sha256")}
     return all(both[0].get(key) == both[1].get(key) for key in keys)
-
-
-def _close(result: Result) -> float:
-    """How far similarities of new vectors may lie from those of the old ones: more where centring widens differences.
-
-    By what was computed now, not by what the manifest says.
-    """
-    return min(_CLOSE * amplification(result.embedding), _FARTHEST)
 
 
 def _near_enough(

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from righttime.arrangement import Arrangement
-from righttime.embedding.represent import amplification
 from righttime.errors import RighttimeError
 from righttime.formats import Reading
 from righttime.inputs import read_side
 from righttime.results import Request, ResultManifest, Widening, with_neighbours
 from righttime.verification.finding import Finding
+from righttime.verification.nearness import close_to
 from righttime.verification.replay import rounds_hold
 from righttime.verification.stored_order import similarities_hold
 from righttime.widening import side_vectors, widen
@@ -22,7 +22,6 @@ from righttime.widening import side_vectors, widen
 __all__ = ["side_changed", "widening_holds", "widening_in_order"]
 
 _WHAT = "the target was widened by the nearest rows of the side pool, each once"
-_FARTHEST = 0.01  # as much as similarities may differ by at most where centring widens differences
 
 
 def widening_in_order(manifest: ResultManifest) -> Iterator[Finding]:
@@ -61,7 +60,6 @@ def widening_holds(
     request: Request,
     cache: str | os.PathLike[str] | None,
     progress: bool,
-    close: float,
 ) -> Finding:
     """Widen a target once more, and compare; by other vectors, within what these may differ by.
 
@@ -71,7 +69,6 @@ def widening_holds(
         request: Of the result.
         cache: The folder of cached vectors.
         progress: Show progress on stderr.
-        close: How far similarities of vectors embedded in other company may lie apart.
     """
     now = widen(target, request, cache=cache, progress=progress)[1]
     if now == widening:
@@ -84,7 +81,7 @@ def widening_holds(
     if (order < 0).any():
         return Finding(_WHAT, False, f"row {widening.rows[int(np.argmin(order))].row} of the side pool takes no part")
     stored = _as_arrangement(widening, order, len(from_.kept))
-    bound = min(close * amplification(from_.sides.about), _FARTHEST)
+    bound = close_to(from_.sides.about)
     pool, own = from_.sides.pool, from_.sides.target
     alike = similarities_hold(order, stored, (pool, own), bound)
     if not alike.ok:
