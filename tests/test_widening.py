@@ -434,10 +434,3 @@ def test_a_plan_counts_the_wide_target(real: Path, capsys: pytest.CaptureFixture
     assert "widen: the target's 3 rows take at most 9 of the side pool's " in told
     assert main(["plan", "--rows", "9", "--target-rows", "2", "--dim", "4", "--widen", "side.jsonl:3"]) == 1
     assert "--widen must have the side pool and the target to plan for" in capsys.readouterr().err
-
-
-def test_an_experiment_refuses_it_and_so_does_rearranging(real: Path, out: Path) -> None:
-    from righttime.training.rearranger import rearranged_sides
-
-    with pytest.raises(SettingsError, match="without widen"):
-        rearranged_sides(out)

@@ -132,11 +132,15 @@ class Request:
             target: The target's rows.
             widening: How it was widened: what names weigh is said of its own rows.
         """
+        weights = self.weights_in_rounds(target, widening)
+        known = widening is None or weighs(self.method, self.distance or distance_names()[0])
+        return weights if known else None
+
+    def weights_in_rounds(self, target: Rows, widening: Widening | None = None) -> tuple[Fraction, ...] | None:
+        """The same for rounds, whatever the method makes of weights."""
         own = len(target) if widening is None else widening.own
         weights = weights_of_rows(self.target_weight, target.sources[:own], target.tasks[:own])
-        if widening is None:
-            return weights
-        return widening.weights(weights) if weighs(self.method, self.distance or distance_names()[0]) else None
+        return weights if widening is None else widening.weights(weights)
 
     def selection_input(self, pool: NDArray[np.float32], target: NDArray[np.float32]) -> SelectionInput:
         """The part of the request that a method looks at, with the vectors; how to search is left at its default."""

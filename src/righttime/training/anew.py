@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,13 +11,15 @@ from numpy.typing import NDArray
 
 from righttime.arrangement.methods.tma import play
 from righttime.arrangement.selection import Selection, SelectionInput
+from righttime.arrangement.weights import equal_is_none
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FOCUSES", "by_loss", "left_places", "order_schema", "order_table", "rounds_over", "standing"]
+__all__ = ["FOCUSES", "Weights", "by_loss", "left_places", "order_schema", "order_table", "rounds_over", "standing"]
 
 Losses = NDArray[np.float64]
+Weights = tuple[Fraction, ...]
 
 FOCUSES: Mapping[str, Callable[[Losses], Losses]] = {
     "high": lambda losses: -losses,
@@ -58,18 +61,19 @@ def standing(follow: int, n_own: int, n_consumed: int, woven: NDArray[np.int64])
     return np.where(np.isin(positions, woven), positions, -1)
 
 
-def rounds_over(vectors: NDArray[np.float32], n_left: int, count: int) -> Selection:
+def rounds_over(vectors: NDArray[np.float32], n_left: int, count: int, weights: Weights | None = None) -> Selection:
     """TMA's rounds over the rows that are left.
 
     Args:
         vectors: float32 unit vectors, shape (n_left + n_target, d): of the rows left, then of the target's.
         n_left: How many rows are left.
         count: How many of them the next steps consume.
+        weights: What each target row weighs; None: all the same.
 
     Returns:
         At least `count` rows, as numbers among those left, the most similar of a round first.
     """
-    return play(SelectionInput(vectors[:n_left], vectors[n_left:], budget=count), 1.0)
+    return play(SelectionInput(vectors[:n_left], vectors[n_left:], budget=count, target_weights=weights), 1.0)
 
 
 def by_loss(losses: Losses, focus: str) -> NDArray[np.int64]:
@@ -96,6 +100,7 @@ def order_table(
     stands: NDArray[np.int64],
     ids: tuple[tuple[str, ...], tuple[str, ...]],
     focus: str | None,
+    weights: Weights | None = None,
 ) -> pa.Table:
     """What follows, a row each: the columns of ``order.parquet``.
 
@@ -105,12 +110,13 @@ def order_table(
         stands: See `standing`: the rows left come, in their new order, wherever no woven row stands.
         ids: The ids of the arrangement's rows, by place, and of the target's.
         focus: With losses: which come first; None with vectors.
+        weights: With vectors: what each target row weighs; None: all the same.
     """
     import pyarrow as pa
 
     free = np.flatnonzero(stands < 0)
     if focus is None:
-        order, columns = _rounds(numbers, len(left), len(free), ids[1])
+        order, columns = _rounds(numbers, len(left), len(free), ids[1], weights)
     else:
         order = by_loss(numbers, focus)[: len(free)]
         columns = {"loss": [None if np.isnan(loss) else loss for loss in numbers[order].tolist()]}
@@ -122,7 +128,7 @@ def order_table(
 
 
 def _rounds(
-    vectors: NDArray[np.float32], n_left: int, count: int, target: tuple[str, ...]
+    vectors: NDArray[np.float32], n_left: int, count: int, target: tuple[str, ...], weights: Weights | None
 ) -> tuple[NDArray[np.int64], dict[str, list[Any]]]:
     """TMA's rounds of the rows that have a vector, and behind them the others, as numbers among those left."""
     there = np.asarray(vectors.any(axis=1))
@@ -134,7 +140,8 @@ def _rounds(
     order = rows[:0]
     if played:
         some = vectors if there.all() else vectors[np.concatenate([rows, n_left + asks])]
-        made = rounds_over(some, len(rows), played)
+        own = None if weights is None else equal_is_none(tuple(weights[row] for row in asks.tolist()))
+        made = rounds_over(some, len(rows), played, own)
         assert made.round is not None
         assert made.picked_by is not None
         assert made.similarity is not None

@@ -10,8 +10,9 @@ before the first row of step s is consumed:
 - The model as it is after s steps gives numbers of these rows, by one of `righttime.training.ways.WAYS`: unit vectors
   of their hidden states or gradients, and of the target's rows; or their losses.
 - With vectors TMA plays its rounds over them, from a new round 0: every target row picks its nearest row, ties go to
-  the lower place. Inside a round the most similar row comes first. A row with nothing to learn has no gradient, so it
-  neither picks nor is picked, and stands behind all others. With losses rows are sorted; see `by_loss`.
+  the lower place; target rows that weigh less have fewer turns. Inside a round the most similar row comes first. A row
+  with nothing to learn has no gradient, so it neither picks nor is picked, and stands behind all others. With losses
+  rows are sorted; see `by_loss`.
 - Steps s to s + k - 1 consume the first k·r rows, or as many as are still to be consumed: in all as many as the
   arrangement has.
 
@@ -53,7 +54,7 @@ from righttime.store import (
     write_parquet,
     write_parts,
 )
-from righttime.training.anew import order_schema, order_table
+from righttime.training.anew import Weights, order_schema, order_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -148,6 +149,7 @@ def write_rearranged(
     ids: tuple[tuple[str, ...], tuple[str, ...]],
     about: Mapping[str, Any],
     focus: str | None = None,
+    weights: Weights | None = None,
 ) -> None:
     """Arrange what is left, and write that: whole, and on the disk, when this returns.
 
@@ -160,11 +162,12 @@ def write_rearranged(
         ids: The ids of the arrangement's rows, by place, and of the target's.
         about: What the model read, and how.
         focus: With losses: which come first; None with vectors.
+        weights: What each target row weighs; None: all the same.
 
     Raises:
         StoreError: If it cannot be written.
     """
-    order = order_table(numbers, left, stands, ids, focus)
+    order = order_table(numbers, left, stands, ids, focus, weights)
     entry, name = _VECTORS if focus is None else _LOSSES
     make_folder(run / PLANS)
     staging = run / f".plan-{secrets.token_hex(8)}.partial"

@@ -20,7 +20,7 @@ from righttime.results import FinishedResult, open_result
 from righttime.rows import ExampleRows, Rows
 from righttime.store import ids_sha256
 from righttime.tokenization.masking import Tokens
-from righttime.training.anew import left_places, standing
+from righttime.training.anew import Weights, left_places, standing
 from righttime.training.beyond import rows_beyond
 from righttime.training.rearranged import Rearranged, read_rearranged, write_rearranged
 from righttime.training.settings import TuneSettings
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FED",
+    "WEIGHING",
     "Learning",
     "Rearranger",
     "Sides",
@@ -41,11 +42,15 @@ __all__ = [
     "fed_sides",
     "rearranged_sides",
     "told_cost",
+    "weights_of",
     "woven_places",
 ]
 
-_UNDONE = ("shape", "apart", "target_weight", "widen")
+_UNDONE = ("shape", "apart")
 """Settings of an arrangement that decide where a row stands, and that TMA's rounds over what is left do not know."""
+
+WEIGHING = ("target_weight", "widen")
+"""Settings of an arrangement that make target rows weigh differently."""
 
 FED = "as it is fed"
 """What a plan calls the text of a row whose tokens are read."""
@@ -63,6 +68,7 @@ class Sides:
         note: What a person should know of these; else empty.
         fed: Tokens of the rows and of the target's, as the run feeds them; None where their texts are read.
         woven: int64: the places of rows that were woven in, which keep them.
+        weights: What each target row weighs; None: all the same.
     """
 
     rows: Rows
@@ -72,6 +78,7 @@ class Sides:
     note: str = ""
     fed: tuple[Sequence[Tokens], Sequence[Tokens]] | None = None
     woven: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    weights: Weights | None = None
 
     def asked(self, left: NDArray[np.int64]) -> Asked:
         """The rows at some places and, after them, the target's, as a model is asked about them."""
@@ -161,11 +168,23 @@ def rearranged_sides(out: Path, pool: str | None = None, by: By | None = None) -
     if target is None:
         raise StoreError(f"`rearrange_every` must have the target of {out}, which is not at hand: {lost}.")
     around = target.rows if by.way.around else ExampleRows(())
+    weights = weights_of(finished, around)
     text = FED if by.way.fed else shared_text(str(settings.get("text", "prompt+response")), target.rows)[0]
     if pool is None:
-        return Sides(finished.arranged, around, text, woven=woven)
+        return Sides(finished.arranged, around, text, woven=woven, weights=weights)
     more = rows_beyond(finished, target.rows, pool)
-    return Sides(more.rows, around, text, more.count, more.note, woven=woven)
+    return Sides(more.rows, around, text, more.count, more.note, woven=woven, weights=weights)
+
+
+def weights_of(finished: FinishedResult, target: Rows) -> Weights | None:
+    """What each row of an arrangement's target weighs in rounds; None where all weigh the same, or there are none.
+
+    Args:
+        finished: The arrangement, whatever its method makes of weights.
+        target: Its target, those rows behind its own that it was widened by.
+    """
+    manifest = finished.manifest
+    return manifest.request().weights_in_rounds(target, manifest.widening) if len(target) else None
 
 
 def woven_places(finished: FinishedResult) -> NDArray[np.int64]:
@@ -271,7 +290,7 @@ class Rearranger:
         about: dict[str, Any] = {"text": self.sides.text, "rows_sha256": ids_sha256(asked.texts[: len(left)])}
         about |= {"target_sha256": self._target_sha256, "representation": said.about}
         ids = tuple(self.sides.rows.ids), tuple(self.sides.target.ids)
-        write_rearranged(self._run, step, left, said.numbers, stands, ids, about, self._by.focus)
+        write_rearranged(self._run, step, left, said.numbers, stands, ids, about, self._by.focus, self.sides.weights)
         learning.say(
             f"step {step:,}: {len(left):,} rows that are left {self._by.way.done} by the model as it is, and arranged "
             f"anew ({time.perf_counter() - began:.1f} s)"

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from righttime.embedding.represent import amplification
 from righttime.errors import ModelError, RighttimeError, StoreError
 from righttime.evaluation.checkpoints import load_evaluated
-from righttime.results import open_result
+from righttime.results import FinishedResult, open_result
 from righttime.rows import ExampleRows, Rows
 from righttime.store import ids_sha256
 from righttime.tokenization.loading import load_tokenizer
 from righttime.training import Plan, Run
-from righttime.training.anew import left_places, order_table, standing
+from righttime.training.anew import Weights, left_places, order_table, standing
 from righttime.training.rearranged import Rearranged, read_rearranged
-from righttime.training.rearranger import FED, Sides, consumed_before, fed_sides
+from righttime.training.rearranger import FED, WEIGHING, Sides, consumed_before, fed_sides, weights_of
 from righttime.training.token_rows import TokenRows, token_rows
 from righttime.training.ways import By, way_named
 from righttime.verification.finding import Finding, equal
@@ -122,13 +122,18 @@ def rearranged_holds(orders: FoundOrders, rows: Rows, tokens: TokenRows | None, 
     yield Finding(f"every rearrangement is there and as it was written, {numbers} too", not told, told)
     if told:
         return
-    around, lost = _around(orders.by, out)
-    wrong = ((step, _order_wrong(orders, step, around)) for step in steps)
-    told = next((f"step {step}: {why}" for step, why in wrong if why), "")
+    finished = open_result(out)
+    around, lost = _around(orders.by, finished)
     what = "every rearrangement is TMA's rounds over its vectors and the rows left"
     if orders.by.focus:
         what = f"every rearrangement is the rows left by their losses, {orders.by.focus} first"
-    yield Finding(what, not told, told or f"{len(steps)} of them")
+    if around is None and any(finished.manifest.settings.get(name) for name in WEIGHING):
+        yield Finding(what, None, f"what target rows weigh is not known: {lost}")
+    else:
+        weights = None if around is None else weights_of(finished, around)
+        wrong = ((step, _order_wrong(orders, step, around, weights)) for step in steps)
+        told = next((f"step {step}: {why}" for step, why in wrong if why), "")
+        yield Finding(what, not told, told or f"{len(steps)} of them")
     what = f"the rows {orders.by.way.done} were those left" + " and the target's" * orders.by.way.around
     what += ", by their texts"
     if around is None:
@@ -145,11 +150,11 @@ def rearranged_holds(orders: FoundOrders, rows: Rows, tokens: TokenRows | None, 
         yield _by_the_model(orders, sides)
 
 
-def _around(by: By, out: Path) -> tuple[Rows | None, str]:
+def _around(by: By, finished: FinishedResult) -> tuple[Rows | None, str]:
     """The target's rows, none where they decide nothing; or None, and why they are not at hand."""
     if not by.way.around:
         return ExampleRows(()), ""
-    target, lost = open_result(out).read_again("target")
+    target, lost = finished.read_again("target")
     return (None if target is None else target.rows), lost
 
 
@@ -169,7 +174,7 @@ def _sides(orders: FoundOrders, rows: Rows, tokens: TokenRows | None, around: Ro
     return {step: dataclasses.replace(one, fed=sides.fed) for step, one in found.items()}
 
 
-def _order_wrong(orders: FoundOrders, step: int, target: Rows | None) -> str:
+def _order_wrong(orders: FoundOrders, step: int, target: Rows | None, weights: Weights | None) -> str:
     """What of a rearrangement is not what its numbers give; empty where all is."""
     one, left = orders.read[step], orders.left(step, orders.read)
     stands = orders.stands(step)
@@ -181,7 +186,7 @@ def _order_wrong(orders: FoundOrders, step: int, target: Rows | None) -> str:
     if target is not None and targets != len(target):
         return f"it is around {targets:,} target rows, the target has {len(target):,}"
     names = tuple(target.ids) if target is not None else tuple(map(str, range(targets)))
-    want = order_table(numbers, left, stands, (orders.plan.ids, names), orders.by.focus)
+    want = order_table(numbers, left, stands, (orders.plan.ids, names), orders.by.focus, weights)
     for name in want.column_names:
         if (name != "picked_by" or target is not None) and one.order[name].to_pylist() != want[name].to_pylist():
             pairs = zip(one.order[name].to_pylist(), want[name].to_pylist(), strict=True)
