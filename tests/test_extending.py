@@ -147,35 +147,37 @@ def with_other(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     "more",
-    [
-        ("--budget", "60", "--weave", "0.2:other"),
-        ("--budget", "60", "--anneal", "1:0.5:other/a.jsonl"),
-        ("--method", "nearest", "--budget", "40", "--weave", "0.5:other", "--duplicates", "drop"),
-    ],
-    ids=" ".join,
+    quick(
+        [
+            "--budget 60 --weave 0.2:other",
+            "--budget 60 --anneal 1:0.5:other/a.jsonl",
+            "--method nearest --budget 40 --weave 0.5:other --duplicates drop",
+        ],
+        0,
+    ),
 )
 def test_another_pool_stays_the_last(
     with_other: Path,
     tmp_path: Path,
-    more: tuple[str, ...],
+    more: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    data = with_other
-    if more[-1].endswith("a.jsonl"):
+    data, asked = with_other, more.split()
+    if more.endswith("a.jsonl"):
         with np.load(data / "v.npz") as arrays:
             given = {name: arrays[name] for name in arrays}
         np.savez(data / "w.npz", **{**given, "old": given["old"][:-30], "pool": given["pool"][:-30]})
-    vectors = "w.npz" if more[-1].endswith("a.jsonl") else "v.npz"
+    vectors = "w.npz" if more.endswith("a.jsonl") else "v.npz"
 
     def given_(name: str) -> list[str]:
         return ["--embedder", f"vectors:{data}/{vectors}#{name}"]
 
     target = ["--target", f"{data}/target.jsonl", "--target-embedder", f"vectors:{data}/{vectors}#target"]
     monkeypatch.chdir(data)
-    assert main(["arrange", f"{data}/old.jsonl", *target, *given_("old"), *more, "--out", f"{tmp_path}/old"]) == 0
+    assert main(["arrange", f"{data}/old.jsonl", *target, *given_("old"), *asked, "--out", f"{tmp_path}/old"]) == 0
     sides = [f"{data}/old.jsonl", f"{data}/more.jsonl", *target, *given_("pool")]
-    assert main(["arrange", *sides, *more, "--out", f"{tmp_path}/anew"]) == 0
+    assert main(["arrange", *sides, *asked, "--out", f"{tmp_path}/anew"]) == 0
     extended = ["arrange", "--extend", f"{tmp_path}/old", f"{data}/more.jsonl", *given_("pool")]
     capsys.readouterr()
     assert main([*extended, "--out", f"{tmp_path}/grown", "--json"]) == 0

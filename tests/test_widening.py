@@ -414,6 +414,7 @@ def test_the_side_pool_is_told_before_anything_is_embedded(
     assert f"side     {real}/side.jsonl: prompt-completion (jsonl), " in told.out
 
 
+@pytest.mark.slow
 def test_a_plan_knows_names_of_the_targets_own_rows_alone(
     real: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

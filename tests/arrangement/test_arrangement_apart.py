@@ -96,6 +96,7 @@ def test_with_a_least_similarity_it_equals_the_twin(seed: int, floor: float, apa
     assert sorted(found.order.tolist()) == allowed.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", [1 << 30, 128 * 70, 1])
 @pytest.mark.parametrize("deepest", [1 << 22, 0])
 def test_lists_that_run_out_among_near_copies_are_searched_again(

@@ -71,17 +71,19 @@ def test_an_experiment_takes_the_steering_rows_alone(monkeypatch: pytest.MonkeyP
     from righttime.results import Request
     from righttime.rows import ExampleRows
 
-    asked: dict[str, Any] = {}
+    asked: list[dict[str, Any]] = []
 
     def embedded(pool: Any, target: Any, *args: Any, **how: Any) -> Any:
-        asked.update(how, target=len(target))
+        asked.append({**how, "target": len(target)})
         return SimpleNamespace(pool=np.zeros((1, 2)), target=np.zeros((len(target), 2)), about={})
 
     monkeypatch.setattr(prepare, "embedded", embedded)
     some: list[Example] = list(read_side(GOALS, "target", Request()).rows.examples())
     sides = {"pool": ExampleRows(some[:1]), "steer": ExampleRows(some[:3]), "judge": ExampleRows(some[3:])}
-    prepare._embedded(Request(), SimpleNamespace(**sides), False)  # type: ignore[arg-type]
-    assert (asked["n_steer"], asked["target"]) == (3, 8)
+    more = ExampleRows(some[:2])
+    prepare._embedded(Request(), SimpleNamespace(**sides, side_pools={"more": more}), False)  # type: ignore[arg-type]
+    assert (asked[0]["n_steer"], asked[0]["target"]) == (3, 8)
+    assert asked[1]["target"] == 3, "no row that judges is seen with a side pool"
 
 
 def test_an_arrangement_in_a_subspace_is_verified_and_read_again(tiny: str, tmp_path: Path) -> None:

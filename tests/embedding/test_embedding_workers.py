@@ -127,6 +127,7 @@ def test_a_batch_that_kills_every_process_is_named(tmp_path: Path) -> None:
         list(embed_in_processes(Company(tmp_path, "die"), batches_with("7 w"), 2))
 
 
+@pytest.mark.slow
 def test_what_a_model_raises_is_told(tmp_path: Path) -> None:
     with pytest.raises(EmbeddingError, match=r"worker process \d could not embed: RuntimeError: no such kernel"):
         list(embed_in_processes(Company(tmp_path, "raise"), batches_with("7 w"), 2))

@@ -63,7 +63,7 @@ def _judged(warm: Warm, name: str, done: Ended, wanted: dict[str, Any]) -> str:
     return f"with room again {', '.join(changed)} differ" if changed else ""
 
 
-@pytest.mark.parametrize(("name", "kind"), [("arrange", "full"), ("export", "read-only"), ("export", "an error once")])
+@pytest.mark.parametrize(("name", "kind"), [("export", "full"), ("export", "an error once")])
 def test_a_refused_command_says_so(light: Warm, name: str, kind: str) -> None:
     wrong = [f"{where}: {what}" for where, what in refused(light, name, kind, 4) if what]
     assert not wrong, "\n".join(wrong)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.linux
 
 
 def test_a_killed_command_is_done_by_running_it_again(light: Warm) -> None:
-    killed = kill_everywhere(light, "arrange --overwrite", most=5)
+    killed = kill_everywhere(light, "builtin", most=5)
     assert len(killed) >= 5
     assert not told(killed)
 

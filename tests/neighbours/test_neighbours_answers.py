@@ -107,6 +107,7 @@ class DiedError(Exception):
     """Stands for the end of a driver."""
 
 
+@pytest.mark.slow
 def test_a_run_takes_what_the_shards_of_the_one_before_had_found(
     one_node: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -85,12 +85,14 @@ def test_ray_stops_at_the_least_similarity_where_the_cpu_does(cluster: Any, meth
     assert saved(here, tmp_path / "cpu") == saved(there, tmp_path / "ray")
 
 
+@pytest.mark.slow
 def test_ray_prints_nothing_of_its_own(cluster: Any, capfd: pytest.CaptureFixture[str]) -> None:
     pool, target = clustered(1_000)
     ShardedSearch().nominees(pool, target, 5, None)
     assert "Actor with class name" not in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_progress_counts_every_living_row_once(cluster: Any) -> None:
     pool, target = clustered(1_000)
     told: list[int] = []
@@ -140,6 +142,7 @@ def test_ray_embeds_what_one_process_embeds(cluster: Any, tmp_path: Path) -> Non
     assert np.abs(here.vectors - there.vectors).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_what_a_model_raises_on_a_cluster_is_raised_here(cluster: Any, tmp_path: Path) -> None:
     from righttime.embedding import embed_texts
     from righttime.errors import EmbeddingError

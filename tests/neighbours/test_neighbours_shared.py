@@ -282,6 +282,7 @@ def test_every_answer_is_that_of_one_machine(cluster: Any, write: str, tmp_path:
                 assert np.array_equal(getattr(found, column), getattr(want, column)), column
 
 
+@pytest.mark.slow
 def test_equal_rows_of_all_shards_go_by_their_number(cluster: Any) -> None:
     pool = np.zeros((2_000, 4), dtype=np.float32)
     pool[:, 0] = 1
@@ -329,6 +330,7 @@ def test_a_machine_that_does_not_see_the_file_is_sent_its_rows(cluster: Any, gon
     assert [part.tobytes() for part in search.nearest(rows, target)] == want
 
 
+@pytest.mark.slow
 def test_rows_without_direction_are_told_as_on_one_machine(cluster: Any, tmp_path: Path) -> None:
     pool, target = unscaled(1_000)
     pool[700], pool[300] = np.nan, 0

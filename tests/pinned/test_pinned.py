@@ -36,6 +36,7 @@ def test_every_method_is_pinned(capsys: pytest.CaptureFixture[str]) -> None:
         assert [name for name in listed if f"arrange/{name}" not in pins[part]] == [], part
 
 
+@pytest.mark.slow
 def test_differences_are_named(tmp_path: Path) -> None:
     pins = json.loads((HERE / "pins.json").read_text(encoding="utf-8"))
     cases = pins["anywhere"]

@@ -102,12 +102,12 @@ def test_the_weights_are_those_of_a_plain_loop_bit_for_bit(wide: str, arranged: 
 @pytest.mark.parametrize(
     "changes",
     [
-        {},
-        {"precision": "bf16", "weights": "bf16"},
         {"lora": FOUR},
         *(
             pytest.param(changes, marks=pytest.mark.slow)
             for changes in (
+                {},
+                {"precision": "bf16", "weights": "bf16"},
                 {"lora": dataclasses.replace(FOUR, base="nf4", dora=True), "optimizer": "adamw", "precision": "bf16"},
                 {"lora": FOUR, "precision": "bf16", "recompute": True, "pack_tokens": 200},
             )
