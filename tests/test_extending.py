@@ -43,6 +43,16 @@ def extend(data: Path, old: Path, out: Path, *more: str) -> int:
     return main(["arrange", "--extend", str(old), f"{data}/more.jsonl", *given, "--out", str(out), *more])
 
 
+def grown_is_what_is_arranged_anew(folder: Path) -> None:
+    """Its files, but for the time, and it is verified."""
+    for file in FILES:
+        assert (folder / "grown" / file).read_bytes() == (folder / "anew" / file).read_bytes(), file
+    one, other = (json.loads((folder / name / "manifest.json").read_text()) for name in ("grown", "anew"))
+    of_the_hour = {"time": "", "manifest_sha256": ""}
+    assert {**one, **of_the_hour} == {**other, **of_the_hour}
+    assert main(["verify", str(folder / "grown")]) == 0
+
+
 SAVING = (
     "--budget 60",
     "--method tma-farthest --budget 100",
@@ -73,12 +83,7 @@ def test_what_is_written_is_what_the_whole_pool_gives(
         assert said["pairs"] < 0.4 * said["whole"]
         assert said["whole"] == 20 * (3299 if "drop" in more else 3300)
         assert said["again"] == 0
-    for file in FILES:
-        assert (tmp_path / "grown" / file).read_bytes() == (tmp_path / "anew" / file).read_bytes(), file
-    one, other = (json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("grown", "anew"))
-    of_the_hour = {"time": "", "manifest_sha256": ""}
-    assert {**one, **of_the_hour} == {**other, **of_the_hour}
-    assert main(["verify", str(tmp_path / "grown")]) == 0
+    grown_is_what_is_arranged_anew(tmp_path)
 
 
 def test_a_models_vectors_are_those_of_the_cache(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -182,12 +187,7 @@ def test_another_pool_stays_the_last(
     capsys.readouterr()
     assert main([*extended, "--out", f"{tmp_path}/grown", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["extended"]["why"]
-    for file in FILES:
-        assert (tmp_path / "grown" / file).read_bytes() == (tmp_path / "anew" / file).read_bytes(), file
-    one, other = (json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("grown", "anew"))
-    of_the_hour = {"time": "", "manifest_sha256": ""}
-    assert {**one, **of_the_hour} == {**other, **of_the_hour}
-    assert main(["verify", str(tmp_path / "grown")]) == 0
+    grown_is_what_is_arranged_anew(tmp_path)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert main([*extended, "--out", f"{tmp_path}/there"]) == 0

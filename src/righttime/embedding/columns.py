@@ -17,7 +17,7 @@ from righttime.errors import EmbeddingError, ShapeError
 from righttime.similarity.lazy import LazyRows
 from righttime.similarity.pairs import as_vectors
 
-__all__ = ["as_matrix", "column_of", "opened_parquet", "parquet_column", "parquet_rows", "require_column"]
+__all__ = ["as_matrix", "column_of", "head_of_column", "parquet_column", "parquet_rows", "require_column"]
 
 _ROWS_AT_A_TIME = 1024
 _PIECES = 4  # that would fit into the memory that may be taken
@@ -52,15 +52,9 @@ def parquet_rows(file: Path, name: str, role: str, memory: int) -> LazyRows:
 
 def _column(file: Path, name: str, role: str, memory: int) -> tuple[partial[_Column], tuple[int, int], np.dtype[Any]]:
     """What opens a column, its shape, and the dtype of its numbers."""
-    import pyarrow as pa
-
     column_name = column_of(file, name)
-    with opened_parquet(file) as table:
-        batch = next(table.iter_batches(batch_size=1, columns=[column_name]), None)
-        nothing = pa.array([], table.schema_arrow.field(column_name).type)
-        one = as_matrix(file, column_name, nothing if batch is None else batch.column(0))
-        one = as_vectors(one, f"{file} ({role})")
-        shape = table.metadata.num_rows, one.shape[1]
+    shape, one = head_of_column(file, column_name, 1)
+    one = as_vectors(one, f"{file} ({role})")
     most = max(1, memory // _PIECES // (shape[1] * one.dtype.itemsize))
     return partial(_Column, file, column_name, shape, one.dtype, most=most), shape, one.dtype
 
@@ -91,7 +85,7 @@ class _Column:
             most: Rows that are held.
         """
         self._file, self._name, self._shape, self._dtype, self._most = file, column_name, shape, dtype, most
-        self._table = opened_parquet(file)
+        self._table = _opened_parquet(file)
         about = self._table.metadata
         self._groups = np.cumsum([0, *(about.row_group(group).num_rows for group in range(about.num_row_groups))])
         self._none = np.empty((0, shape[1]), dtype=dtype)
@@ -145,7 +139,18 @@ class _Column:
         return np.empty((min(self._most, self._shape[0] - row), self._shape[1]), dtype=self._dtype)
 
 
-def opened_parquet(file: Path) -> Any:
+def head_of_column(file: Path, column_name: str, rows: int) -> tuple[tuple[int, int], Any]:
+    """The shape of a column of lists, and its first rows as a matrix."""
+    import pyarrow as pa
+
+    with _opened_parquet(file) as table:
+        batch = next(table.iter_batches(batch_size=rows, columns=[column_name]), None)
+        column = batch.column(0) if batch is not None else pa.array([], table.schema_arrow.field(column_name).type)
+        some = as_matrix(file, column_name, column)
+        return (table.metadata.num_rows, some.shape[1]), some
+
+
+def _opened_parquet(file: Path) -> Any:
     """A Parquet file, of which no more than is asked for is read."""
     import pyarrow.parquet as pq
 

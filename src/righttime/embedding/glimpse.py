@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.embedding.columns import as_matrix, column_of, opened_parquet
+from righttime.embedding.columns import column_of, head_of_column
 from righttime.embedding.given import PREFIX, mapped_npy, opened, pick, told
 from righttime.embedding.shards import files_afar
 from righttime.errors import EmbeddingError
-from righttime.formats.remote import without_secrets
+from righttime.formats.remote import times_the_first, without_secrets
 from righttime.similarity.pairs import as_vectors
 
 __all__ = ["Glimpse", "glimpse"]
@@ -56,8 +56,7 @@ def glimpse(spec: str, role: str, rows: int) -> Glimpse:
     files = files_afar(path)
     if len(files) > 1:
         one = glimpse(f"{PREFIX}{files[0].file}#{name}", role, rows)
-        times = sum(file.size for file in files) / files[0].size if files[0].size else len(files)
-        return replace(one, shape=(round(one.shape[0] * times), one.shape[1]))
+        return replace(one, shape=(round(one.shape[0] * times_the_first(files)), one.shape[1]))
     if Path(path).suffix in _GLIMPSES and Path(path).is_file():
         shape, some = told(path, lambda file: _GLIMPSES[file.suffix](file, name, role, rows))
     else:
@@ -121,14 +120,7 @@ def _glimpse_of_safetensors(file: Path, name: str, role: str, rows: int) -> Seen
 
 
 def _glimpse_of_parquet(file: Path, name: str, role: str, rows: int) -> Seen:
-    import pyarrow as pa
-
-    column_name = column_of(file, name)
-    with opened_parquet(file) as table:
-        batch = next(table.iter_batches(batch_size=rows, columns=[column_name]), None)
-        column = batch.column(0) if batch is not None else pa.array([], table.schema_arrow.field(column_name).type)
-        some = as_matrix(file, column_name, column)
-        return (table.metadata.num_rows, some.shape[1]), some
+    return head_of_column(file, column_of(file, name), rows)
 
 
 _GLIMPSES: Mapping[str, Callable[[Path, str, str, int], Seen]] = {

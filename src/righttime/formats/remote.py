@@ -23,7 +23,17 @@ from righttime.formats.patterns import PATTERN, outermost
 from righttime.progress import Counter, counting
 from righttime.store import cache_folder, make_folder, write_parts
 
-__all__ = ["Listed", "address", "fetched", "files_at", "first_of_each_kind", "listed", "local_file", "without_secrets"]
+__all__ = [
+    "Listed",
+    "address",
+    "fetched",
+    "files_at",
+    "first_of_each_kind",
+    "listed",
+    "local_file",
+    "times_the_first",
+    "without_secrets",
+]
 
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp", "hf": "huggingface_hub"}
 """The schemes that can be read, and the package that each needs besides fsspec."""
@@ -117,9 +127,12 @@ def first_of_each_kind(files: Sequence[Listed]) -> dict[Listed, float]:
     kinds: dict[str, list[Listed]] = {}
     for one in files:
         kinds.setdefault("".join(Path(one.file).suffixes[-2:]).lower(), []).append(one)
-    return {
-        some[0]: sum(one.size for one in some) / some[0].size if some[0].size else len(some) for some in kinds.values()
-    }
+    return {some[0]: times_the_first(some) for some in kinds.values()}
+
+
+def times_the_first(files: Sequence[Listed]) -> float:
+    """How many times as many bytes all files are as the first; as many as they are where its size is not told."""
+    return sum(one.size for one in files) / files[0].size if files[0].size else len(files)
 
 
 def fetched(
