@@ -15,7 +15,8 @@ Every way runs in a process of its own, in turn, so that its peak of memory is i
 not count. Tokens are those of the rows, without padding, and every way must have fed equally many. Rates are by CPU
 time, which other work on the machine disturbs less, and by the clock; ratios of ways are of the former, on a GPU of the
 latter, and peaks there are of its memory. `oracle` is the share of the step that recording and comparing took. Writes
-benchmarks/results/training.json.
+benchmarks/results/training.json; for another model, precision or device it is called after them, such as
+training-135m-bf16.json.
 """
 
 from __future__ import annotations
@@ -351,7 +352,8 @@ def main() -> None:
         share = f", oracle {oracle[way]:.2%}" if way in oracle else ""
         print(f"{way}: {rate}, {ratios[way]:.2f} × TRL, {floors[way]:.2f} × the floor's time{share}")
     where = "" if args.device == "cpu" else f"-{args.device}"
-    name = ("training" if args.model == "small" else "training-135m") + where
+    model = "training" if args.model == "small" else "training-135m"
+    name = model + ("" if args.precision == "float32" else f"-{args.precision}") + where
     save(args.results, name, {**about, "ways": ways, "to_trl": ratios, "floor_to": floors, "oracle": oracle})
 
 
