@@ -21,7 +21,7 @@ NETWORK, PCIE, DISK = 1.25e9, 12e9, 1e9
 """Bytes a second: 10 Gbit/s Ethernet, PCIe 4 as it is seen in practice, one NVMe disk. Assumptions."""
 PER_NOMINEE, SORTED, WANTED = 8, 64, 128
 """Bytes of a nominee on the way (row and value), at the peak of sorting, and of one that is asked for
-(`_BYTES_PER_NOMINEE` of the search: there may be more, and old lists still exist)."""
+(`NOMINEE_BYTES` of the search: there may be more, and old lists still exist)."""
 AHEAD = 8
 _AT_A_TIME = 1 << 14
 """Rows that the driver looks at together (`righttime.similarity.shared`)."""

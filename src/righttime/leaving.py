@@ -18,9 +18,10 @@ from righttime.rows import Rows, left_out
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["AllLeftOut", "Detail", "LeftOutRows", "as_tables", "compact", "reasons_of"]
+__all__ = ["GROUP", "AllLeftOut", "Detail", "LeftOutRows", "as_tables", "compact", "reasons_of"]
 
-_GROUP = 1 << 20  # rows of a table; as many as a row group of a Parquet file has
+GROUP = 1 << 20
+"""Rows of a table; as many as a row group of a Parquet file has."""
 
 Detail = str | Callable[[int], str]
 """One sentence for all rows of a reason, or one for the row at a place."""
@@ -132,10 +133,10 @@ def as_tables(rows: Sequence[LeftOut]) -> Iterator[pa.Table]:
     for part in rows.parts if isinstance(rows, AllLeftOut) else (rows,):
         at = 0
         while at < len(part):
-            stop = at + _GROUP - sum(map(len, held))
+            stop = at + GROUP - sum(map(len, held))
             held.append(pa.table(_columns(part, at, stop, schema), schema))
             at += len(held[-1])
-            if sum(map(len, held)) == _GROUP:
+            if sum(map(len, held)) == GROUP:
                 yield _together(held)
     if held or not len(rows):
         yield _together(held) if held else schema.empty_table()

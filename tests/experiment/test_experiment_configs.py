@@ -14,7 +14,7 @@ from righttime.experiment.draws import draw_replicate, read_pools
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*/*.yaml"))
-IN_FLOAT32 = ("confirm-vectors", "rearranged-narrow")  # many machines lack bfloat16 products
+IN_FLOAT32 = ("confirm-vectors",)  # many machines lack bfloat16 products
 PAPER = ("FLAN_MINI", "FLAN_MINI_40", "SHAREGPT", "NOROBOTS")
 
 

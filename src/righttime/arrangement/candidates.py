@@ -16,14 +16,20 @@ from numpy.typing import NDArray
 
 from righttime.neighbours import BlockSearch, KeptProducts, Nominees, Search
 
-__all__ = ["CandidateLists"]
+__all__ = ["AHEAD", "CandidateLists", "list_length"]
 
+AHEAD = 8
+"""Nominees for each row that a target row is expected to take: others take them too."""
 _SHORTEST = 64
 _SHORTEST_KEPT = 16  # where filling a list again costs no product
-_AHEAD = 8  # nominees for each row that a target row is expected to take: others take them too
 _TOGETHER = 64  # target rows that a pass is worth: below that, reading the pool costs more than the products
 _DEEPEST = 1 << 22  # entries of all lists together, above which none is made longer
 _STRIDE = 8  # places of a list that are looked at together
+
+
+def list_length(expected_rows: int, n_target: int, shortest: int = _SHORTEST) -> int:
+    """How many nominees each of so many target rows wants where so many rows will be taken."""
+    return max(shortest, AHEAD * -(-expected_rows // n_target))
 
 
 class CandidateLists:
@@ -215,7 +221,7 @@ class CandidateLists:
         expected = max(0, self.expected - (len(self.pool) - self.n_alive))
         self._keep(expected)
         shortest = _SHORTEST if self._kept is None else _SHORTEST_KEPT
-        wanted = min(self.n_alive, max(shortest, _AHEAD * -(-expected // len(self.target))) * self._ahead)
+        wanted = min(self.n_alive, list_length(expected, len(self.target), shortest) * self._ahead)
         if again > 1:
             self._replace(needy, self._best(needy, wanted, self.taken))
             return

@@ -13,9 +13,9 @@ from righttime.contamination.units import parts_of
 from righttime.contamination.words import words_of
 from righttime.rows import Rows
 
-__all__ = ["Rarity", "bits_needed", "rarity_of"]
+__all__ = ["COUNTED", "Rarity", "bits_needed", "rarity_of"]
 
-_ROWS = 2_000
+COUNTED = 2_000
 """Pool rows that are drawn to count words in."""
 _CHANCE = 10.0
 """Bits beyond those that single out a pair of rows: one pair in a thousand pools agrees by chance."""
@@ -63,7 +63,7 @@ def rarity_of(pool: Rows, numbers: Sequence[int], n_target: int, *, seed: int = 
         n_target: Rows of the target.
         seed: Draws the rows.
     """
-    drawn = np.sort(np.random.default_rng([seed, 1]).permutation(len(numbers))[:_ROWS])
+    drawn = np.sort(np.random.default_rng([seed, 1]).permutation(len(numbers))[:COUNTED])
     counts: Counter[str] = Counter()
     for row in pool.examples([numbers[place] for place in drawn.tolist()]):
         counts.update({word for _, text in parts_of(row) for word in words_of(text)})

@@ -22,7 +22,7 @@ from righttime.contamination.units import Unit, parts_of, units_of
 from righttime.contamination.words import grams_of, words_of
 from righttime.rows import Rows
 
-__all__ = ["Equal", "Gram", "Index", "Scan", "scan"]
+__all__ = ["ROWS_OF_A_WORD", "Equal", "Gram", "Index", "Scan", "scan"]
 
 Gram = tuple[str, ...]
 
@@ -35,7 +35,7 @@ _RUNS = 0.3
 """Share of its rare runs of words from which it is looked at as well."""
 _MOST_ROWS = 256
 """Pool rows that are looked at for one part."""
-_RARE_WORD = 256
+ROWS_OF_A_WORD = 256
 """Rows with a word are kept while it is in at most so many."""
 
 
@@ -142,7 +142,7 @@ class Scan:
         for word in own - self.common_words:
             rows = self.word_rows[word]
             rows.append(row)
-            if len(rows) > _RARE_WORD:
+            if len(rows) > ROWS_OF_A_WORD:
                 self.common_words.add(word)
                 del self.word_rows[word]
         for gram in self.index.grams.intersection(grams_of(every)) - self.common_grams:

@@ -22,7 +22,10 @@ from numpy.typing import NDArray
 from righttime.errors import StoreError
 from righttime.store import write_parts
 
-__all__ = ["VectorCache", "npy_header"]
+__all__ = ["ROW_BYTES", "VectorCache", "npy_header"]
+
+ROW_BYTES = 120
+"""Of a vector on disk, beside its numbers: key, count, checksum and index. Measured."""
 
 _AT_A_TIME = 500  # below SQLite's least limit on variables in one statement
 _ROWS_WRITTEN_AT_A_TIME = 4096

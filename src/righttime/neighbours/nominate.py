@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "NOMINEE_BYTES",
     "Above",
     "Gathered",
     "Highest",
@@ -84,7 +85,8 @@ class Above(Protocol):
 _STRETCH = 128  # neighbouring rows that are read together
 _TOGETHER = 1024  # stretches whose living rows are looked up together
 _SAMPLE = 1024  # rows that set the first cuts
-_BYTES_PER_NOMINEE = 128  # of host memory, measured: at the peak of sorting, while the old lists still exist
+NOMINEE_BYTES = 128
+"""Of host memory for each nominee, measured: at the peak of sorting, while the old lists still exist."""
 _SURE = 3.0  # standard deviations that an estimated cut is lowered by
 
 
@@ -113,7 +115,7 @@ class Nominees:
 
 def affordable(wanted: int, memory: int, n_target: int) -> int:
     """How many nominees of each target row are wanted at most, so that all of them fit in so many bytes."""
-    return max(1, min(wanted, memory // (_BYTES_PER_NOMINEE * n_target)))
+    return max(1, min(wanted, memory // (NOMINEE_BYTES * n_target)))
 
 
 def nominate(

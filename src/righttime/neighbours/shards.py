@@ -7,6 +7,7 @@ again. Of `SharedRows` each shard reads its own from the files; else the driver 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,12 +26,23 @@ from righttime.neighbours.nominate import Gathered, Nominees, Progress, affordab
 from righttime.neighbours.protocol import MEMORY
 from righttime.similarity.shared import SharedRows, shared_or_none
 
-__all__ = ["ShardedSearch"]
+__all__ = ["ShardedSearch", "part_of", "shards_of"]
 
 _STRETCH = 128
 _SLACK = 4.0  # standard deviations that a shard nominates above its part
 
 Vectors = NDArray[np.float32]
+
+
+def shards_of(workers: int, n_pool: int) -> int:
+    """Over how many shards so many rows are spread where there are so many workers."""
+    return max(1, min(workers, -(-n_pool // _STRETCH)))
+
+
+def part_of(wanted: int, shards: int) -> int:
+    """How many nominees each of so many shards gives a target row that wants so many of all."""
+    part = wanted / shards
+    return min(wanted, int(part + _SLACK * math.sqrt(part) + 1))
 
 
 @dataclass(frozen=True)
@@ -124,8 +136,7 @@ class ShardedSearch:
     def nominees(self, pool: Vectors, target: Vectors, wanted: int, taken: NDArray[np.bool_] | None) -> Nominees:
         """See `Search`."""
         n, wanted = self._spread(pool), affordable(wanted, self.memory, len(target))
-        part = wanted / n
-        part = min(wanted, int(part + _SLACK * np.sqrt(part) + 1))
+        part = part_of(wanted, n)
         marks = _marks(taken, n)
         alive = len(pool) - (0 if taken is None else int(np.count_nonzero(taken)))
         merged: Gathered | None = None
@@ -235,7 +246,7 @@ class ShardedSearch:
         if self._pool is not pool:
             ray = started_ray()
             workers, gpus = workers_of(ray)
-            n = min(self.shards or workers, -(-len(pool) // _STRETCH))
+            n = shards_of(self.shards or workers, len(pool))
             # However often one dies, it restarts and is asked again; if a machine is lost, it restarts on another one.
             options = {"max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": "SPREAD"}
             remote = ray.remote(**options, **({"num_gpus": 1} if gpus else {}))(Shard)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from righttime.arrangement import method_named
 from righttime.arrangement.budget import rows_of
 from righttime.arrangement.falloff import falloff
-from righttime.leaving import AllLeftOut, LeftOutRows, as_tables
+from righttime.leaving import GROUP, AllLeftOut, LeftOutRows, as_tables
 from righttime.neighbours import ENGINES
 from righttime.planning.stages import Stage, timed
 from righttime.results import Request
@@ -31,7 +31,6 @@ _LEFT_OUT = 1 << 16  # rows that are left out in the table that is written
 _ROW_BYTES = 120  # of a row in the tables, on disk
 _LEFT_BYTES = 20  # of a row that is left out: its number, and that of its reason
 _TABLE_BYTES = 400  # of a row in the tables while they are written
-_GROUP = 1 << 20  # rows of them that are written at a time
 _RANKED, _TARGETS = 4096, 1024  # rows that are looked at for where quality falls
 
 _ONE = """
@@ -91,7 +90,7 @@ def writing_stage(rows: Rows, n_own: int, n_pool: int, request: Request) -> Stag
     # A row of the order is in a table too, which says more of it than that of the others.
     seconds = budget * (line + 2 * other) + (n_pool - budget) * other
     disk = int(budget * size + n_pool * _ROW_BYTES)
-    written = _TABLE_BYTES * min(n_pool, _GROUP)
+    written = _TABLE_BYTES * min(n_pool, GROUP)
     note = f"train.jsonl of {size:,.0f} bytes a row, and {n_pool - budget:,} rows that are left out"
     return Stage("write", 1, seconds, _LEFT_BYTES * (n_pool - budget), disk, note, written)
 

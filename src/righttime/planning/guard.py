@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from righttime.contamination.rarity import rarity_of
-from righttime.contamination.scan import scan
+from righttime.contamination.rarity import COUNTED, rarity_of
+from righttime.contamination.scan import ROWS_OF_A_WORD, scan
 from righttime.guard import find_text_leaks
 from righttime.guard.meaning import NEAREST, SAMPLE, rephrased
 from righttime.neighbours import search_here
@@ -22,8 +22,7 @@ from righttime.similarity import unit_rows
 __all__ = ["LongTexts", "chunk_stage", "text_stage", "vector_stage"]
 
 _POOL, _TARGET = 512, 1_000  # rows that are looked at
-_COUNTED = 2_000  # pool rows that the guard counts words in, however many there are
-_MOST_OF_A_WORD = 8 * 256  # bytes of the rows that are kept of one word, at most
+_NUMBER_BYTES = 8  # of a row that is kept of a word
 _CHUNK_BYTES = 1 << 26  # of some thousand chunks and their vectors
 
 
@@ -61,10 +60,10 @@ def text_stage(rows: Rows, targets: Rows, n_pool: int, n_target: int) -> Stage:
     # What is near is compared word by word: so many rows of each target row at most, however large the pool.
     near = max(0.0, timed(lambda: find_text_leaks(some, asked)) - one_pass - counting)
     seconds = (index + near) * wider + max(0.0, one_pass - index) * larger
-    seconds += counting * min(_COUNTED, n_pool) / len(some)
+    seconds += counting * min(COUNTED, n_pool) / len(some)
     held, peak = (_peak(side, asked) for side in (one, some))
     words = len({word for text in asked.texts("all") for word in text.split()})
-    rows_kept = min(max(0, peak - held) * larger, _MOST_OF_A_WORD * words)
+    rows_kept = min(max(0, peak - held) * larger, _NUMBER_BYTES * ROWS_OF_A_WORD * words)
     note = f"texts; measured on {len(some):,} and {len(asked):,} rows"
     return Stage("guard", 1, seconds, 0, 0, note, int(wider * (held + rows_kept)))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from righttime.arrangement.budget import rows_of
 from righttime.arrangement.shapes import read_shape
+from righttime.embedding.cache import ROW_BYTES
 from righttime.embedding.losses import LossScorer
 from righttime.embedding.represent import lacking
 from righttime.growing import grown
@@ -19,7 +20,7 @@ from righttime.rows import Rows
 __all__ = ["loss_stage"]
 
 _TEXTS = 256  # rows that are sampled
-_CACHED_BYTES = 124  # of a loss in the cache
+_LOSS_BYTES = 4  # a vector of one number
 
 
 def loss_stage(rows: Rows, n_pool: int, request: Request, cache: Path, budget: int | None = None) -> list[Stage]:
@@ -58,4 +59,4 @@ def loss_stage(rows: Rows, n_pool: int, request: Request, cache: Path, budget: i
         f"{scorer.identity['model']}: about {left:,} of {budget:,} rows not in the cache yet, "
         f"{tokens:.0f} tokens each; {rate:,.1f} rows/s measured"
     )
-    return [Stage("losses", 1, each * budget + left / rate, 0, left * _CACHED_BYTES + filed, note, held)]
+    return [Stage("losses", 1, each * budget + left / rate, 0, left * (ROW_BYTES + _LOSS_BYTES) + filed, note, held)]

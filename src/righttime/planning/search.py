@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from righttime.arrangement import SelectionInput, method_named, tma_rounds
 from righttime.arrangement.apart import apart_bytes
 from righttime.arrangement.budget import rows_of
+from righttime.arrangement.candidates import AHEAD, list_length
 from righttime.arrangement.caps import Cap, Room, room_bytes
 from righttime.arrangement.walking import times_walked
 from righttime.cluster import started_ray, workers_of
 from righttime.errors import SettingsError
 from righttime.neighbours import ENGINES, search_here
 from righttime.neighbours.kept import may_keep
-from righttime.neighbours.nominate import affordable
+from righttime.neighbours.nominate import NOMINEE_BYTES, affordable
+from righttime.neighbours.shards import part_of, shards_of
 from righttime.planning.stages import Stage, repeated, timed
 from righttime.results import Request
 from righttime.similarity import unit_rows
@@ -39,11 +41,8 @@ _MULTIPLICATIONS = 2e10  # of the searched sample: about a second
 _MOST_ROWS = 1 << 16
 _WALKED = 4096  # rows taken, at least, to tell how long one takes
 _PLACE_BYTES = 32  # of a place of the order: row, round, picker, similarity, distance
-_NOMINEE_BYTES = 128  # of a nominee in lists, at the peak of sorting
 _SENT_BYTES, _MERGED_BYTES = 8, 64  # of a nominee on the way to the driver, and there at the peak of merging
 _BLOCK_BYTES = 1 << 24  # of products and pairs, for each thread
-_SHORTEST, _AHEAD = 64, 8  # nominees of a target row: at least, and for each row that it is to take
-_SLACK = 4.0  # standard deviations that a shard nominates above its part
 _WORKER_BYTES = 200 << 20  # of a Ray worker that has imported NumPy and this package
 
 Vectors = NDArray[np.float32]
@@ -132,16 +131,16 @@ def order_stages(
         return [Stage("order", 1, None, 0, 0, f"{request.method} takes {method.cost}; not measured")]
     budget, on = _budget(request, n_pool, asked), sides or random_sides(n_pool, n_target, dimension)
     measured = _measured(n_pool, n_target, on, look, request, "given" if sides else "random", asked)
-    wanted = min(n_pool, max(_SHORTEST, _AHEAD * -(-budget // n_target)))
+    wanted = min(n_pool, list_length(budget, n_target))
     fits = affordable(wanted, request.memory, n_target)
     passes, times = method.passes, _times(asked, request.method, n_pool, budget)
     if look == "rounds":
-        passes *= max(1, math.ceil(min(budget, n_pool) / max(1, fits // _AHEAD * n_target)) if fits < wanted else 1)
+        passes *= max(1, math.ceil(min(budget, n_pool) / max(1, fits // AHEAD * n_target)) if fits < wanted else 1)
     if ENGINES[request.engine].cluster:
         cluster = cluster_of(nodes)
         found = _on_ray(n_pool, n_target, dimension, request, cluster, measured, passes, fits, look, budget)
         return [repeated(one, times) if one.name in ("search", "merge") else one for one in found]
-    lists = min(request.memory, _NOMINEE_BYTES * fits * n_target) if look == "rounds" else 0
+    lists = min(request.memory, NOMINEE_BYTES * fits * n_target) if look == "rounds" else 0
     note = f"exact; measured on {measured.on}"
     if look == "rounds" and budget > n_pool // 2:
         note += "; lists that run out are filled again by passes over what is left"
@@ -214,7 +213,7 @@ def _measured(
         return _Measured(_best(lambda: search.nearest(pool, target)) * larger * wider, 0.0, on)
     budget = _budget(request, n_pool, asked)
     share = min(len(pool), max(_WALKED, budget * len(pool) // n_pool))
-    wanted = min(len(pool), max(_SHORTEST, _AHEAD * -(-share // len(target))))
+    wanted = min(len(pool), list_length(share, len(target)))
 
     how: dict[str, Any] = {}
     caps: list[Cap] = []
@@ -254,7 +253,7 @@ def _on_ray(
 ) -> list[Stage]:
     """Handing out, searching, merging and walking, each as `righttime.neighbours.shards` does it."""
     size = 4 * n_pool * dimension
-    shards = max(1, min(cluster.shards, -(-n_pool // 128)))
+    shards = shards_of(cluster.shards, n_pool)
     each = -(-shards // cluster.nodes)
     hand_out = Stage(
         "hand out",
@@ -273,9 +272,8 @@ def _on_ray(
     else:
         one = measured.one_pass * here / cluster.cores
         rate = f"{measured.on} on the {here} cores here, shared out over {cluster.cores:,}"
-    part = fits / shards
-    part = min(fits, int(part + _SLACK * math.sqrt(part) + 1)) if look == "rounds" else 0
-    lists = each * min(request.memory, _NOMINEE_BYTES * part * n_target)
+    part = part_of(fits, shards) if look == "rounds" else 0
+    lists = each * min(request.memory, NOMINEE_BYTES * part * n_target)
     node = size // cluster.nodes + lists + each * (_WORKER_BYTES + _BLOCK_BYTES)
     search = Stage(
         "search",

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from righttime.embedding import Embedder
+from righttime.embedding.cache import ROW_BYTES
 from righttime.embedding.combined import CombinedEmbedder
 from righttime.embedding.glimpse import Glimpse
 from righttime.embedding.keys import Keys, different
@@ -29,7 +30,6 @@ from righttime.similarity import unit_rows
 __all__ = ["embedding_stages", "vectors_stage"]
 
 _TEXTS = 512  # texts that are sampled
-_CACHED_BYTES = 120  # of a vector in the cache, beside its numbers
 _SCATTERED = 350 << 20
 """What the allocator keeps in a long run of batches of many shapes, above what it does in the sample: measured with
 all-MiniLM-L6-v2, 3,260 texts, one thread."""
@@ -80,7 +80,7 @@ def embedding_stages(
     if not request.guard_chunks:
         return stages, dimension, None
     asked = list(texts[len(rows) :: -(-len(targets) // _TEXTS)])
-    vector = 4 * dimension + _CACHED_BYTES
+    vector = 4 * dimension + ROW_BYTES
     return stages, dimension, _long(sample, asked, embedder, per_second, vector)
 
 
@@ -110,7 +110,7 @@ def _of_one(
     note = (
         f"{len(missing):,} of {n:,} texts not in the cache yet, {tokens:.0f} tokens each; {rate:,.1f} texts/s measured"
     )
-    disk = len(missing) * (4 * dimension + _CACHED_BYTES) + (size if mapped else 0) * (2 if on_cluster else 1)
+    disk = len(missing) * (4 * dimension + ROW_BYTES) + (size if mapped else 0) * (2 if on_cluster else 1)
     said = sum(len(one.encode()) for one in sample) * n // len(sample) if hasattr(embedder, "text_of") else 0
     held, filed = grown([said], 1)  # texts of its own; others are read from the rows
     passing, disk = held + EMBEDDED_BYTES * n, disk + filed
