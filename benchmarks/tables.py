@@ -499,9 +499,8 @@ def report_page(results: dict[str, Any]) -> str:
 
 def training(results: dict[str, Any]) -> str:
     """Tokens a second of every way to tune, and against TRL and the floor."""
-    names = ("training", "training-135m", "training-cuda", "training-135m-cuda")
     lines = []
-    for found in (results[name] for name in names if name in results):
+    for found in (results[name] for name in sorted(results) if name.startswith("training")):
         for way, value in found["ways"].items():
             rate = f"{value['tokens_per_cpu_s']:,.0f}", f"{value['tokens_per_wall_s']:,.0f}"
             ratios = f"{found['to_trl'][way]:.2f}", f"{found['floor_to'][way]:.2f}"
