@@ -14,7 +14,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+)
 
 from one_step import PLAIN, distance, step_gradients
 from righttime.cli import main
@@ -25,6 +32,7 @@ from righttime.training.apart import require_rows_apart
 from righttime.training.batches import packed
 from righttime.training.layout import packed_layout
 from righttime.training.models import load_model
+from righttime.training.row_attention import inside_rows
 from righttime.training.token_rows import TokenRows, arranged_rows, token_rows
 from righttime.verification.run import verify
 from stopped_runs import StopAt, weights
@@ -342,3 +350,70 @@ def test_the_command_packs_and_tells(
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     assert main([*words, "--pack-tokens", "200", "--overwrite"]) == 1
     assert "--pack-tokens must train without DeepSpeed" in capsys.readouterr().err
+
+
+def _attended(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The lengths of queries that attention is computed for, from now on."""
+    found: list[int] = []
+    attend = torch.nn.functional.scaled_dot_product_attention
+
+    def watched(query: torch.Tensor, *others: Any, **how: Any) -> torch.Tensor:
+        found.append(query.shape[2])
+        return attend(query, *others, **how)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", watched)
+    return found
+
+
+def test_no_pairs_of_different_rows_are_computed(
+    tiny: str, rows: TokenRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = _attended(monkeypatch)
+    model = load_model(tiny, PACKED)
+    step_gradients(model, rows, PACKED, tmp_path)
+    plan = Plan(rows.ids, batch=PACKED.batch, pack_tokens=PACKED.pack_tokens, lengths=rows.lengths)
+    assert len(next(plan.batches(0)).places) > 1, "there is a pack"
+    assert max(found) <= max(rows.lengths)
+
+
+def _sliding(window: int) -> MistralForCausalLM:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    return MistralForCausalLM(
+        MistralConfig(vocab_size=64, num_key_value_heads=2, sliding_window=window, use_cache=False, **sizes)
+    ).eval()
+
+
+@pytest.mark.parametrize("window", [3, 1_000])
+def test_rows_are_attended_to_by_the_models_own_mask(window: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row of one token among them, a window shorter than the others, and gradients."""
+    model, positions = _sliding(window), torch.cat([torch.arange(n) for n in (9, 1, 12, 5)])[None]
+    ids = torch.randint(64, positions.shape, generator=torch.Generator().manual_seed(1))
+    asked = {"input_ids": ids, "position_ids": positions, "labels": ids}
+    wanted = model(**asked)
+    wanted.loss.backward()
+    gradients = {name: one.grad.clone() for name, one in model.named_parameters()}
+    model.zero_grad()
+    found = _attended(monkeypatch)
+    with inside_rows(positions):
+        ours = model(**asked)
+        ours.loss.backward()
+    assert found == 2 * [9, 1, 12, 5]
+    assert torch.allclose(ours.logits, wanted.logits, atol=1e-6)
+    assert distance({name: one.grad for name, one in model.named_parameters()}, gradients) < 1e-6
+
+
+def test_what_is_no_pack_is_attended_to_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that the mask lets see one another, padded rows, and all that comes afterwards."""
+    model, ids = _sliding(1_000), torch.arange(8)[None]
+    positions = torch.tensor([[0, 1, 2, 3, 0, 1, 2, 3]])
+    found = _attended(monkeypatch)
+    with torch.no_grad():
+        seen = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+        with inside_rows(positions):
+            assert torch.equal(model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits, seen)
+            model(input_ids=ids[:, :4], attention_mask=torch.tensor([[1, 1, 1, 0]]))
+        with pytest.raises(RuntimeError, match="in between"), inside_rows(positions):
+            raise RuntimeError("in between")
+        model(input_ids=ids, position_ids=positions)
+    assert found == [8, 8, 8, 8, 4, 4, 8, 8]

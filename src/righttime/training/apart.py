@@ -1,4 +1,4 @@
-"""Whether a model keeps the rows of a pack apart, tried before training. Importing this imports torch."""
+"""Whether a model keeps the rows of a pack apart, tried before training. Importing this imports transformers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from righttime.errors import SettingsError
+from righttime.training.row_attention import inside_rows
 
 __all__ = ["require_rows_apart"]
 
@@ -80,7 +81,8 @@ def _sees(model: Any, before: Tensor, row: Tensor) -> bool:
 
 def _last_logits(model: Any, before: Tensor, row: Tensor) -> Tensor:
     """Shape (tokens, vocabulary): of a row that stands behind another one."""
-    positions = [torch.arange(len(part), device=row.device) for part in (before, row)]
-    logits = model(input_ids=torch.cat([before, row])[None], position_ids=torch.cat(positions)[None]).logits
+    positions = torch.cat([torch.arange(len(part), device=row.device) for part in (before, row)])[None]
+    with inside_rows(positions):
+        logits = model(input_ids=torch.cat([before, row])[None], position_ids=positions).logits
     found: Tensor = logits[0, len(before) :]
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +27,7 @@ from righttime.training.optimizers import OPTIMIZERS
 from righttime.training.oracle import Oracle
 from righttime.training.plan import Plan
 from righttime.training.quantised import eight_bit_states
+from righttime.training.row_attention import inside_rows
 from righttime.training.settings import TuneSettings
 from righttime.training.sharding import runs_unwrapped
 from righttime.training.token_rows import TokenRows
@@ -299,7 +299,7 @@ class OrderedTrainer(Trainer):  # type: ignore[misc]
             self._compile(model, self._compiled)
         self._oracle.consume(int(self.state.global_step), inputs)
         inputs.pop("places", None)
-        with self._compiled.running() if self._compiled is not None else contextlib.nullcontext():
+        with self._compiled.running() if self._compiled is not None else inside_rows(inputs.get("position_ids")):
             loss: Tensor = super().training_step(model, inputs, *args, **settings)
         return loss
 
