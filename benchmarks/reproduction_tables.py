@@ -15,7 +15,7 @@ from tables import grid
 _DROPS_SHOWN, _TASKS_SHOWN = 10, 3
 LEFT_OUT = {"off": "same prompts alone", "report": "same prompts; other leaks were kept", "remove": "all leaks found"}
 """By the experiment's guard; results that name none were made before there was one."""
-_NARROW = ("confirm-narrow", "order-narrow", "confirm-vectors", "screen-narrow", "rearranged-narrow")
+_NARROW = ("confirm-narrow", "order-narrow", "confirm-vectors", "best-narrow", "screen-narrow", "rearranged-narrow")
 WHICH = (*_NARROW, "mixed-02", "mixed-06", "order-same", "tma", "wsd")
 """The experiments that say which order to use: a narrow target in a mixed pool, then pool and target of one form."""
 MIXED = "mixed-"

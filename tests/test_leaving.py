@@ -51,7 +51,7 @@ def test_rows_left_out_are_those_of_a_list(rows: Rows, data: st.DataObject, grou
         assert list(some[1:]) == wanted[1:]
         assert list(reasons_of(some).items()) == list(Counter(row.reason for row in wanted).items())
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(leaving, "_GROUP", group)
+            patch.setattr(leaving, "GROUP", group)
             tables = list(as_tables(some))
         assert [len(table) for table in tables[:-1]] == [group] * (len(tables) - 1)
         assert [tuple(row.values()) for table in tables for row in table.to_pylist()] == list(map(astuple, wanted))
@@ -60,7 +60,7 @@ def test_rows_left_out_are_those_of_a_list(rows: Rows, data: st.DataObject, grou
 
 @pytest.mark.parametrize("size", [1, 5, 12, 20])
 def test_parts_give_the_bytes_of_the_whole_table(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leaving, "_GROUP", size)
+    monkeypatch.setattr(leaving, "GROUP", size)
     rows, plain = parts_of(READ, [*range(12), 3, 4], [0, 1] * 7)
     with tempfile.TemporaryDirectory() as folder:
         write_parquet(Path(folder, "parts"), as_tables(rows))

@@ -41,7 +41,7 @@ def small_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     """Samples, cuts, refills and threads at sizes where the twin is still fast."""
     monkeypatch.setattr(candidates, "_SHORTEST", 2)
     monkeypatch.setattr(candidates, "_SHORTEST_KEPT", 2)
-    monkeypatch.setattr(candidates, "_AHEAD", 0)
+    monkeypatch.setattr(candidates, "AHEAD", 0)
     monkeypatch.setattr(nominate, "_SAMPLE", 2)
     monkeypatch.setattr(nominate, "_SURE", 0.0)
     monkeypatch.setattr(nominate, "_STRETCH", 3)

@@ -30,7 +30,7 @@ BLOCKS = BlockSearch("cpu", block_rows=7)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lists that run out, and several blocks and groups, at sizes where the twin is still fast."""
     monkeypatch.setattr(candidates, "_SHORTEST_KEPT", 2)
-    monkeypatch.setattr(candidates, "_AHEAD", 0)
+    monkeypatch.setattr(candidates, "AHEAD", 0)
     monkeypatch.setattr(candidates, "_TOGETHER", 1)
     monkeypatch.setattr(kept, "_BLOCK_ROWS", 5)
     monkeypatch.setattr(kept, "_LOOKED_AT", 40)
