@@ -27,6 +27,7 @@ __all__ = [
     "holm",
     "replicates_needed",
     "smallest_visible",
+    "spreads_visible",
     "t_interval",
     "varies",
 ]
@@ -187,6 +188,25 @@ def smallest_visible(sd: float, n: int, level: float = LEVEL, power: float = POW
         0.996
     """
     return _noncentrality(n, level, power) * sd / float(np.sqrt(n))
+
+
+def spreads_visible(n: int, family: int) -> float | None:
+    """The smallest true difference that is found, in standard deviations of the differences between replicates.
+
+    It can be told before the first run, and falls steeply from three replicates to four.
+
+    Args:
+        n: Replicates.
+        family: Orders that are compared with the baseline.
+
+    Returns:
+        See `smallest_visible`; None for fewer than three replicates, which give no verdict.
+
+    Example:
+        >>> [round(spreads_visible(n, family=6), 1) for n in (3, 4, 6)]
+        [8.0, 4.0, 2.2]
+    """
+    return smallest_visible(1.0, n, LEVEL / family) if n >= LEAST else None
 
 
 def replicates_needed(mean: float, sd: float, level: float = LEVEL, power: float = POWER) -> int | None:

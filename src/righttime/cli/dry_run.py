@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from righttime.analysis.differences import LEAST, spreads_visible
 from righttime.cli.analysis_text import matrix_table
 from righttime.cli.output import emit, say
 from righttime.cli.text import printable, table
@@ -29,6 +30,9 @@ def dry(asked: Experiment, out: Path, jobs: int, as_json: bool, replicates: Sequ
     states = Outcome(tuple((cell, state_of(cell)) for cell in every), ())
     open_runs = len(every) - states.count("finished")
     facts: dict[str, Any] = {"runs": len(every), "open": open_runs, "budget": asked.budget, "model": asked.model}
+    n, family = asked.replicates, len(asked.orders) - 1
+    tried = (n, max(n + 1, LEAST), max(2 * n, LEAST + 1))
+    facts["visible"] = {str(each): spreads_visible(each, family) for each in tried}
     try:
         check_model(asked)
         draw = draw_replicate(asked, read_pools(asked, progress=True), 1)
@@ -58,6 +62,7 @@ def _lines(asked: Experiment, states: Any, facts: dict[str, Any], jobs: int) -> 
         lines.append(f"of the side pool {name}: {told}")
     settings = [[name, str(order.arranging.get("method")), _more(order)] for name, order in asked.orders.items()]
     lines += ["", table(["order", "method", "settings"], settings), "", matrix_table(states), ""]
+    lines += [_visible(facts["visible"], orders - 1), ""]
     if "seconds" in facts:
         at_once = f", {jobs} at a time" if jobs > 1 else ""
         each, whole = lasting(facts["seconds_a_run"]), lasting(facts["seconds"])
@@ -65,6 +70,17 @@ def _lines(asked: Experiment, states: Any, facts: dict[str, Any], jobs: int) -> 
     else:
         lines.append(f"how long it takes cannot be told here: {printable(facts['cannot_tell'])}")
     return lines
+
+
+def _visible(found: dict[str, float | None], compared: int) -> str:
+    """What so many replicates can show, and what more of them could."""
+    first, *others = [f"{one:.1f} for {n}" for n, one in found.items() if one is not None]
+    at_once = "one order" if compared == 1 else f"{compared} orders at once"
+    none = f" (fewer than {LEAST} give no verdict)" if None in found.values() else ""
+    return (
+        f"comparing {at_once} with the baseline, the smallest visible difference, in standard deviations between "
+        f"replicates, is {', '.join([f'{first} replicates', *others])}{none}"
+    )
 
 
 def _more(order: Any) -> str:
