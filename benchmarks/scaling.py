@@ -5,10 +5,12 @@ Nothing here is measured at that size. Every line shows its formula with the num
 
 from __future__ import annotations
 
-import math
 from statistics import median
 from typing import Any
 
+from righttime.arrangement.candidates import AHEAD
+from righttime.neighbours.nominate import NOMINEE_BYTES, affordable
+from righttime.neighbours.shards import part_of
 from righttime.planning.stages import EMBEDDED_BYTES
 
 POOL, TARGET, DIMENSIONS = 100_000_000, 10_000, 384
@@ -19,10 +21,9 @@ GPUS, GPU_RATE = 8, 10e12
 sheet of an H100 SXM gives (67 TFLOP/s)."""
 NETWORK, PCIE, DISK = 1.25e9, 12e9, 1e9
 """Bytes a second: 10 Gbit/s Ethernet, PCIe 4 as it is seen in practice, one NVMe disk. Assumptions."""
-PER_NOMINEE, SORTED, WANTED = 8, 64, 128
-"""Bytes of a nominee on the way (row and value), at the peak of sorting, and of one that is asked for
-(`NOMINEE_BYTES` of the search: there may be more, and old lists still exist)."""
-AHEAD = 8
+PER_NOMINEE, SORTED = 8, 64
+"""Bytes of a nominee on the way (row and value), and at the peak of sorting; of one that is asked for the search allows
+`NOMINEE_BYTES`, since there may be more, and old lists still exist."""
 _AT_A_TIME = 1 << 14
 """Rows that the driver looks at together (`righttime.similarity.shared`)."""
 MEMORY = 1 << 30
@@ -145,9 +146,8 @@ def one_pass(results: dict[str, Any]) -> str:
 
 
 def _part(wanted: int) -> int:
-    """How many a shard is asked to nominate, as `ShardedSearch` does it: its part of what fits in memory, and more."""
-    part = min(wanted, MEMORY // (WANTED * TARGET)) / NODES
-    return int(part + 4 * math.sqrt(part) + 1)
+    """How many a shard is asked to nominate: its part of what fits in memory, and more."""
+    return part_of(affordable(wanted, MEMORY, TARGET), NODES)
 
 
 def _measured(results: dict[str, Any], way: str) -> str:
@@ -179,7 +179,7 @@ def limits(results: dict[str, Any]) -> str:
     vectors = 4 * POOL * DIMENSIONS
     some, every = (AHEAD * -(-budget // TARGET) for budget in (BUDGET, POOL))
     nominees, all_nominees = (2 * _part(wanted) * NODES * TARGET for wanted in (some, every))
-    most = MEMORY // (WANTED * TARGET)
+    most = MEMORY // (NOMINEE_BYTES * TARGET)
     covered = most // AHEAD * TARGET
     rows = [
         [

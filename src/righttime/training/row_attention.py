@@ -63,7 +63,7 @@ class _RowAttention:
             return self.whole(module, query, key, value, attention_mask, **how)
         found = []
         for rows, mask in zip(self.rows, masks, strict=True):
-            # A mask of this kind has been looked at; without one, attention is told so.
+            # Its mask was looked at and let go: each token sees itself and those before it.
             told = how if mask is not None else {**how, "is_causal": True}
             parts = (side[:, :, rows] for side in (query, key, value))
             found.append(self.whole(module, *parts, mask, **told)[0])
