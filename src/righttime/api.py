@@ -109,7 +109,8 @@ def arrange(
         prefix: Put before every text; with an embedder's option ``prompts=prefix`` before the target's alone.
         device: ``cpu``, ``cuda``, ...; None takes the best there is.
         precision: ``float32``; ``float16`` or ``bfloat16``, for GPUs; ``int8``, for CPUs.
-        workers: Processes that read files, one file each, and that embed.
+        workers: Processes that read files, one file each, and that embed. On a Ray cluster, how many places to embed
+            are asked for at least: one that scales itself grows to them.
         duplicates: ``keep`` pool rows that repeat an earlier row, or ``drop`` them.
         guard: ``report`` pool rows that repeat, hold or rephrase target rows, ``remove`` them, or ``off``.
         guard_chunks: For the guard, also embed rows that are longer than the model reads in chunks.

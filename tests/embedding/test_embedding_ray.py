@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +97,7 @@ def sides(folder: Path, n_pool: int, n_target: int) -> tuple[str, str]:
 def test_the_pools_vectors_lie_in_a_file_and_are_those_of_one_machine(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embed, "embed_on_ray", embed._one_by_one)
+    monkeypatch.setattr(embed, "embed_on_ray", lambda embedder, batches, _: embed._one_by_one(embedder, batches))
     files, request = sides(tmp_path, 2_500, 7), Request()
     pool, target = read_side([files[0]], "pool", request).rows, read_side([files[1]], "target", request).rows
     want, found = (
@@ -195,11 +197,42 @@ def test_a_node_that_is_lost_while_it_embeds_changes_nothing(
 ) -> None:
     once, told = losing_a_node(cluster)
 
-    def losing(embedder: Embedder, batches: Sequence[Sequence[str]]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        for number, vectors in embed_on_ray(embedder, batches):
+    def losing(*how: Any) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        for number, vectors in embed_on_ray(*how):
             once(len(vectors))
             yield number, vectors
 
     monkeypatch.setattr(embed, "embed_on_ray", losing)
     same_on_both(tmp_path, Slow(), budget=300)
     assert len(told) > 20
+
+
+class Signed(Made):
+    """Leaves the number of its process in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        (self.folder / str(os.getpid())).touch()
+        time.sleep(0.2)
+        return super().embed(texts)
+
+
+@pytest.mark.slow
+def test_a_machine_that_joins_embeds_too(cluster: Any, tmp_path: Path) -> None:
+    joined, done = None, 0
+    with closing(embed_on_ray(Signed(tmp_path), Batches(2_000))) as embedding:
+        for number, vectors in embedding:
+            assert vectors.tobytes() == Made().embed([f"text {number}", "another"]).tobytes()
+            joined, done = joined or cluster.add_node(num_cpus=2), done + 1
+            if len(list(tmp_path.iterdir())) == 3 + 2:
+                break
+    cluster.remove_node(joined)
+    assert done < 2_000
+
+
+@pytest.mark.slow
+def test_workers_without_a_place_are_not_waited_for(cluster: Any, tmp_path: Path) -> None:
+    assert sorted(dict(embed_on_ray(Signed(tmp_path), Batches(30), workers=7))) == list(range(30))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -55,3 +56,49 @@ def test_an_error_of_a_row_is_that_of_this_machine(cluster: Any, shards: list[Pa
         said.append((str(error.value), vars(error.value)))
     assert said[0] == said[1]
     assert "03.jsonl:3001" in said[0][0]
+
+
+class Pretended:
+    """What stands for Ray: tasks are done when they are asked for, and a machine joins after the third."""
+
+    def __init__(self) -> None:
+        self.asked = self.done = 0
+
+    def remote(self, do: Any = None, **_: Any) -> Any:
+        if do is None:
+            return self.remote
+
+        def ask(how: Any, file: Any) -> Any:
+            self.asked += 1
+            return do, how, file
+
+        return SimpleNamespace(remote=ask)
+
+    def put(self, value: Any) -> Any:
+        return value
+
+    def get(self, task: Any) -> Any:
+        self.done += 1
+        do, how, file = task
+        return do(how, file)
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 1.0 if self.done < 3 else 4.0}
+
+
+def test_more_files_are_asked_for_once_a_machine_has_joined(
+    shards: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray, ahead = Pretended(), []
+    on_ray = side_by_side._on_ray
+
+    def watched(files: Any, settings: Settings) -> Any:
+        for answer in on_ray(files, settings):
+            ahead.append(ray.asked - ray.done)
+            yield answer
+
+    monkeypatch.setattr(side_by_side, "started_ray", lambda: ray)
+    monkeypatch.setattr(side_by_side, "_on_ray", watched)
+    assert all_of(read_rows(shards, role="pool", on_ray=True)) == all_of(read_rows(shards, role="pool"))
+    assert ahead[:5] == [1, 1, 1, 7, 7]
+    assert ray.asked == ray.done == 24

@@ -302,6 +302,25 @@ def test_a_node_that_is_lost_changes_nothing(cluster: Any, tmp_path: Path, nothi
 
 
 @slow
+def test_shards_are_spread_again_once_machines_have_doubled_the_cluster(
+    cluster: Any, tmp_path: Path, nothing_sent: list[int]
+) -> None:
+    pool, target = unscaled()
+    rows: Any = mapped_rows(np.load(npy(tmp_path, pool), mmap_mode="r"), "vectors")
+    want = [part.tobytes() for part in BlockSearch("cpu").nearest(unit_rows(pool), target)]
+    search, spread = ShardedSearch(), []
+    for cores in (0, 2, 1):
+        joined = cluster.add_node(num_cpus=cores) if cores else None
+        spread.append((joined, len(search._actors)))
+        assert [part.tobytes() for part in search.nearest(rows, target)] == want
+    shards_by_then = [n for _, n in spread[1:]] + [len(search._actors)]
+    for joined, _ in spread[1:]:
+        cluster.remove_node(joined)
+    assert shards_by_then == [3, 3, 6]
+    assert [part.tobytes() for part in search.nearest(rows, target)] == want
+
+
+@slow
 @pytest.mark.linux
 @pytest.mark.parametrize("gone", ["removed", "changed", "never there"])
 def test_a_machine_that_does_not_see_the_file_is_sent_its_rows(cluster: Any, gone: str, tmp_path: Path) -> None:

@@ -241,7 +241,8 @@ def arrange(
     workers: Annotated[
         int,
         typer.Option(
-            help="Processes that read files and embed in parallel, or one for each GPU; each needs memory.",
+            help="Processes that read files and embed in parallel, or one for each GPU; each needs memory. With "
+            "--engine ray: cores or GPUs that a cluster which scales itself is to grow to.",
             rich_help_panel=RUNNING,
         ),
     ] = 1,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ TOKENS_PER_BATCH = 2048
 
 _ROWS_PER_BATCH = 256
 _COUNTED = 1000  # texts whose tokens are counted together
+
+_Done = Generator[tuple[int, NDArray[np.float32]], None, None]
 
 
 def embed_texts(
@@ -54,7 +57,8 @@ def embed_texts(
         embedder: The model.
         cache: The folder of the cache.
         workers: How many processes embed. Which process a batch falls to does not matter, but how many threads each of
-            them has may decide last bits; see `righttime.embedding.workers.threads_each`.
+            them has may decide last bits; see `righttime.embedding.workers.threads_each`. On a cluster, how many
+            places are asked for at least; see `righttime.embedding.on_ray`.
         on_ray: Embed on the Ray cluster instead, one batch on one machine; see `righttime.cluster`.
         into: A .npy file to write the vectors to, a part at a time; what is returned is then mapped from that file
             and not held in memory.
@@ -74,7 +78,8 @@ def embed_texts(
     with VectorCache(cache, identity) as store:
         missing = first[store.missing(Picked(keys, first))]
         if len(missing):  # a model is not loaded for nothing
-            _embed_missing(missing, keys, texts, embedder, store, 0 if on_ray else workers, label if progress else None)
+            embed = partial(_embed_batches, embedder, workers=workers, on_ray=on_ray)
+            _embed_missing(missing, keys, texts, embedder, store, embed, label if progress else None)
         vectors, lengths = store.get(keys) if into is None else store.get_into(into, keys)
     max_length = int(identity["max_length"])
     return Embedded(vectors, len(missing), len(first) - len(missing), lengths, max_length, store.n_damaged)
@@ -134,7 +139,7 @@ def _embed_missing(
     texts: Sequence[str],
     embedder: Embedder,
     store: VectorCache,
-    workers: int,
+    embed: Callable[[Sequence[Sequence[str]]], _Done],
     label: str | None,
 ) -> None:
     """Embed the texts at some places."""
@@ -148,13 +153,9 @@ def _embed_missing(
     read = np.minimum(lengths, min(int(embedder.identity["max_length"]), lengths.max(initial=0)))
     plan = _planned(read, getattr(embedder, "tokens_per_batch", TOKENS_PER_BATCH))
     batches = _Batches(Picked(texts, missing), plan)
-    if workers == 1:
-        done = _one_by_one(embedder, batches)
-    else:  # none: on a cluster
-        done = embed_in_processes(embedder, batches, workers) if workers else embed_on_ray(embedder, batches)
     with (
         counting(label or "", len(missing), shown=bool(label)) as tell,
-        closing(done),
+        closing(embed(batches)) as done,
     ):
         for number, vectors in done:
             places = plan[number]
@@ -162,9 +163,13 @@ def _embed_missing(
             tell(len(places))
 
 
-def _one_by_one(
-    embedder: Embedder, batches: Sequence[Sequence[str]]
-) -> Generator[tuple[int, NDArray[np.float32]], None, None]:
+def _embed_batches(embedder: Embedder, batches: Sequence[Sequence[str]], *, workers: int, on_ray: bool) -> _Done:
+    if on_ray:
+        return embed_on_ray(embedder, batches, workers)
+    return _one_by_one(embedder, batches) if workers == 1 else embed_in_processes(embedder, batches, workers)
+
+
+def _one_by_one(embedder: Embedder, batches: Sequence[Sequence[str]]) -> _Done:
     for number in range(len(batches)):
         yield number, embedder.embed(batches[number])
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Sequence
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from righttime.errors import RighttimeError
 __all__ = ["embed_on_ray"]
 
 _AHEAD = 2  # batches that an actor has: one to embed, and one to go on with
+_LOOK_S = 5.0  # how long batches may take before the cluster is asked whether machines have joined
 
 
 class BatchEmbedder:
@@ -35,16 +36,18 @@ class BatchEmbedder:
 
 
 def embed_on_ray(
-    embedder: Embedder, batches: Sequence[Sequence[str]]
+    embedder: Embedder, batches: Sequence[Sequence[str]], workers: int = 1
 ) -> Generator[tuple[int, NDArray[np.float32]], None, None]:
     """Embed batches on a cluster; an actor that dies is replaced by Ray, and its batches are done again.
 
     A batch is looked at when an actor gets it, and its texts are let go when its vectors are here. So this process, and
-    Ray's object store, hold the texts of two batches for each actor.
+    Ray's object store, hold the texts of two batches for each actor. A machine that joins gets actors too.
 
     Args:
         embedder: The model. It must be picklable, and be found under the same name on every machine.
         batches: Texts that are to share a batch.
+        workers: How many actors are asked for at least. A cluster that scales itself grows until they have a place;
+            on another one, those without a place wait for one.
 
     Yields:
         The number of a batch and its vectors, in the order in which they are done.
@@ -57,28 +60,33 @@ def embed_on_ray(
     if not batches:
         return
     ray = started_ray()
-    count, gpus = workers_of(ray)
+    _, gpus = workers_of(ray)
     options = {"max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": "SPREAD"}
     remote = ray.remote(**options, **({"num_gpus": 1} if gpus else {"num_cpus": 1}))(BatchEmbedder)
-    todo, left = iter(range(len(batches))), len(batches)
+    todo, left, started = deque(range(len(batches))), len(batches), 0
     model = ray.put(embedder)  # held, so that an actor can start again with it
-    with unheard():
-        actors = [remote.remote(model) for _ in range(min(count, len(batches)))]
     # An actor lives while something of it is waited for: one without a batch leaves its place to any that starts again.
-    waiting: dict[Any, tuple[Any, int | None]] = {actor.ready.remote(): (actor, None) for actor in actors}
-    del actors
+    waiting: dict[Any, tuple[Any, int | None]] = {}
     try:
         while left:
-            (done,), _ = ray.wait(list(waiting))
-            actor, number = waiting.pop(done)
-            for new in islice(todo, _AHEAD if number is None else 1):
-                waiting[actor.embed.remote(new, list(batches[new]))] = actor, new
-            del actor
-            answer = ray.get(done)
-            if isinstance(answer, RighttimeError):
-                raise answer
-            if number is not None:
-                left -= 1
-                yield number, answer
+            wanted = min(max(workers, workers_of(ray)[0]), started + len(todo))
+            while started < wanted:
+                with unheard():
+                    actor = remote.remote(model)
+                waiting[actor.ready.remote()] = actor, None
+                started += 1
+                del actor
+            for done in ray.wait(list(waiting), timeout=_LOOK_S)[0]:
+                actor, number = waiting.pop(done)
+                for _ in range(min(_AHEAD if number is None else 1, len(todo))):
+                    new = todo.popleft()
+                    waiting[actor.embed.remote(new, list(batches[new]))] = actor, new
+                del actor
+                answer = ray.get(done)
+                if isinstance(answer, RighttimeError):
+                    raise answer
+                if number is not None:
+                    left -= 1
+                    yield number, answer
     finally:
         waiting.clear()

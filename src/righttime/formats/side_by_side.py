@@ -97,12 +97,14 @@ def _on_ray(files: Sequence[FileAt], settings: Settings) -> Generator[Answer, No
     """What each file gives, in their order, read by tasks on all machines; Ray does those of one that dies again."""
     ray = started_ray()
     remote = ray.remote(max_retries=-1, scheduling_strategy="SPREAD")(_read)
-    ahead = _AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
     how = ray.put(settings)
-    with unheard():
-        tasks: Iterator[Any] = (remote.remote(how, file) for file in files)
-        waiting = deque(islice(tasks, ahead))
-    while waiting:
+    tasks: Iterator[Any] = (remote.remote(how, file) for file in files)
+    waiting: deque[Any] = deque()
+    while True:
+        cores = max(1, int(ray.cluster_resources().get("CPU", 1)))  # more when a machine has joined
+        with unheard():
+            waiting.extend(islice(tasks, max(0, _AHEAD * cores - len(waiting))))
+        if not waiting:
+            return
         answer: Answer = ray.get(waiting.popleft())
-        waiting.extend(islice(tasks, 1))
         yield answer

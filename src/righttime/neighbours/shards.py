@@ -2,7 +2,8 @@
 
 Stretches of rows go round the shards, so that every shard holds rows from all over the pool and nominates its part. A
 shard whose process or machine dies is started again elsewhere with the same rows, and answers the same question
-again. Of `SharedRows` each shard reads its own from the files; else the driver hands them out.
+again. Of `SharedRows` each shard reads its own from the files; else the driver hands them out. Once machines that
+joined have doubled a cluster, shards that read their own rows are spread again before the next pass.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ class ShardedSearch:
 
     def nominees(self, pool: Vectors, target: Vectors, wanted: int, taken: NDArray[np.bool_] | None) -> Nominees:
         """See `Search`."""
-        n, wanted = self._spread(pool), affordable(wanted, self.memory, len(target))
+        n, wanted = self._spread(pool, passing=True), affordable(wanted, self.memory, len(target))
         part = part_of(wanted, n)
         marks = _marks(taken, n)
         alive = len(pool) - (0 if taken is None else int(np.count_nonzero(taken)))
@@ -149,7 +150,7 @@ class ShardedSearch:
 
     def best(self, pool: Vectors, target: Vectors, wanted: int, taken: NDArray[np.bool_] | None) -> Nominees:
         """See `Search`."""
-        n = self._spread(pool)
+        n = self._spread(pool, passing=True)
         wanted = affordable(wanted, self.memory, len(target) * n)  # one shard may have them all
         marks = _marks(taken, n)
         none = np.empty(0, dtype=np.float32)
@@ -168,7 +169,7 @@ class ShardedSearch:
 
     def nearest(self, pool: Vectors, target: Vectors) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """See `Search`."""
-        n = self._spread(pool)
+        n = self._spread(pool, passing=True)
         rows, similarity = np.empty(len(pool), dtype=np.int64), np.empty(len(pool), dtype=np.float32)
         for shard, (row, value) in self._asked("nearest", target, dict.fromkeys(range(n), ())):
             where = _numbers(np.arange(len(row)), shard, n)
@@ -241,9 +242,14 @@ class ShardedSearch:
             else:
                 yield shard, answer
 
-    def _spread(self, pool: Vectors) -> int:
-        """Over how many shards this pool is spread now; those of another one are let go."""
-        if self._pool is not pool:
+    def _spread(self, pool: Vectors, *, passing: bool = False) -> int:
+        """Over how many shards this pool is spread now; those of another one are let go.
+
+        Args:
+            pool: The pool.
+            passing: Whether all of it is to be looked at, so that more shards would pay.
+        """
+        if self._pool is not pool or (passing and self._outgrown(pool)):
             ray = started_ray()
             workers, gpus = workers_of(ray)
             n = shards_of(self.shards or workers, len(pool))
@@ -252,10 +258,17 @@ class ShardedSearch:
             remote = ray.remote(**options, **({"num_gpus": 1} if gpus else {}))(Shard)
             how = "cuda" if gpus else "cpu", self.memory, self.block_rows  # not `self`: what is held goes with it
             self._new = lambda rows: remote.remote(rows, *how)
+            self._actors.clear()  # these first: a machine may not have room for both
             self._pool, self._held = pool, [ray.put(_of_shard(pool, shard, n)) for shard in range(n)]
             with unheard():  # that actors cannot start again once their vectors are gone: they are held on to
                 self._actors = [self._new(rows) for rows in self._held]
         return len(self._actors)
+
+    def _outgrown(self, pool: Vectors) -> bool:
+        """Whether a cluster has at least twice as many places now; where the driver hands out rows, no."""
+        if self.shards is not None or shared_or_none(pool) is None:
+            return False
+        return shards_of(workers_of(started_ray())[0], len(pool)) >= 2 * len(self._actors)
 
     def _hand_out(self, shard: int, answer: Unread) -> None:
         """Send a shard its rows, which it could not read where it is."""
